@@ -1,0 +1,247 @@
+// One connection of the load: keeps K messages in flight and checks what comes back.
+#pragma once
+
+#include <cerrno>
+
+#include "frames.hpp"
+#include "handshake.hpp"
+#include "measure.hpp"
+
+namespace websocket::bench {
+
+// What every connection of a run sends and expects, made once.
+struct Workload {
+    Opcode opcode;
+    std::string payload;
+    std::uint64_t in_flight;
+
+    std::string frame;         // masked, as sent
+    std::string frames;        // the same several times over, so that one send can carry many
+    std::string reply_header;  // of the echo when it is sent in one frame
+    bool check_every_message;  // else the first two of each connection, then lengths alone
+    bool discard_in_kernel;    // recv with MSG_TRUNC: payloads that nobody looks at are not copied
+
+    Workload(Opcode type, std::uint64_t size, std::uint64_t pipeline)
+        : opcode(type), in_flight(pipeline), check_every_message(size <= 4096),
+          discard_in_kernel(size > 65536) {
+        std::uint32_t state = 12345;
+        for (std::uint64_t i = 0; i < size; ++i) {
+            state = state * 1664525 + 1013904223;
+            const std::uint32_t byte = state >> 24;
+            payload += static_cast<char>(type == Opcode::text ? ' ' + byte % 95 : byte);
+        }
+        frame = masked_frame(type, payload);
+        const std::uint64_t copies =
+            std::clamp<std::uint64_t>((256U << 10) / frame.size(), 1, pipeline);
+        for (std::uint64_t i = 0; i < copies; ++i) frames += frame;
+        reply_header = frame_header(type, size, false);
+    }
+};
+
+// What the connections of a run add up.
+struct Tally {
+    std::uint64_t messages = 0;
+    Histogram latency;
+    bool timing = false;    // one message in flight and past the warm-up
+    bool draining = false;  // nothing new is sent
+};
+
+class EchoClient {
+public:
+    EchoClient(const Workload& work, const Opened& opened) : work_(work), fd_(opened.fd) {
+        consume(opened.rest);
+    }
+
+    void start() {
+        to_send_ = work_.in_flight * work_.frame.size();
+        flush();
+    }
+    // Reads all there is, sends as many messages as came back.
+    void ready(std::span<char> buffer, Tally& tally);
+
+    // Once all echoes are back: a clean end, without a reset.
+    void finish() {
+        control_ = masked_frame(Opcode::close, "\x03\xe8");
+        flush();
+        close(fd_);
+    }
+
+    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] std::uint64_t messages() const { return messages_; }
+    // Empty as long as all is well.
+    [[nodiscard]] const std::string& error() const { return error_; }
+
+    // The sink of FrameReader.
+    bool frame(Opcode opcode, bool fin, std::uint64_t length);
+    bool payload(std::string_view piece);
+    bool frame_end();
+
+private:
+    bool wrong(std::string what) {
+        if (error_.empty()) error_ = std::move(what);
+        return false;
+    }
+    void consume(std::string_view bytes);
+    // recv of what must be looked at, or of payload to throw away; bytes read, 0 when there is no more.
+    std::size_t receive(std::span<char> buffer, bool& drained);
+    [[nodiscard]] bool look_at_payload() const {
+        return work_.check_every_message || messages_ < 2;
+    }
+    void flush();
+
+    const Workload& work_;
+    int fd_;
+    FrameReader reader_;
+    std::string error_;
+
+    std::uint64_t messages_ = 0;
+    std::uint64_t message_size_ = 0;  // of the message being received
+    bool in_message_ = false;
+    Opcode opcode_ = Opcode::text;  // of the frame being received
+    bool fin_ = true;
+    std::string control_payload_;
+
+    std::uint64_t to_send_ = 0;  // bytes of data frames
+    std::size_t phase_ = 0;      // position in the frame being sent
+    std::string control_;        // a Pong, waiting for the end of that frame
+    std::uint64_t sent_at_ = 0;  // 0: sent before the timing began
+};
+
+inline bool EchoClient::frame(Opcode opcode, bool fin, std::uint64_t length) {
+    opcode_ = opcode;
+    fin_ = fin;
+    if (opcode >= Opcode::close) {
+        control_payload_.clear();
+        return length <= 125 || wrong("a control frame of more than 125 bytes");
+    }
+    if (opcode != (in_message_ ? Opcode::continuation : work_.opcode))
+        return wrong("an echo of the wrong type");
+    in_message_ = true;
+    message_size_ += length;
+    return message_size_ <= work_.payload.size() || wrong("an echo is longer than the message");
+}
+
+inline bool EchoClient::payload(std::string_view piece) {
+    if (opcode_ >= Opcode::close) {
+        control_payload_ += piece;
+        return true;
+    }
+    if (!look_at_payload()) return true;
+    const std::size_t at = message_size_ - reader_.payload_left() - piece.size();
+    return work_.payload.compare(at, piece.size(), piece) == 0 ||
+           wrong("an echo differs from the message");
+}
+
+inline bool EchoClient::frame_end() {
+    if (opcode_ == Opcode::close) {
+        const auto byte = [this](std::size_t i) {
+            return static_cast<unsigned char>(control_payload_[i]);
+        };
+        if (control_payload_.size() < 2) return wrong("the server sent Close without a code");
+        return wrong("the server sent Close " + std::to_string(byte(0) * 256 + byte(1)) + " " +
+                     control_payload_.substr(2));
+    }
+    if (opcode_ == Opcode::ping) control_ = masked_frame(Opcode::pong, control_payload_);
+    if (opcode_ >= Opcode::close || !fin_) return true;
+    if (message_size_ != work_.payload.size()) return wrong("an echo is shorter than the message");
+    in_message_ = false;
+    message_size_ = 0;
+    ++messages_;
+    return true;
+}
+
+inline void EchoClient::consume(std::string_view bytes) {
+    // Whole echoes of one frame each, the usual case, are compared as they lie.
+    const std::string& header = work_.reply_header;
+    const std::string& payload = work_.payload;
+    const std::size_t reply = header.size() + payload.size();
+    while (!in_message_ && reader_.at_boundary() && bytes.size() >= reply &&
+           bytes.compare(0, header.size(), header) == 0) {
+        if (look_at_payload() && bytes.compare(header.size(), payload.size(), payload) != 0) {
+            wrong("an echo differs from the message");
+            return;
+        }
+        ++messages_;
+        bytes.remove_prefix(reply);
+    }
+    if (!bytes.empty() && !reader_.read(bytes, *this) && error_.empty())
+        wrong(std::string(reader_.error()));
+}
+
+inline std::size_t EchoClient::receive(std::span<char> buffer, bool& drained) {
+    const std::uint64_t left = reader_.payload_left();
+    const bool may_discard = work_.discard_in_kernel && !look_at_payload();
+    const bool discard = may_discard && left > 0 && opcode_ < Opcode::close;
+    std::size_t wanted = buffer.size();
+    if (discard)
+        wanted = left;
+    else if (may_discard)
+        wanted = work_.reply_header.size();
+    const ssize_t n = recv(fd_, discard ? nullptr : buffer.data(), wanted, discard ? MSG_TRUNC : 0);
+    if (n < 0 && errno == EAGAIN) {
+        drained = true;
+        return 0;
+    }
+    if (n <= 0) {
+        wrong(n == 0 ? "the server closed the connection"
+                     : std::string("recv: ") + std::strerror(errno));
+        return 0;
+    }
+    const std::size_t got = static_cast<std::size_t>(n);
+    // Less than asked for: the socket is empty, and its next byte raises a new edge.
+    drained = got < wanted;
+    if (discard)
+        reader_.skip(got, *this);
+    else
+        consume({buffer.data(), got});
+    return got;
+}
+
+inline void EchoClient::ready(std::span<char> buffer, Tally& tally) {
+    const std::uint64_t before = messages_;
+    const std::uint64_t goal = before + work_.in_flight;
+    bool drained = false;
+    while (!drained && error_.empty() && messages_ < goal) receive(buffer, drained);
+    const std::uint64_t came_back = messages_ - before;
+    if (came_back > 0) {
+        tally.messages += came_back;
+        if (!tally.draining) to_send_ += came_back * work_.frame.size();
+        if (tally.timing) {
+            const std::uint64_t now = now_ns();
+            if (sent_at_ != 0) tally.latency.add(now - sent_at_);
+            sent_at_ = now;
+        }
+    }
+    if (error_.empty()) flush();
+}
+
+inline void EchoClient::flush() {
+    while (to_send_ > 0 || !control_.empty()) {
+        const bool control = phase_ == 0 && !control_.empty();
+        std::string_view bytes =
+            control ? std::string_view(control_) : std::string_view(work_.frames);
+        if (!control) {
+            bytes.remove_prefix(phase_);
+            const std::uint64_t limit = control_.empty() ? to_send_ : work_.frame.size() - phase_;
+            bytes = bytes.substr(0, std::min<std::uint64_t>(limit, bytes.size()));
+        }
+        const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (n < 0) {
+            if (errno != EAGAIN) wrong(std::string("send: ") + std::strerror(errno));
+            return;
+        }
+        const std::size_t sent = static_cast<std::size_t>(n);
+        if (control) {
+            if (sent < control_.size()) {
+                wrong("a Pong did not fit the socket");
+                return;
+            }
+            control_.clear();
+            continue;
+        }
+        to_send_ -= sent;
+        phase_ = (phase_ + sent) % work_.frame.size();
+    }
+}
+
+}  // namespace websocket::bench

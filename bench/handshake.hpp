@@ -1,0 +1,163 @@
+// One connection from connect() to the 101, and many of them at once.
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "measure.hpp"
+#include "target.hpp"
+
+namespace websocket::bench {
+
+enum class Progress { waiting, open, failed };
+
+class Handshake {
+public:
+    Handshake(const Target& target, std::size_t index)
+        : target_(target), fd_(target.connect(index)) {
+        if (fd_ < 0) error_ = std::string("connect: ") + std::strerror(errno);
+    }
+    Handshake(const Handshake&) = delete;
+    Handshake& operator=(const Handshake&) = delete;
+    ~Handshake() {
+        if (fd_ >= 0) close(fd_);
+    }
+
+    // Does what can be done without waiting; call it once at the start and at every epoll event.
+    [[nodiscard]] Progress advance();
+
+    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] const std::string& error() const { return error_; }
+    // The socket, open, is the caller's from here on.
+    [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+    // Bytes that followed the 101 in the same read.
+    [[nodiscard]] std::string take_rest() { return std::move(reply_); }
+
+private:
+    [[nodiscard]] Progress refuse(std::string why) {
+        error_ = std::move(why);
+        return Progress::failed;
+    }
+    [[nodiscard]] Progress send_request();
+    [[nodiscard]] Progress check_reply(std::size_t head);
+
+    const Target& target_;
+    int fd_;
+    std::size_t sent_ = 0;
+    std::string reply_;
+    std::string error_;
+};
+
+inline Progress Handshake::send_request() {
+    const std::string& request = target_.request;
+    while (sent_ < request.size()) {
+        const ssize_t n = send(fd_, request.data() + sent_, request.size() - sent_, MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == ENOTCONN)) return Progress::waiting;
+        if (n < 0) return refuse(std::string("connect: ") + std::strerror(errno));
+        sent_ += static_cast<std::size_t>(n);
+    }
+    return Progress::open;
+}
+
+inline Progress Handshake::check_reply(std::size_t head) {
+    const std::string_view text(reply_.data(), head);
+    const std::string line(text.substr(0, text.find("\r\n")));
+    if (!line.starts_with("HTTP/1.1 101")) return refuse("handshake refused: " + line);
+    if (text.find(handshake_accept) == std::string_view::npos)
+        return refuse("the 101 lacks the right Sec-WebSocket-Accept");
+    reply_.erase(0, head);
+    return Progress::open;
+}
+
+inline Progress Handshake::advance() {
+    if (fd_ < 0) return Progress::failed;
+    if (const Progress sending = send_request(); sending != Progress::open) return sending;
+    std::array<char, 4096> buffer;
+    while (true) {
+        const ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
+        if (n < 0 && errno == EAGAIN) return Progress::waiting;
+        if (n < 0) return refuse(std::string("handshake: ") + std::strerror(errno));
+        if (n == 0) return refuse("the server closed the connection during the handshake");
+        reply_.append(buffer.data(), static_cast<std::size_t>(n));
+        if (const std::size_t end = reply_.find("\r\n\r\n"); end != std::string::npos)
+            return check_reply(end + 4);
+        if (reply_.size() > 65536) return refuse("the answer to the handshake has no end");
+    }
+}
+
+struct Opened {
+    int fd;
+    std::string rest;  // bytes the server sent right after its 101
+};
+
+// Edge-triggered, in and out at once: no epoll_ctl per message. The kernel reports room to write only
+// after a send that found none.
+inline constexpr std::uint32_t all_edges = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+inline void watch(int epoll, int fd, std::uint64_t index) {
+    epoll_event event{};
+    event.events = all_edges;
+    event.data.u64 = index;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+        fail(run_failed, "epoll_ctl: %s", std::strerror(errno));
+}
+
+inline void need_descriptors(std::size_t count) {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (count + 16 > limit.rlim_cur)
+        fail(usage_error, "%zu connections need more than the %llu descriptors a process may have",
+             count, static_cast<unsigned long long>(limit.rlim_cur));
+}
+
+// Opens `count` connections, at most `in_flight` handshakes at a time. One that fails, or `timeout`
+// seconds without any progress, ends the program.
+inline std::vector<Opened> open_connections(const Target& target, std::size_t count,
+                                            std::size_t in_flight, double timeout) {
+    need_descriptors(count);
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    std::vector<std::unique_ptr<Handshake>> handshakes(count);
+    std::vector<Opened> opened(count);
+    std::size_t started = 0;
+    std::size_t done = 0;
+
+    const auto advance = [&](std::size_t index) {
+        std::unique_ptr<Handshake>& handshake = handshakes[index];
+        if (!handshake) return;
+        const Progress progress = handshake->advance();
+        if (progress == Progress::failed)
+            fail(run_failed, "connection %zu of %zu: %s", index + 1, count,
+                 handshake->error().c_str());
+        if (progress == Progress::waiting) return;
+        epoll_ctl(epoll, EPOLL_CTL_DEL, handshake->fd(), nullptr);
+        opened[index] = {handshake->release(), handshake->take_rest()};
+        handshake.reset();
+        ++done;
+    };
+
+    std::array<epoll_event, 256> events;
+    while (done < count) {
+        while (started < count && started - done < in_flight) {
+            handshakes[started] = std::make_unique<Handshake>(target, started);
+            if (handshakes[started]->fd() >= 0) watch(epoll, handshakes[started]->fd(), started);
+            advance(started++);
+        }
+        const int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()),
+                                     static_cast<int>(timeout * 1e3));
+        if (ready == 0 && done < count)
+            fail(run_failed, "%zu of %zu handshakes done, then none for %g s", done, count,
+                 timeout);
+        for (int i = 0; i < ready; ++i) advance(events[static_cast<std::size_t>(i)].data.u64);
+    }
+    close(epoll);
+    return opened;
+}
+
+}  // namespace websocket::bench

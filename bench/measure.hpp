@@ -1,0 +1,88 @@
+// Wall time, CPU time of this process and of a server, and a histogram of latencies.
+#pragma once
+
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstdio>
+
+namespace websocket::bench {
+
+inline std::uint64_t now_ns() {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U +
+           static_cast<std::uint64_t>(t.tv_nsec);
+}
+
+inline double own_cpu_seconds() {
+    timespec t{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+// User and system time of all threads of a process; negative if there is no such process.
+inline double cpu_seconds_of(std::uint64_t pid) {
+    clockid_t clock{};
+    timespec t{};
+    if (clock_getcpuclockid(static_cast<pid_t>(pid), &clock) != 0 || clock_gettime(clock, &t) != 0)
+        return -1;
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+// Time that all processors together were not idle, time stolen by the host included; in clock ticks.
+inline double machine_cpu_seconds() {
+    std::FILE* file = std::fopen("/proc/stat", "re");
+    if (!file) return -1;
+    // user nice system idle iowait irq softirq steal
+    std::array<unsigned long long, 8> ticks{};
+    const int found =
+        std::fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &ticks[0], &ticks[1],
+                    &ticks[2], &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]);
+    std::fclose(file);
+    const unsigned long long busy = ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6] + ticks[7];
+    return found == 8 ? static_cast<double>(busy) / static_cast<double>(sysconf(_SC_CLK_TCK)) : -1;
+}
+
+// Nanoseconds up to 2^42 (73 minutes), each bucket 1/64 of its power of two wide: 1.6 % at most.
+class Histogram {
+public:
+    void add(std::uint64_t ns) { ++counts_[bucket(ns)]; }
+
+    // The upper end, in microseconds, of the bucket below which `share` of the values lie.
+    [[nodiscard]] double microseconds(double share) const {
+        std::uint64_t total = 0;
+        for (const std::uint64_t count : counts_) total += count;
+        const double wanted = share * static_cast<double>(total);
+        std::uint64_t seen = 0;
+        for (std::size_t i = 0; i < counts_.size(); ++i) {
+            seen += counts_[i];
+            if (seen > 0 && static_cast<double>(seen) >= wanted)
+                return static_cast<double>(upper_end(i)) / 1e3;
+        }
+        return 0;
+    }
+
+private:
+    static constexpr unsigned fine_bits = 6;
+    static constexpr unsigned powers = 42;
+
+    static std::size_t bucket(std::uint64_t ns) {
+        const unsigned width = static_cast<unsigned>(std::bit_width(ns));
+        const unsigned shift = width > fine_bits + 1 ? width - fine_bits - 1 : 0;
+        const std::size_t i = (static_cast<std::size_t>(shift) << fine_bits) + (ns >> shift);
+        return i < size ? i : size - 1;
+    }
+    static std::uint64_t upper_end(std::size_t i) {
+        const std::size_t shift = i < (2U << fine_bits) ? 0 : (i >> fine_bits) - 1;
+        return ((i - (shift << fine_bits) + 1) << shift) - 1;
+    }
+
+    static constexpr std::size_t size = (powers - fine_bits + 1) << fine_bits;
+    std::array<std::uint64_t, size> counts_{};
+};
+
+}  // namespace websocket::bench

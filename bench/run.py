@@ -1,0 +1,146 @@
+#!/usr/bin/python3
+"""Compares the module with other WebSocket servers on this machine; see README.md beside this file."""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import memory
+import report
+from servers import BenchError, Httpd, Peer, Server, find_httpd, find_modules, pinned
+
+CASES = {
+    "125 B x 1": ["--size", "125", "--pipeline", "1"],
+    "125 B x 16": ["--size", "125", "--pipeline", "16"],
+    "16 KiB x 1": ["--size", "16K", "--pipeline", "1"],
+    "1 MiB x 1": ["--size", "1M", "--pipeline", "1"],
+}
+ATTEMPTS = 5
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("echo", "churn", "memory"), default="echo")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
+                        help="an echo server that is running; PID for its CPU time and memory")
+    parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
+                        help="an echo server to start; {port} is replaced")
+    parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
+    parser.add_argument("--build", type=Path, default=Path(__file__).parents[1] / "build" / "release",
+                        help="directory with mod_websocket.so, plugins/ and bench/ (build/release)")
+    parser.add_argument("--httpd", help="the httpd program")
+    parser.add_argument("--modules", type=Path, help="directory of httpd's own modules")
+    parser.add_argument("--directive", action="append", default=[], metavar="LINE",
+                        help="one more line of the httpd configuration")
+    parser.add_argument("--connections", type=int, help="64; for memory 10000")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--duration", type=float, default=1, help="seconds measured in each run")
+    parser.add_argument("--warmup", type=float, default=0.3)
+    parser.add_argument("--type", choices=("text", "binary"), default="binary")
+    parser.add_argument("--case", action="append", choices=list(CASES), help="only this case; repeatable")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--client-core", type=int, default=1)
+    parser.add_argument("--quiet", type=float, default=5, metavar="PERCENT",
+                        help="repeat runs in which others used more than this of one core (5)")
+    parser.add_argument("--json", type=Path, help="write every single run there")
+    arguments = parser.parse_args()
+    arguments.build = arguments.build.resolve()
+    return arguments
+
+
+def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
+    found: list[Httpd | Peer] = []
+    if not arguments.no_httpd:
+        found.append(Httpd(arguments.httpd or find_httpd(), arguments.build,
+                           arguments.modules or find_modules(), arguments.server_core, arguments.directive))
+    for text in arguments.peer:
+        name, equals, rest = text.partition("=")
+        url, _, pid = rest.partition(",")
+        if not equals or not url.startswith("ws://") or (pid and not pid.isdigit()):
+            raise BenchError(f'--peer: "{text}" is not allowed; NAME=ws://ADDRESS:PORT/PATH[,PID]')
+        found.append(Peer(name, url, int(pid) if pid else None))
+    for text in arguments.peer_command:
+        name, equals, command = text.partition("=")
+        if not equals or "{port}" not in command:
+            raise BenchError(f'--peer-command: "{text}" is not allowed; NAME=COMMAND with {{port}} in it')
+        found.append(Peer(name, command=command, core=arguments.server_core))
+    if not found:
+        raise BenchError("nothing to measure")
+    return found
+
+
+def client(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
+    """One run of a load program on the client's core."""
+    command = [str(arguments.build / "bench" / program), "--url", server.url,
+               "--connections", str(arguments.connections or 64),
+               "--duration", str(arguments.duration), "--warmup", str(arguments.warmup), *options]
+    if server.pid:
+        command += ["--server-pid", str(server.pid)]
+    limit = arguments.duration + arguments.warmup + 60
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit,
+                          preexec_fn=pinned(arguments.client_core))
+    if done.returncode != 0:
+        raise BenchError(f"{server.name}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def quiet_run(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
+    """The first run that nobody else on the machine disturbed, or the least disturbed of a few."""
+    runs = []
+    for _ in range(ATTEMPTS):
+        runs.append(client(program, server, options, arguments))
+        if runs[-1].get("other_cpu_percent", 0) <= arguments.quiet:
+            break
+    best = min(runs, key=lambda run: run.get("other_cpu_percent", 0))
+    best["disturbed"] = best.get("other_cpu_percent", 0) > arguments.quiet
+    return best
+
+
+def interleave(servers: list[Server], cases: dict[str, list[str]], program: str,
+               arguments: argparse.Namespace) -> list[dict]:
+    """A B C, B C A, C A B …: no server always runs first or after the same other one."""
+    runs = []
+    for case, options in cases.items():
+        for number in range(arguments.rounds):
+            shift = number % len(servers)
+            for server in servers[shift:] + servers[:shift]:
+                run = quiet_run(program, server, options, arguments)
+                runs.append({"case": case, "round": number, "server": server.name,
+                             "ours": server.ours, **run})
+            print(f"{case}: round {number + 1} of {arguments.rounds}", file=sys.stderr)
+    return runs
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        if arguments.what == "memory":
+            runs = memory.measure(subjects(arguments), arguments)
+            text = report.memory(runs)
+        else:
+            with contextlib.ExitStack() as started:
+                servers = [server for subject in subjects(arguments)
+                           for server in started.enter_context(subject)]
+                if arguments.what == "churn":
+                    runs = interleave(servers, {"churn": []}, "churn", arguments)
+                    text = report.churn(runs)
+                else:
+                    cases = {case: [*options, "--type", arguments.type] for case, options in CASES.items()
+                             if not arguments.case or case in arguments.case}
+                    runs = interleave(servers, cases, "load", arguments)
+                    text = report.echo(runs)
+    except (BenchError, OSError, subprocess.TimeoutExpired) as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 1
+    if arguments.json:
+        arguments.json.write_text(json.dumps(runs, indent=1) + "\n")
+    print(report.machine())
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

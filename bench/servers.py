@@ -1,0 +1,213 @@
+"""The servers under measurement: a private httpd with the module, and echo servers to compare with."""
+
+import ctypes
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+START_SECONDS = 15
+STOP_SECONDS = 10
+PR_SET_PDEATHSIG = 1
+
+
+class BenchError(Exception):
+    """Ends the run with one line of text."""
+
+
+@dataclass
+class Server:
+    """One row of the tables. `pid` is the process that serves, None if it is unknown."""
+
+    name: str
+    url: str
+    pid: int | None = None
+    ours: bool = False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def pinned(core: int):
+    """For preexec_fn: one core for the process and its children; the process dies with this one."""
+
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def apply() -> None:
+        os.sched_setaffinity(0, {core})
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return apply
+
+
+def wait_until(condition, what: str, seconds: float = START_SECONDS):
+    """Polls until `condition` returns something true, and returns that."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise BenchError(f"{what}: nothing within {seconds} s")
+        time.sleep(0.02)
+    return value
+
+
+def answers(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port or 80), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def start(command: list[str], core: int, url: str, log: Path) -> subprocess.Popen:
+    """Starts a server in a session of its own and waits until it accepts connections."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                   start_new_session=True, preexec_fn=pinned(core))
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            text = log.read_text(errors="replace").strip()
+            raise BenchError(f"{shlex.join(command)} ended with {process.returncode}: {text}")
+        return answers(url)
+
+    try:
+        wait_until(ready, shlex.join(command))
+    except BaseException:
+        stop(process)
+        raise
+    return process
+
+
+@dataclass
+class Peer:
+    """Another echo server: already running (`url`), or a command that is started when needed."""
+
+    name: str
+    url: str = ""
+    pid: int | None = None
+    command: str = ""
+    core: int = 0
+    _process: subprocess.Popen | None = field(default=None, repr=False)
+    _log: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    def __enter__(self) -> list[Server]:
+        if not self.command:
+            if not answers(self.url):
+                raise BenchError(f"{self.name}: nothing answers at {self.url}")
+            return [Server(self.name, self.url, self.pid)]
+        port = free_port()
+        url = f"ws://127.0.0.1:{port}/"
+        self._log = tempfile.TemporaryDirectory(prefix="bench-")
+        command = shlex.split(self.command.replace("{port}", str(port)))
+        self._process = start(command, self.core, url, Path(self._log.name, "log"))
+        return [Server(self.name, url, self._process.pid)]
+
+    def __exit__(self, *_) -> None:
+        if self._process:
+            stop(self._process)
+            self._log.cleanup()
+
+
+@dataclass
+class Httpd:
+    """httpd with the module and the echo plugin: one child, one event loop, one core."""
+
+    program: str
+    build: Path
+    modules: Path
+    core: int = 0
+    directives: list[str] = field(default_factory=list)
+    _process: subprocess.Popen | None = field(default=None, repr=False)
+    _root: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    LOCATIONS = {"inline": "Inline", "pool": "Pool"}
+
+    def _own_module(self, name: str) -> list[str]:
+        """httpd's own modules are compiled in or not, as each distribution likes."""
+        return [f"<IfModule !{name}_module>", f"LoadModule {name}_module {self.modules}/mod_{name}.so",
+                "</IfModule>"]
+
+    def configuration(self, root: Path, port: int) -> str:
+        lines = [
+            f"ServerRoot {root}", f"DefaultRuntimeDir {root}", f"PidFile {root}/pid",
+            f"DocumentRoot {root}/htdocs", "ServerName localhost", f"Listen 127.0.0.1:{port}",
+            f"ErrorLog {root}/log", "LogLevel warn",
+            *self._own_module("mpm_event"), *self._own_module("unixd"), *self._own_module("authz_core"),
+            "StartServers 1", "ServerLimit 1", "ThreadsPerChild 25", "MaxRequestWorkers 25",
+            "MinSpareThreads 1", "MaxSpareThreads 25", "MaxConnectionsPerChild 0", "ListenBacklog 1024",
+            f"LoadModule websocket_module {self.build}/mod_websocket.so", "WebSocketThreads 1",
+        ]
+        if os.geteuid() == 0:
+            user = next(u for u in pwd.getpwall() if u.pw_name in ("www-data", "apache", "daemon", "nobody"))
+            lines += [f"User {user.pw_name}", f"Group #{user.pw_gid}"]
+        lines += self.directives
+        for path, dispatch in self.LOCATIONS.items():
+            lines += [f"<Location /{path}>", "SetHandler websocket-handler",
+                      f"WebSocketHandler {self.build}/plugins/mod_websocket_echo.so echo_init",
+                      f"WebSocketDispatch {dispatch}", "WebSocketMaxMessageSize 64M", "</Location>"]
+        return "\n".join(lines) + "\n"
+
+    def __enter__(self) -> list[Server]:
+        self._root = tempfile.TemporaryDirectory(prefix="bench-")
+        root = Path(self._root.name)
+        root.chmod(0o755)  # the child runs as another user
+        (root / "htdocs").mkdir()
+        port = free_port()
+        (root / "conf").write_text(self.configuration(root, port))
+        url = f"ws://127.0.0.1:{port}/"
+        command = [self.program, "-d", str(root), "-f", str(root / "conf"), "-D", "FOREGROUND"]
+        try:
+            self._process = start(command, self.core, url, root / "output")
+            child = wait_until(self._child, "the child of httpd")
+        except BenchError as error:
+            log = root / "log"
+            text = log.read_text(errors="replace").strip() if log.exists() else ""
+            self.__exit__()
+            raise BenchError(f"{error}\n{text}".strip()) from None
+        return [Server(f"httpd {path}", url + path, child, ours=True) for path in self.LOCATIONS]
+
+    def _child(self) -> int | None:
+        parent = self._process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def __exit__(self, *_) -> None:
+        if self._process:
+            stop(self._process)
+            self._process = None
+        self._root.cleanup()
+
+
+def find_httpd() -> str:
+    for name in ("apache2", "httpd", "/usr/sbin/apache2", "/usr/sbin/httpd"):
+        if path := shutil.which(name):
+            return path
+    raise BenchError("no httpd found; name it with --httpd")
+
+
+def find_modules() -> Path:
+    apxs = shutil.which("apxs") or shutil.which("apxs2")
+    if apxs:
+        return Path(subprocess.check_output([apxs, "-q", "LIBEXECDIR"], text=True).strip())
+    return Path("/usr/lib/apache2/modules")

@@ -1,0 +1,118 @@
+// Where to connect: a ws:// URL, the handshake text, and the local addresses to connect from.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "options.hpp"
+
+namespace websocket::bench {
+
+// The sample nonce of RFC 6455 section 1.3 and its answer: the check costs no SHA-1.
+inline constexpr std::string_view handshake_key = "dGhlIHNhbXBsZSBub25jZQ==";
+inline constexpr std::string_view handshake_accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+// Ports run out at about 28,000 for one pair of addresses.
+inline constexpr std::size_t connections_per_source = 16000;
+
+struct Target {
+    std::string url;
+    std::string source = "127.0.0.1";  // first local address, for a server on 127.0.0.0/8
+    std::vector<std::string> headers;
+
+    sockaddr_in address{};
+    std::string request;
+
+    // Fills `address` and `request` from the fields above; ends the program if they are wrong.
+    void resolve();
+
+    // A socket whose connect() is under way, or -1 with errno. `index` chooses the local address.
+    [[nodiscard]] int connect(std::size_t index) const;
+};
+
+inline void Target::resolve() {
+    constexpr std::string_view scheme = "ws://";
+    const auto refuse = [this] {
+        refuse_value("--url", url.c_str(), "ws://IPV4-ADDRESS:PORT/PATH");
+    };
+    if (!url.starts_with(scheme)) refuse();
+    const std::size_t slash = url.find('/', scheme.size());
+    const std::string authority = url.substr(scheme.size(), slash - scheme.size());
+    const std::string path = slash == std::string::npos ? "/" : url.substr(slash);
+    const std::size_t colon = authority.find(':');
+    const std::string host = authority.substr(0, colon);
+
+    char* end = nullptr;
+    const char* digits = colon == std::string::npos ? "80" : authority.c_str() + colon + 1;
+    const unsigned long port = std::strtoul(digits, &end, 10);
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    const char* numeric = host == "localhost" ? "127.0.0.1" : host.c_str();
+    if (end == digits || *end != '\0' || port < 1 || port > 65535 ||
+        inet_pton(AF_INET, numeric, &address.sin_addr) != 1)
+        refuse();
+    in_addr ignored{};
+    if (inet_pton(AF_INET, source.c_str(), &ignored) != 1)
+        refuse_value("--source", source.c_str(), "an IPv4 address");
+
+    request = "GET " + path + " HTTP/1.1\r\nHost: " + authority +
+              "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+              "\r\nSec-WebSocket-Key: " +
+              std::string(handshake_key) + "\r\n";
+    for (const std::string& header : headers) {
+        if (header.find(':') == std::string::npos ||
+            header.find_first_of("\r\n") != std::string::npos)
+            refuse_value("--header", header.c_str(), "one \"Name: value\"");
+        request += header + "\r\n";
+    }
+    request += "\r\n";
+}
+
+inline int Target::connect(std::size_t index) const {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // The cheapest congestion control there is, and one without pacing timers: loopback loses nothing.
+    setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    bool started = true;
+    if ((ntohl(address.sin_addr.s_addr) >> 24) == 127) {
+        sockaddr_in local{};
+        local.sin_family = AF_INET;
+        inet_pton(AF_INET, source.c_str(), &local.sin_addr);
+        local.sin_addr.s_addr = htonl(ntohl(local.sin_addr.s_addr) +
+                                      static_cast<std::uint32_t>(index / connections_per_source));
+        // The port is chosen in connect(), where the other address is known and ports can be shared.
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        started = bind(fd, reinterpret_cast<const sockaddr*>(&local), sizeof local) == 0;
+    }
+    if (started)
+        started = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+                  errno == EINPROGRESS;
+    if (started) return fd;
+    const int cause = errno;
+    close(fd);
+    errno = cause;
+    return -1;
+}
+
+inline std::vector<Option> target_options(Target& target) {
+    return {
+        text("--url", "ws://HOST:PORT/PATH", "the server (IPv4)", target.url),
+        {"--header", "'NAME: VALUE'", "one more header of the handshake, repeatable",
+         [&target](const char* given) { target.headers.emplace_back(given); }},
+        text("--source", "ADDRESS", "first local address to connect from (127.0.0.1)",
+             target.source),
+    };
+}
+
+}  // namespace websocket::bench

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// mod_websocket: WebSocket endpoints inside httpd. This file is the table of contents: the module
+// record and its hooks.
+#include "httpd/module.hpp"
+
+#include <http_config.h>
+#include <http_protocol.h>
+
+#include "httpd/child.hpp"
+#include "httpd/config.hpp"
+#include "httpd/handler.hpp"
+
+namespace {
+
+void register_hooks(apr_pool_t* /*pool*/) {
+    ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_handler(websocket::httpd::handle_request, nullptr, nullptr, APR_HOOK_FIRST - 1);
+}
+
+}  // namespace
+
+extern "C" {
+module AP_MODULE_DECLARE_DATA __attribute__((visibility("default"))) websocket_module = {
+    STANDARD20_MODULE_STUFF,
+    websocket::httpd::create_directory_config,
+    websocket::httpd::merge_directory_configs,
+    websocket::httpd::create_server_config,
+    nullptr,  // process-wide settings belong to the main server alone
+    websocket::httpd::commands(),
+    register_hooks,
+    0,  // flags
+};
+}

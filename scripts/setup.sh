@@ -1,0 +1,73 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Sourced by run.sh and test.sh: installs what is missing. Debian 12 is what they are tried on;
+# elsewhere they name what is missing and leave it to you.
+
+say() { printf '%s\n' "$*"; }
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# Each package stands here once: what needs it, its name, and a command or file that is there when
+# it is installed.
+packages() {
+    cat <<'LIST'
+build  scons                scons
+build  python3              /usr/bin/python3
+build  g++                  g++
+build  pkg-config           pkg-config
+build  apache2-bin          /usr/sbin/apache2
+build  apache2-dev          apxs
+build  apache2-ssl-dev      /usr/include/apache2/mod_ssl_openssl.h
+build  libsimdjson-dev      /usr/include/simdjson.h
+build  check                /usr/include/check.h
+test   python3-pytest       /usr/lib/python3/dist-packages/pytest
+test   python3-websockets   /usr/lib/python3/dist-packages/websockets
+test   nodejs               node
+test   npm                  npm
+test   ca-certificates      /etc/ssl/certs/ca-certificates.crt
+full   git                  git
+full   cmake                cmake
+full   make                 make
+full   clang                clang++
+full   clang-format         clang-format
+full   clang-tidy           clang-tidy
+full   shellcheck           shellcheck
+LIST
+}
+
+is_there() {
+    case $1 in
+        /*) [ -e "$1" ] ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+# setup KIND...: makes sure of every package that one of these kinds needs.
+setup() {
+    local kind package probe missing=() as_root
+    PATH=$PATH:/usr/sbin:/sbin
+    while read -r kind package probe; do
+        case " $* " in
+            *" $kind "*) is_there "$probe" || missing+=("$package") ;;
+        esac
+    done < <(packages)
+    [ ${#missing[@]} -gt 0 ] || return 0
+
+    command -v apt-get >/dev/null ||
+        die "please install what the Debian packages ${missing[*]} contain; there is no apt-get here"
+    as_root=(env DEBIAN_FRONTEND=noninteractive)
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null ||
+            die "please install, as root: apt-get install ${missing[*]} (there is no sudo here)"
+        as_root=(sudo "${as_root[@]}")
+    fi
+    say "Installing ${missing[*]}"
+    "${as_root[@]}" apt-get update -q </dev/null ||
+        say "apt-get update failed; going on with the package lists that are there"
+    "${as_root[@]}" apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null ||
+        die "could not install ${missing[*]}"
+}

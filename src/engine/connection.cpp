@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/connection.hpp"
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "engine/loop.hpp"
+
+namespace websocket::engine {
+
+using protocol::CloseCode;
+using protocol::MessageType;
+using protocol::Next;
+using protocol::Opcode;
+
+namespace {
+
+/// A data frame of which this much is missing is received where it will stay.
+constexpr std::size_t kDirectReceiveLeast = 16U << 10;
+constexpr std::size_t kDirectReceiveMost = 256U << 10;
+
+/// With a payload: there are clients that do not notice an empty Ping.
+constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
+
+/// Closing may take this many close_timeouts while the peer keeps reading.
+constexpr Tick kMostCloseTimeouts = 12;
+
+constexpr std::size_t kGather = 64;
+
+}  // namespace
+
+struct Connection::Inbound {
+    Connection& connection;
+
+    Next on_message(MessageType type, std::span<std::uint8_t> payload,
+                    protocol::ByteBuffer* owner) {
+        return connection.deliver({type, payload, owner});
+    }
+    Next on_ping(std::span<const std::uint8_t> payload) {
+        connection.answer_ping(payload);
+        return connection.reading() && connection.pause_ == 0 ? Next::more : Next::stop;
+    }
+    Next on_pong(std::span<const std::uint8_t> /*payload*/) { return Next::more; }
+    void on_close(std::uint16_t code, std::string_view /*reason*/) {
+        connection.on_peer_close(code);
+    }
+    void on_violation(const protocol::Violation& violation) {
+        const CloseInfo info{connection.wire_code(violation.code), false};
+        connection.end_input(violation.code, violation.reason, info);
+    }
+};
+
+Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept
+    : loop_(loop), gate_(gate), id_(id) {}
+
+void Connection::prepare(std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
+                         const ConnectionOptions& options, unsigned version,
+                         protocol::ByteBuffer early_input) noexcept {
+    transport_ = std::move(transport);
+    session_ = std::move(session);
+    options_ = &options;
+    version_ = static_cast<std::uint8_t>(version);
+    unread_ = std::move(early_input);
+}
+
+void Connection::open() {
+    note_life();
+    if (options_->ping_interval.count() > 0) {
+        loop_.wheel().arm(*this, last_life_ + to_ticks(options_->ping_interval));
+    }
+    session_->on_open();  // may close at once
+    loop_.mark_dirty(*this);
+}
+
+/// Nothing that a callback or the allocator throws may cost more than this connection.
+template <class Work>
+void Connection::guarded(Work work) noexcept {
+    try {
+        work();
+    } catch (const std::bad_alloc&) {
+        loop_.log().write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        fail(CloseCode::internal_error, "out of memory");
+    } catch (const std::exception& error) {
+        std::array<char, 256> line;
+        std::snprintf(line.data(), line.size(), "WS0302: plugin threw, closing one connection: %s",
+                      error.what());
+        loop_.log().write(LogLevel::error, line.data());
+        fail(CloseCode::internal_error, "plugin failed");
+    } catch (...) {
+        loop_.log().write(LogLevel::error, "WS0302: plugin threw, closing one connection");
+        fail(CloseCode::internal_error, "plugin failed");
+    }
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+void Connection::on_ready(std::uint32_t events) {
+    constexpr std::uint32_t kBroken = EPOLLERR | EPOLLHUP;
+    if ((events & EPOLLOUT) != 0) {
+        note_life();  // a full socket has room again: the peer took something
+    }
+    const bool watched = (interest_ & EPOLLIN) != 0;
+    if ((events & kBroken) != 0 && !watched) {
+        kill();
+        return;
+    }
+    if ((events & (EPOLLIN | kBroken)) != 0 && watched) {
+        read_ready();
+    }
+    loop_.mark_dirty(*this);
+}
+
+void Connection::read_ready() {
+    if (!reading()) {
+        discard_input();
+        return;
+    }
+    if (!unread_.empty()) {
+        return;  // it comes first
+    }
+    guarded([this] {
+        const auto window = reader_.receive_window(kDirectReceiveLeast, kDirectReceiveMost);
+        const std::span<std::uint8_t> into = window.empty() ? loop_.read_buffer() : window;
+        const IoResult result = transport_->read(into);
+        if (result.status == IoStatus::done) {
+            note_life();
+            const Loop::Cork cork(loop_, *this);
+            if (window.empty()) {
+                feed(into.first(result.count));
+            } else {
+                Inbound sink{*this};
+                reader_.received(result.count, sink);
+            }
+        } else if (result.status == IoStatus::closed) {
+            on_end_of_stream();
+        } else if (result.status == IoStatus::failed) {
+            kill();
+        }
+    });
+}
+
+void Connection::feed(std::span<std::uint8_t> bytes) {
+    Inbound sink{*this};
+    const std::size_t used = reader_.consume(bytes, options_->reader, sink);
+    if (reading() && used < bytes.size()) {
+        unread_.append(bytes.subspan(used));
+    }
+}
+
+void Connection::discard_input() noexcept {
+    const IoResult result = transport_->read(loop_.read_buffer());
+    if (result.status == IoStatus::closed) {
+        end_of_stream_ = true;
+        after_flush();
+    } else if (result.status == IoStatus::failed) {
+        kill();
+    }
+}
+
+void Connection::on_end_of_stream() noexcept {
+    end_of_stream_ = true;
+    // Half a connection may still listen.
+    end_input(CloseCode::internal_error, "stream ended without a Close",
+              {static_cast<std::uint16_t>(CloseCode::abnormal), true});
+}
+
+Next Connection::deliver(Message message) {
+    if (session_->on_message(message) == Flow::pause) {
+        pause_ |= kForSession;
+    }
+    if (gate_.queued() >= options_->send_buffer) {
+        pause_ |= kForPeer;
+    }
+    return reading() && pause_ == 0 ? Next::more : Next::stop;
+}
+
+void Connection::answer_ping(std::span<const std::uint8_t> payload) {
+    if (close_queued_) {
+        return;  // nothing may follow a Close
+    }
+    if (loop_.cork_has_room(*this, protocol::kMaxUnmaskedHeader + payload.size())) {
+        loop_.cork_append(protocol::EncodedHeader(Opcode::pong, payload.size()).bytes(), payload);
+    } else {
+        push_counted(SharedFrame::build(Opcode::pong, payload));
+    }
+    if (gate_.queued() >= options_->send_buffer) {
+        pause_ |= kForPeer;
+    }
+}
+
+void Connection::on_peer_close(std::uint16_t code) noexcept {
+    end_input(CloseCode::normal, "", {code, state_ == State::open});
+}
+
+// --- writing -------------------------------------------------------------------------------------
+
+SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> payload) {
+    if (retired_ || broken_) return SendResult::gone;
+    if (gate_.closing()) return SendResult::closing;
+    const protocol::EncodedHeader header(opcode, payload.size());
+    const std::size_t octets = header.bytes().size() + payload.size();
+    if (octets >= Gate::kMaxQueued) return SendResult::too_big;
+
+    if (loop_.corked(*this) && outbox_.empty()) {
+        if (loop_.cork_has_room(*this, octets)) {
+            loop_.cork_append(header.bytes(), payload);
+            return SendResult::ok;
+        }
+        return loop_.write_through(*this, header.bytes(), payload) ? SendResult::ok
+                                                                   : SendResult::gone;
+    }
+    switch (gate_.admit(id_.generation(), octets, options_->send_buffer)) {
+        case Admission::accepted: break;
+        case Admission::full: return SendResult::full;
+        case Admission::closing: return SendResult::closing;
+        case Admission::gone: return SendResult::gone;
+        case Admission::too_big: return SendResult::too_big;
+    }
+    try {
+        enqueue(SharedFrame::build(opcode, payload));
+    } catch (const std::bad_alloc&) {
+        account_written(octets);
+        return SendResult::no_memory;
+    }
+    return SendResult::ok;
+}
+
+void Connection::enqueue(SharedFrame frame) {
+    const std::size_t octets = frame.bytes().size();
+    if (close_queued_) {
+        account_written(octets);  // it lost the race against the Close
+        return;
+    }
+    if (loop_.cork_has_room(*this, octets)) {
+        loop_.cork_append(frame.bytes(), {});
+        account_written(octets);
+        if (pause_ != 0) {
+            loop_.mark_dirty(*this);
+        }
+        return;
+    }
+    loop_.uncork(*this);
+    outbox_.push(std::move(frame));
+    loop_.mark_dirty(*this);
+}
+
+void Connection::push_counted(SharedFrame frame) {
+    loop_.uncork(*this);
+    keep_unwritten(std::move(frame));
+}
+
+void Connection::keep_unwritten(SharedFrame frame) {
+    const std::size_t octets = frame.bytes().size();
+    outbox_.push(std::move(frame));
+    if (!retired_) {
+        gate_.add(octets);
+    }
+    loop_.mark_dirty(*this);
+}
+
+void Connection::enqueue_close(SharedFrame close) {
+    if (state_ == State::open) {
+        push_counted(std::move(close));
+        state_ = State::closing;
+        close_queued_ = true;
+        start_close_timer();
+    }
+    if (!retired_ && gate_.end_wait()) {
+        loop_.wake_senders();
+    }
+}
+
+void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept {
+    if (close_queued_) {
+        return;
+    }
+    close_queued_ = true;
+    gate_.close(id_.generation());
+    const protocol::ClosePayload payload(wire_code(code), reason);
+    if (outbox_.empty()) {
+        // Allocates nothing, so that it also works when memory is what is missing.
+        const protocol::EncodedHeader header(Opcode::close, payload.bytes().size());
+        static_cast<void>(loop_.write_through(*this, header.bytes(), payload.bytes()));
+        return;
+    }
+    try {
+        push_counted(SharedFrame::build(Opcode::close, payload.bytes()));
+    } catch (const std::bad_alloc&) {
+        kill();
+    }
+}
+
+std::uint16_t Connection::wire_code(CloseCode code) const noexcept {
+    return static_cast<std::uint16_t>(
+        code == CloseCode::too_big && version_ < 13 ? CloseCode::too_big_hybi : code);
+}
+
+void Connection::flush() noexcept {
+    while (!outbox_.empty() && state_ != State::dead) {
+        std::array<iovec, kGather> slots;
+        const std::size_t count = outbox_.gather(slots);
+        const IoResult result = transport_->write({slots.data(), count});
+        if (result.status == IoStatus::would_block) {
+            return;
+        }
+        if (result.status != IoStatus::done) {
+            kill();
+            return;
+        }
+        outbox_.drop_front(result.count);
+        account_written(result.count);
+    }
+    after_flush();
+}
+
+void Connection::account_written(std::size_t octets) noexcept {
+    if (!retired_ && gate_.release(octets, low_water()) && gate_.end_wait()) {
+        loop_.wake_senders();
+    }
+}
+
+void Connection::after_flush() noexcept {
+    if (!outbox_.empty()) {
+        return;
+    }
+    if (state_ == State::finishing && !end_of_stream_) {
+        transport_->shutdown_write();
+        state_ = State::lingering;
+    } else if (state_ == State::finishing || (state_ == State::lingering && end_of_stream_)) {
+        kill();
+    }
+}
+
+void Connection::service() {
+    if (broken_) {
+        kill();
+        return;
+    }
+    if (reading() && pause_ == 0 && !unread_.empty()) {
+        guarded([this] {
+            const Loop::Cork cork(loop_, *this);
+            protocol::ByteBuffer input = std::move(unread_);
+            feed(input.bytes());
+        });
+    }
+    flush();
+    if (state_ == State::dead) {
+        return;
+    }
+    if (gate_.queued() <= low_water()) {
+        pause_ &= static_cast<std::uint8_t>(~kForPeer);
+    }
+    update_interest();
+    if (reading() && pause_ == 0 && !unread_.empty()) {
+        loop_.mark_dirty(*this);
+    }
+}
+
+void Connection::resume() noexcept {
+    if (state_ == State::ending) {
+        end_now();
+    }
+    pause_ &= static_cast<std::uint8_t>(~kForSession);
+    loop_.mark_dirty(*this);
+}
+
+void Connection::recover_lost_requests() {
+    if (state_ == State::open && gate_.closing()) {
+        fail(CloseCode::internal_error, "out of memory");
+    }
+    resume();
+}
+
+void Connection::update_interest() noexcept {
+    std::uint8_t wanted = 0;
+    const bool takes_input = reading() ? pause_ == 0 && unread_.empty() : state_ != State::ending;
+    if (!end_of_stream_ && takes_input) {
+        wanted |= EPOLLIN;
+    }
+    if (!outbox_.empty()) {
+        wanted |= EPOLLOUT;
+    }
+    if (registered_ && wanted == interest_) {
+        return;
+    }
+    if (!loop_.watch(transport_->descriptor(), *this, wanted, registered_)) {
+        loop_.log().write(LogLevel::error, "WS0303: epoll_ctl failed, closing one connection");
+        kill();
+        return;
+    }
+    registered_ = true;
+    interest_ = wanted;
+}
+
+// --- time ----------------------------------------------------------------------------------------
+
+void Connection::note_life() noexcept {
+    last_life_ = loop_.now();
+    awaiting_pong_ = awaiting_pong_ && state_ != State::open;
+}
+
+void Connection::on_timer(Tick now) {
+    if (state_ == State::open) {
+        keep_alive(now);
+        return;
+    }
+    if (state_ == State::ending) {
+        end_now();  // the plugin takes too long
+        start_close_timer();
+        return;
+    }
+    const Tick timeout = to_ticks(options_->close_timeout);
+    const bool patient = before(now, marked_ + kMostCloseTimeouts * timeout);
+    if (patient && before(now, last_life_ + timeout) && !outbox_.empty()) {
+        loop_.wheel().arm(*this, last_life_ + timeout);  // slow, but taking what is queued
+        return;
+    }
+    finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
+    kill();
+}
+
+void Connection::start_close_timer() noexcept {
+    if (state_ == State::dead) {
+        return;
+    }
+    marked_ = loop_.now();
+    loop_.wheel().arm(*this, marked_ + to_ticks(options_->close_timeout));
+}
+
+void Connection::keep_alive(Tick now) {
+    if ((pause_ & kForSession) != 0 && outbox_.empty()) {
+        // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
+        last_life_ = now;
+        awaiting_pong_ = false;
+    }
+    const Tick interval = to_ticks(options_->ping_interval);
+    const Tick timeout = to_ticks(options_->pong_timeout);
+    if (awaiting_pong_ && !before(now, marked_ + timeout)) {
+        fail(CloseCode::internal_error, "no sign of life after a Ping");
+        return;
+    }
+    const bool silent = !before(now, last_life_ + interval);
+    if (silent && !awaiting_pong_) {
+        awaiting_pong_ = true;
+        marked_ = now;
+        guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
+    }
+    if (state_ == State::open) {
+        const Tick check = (silent ? now : last_life_) + interval;
+        const Tick verdict = marked_ + timeout;
+        loop_.wheel().arm(*this, awaiting_pong_ && before(verdict, check) ? verdict : check);
+    }
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void Connection::fail(CloseCode code, const char* reason) noexcept {
+    if (!in_session()) {
+        return;
+    }
+    end_code_ = code;
+    end_reason_ = reason;
+    end_info_ = {wire_code(code), false};
+    end_now();
+}
+
+/// The stream of messages is over. What came before is answered first.
+void Connection::end_input(CloseCode code, const char* reason, const CloseInfo& info) noexcept {
+    if (!reading()) {
+        return;
+    }
+    end_code_ = code;
+    end_reason_ = reason;
+    end_info_ = info;
+    unread_.reset();
+    if (session_->drained()) {
+        end_now();
+        return;
+    }
+    if (state_ == State::open) {
+        start_close_timer();
+    }
+    state_ = State::ending;
+    loop_.mark_dirty(*this);
+}
+
+void Connection::end_now() noexcept {
+    if (!close_queued_ && end_code_ != CloseCode::normal) {
+        std::array<char, 128> line;
+        std::snprintf(line.data(), line.size(), "WS0304: closing a connection with %u: %s",
+                      unsigned{wire_code(end_code_)}, end_reason_);
+        loop_.log().write(LogLevel::debug, line.data());
+    }
+    const CloseInfo info = end_info_;
+    queue_close_frame(end_code_, end_reason_);
+    finish(info);
+}
+
+void Connection::finish(const CloseInfo& info) noexcept {
+    if (!in_session()) {
+        return;
+    }
+    if (state_ == State::open) {
+        start_close_timer();
+    }
+    state_ = State::finishing;
+    unread_.reset();
+    loop_.mark_dirty(*this);
+    gate_.close(id_.generation());
+    if (gate_.retire()) {
+        loop_.wake_senders();
+    }
+    retired_ = true;
+    session_.release()->on_close(info);
+}
+
+void Connection::kill() noexcept {
+    if (state_ == State::dead) {
+        return;
+    }
+    finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
+    state_ = State::dead;
+    loop_.wheel().cancel(*this);
+    loop_.bury(*this);
+}
+
+}  // namespace websocket::engine

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// One WebSocket connection: its protocol state, its outgoing frames and its one way to end.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "engine/connection_id.hpp"
+#include "engine/connection_options.hpp"
+#include "engine/gate.hpp"
+#include "engine/outbox.hpp"
+#include "engine/session.hpp"
+#include "engine/shared_frame.hpp"
+#include "engine/timer_wheel.hpp"
+#include "engine/transport.hpp"
+#include "protocol/byte_buffer.hpp"
+#include "protocol/close_code.hpp"
+#include "protocol/message_reader.hpp"
+
+namespace websocket::engine {
+
+class Loop;
+
+/// Answer to a send.
+enum class SendResult : std::uint8_t {
+    ok,         ///< on the wire or queued
+    full,       ///< not queued: the peer is too slow
+    closing,    ///< not queued: a Close is on its way
+    gone,       ///< the connection has ended
+    too_big,    ///< not queued: beyond Gate::kMaxQueued, or a control frame beyond 125 octets
+    no_memory,  ///< not queued
+};
+
+/// Lives on the heap from the reservation of its slot until the loop has closed its transport.
+/// Everything but id() belongs to the loop. [loop]
+class Connection : private TimerNode {
+public:
+    Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept;
+
+    /// What to serve; before the connection is handed to its loop. [any thread]
+    void prepare(std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
+                 const ConnectionOptions& options, unsigned version,
+                 protocol::ByteBuffer early_input) noexcept;
+    /// Takes the session back from a connection that never reached its loop. [any thread]
+    [[nodiscard]] std::unique_ptr<Session> abandon() noexcept { return std::move(session_); }
+
+    [[nodiscard]] ConnectionId id() const noexcept { return id_; }
+
+    /// First call on the loop; the connection may be over when it returns.
+    void open();
+    /// The descriptor is ready for `events` (epoll's bits).
+    void on_ready(std::uint32_t events);
+    void on_timer(Tick now);
+    /// Does what other calls put off: reads on after a pause, writes, polls for what is missing.
+    void service();
+
+    /// A message or control frame from a callback that runs on the loop now.
+    [[nodiscard]] SendResult transmit(protocol::Opcode opcode,
+                                      std::span<const std::uint8_t> payload);
+    /// A frame that the gate has admitted. Throws std::bad_alloc.
+    void enqueue(SharedFrame frame);
+    /// Begins the closing handshake with an encoded Close; the gate is closed. Throws
+    /// std::bad_alloc and has then done nothing.
+    void enqueue_close(SharedFrame close);
+    /// The rest of what was written past the outbox. Throws std::bad_alloc.
+    void keep_unwritten(SharedFrame rest);
+    /// The session can take messages again.
+    void resume() noexcept;
+    /// Carries out requests that could not be posted for want of memory.
+    void recover_lost_requests();
+
+    /// Sends Close and ends the session at once; what is queued goes out first, within
+    /// close_timeout.
+    void fail(protocol::CloseCode code, const char* reason) noexcept;
+    /// Ends everything at once.
+    void kill() noexcept;
+
+    [[nodiscard]] static Connection& of(TimerNode& node) noexcept {
+        return static_cast<Connection&>(node);
+    }
+
+private:
+    friend class Loop;  // keeps the lists that next_ and dirty_ belong to
+
+    enum class State : std::uint8_t {
+        open,
+        closing,    ///< our Close is queued; messages still come in until the peer's Close
+        ending,     ///< nothing more is read; the session still handles what it has
+        finishing,  ///< the session is gone; what is queued goes out
+        lingering,  ///< our side is shut; the rest is read away until the peer's side is
+        dead,
+    };
+    enum Pause : std::uint8_t { kForSession = 1, kForPeer = 2 };
+
+    struct Inbound;  // the reader's sink
+
+    void read_ready();
+    void feed(std::span<std::uint8_t> bytes);
+    void discard_input() noexcept;
+    void on_end_of_stream() noexcept;
+    void end_input(protocol::CloseCode code, const char* reason, const CloseInfo& info) noexcept;
+    void end_now() noexcept;
+    [[nodiscard]] protocol::Next deliver(Message message);
+    void answer_ping(std::span<const std::uint8_t> payload);
+    void on_peer_close(std::uint16_t code) noexcept;
+    template <class Work>
+    void guarded(Work work) noexcept;
+
+    void queue_close_frame(protocol::CloseCode code, const char* reason) noexcept;
+    void push_counted(SharedFrame frame);
+    void flush() noexcept;
+    void finish(const CloseInfo& info) noexcept;
+    void after_flush() noexcept;
+    void account_written(std::size_t octets) noexcept;
+
+    void note_life() noexcept;
+    void start_close_timer() noexcept;
+    void keep_alive(Tick now);
+    void update_interest() noexcept;
+
+    [[nodiscard]] bool reading() const noexcept {
+        return state_ == State::open || state_ == State::closing;
+    }
+    [[nodiscard]] bool in_session() const noexcept { return state_ <= State::ending; }
+    [[nodiscard]] std::size_t low_water() const noexcept { return options_->send_buffer / 2; }
+    [[nodiscard]] std::uint16_t wire_code(protocol::CloseCode code) const noexcept;
+
+    Loop& loop_;
+    Gate& gate_;
+    ConnectionId id_;
+    std::unique_ptr<Transport> transport_;
+    std::unique_ptr<Session> session_;
+    const ConnectionOptions* options_ = nullptr;
+    protocol::MessageReader reader_;
+    Outbox outbox_;
+    protocol::ByteBuffer unread_;       ///< received, but not looked at because of a pause
+    Connection* next_ = nullptr;        ///< in the loop's list of dirty or of dead connections
+    const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
+    CloseInfo end_info_{};
+    protocol::CloseCode end_code_{};
+    Tick last_life_ = 0;  ///< the peer's last sign of life
+    Tick marked_ = 0;     ///< when the Ping went out, or when closing began
+    State state_ = State::open;
+    std::uint8_t pause_ = 0;  ///< Pause bits
+    std::uint8_t version_ = 13;
+    std::uint8_t interest_ = 0;    ///< what epoll watches now
+    bool registered_ : 1 = false;  ///< epoll knows the descriptor
+    bool dirty_ : 1 = false;       ///< in the loop's list
+    bool awaiting_pong_ : 1 = false;
+    bool close_queued_ : 1 = false;
+    bool broken_ : 1 = false;         ///< a write failed during a callback; service() ends it
+    bool end_of_stream_ : 1 = false;  ///< the peer's side is shut
+    bool retired_ : 1 = false;        ///< the gate belongs to the next generation
+};
+
+}  // namespace websocket::engine

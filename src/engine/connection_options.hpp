@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an administrator may say about the connections of one location.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "protocol/frame_header.hpp"
+
+namespace websocket::engine {
+
+/// What happens to a message for a peer that already has send_buffer octets waiting.
+enum class SlowConsumer : std::uint8_t {
+    block,  ///< the sender waits; on a loop, which never waits, the message is refused
+    drop,   ///< the message is refused
+    close,  ///< the message is refused and the connection closed with 1008
+};
+
+/// Shared by all connections of a location; never changes and outlives them.
+struct ConnectionOptions {
+    protocol::ReaderLimits reader;
+
+    /// Queued octets above which a peer counts as slow and is no longer read from: room for some
+    /// replies, little enough that ten thousand slow peers do not hurt.
+    std::size_t send_buffer = 256U << 10;
+    SlowConsumer slow_consumer = SlowConsumer::block;
+
+    /// Octets of messages that may wait for the plugin before the socket is no longer read.
+    std::size_t receive_buffer = 256U << 10;
+
+    /// Silence after which a Ping is sent, 0 for never. Below the 60 s at which most proxies and
+    /// NAT boxes forget a connection.
+    std::chrono::milliseconds ping_interval{30'000};
+    /// Silence after a Ping that makes a peer dead. Any octet counts as life.
+    std::chrono::milliseconds pong_timeout{30'000};
+    /// How long the closing handshake and the last octets may take.
+    std::chrono::milliseconds close_timeout{5'000};
+
+    bool operator==(const ConnectionOptions&) const = default;
+};
+
+}  // namespace websocket::engine

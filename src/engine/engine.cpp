@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.hpp"
+
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "engine/signal_mask.hpp"
+
+namespace websocket::engine {
+
+Engine::Place::~Place() {
+    if (connection_ != nullptr) {
+        loop_.discard(std::move(connection_));
+        engine_.connections_.fetch_sub(1, std::memory_order_relaxed);
+    }
+}
+
+Engine::~Engine() {
+    begin_stop();
+    for (const std::unique_ptr<Loop>& loop : loops_) {
+        loop->stop();  // also those of a start that was never completed
+    }
+    for (std::thread& thread : threads_) {
+        thread.join();
+    }
+}
+
+bool Engine::start() noexcept {
+    if (started_.load(std::memory_order_acquire)) {
+        return true;
+    }
+    const std::lock_guard lock(start_mutex_);
+    if (started_.load(std::memory_order_relaxed) || stopping_.load()) {
+        return started_.load(std::memory_order_relaxed);
+    }
+    try {
+        const SignalsBlocked blocked;  // inherited by the threads
+        threads_.reserve(options_.loops);
+        while (loops_.size() < options_.loops) {
+            loops_.push_back(
+                std::make_unique<Loop>(static_cast<std::uint32_t>(loops_.size()), log_, [this] {
+                    connections_.fetch_sub(1, std::memory_order_relaxed);
+                }));
+        }
+        while (threads_.size() < options_.loops) {
+            Loop& loop = *loops_[threads_.size()];
+            running_.fetch_add(1);
+            try {
+                threads_.emplace_back([this, &loop] { run(loop); });
+            } catch (...) {
+                running_.fetch_sub(1);
+                throw;
+            }
+        }
+    } catch (const std::exception&) {
+        log_.write(LogLevel::error, "WS0305: cannot start the event loops: out of resources");
+        return false;  // what has started is used when the next attempt completes it
+    }
+    started_.store(true);
+    if (stopping_.load()) {
+        begin_stop();  // it came meanwhile and could not see the loops
+        return false;
+    }
+    return true;
+}
+
+void Engine::run(Loop& loop) noexcept {
+    loop.run();
+    running_.fetch_sub(1);
+}
+
+std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
+    if (stopping_.load(std::memory_order_relaxed)) {
+        why = Refusal::stopping;
+        return {};
+    }
+    why = Refusal::too_many_connections;
+    const std::uint32_t before = connections_.fetch_add(1, std::memory_order_relaxed);
+    if (options_.max_connections == 0 || before < options_.max_connections) {
+        if (!start()) {
+            why = Refusal::no_resources;
+        } else {
+            Loop& loop =
+                *loops_[next_loop_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
+            try {
+                if (auto connection = loop.reserve()) {
+                    return Place(*this, loop, std::move(connection));
+                }
+            } catch (const std::bad_alloc&) {
+                why = Refusal::no_resources;
+            }
+        }
+    }
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    return {};
+}
+
+void Engine::adopt(Place place, std::unique_ptr<Transport> transport,
+                   std::unique_ptr<Session> session, const ConnectionOptions& options,
+                   unsigned version, protocol::ByteBuffer early_input) noexcept {
+    std::unique_ptr<Connection> connection = std::move(place.connection_);
+    connection->prepare(std::move(transport), std::move(session), options, version,
+                        std::move(early_input));
+    place.loop_.adopt(std::move(connection));
+}
+
+Loop* Engine::loop_of(ConnectionId id) noexcept {
+    const bool known = started_.load(std::memory_order_acquire) && id.loop() < loops_.size();
+    return known ? loops_[id.loop()].get() : nullptr;
+}
+
+SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
+                        std::span<const std::uint8_t> payload, std::size_t high_water) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr ? loop->send(id, opcode, payload, high_water) : SendResult::gone;
+}
+
+bool Engine::close(ConnectionId id, const protocol::ClosePayload& payload) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr && loop->close(id, payload);
+}
+
+void Engine::resume(ConnectionId id) noexcept {
+    if (Loop* loop = loop_of(id)) {
+        loop->resume(id);
+    }
+}
+
+void Engine::wait_for_room(ConnectionId id, std::size_t low_water) {
+    if (Loop* loop = loop_of(id)) {
+        loop->wait_for_room(id, low_water);
+    }
+}
+
+void Engine::begin_stop() noexcept {
+    stopping_.store(true);
+    if (!started_.load()) {
+        return;
+    }
+    for (const std::unique_ptr<Loop>& loop : loops_) {
+        loop->stop();
+    }
+}
+
+}  // namespace websocket::engine

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// All loops of a process behind one door.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "engine/connection_options.hpp"
+#include "engine/loop.hpp"
+
+namespace websocket::engine {
+
+struct EngineOptions {
+    unsigned loops = 1;                 ///< threads, 1 to ConnectionId::kMaxLoops
+    std::uint32_t max_connections = 0;  ///< in this process; 0 for no limit of its own
+};
+
+/// Why there is no place for a connection.
+enum class Refusal : std::uint8_t {
+    too_many_connections,  ///< max_connections, or every slot, is taken
+    no_resources,          ///< no memory, descriptor or thread for it
+    stopping,
+};
+
+/// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
+class Engine {
+public:
+    /// A connection's place, taken before the handshake is answered; given back when it is
+    /// destroyed unused.
+    class Place {
+    public:
+        Place(Place&&) noexcept = default;
+        Place& operator=(Place&&) noexcept = delete;
+        ~Place();
+        [[nodiscard]] ConnectionId id() const noexcept { return connection_->id(); }
+
+    private:
+        friend class Engine;
+        Place(Engine& engine, Loop& loop, std::unique_ptr<Connection> connection) noexcept
+            : engine_(engine), loop_(loop), connection_(std::move(connection)) {}
+
+        Engine& engine_;
+        Loop& loop_;
+        std::unique_ptr<Connection> connection_;
+    };
+
+    /// `log` outlives the engine.
+    Engine(const EngineOptions& options, Log& log) noexcept : options_(options), log_(log) {}
+    /// Stops and waits for the threads.
+    ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    /// [httpd worker]
+    [[nodiscard]] std::optional<Place> reserve(Refusal& why) noexcept;
+
+    /// Serves the connection. `early_input` is what was received behind the handshake, `options`
+    /// outlives the connection, `version` is the Sec-WebSocket-Version. [httpd worker]
+    void adopt(Place place, std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
+               const ConnectionOptions& options, unsigned version,
+               protocol::ByteBuffer early_input) noexcept;
+
+    /// Sends one frame. `high_water` is the send_buffer of the connection's options. Never blocks.
+    /// On the connection's own loop the frame may be on the wire when this returns. [any thread]
+    [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
+                                  std::span<const std::uint8_t> payload,
+                                  std::size_t high_water) noexcept;
+
+    /// Begins the closing handshake behind what is queued; data sends answer `closing` from now on.
+    /// False when it has begun already or the connection is gone. [any thread]
+    bool close(ConnectionId id, const protocol::ClosePayload& payload) noexcept;
+
+    /// Ends the effect of Flow::pause, or of Session::drained() having been false, behind all that
+    /// the calling thread has sent. [any thread]
+    void resume(ConnectionId id) noexcept;
+
+    /// Blocks until at most `low_water` octets are queued, or the connection closes or is gone.
+    /// [any thread but a loop's]
+    void wait_for_room(ConnectionId id, std::size_t low_water);
+
+    /// True on a thread that runs a loop and so must never block. [any thread]
+    [[nodiscard]] static bool on_loop() noexcept { return Loop::current() != nullptr; }
+
+    /// Connections that have a place. [any thread]
+    [[nodiscard]] std::uint32_t connections() const noexcept {
+        return connections_.load(std::memory_order_relaxed);
+    }
+
+    /// Closes all connections with 1001 within Loop::kStopTimeout; no more can come.
+    /// Async-signal-safe. [any thread]
+    void begin_stop() noexcept;
+    /// True when no loop runs any more. Async-signal-safe. [any thread]
+    [[nodiscard]] bool stopped() const noexcept { return running_.load() == 0; }
+
+private:
+    [[nodiscard]] bool start() noexcept;
+    void run(Loop& loop) noexcept;
+    [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept;
+
+    const EngineOptions options_;
+    Log& log_;
+    std::atomic<std::uint32_t> connections_{0};
+    std::atomic<std::uint32_t> next_loop_{0};
+    std::atomic<unsigned> running_{0};
+    std::atomic<bool> stopping_{false};
+    std::atomic<bool> started_{false};
+    std::mutex start_mutex_;  // guards loops_ and threads_ until started_
+    std::vector<std::unique_ptr<Loop>> loops_;
+    std::vector<std::thread> threads_;
+};
+
+}  // namespace websocket::engine

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every thread may know of a connection, in one atomic word that outlives it.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace websocket::engine {
+
+/// Answer to a sender.
+enum class Admission : std::uint8_t {
+    accepted,  ///< the octets are counted as queued
+    full,      ///< as many as the high-water mark are queued already; nothing was counted
+    closing,   ///< a Close is on its way: nothing may follow it
+    gone,      ///< this generation has ended
+    too_big,   ///< more than kMaxQueued octets can never be queued
+};
+
+/// Generation, queued octets and two flags change together by compare-and-swap, so a sender with a
+/// stale id can neither count against nor write to the slot's next connection.
+class Gate {
+public:
+    /// A frame of this size (256 MiB) or more is refused.
+    static constexpr std::size_t kMaxQueued = std::size_t{1} << 28;
+
+    /// Asks to queue `octets`. Below `high_water` queued octets one frame of any size is accepted.
+    /// [any thread]
+    [[nodiscard]] Admission admit(std::uint32_t generation, std::size_t octets,
+                                  std::size_t high_water) noexcept;
+
+    /// Takes back what admit() counted and nobody will write. [any thread]
+    void withdraw(std::uint32_t generation, std::size_t octets) noexcept;
+
+    /// Marks that somebody waits for room. False when there is some or none will come. [any thread]
+    [[nodiscard]] bool begin_wait(std::uint32_t generation, std::size_t low_water) noexcept;
+
+    /// No data after this; true when this call closed the gate. [any thread]
+    bool close(std::uint32_t generation) noexcept;
+
+    [[nodiscard]] std::uint32_t generation() const noexcept { return generation_of(load()); }
+    [[nodiscard]] std::size_t queued() const noexcept { return queued_of(load()); }
+    [[nodiscard]] bool closing() const noexcept { return (load() & kClosing) != 0; }
+
+    /// Counts octets without asking. [loop]
+    void add(std::size_t octets) noexcept;
+    /// Octets have been written or dropped. Returns true when waiters should be woken. [loop]
+    [[nodiscard]] bool release(std::size_t octets, std::size_t low_water) noexcept;
+    /// Clears the mark of begin_wait(); true when it was set. [loop]
+    bool end_wait() noexcept;
+    /// The connection has ended: every id given out so far is stale. True when somebody waits.
+    bool retire() noexcept;
+
+private:
+    // 63..32 generation | 31 waiting | 30 closing | 29..0 queued octets
+    static constexpr std::uint64_t kWaiting = std::uint64_t{1} << 31;
+    static constexpr std::uint64_t kClosing = std::uint64_t{1} << 30;
+    static constexpr std::uint64_t kQueuedBits = kClosing - 1;
+
+    static constexpr std::uint32_t generation_of(std::uint64_t word) noexcept {
+        return static_cast<std::uint32_t>(word >> 32);
+    }
+    static constexpr std::size_t queued_of(std::uint64_t word) noexcept {
+        return word & kQueuedBits;
+    }
+    [[nodiscard]] std::uint64_t load() const noexcept {
+        return word_.load(std::memory_order_acquire);
+    }
+
+    std::atomic<std::uint64_t> word_{std::uint64_t{1} << 32};
+};
+
+}  // namespace websocket::engine

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/loop.hpp"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace websocket::engine {
+
+namespace {
+
+constexpr int kEventsAWait = 512;
+
+thread_local Loop* current_loop = nullptr;
+
+}  // namespace
+
+Loop* Loop::current() noexcept { return current_loop; }
+
+Loop::Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free)
+    : index_(index), log_(log), on_slot_free_(std::move(on_slot_free)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)), read_buffer_(new std::uint8_t[kReadBuffer]),
+      start_(std::chrono::steady_clock::now()), wheel_(0) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = nullptr;  // the mailbox
+    if (!epoll_.valid() ||
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, mailbox_.descriptor(), &event) != 0) {
+        throw std::system_error(errno, std::generic_category(), "epoll");
+    }
+}
+
+Loop::~Loop() = default;
+
+// --- [any thread] --------------------------------------------------------------------------------
+
+std::unique_ptr<Connection> Loop::reserve() {
+    const std::optional<std::uint32_t> index = slots_.take();
+    if (!index) {
+        return nullptr;
+    }
+    Gate& gate = slots_.find(*index)->gate;
+    try {
+        return std::make_unique<Connection>(*this, gate,
+                                            ConnectionId(index_, *index, gate.generation()));
+    } catch (...) {
+        slots_.give_back(*index);
+        throw;
+    }
+}
+
+void Loop::discard(std::unique_ptr<Connection> connection) noexcept {
+    const std::uint32_t index = connection->id().slot();
+    connection.reset();
+    slots_.find(index)->gate.retire();
+    slots_.give_back(index);
+}
+
+void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
+    Command command(std::move(connection));
+    bool posted = false;
+    try {
+        posted = mailbox_.post(std::move(command));
+    } catch (const std::bad_alloc&) {
+        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+    }
+    // NOLINTBEGIN(bugprone-use-after-move): post() has left the command as it was
+    if (!posted) {
+        std::unique_ptr<Session> session = command.connection->abandon();
+        discard(std::move(command.connection));
+        on_slot_free_();
+        session.release()->on_close(
+            {static_cast<std::uint16_t>(protocol::CloseCode::abnormal), false});
+    }
+    // NOLINTEND(bugprone-use-after-move)
+}
+
+Gate* Loop::gate(ConnectionId id) noexcept {
+    Slot* slot = slots_.find(id.slot());
+    return slot != nullptr ? &slot->gate : nullptr;
+}
+
+SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
+                      std::span<const std::uint8_t> payload, std::size_t high_water) noexcept {
+    if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
+        return SendResult::too_big;
+    }
+    if (current_loop == this) {
+        Connection* connection = find(id);
+        return connection != nullptr ? connection->transmit(opcode, payload) : SendResult::gone;
+    }
+    Gate* gate = this->gate(id);
+    if (gate == nullptr) {
+        return SendResult::gone;
+    }
+    const std::size_t octets =
+        protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
+    switch (gate->admit(id.generation(), octets, high_water)) {
+        case Admission::accepted: break;
+        case Admission::full: return SendResult::full;
+        case Admission::closing: return SendResult::closing;
+        case Admission::gone: return SendResult::gone;
+        case Admission::too_big: return SendResult::too_big;
+    }
+    try {
+        Command command(Command::Kind::send, id, SharedFrame::build(opcode, payload));
+        return mailbox_.post(std::move(command)) ? SendResult::ok : SendResult::gone;
+    } catch (const std::bad_alloc&) {
+        gate->withdraw(id.generation(), octets);
+        return SendResult::no_memory;
+    }
+}
+
+bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcept {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr || !gate->close(id.generation())) {
+        return false;
+    }
+    try {
+        SharedFrame frame = SharedFrame::build(protocol::Opcode::close, payload.bytes());
+        if (current_loop != this) {
+            post_or_remember(Command(Command::Kind::close, id, std::move(frame)));
+        } else if (Connection* connection = find(id)) {
+            connection->enqueue_close(std::move(frame));
+        }
+    } catch (const std::bad_alloc&) {
+        lost_requests_.store(true);
+        mailbox_.wake();
+    }
+    return true;
+}
+
+void Loop::resume(ConnectionId id) noexcept {
+    // Posted on the loop, too: it comes behind what the session's other threads have sent.
+    post_or_remember(Command(Command::Kind::resume, id));
+}
+
+void Loop::post_or_remember(Command&& command) noexcept {
+    try {
+        static_cast<void>(mailbox_.post(std::move(command)));
+    } catch (const std::bad_alloc&) {
+        lost_requests_.store(true);
+        mailbox_.wake();
+    }
+}
+
+void Loop::wait_for_room(ConnectionId id, std::size_t low_water) {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr) {
+        return;
+    }
+    std::unique_lock lock(room_mutex_);
+    while (gate->begin_wait(id.generation(), low_water)) {
+        room_.wait(lock);
+    }
+}
+
+void Loop::wake_senders() noexcept {
+    // The lock makes sure that whoever has called begin_wait() is waiting by now.
+    { const std::lock_guard lock(room_mutex_); }
+    room_.notify_all();
+}
+
+void Loop::stop() noexcept {
+    stop_requested_.store(true);
+    mailbox_.wake();
+}
+
+// --- [loop] --------------------------------------------------------------------------------------
+
+void Loop::run() noexcept {
+    current_loop = this;
+    do {
+        try {
+            run_once();
+        } catch (const std::bad_alloc&) {
+            log_.write(LogLevel::error, "WS0301: out of memory in an event loop");
+        }
+    } while (!stopping_ || serving_ > 0 || !mailbox_.close_if_empty());
+    current_loop = nullptr;
+}
+
+void Loop::run_once() {
+    std::array<epoll_event, kEventsAWait> events;
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAWait, timeout());
+    update_now();
+    // What other threads have asked for happened before what these descriptors report.
+    const std::span<epoll_event> ready(events.data(), static_cast<std::size_t>(std::max(count, 0)));
+    const auto is_mail = [](const epoll_event& event) { return event.data.ptr == nullptr; };
+    if (stop_requested_.load(std::memory_order_relaxed) || std::ranges::any_of(ready, is_mail)) {
+        carry_out_commands();
+    }
+    for (const epoll_event& event : ready) {
+        if (!is_mail(event)) {
+            static_cast<Connection*>(event.data.ptr)->on_ready(event.events);
+        }
+    }
+    wheel_.advance(now_, [this](TimerNode& node) { Connection::of(node).on_timer(now_); });
+    if (stopping_ && !before(now_, stop_deadline_)) {
+        slots_.for_each([](Connection& connection) { connection.kill(); });
+    }
+    service_dirty();
+}
+
+int Loop::timeout() const noexcept {
+    if (dirty_ != nullptr) {
+        return 0;
+    }
+    constexpr auto kMost = std::chrono::milliseconds{60'000};
+    auto wait = kMost;
+    if (const Tick ticks = wheel_.ticks_to_next(); ticks > 0) {
+        wait = std::min(wait, ticks * kTickLength - since_start_ % kTickLength);
+    }
+    if (stopping_) {
+        wait = std::min(wait, kTickLength);
+    }
+    return static_cast<int>(wait.count());
+}
+
+void Loop::update_now() noexcept {
+    since_start_ = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - start_);
+    now_ = static_cast<Tick>(since_start_ / kTickLength);
+}
+
+void Loop::carry_out_commands() {
+    mailbox_.take(batch_);
+    for (auto command = batch_.begin(); command != batch_.end();) {
+        command = carry_out_corked(command);
+    }
+    batch_.clear();
+    if (lost_requests_.exchange(false)) {
+        slots_.for_each([](Connection& connection) { connection.recover_lost_requests(); });
+    }
+    if (stop_requested_.load() && !stopping_) {
+        begin_stop();
+    }
+}
+
+/// Carries out all consecutive requests for one connection; what they send leaves in one write.
+std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iterator command) {
+    if (command->kind == Command::Kind::adopt) {
+        start_serving(std::move(command->connection));
+        return command + 1;
+    }
+    const ConnectionId id = command->id;
+    const auto end = std::find_if(command, batch_.end(),
+                                  [id](const Command& other) { return !(other.id == id); });
+    if (Connection* connection = find(id)) {
+        const Cork cork(*this, *connection);
+        std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
+    }
+    return end;
+}
+
+void Loop::carry_out(Command& command, Connection* connection) {
+    try {
+        switch (command.kind) {
+            case Command::Kind::send: connection->enqueue(std::move(command.frame)); break;
+            case Command::Kind::close: connection->enqueue_close(std::move(command.frame)); break;
+            case Command::Kind::resume: connection->resume(); break;
+            case Command::Kind::adopt: break;
+        }
+    } catch (const std::bad_alloc&) {
+        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        connection->fail(protocol::CloseCode::internal_error, "out of memory");
+    }
+}
+
+void Loop::start_serving(std::unique_ptr<Connection> connection) {
+    Connection* served = connection.release();  // until free_connection()
+    slots_.find(served->id().slot())->connection = served;
+    ++serving_;
+    served->open();
+    if (stopping_) {
+        served->fail(protocol::CloseCode::going_away, "server is stopping");
+    }
+}
+
+void Loop::begin_stop() noexcept {
+    stopping_ = true;
+    stop_deadline_ = now_ + to_ticks(kStopTimeout);
+    slots_.for_each([](Connection& connection) {
+        connection.fail(protocol::CloseCode::going_away, "server is stopping");
+    });
+}
+
+void Loop::mark_dirty(Connection& connection) noexcept {
+    if (!connection.dirty_) {
+        connection.dirty_ = true;
+        connection.next_ = std::exchange(dirty_, &connection);
+    }
+}
+
+void Loop::service_dirty() {
+    Connection* next = std::exchange(dirty_, nullptr);
+    while (next != nullptr) {
+        Connection* connection = next;
+        next = connection->next_;
+        connection->dirty_ = false;
+        if (connection->state_ != Connection::State::dead) {
+            connection->service();
+        } else {
+            free_connection(connection);
+        }
+    }
+}
+
+void Loop::free_connection(Connection* connection) noexcept {
+    const std::uint32_t index = connection->id().slot();
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->transport_->descriptor(), nullptr);
+    delete connection;
+    slots_.find(index)->connection = nullptr;
+    slots_.give_back(index);
+    --serving_;
+    on_slot_free_();
+}
+
+Connection* Loop::find(ConnectionId id) noexcept {
+    Slot* slot = slots_.find(id.slot());
+    Connection* connection = slot != nullptr ? slot->connection : nullptr;
+    return connection != nullptr && connection->id() == id ? connection : nullptr;
+}
+
+bool Loop::watch(int descriptor, Connection& connection, std::uint32_t events,
+                 bool registered) noexcept {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = &connection;
+    return ::epoll_ctl(epoll_.get(), registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor,
+                       &event) == 0;
+}
+
+// --- [loop] corking ------------------------------------------------------------------------------
+
+bool Loop::cork_has_room(const Connection& connection, std::size_t octets) const noexcept {
+    return cork_owner_ == &connection && connection.outbox_.empty() && cork_.takes(octets);
+}
+
+void Loop::cork_append(std::span<const std::uint8_t> header,
+                       std::span<const std::uint8_t> payload) noexcept {
+    cork_.append(header);
+    cork_.append(payload);
+}
+
+void Loop::uncork(Connection& connection) noexcept {
+    if (cork_owner_ == &connection && !cork_.empty()) {
+        static_cast<void>(write_through(connection, {}, {}));
+    }
+}
+
+bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> header,
+                         std::span<const std::uint8_t> payload) noexcept {
+    const bool corked_here = corked(connection);
+    std::array<std::span<const std::uint8_t>, 3> parts{
+        corked_here ? cork_.bytes() : std::span<const std::uint8_t>{}, header, payload};
+    std::array<iovec, 3> slots;
+    std::size_t used = 0;
+    for (const std::span<const std::uint8_t> part : parts) {
+        if (!part.empty()) {
+            // writev(2) does not write through the pointer; iovec just has no const.
+            slots.at(used++) = {const_cast<std::uint8_t*>(part.data()), part.size()};
+        }
+    }
+    const IoResult result = connection.transport_->write({slots.data(), used});
+    std::size_t written = result.count;
+    for (std::span<const std::uint8_t>& part : parts) {
+        const std::size_t whole = std::min(written, part.size());
+        part = part.subspan(whole);
+        written -= whole;
+    }
+    bool healthy = result.status != IoStatus::failed && result.status != IoStatus::closed;
+    try {
+        // What is left of the cork has to be copied anyway; a large payload becomes a frame's tail.
+        for (std::size_t i = 0; healthy && i < parts.size(); i += 2) {
+            const std::span<const std::uint8_t> next =
+                i + 1 < parts.size() ? parts.at(i + 1) : std::span<const std::uint8_t>{};
+            if (!parts.at(i).empty() || !next.empty()) {
+                connection.keep_unwritten(SharedFrame::join(parts.at(i), next));
+            }
+        }
+    } catch (const std::bad_alloc&) {
+        healthy = false;
+    }
+    if (corked_here) {
+        cork_.clear();
+    }
+    if (!healthy) {
+        connection.broken_ = true;  // a callback may be on the stack: killed by service()
+        mark_dirty(connection);
+    }
+    return healthy;
+}
+
+}  // namespace websocket::engine

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thread's event loop and the connections that belong to it for life.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/connection.hpp"
+#include "engine/cork.hpp"
+#include "engine/log.hpp"
+#include "engine/mailbox.hpp"
+#include "engine/slot_table.hpp"
+#include "engine/timer_wheel.hpp"
+
+namespace websocket::engine {
+
+class Loop {
+public:
+    /// `on_slot_free` is called on the loop each time a connection is gone for good. Throws
+    /// std::system_error without descriptors, std::bad_alloc without memory.
+    Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free);
+    ~Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    /// Serves until stop() and returns when the last connection is gone. The calling thread is the
+    /// loop's thread.
+    void run() noexcept;
+
+    /// Closes everything with 1001; run() returns within `kStopTimeout`. Async-signal-safe.
+    /// [any thread]
+    void stop() noexcept;
+    static constexpr std::chrono::milliseconds kStopTimeout{1000};
+
+    /// The loop that runs on this thread, or null.
+    [[nodiscard]] static Loop* current() noexcept;
+
+    // --- [any thread] ---
+
+    /// A connection with a slot of its own, or null when there is no slot. Throws std::bad_alloc.
+    [[nodiscard]] std::unique_ptr<Connection> reserve();
+    /// Gives back what reserve() returned; its id is stale from now on.
+    void discard(std::unique_ptr<Connection> connection) noexcept;
+    /// Serves a prepared connection. When it cannot, the session is told that it is closed.
+    void adopt(std::unique_ptr<Connection> connection) noexcept;
+
+    /// `high_water` is the send_buffer of the connection's options.
+    [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
+                                  std::span<const std::uint8_t> payload,
+                                  std::size_t high_water) noexcept;
+    /// Begins the closing handshake; false when it has begun already or the connection is gone.
+    bool close(ConnectionId id, const protocol::ClosePayload& payload) noexcept;
+    /// Ends the effect of Flow::pause, or of Session::drained() having been false.
+    void resume(ConnectionId id) noexcept;
+    /// Blocks until at most `low_water` octets are queued or the connection closes. [not a loop]
+    void wait_for_room(ConnectionId id, std::size_t low_water);
+
+    // --- [loop], for connections ---
+
+    /// While it lives, small frames for `connection` are collected; then they are written.
+    class Cork {
+    public:
+        Cork(Loop& loop, Connection& connection) noexcept : loop_(loop) {
+            loop_.cork_owner_ = &connection;
+        }
+        ~Cork() {
+            loop_.uncork(*loop_.cork_owner_);
+            loop_.cork_owner_ = nullptr;
+        }
+        Cork(const Cork&) = delete;
+        Cork& operator=(const Cork&) = delete;
+
+    private:
+        Loop& loop_;
+    };
+
+    [[nodiscard]] bool corked(const Connection& connection) const noexcept {
+        return cork_owner_ == &connection;
+    }
+    /// True when `octets` may be appended to the cork for `connection`.
+    [[nodiscard]] bool cork_has_room(const Connection& connection,
+                                     std::size_t octets) const noexcept;
+    void cork_append(std::span<const std::uint8_t> header,
+                     std::span<const std::uint8_t> payload) noexcept;
+    /// Writes what is corked, then the frame, without copying; queues what the socket did not take.
+    /// False when the connection is broken.
+    [[nodiscard]] bool write_through(Connection& connection, std::span<const std::uint8_t> header,
+                                     std::span<const std::uint8_t> payload) noexcept;
+    /// Writes what is corked for `connection`.
+    void uncork(Connection& connection) noexcept;
+
+    void mark_dirty(Connection& connection) noexcept;
+    /// Frees a dead connection once nothing refers to it.
+    void bury(Connection& connection) noexcept { mark_dirty(connection); }
+    /// Sets the events to poll for; false when the kernel refuses.
+    [[nodiscard]] bool watch(int descriptor, Connection& connection, std::uint32_t events,
+                             bool registered) noexcept;
+    void wake_senders() noexcept;
+
+    [[nodiscard]] std::span<std::uint8_t> read_buffer() noexcept {
+        return {read_buffer_.get(), kReadBuffer};
+    }
+    [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
+    [[nodiscard]] Tick now() const noexcept { return now_; }
+    [[nodiscard]] Log& log() noexcept { return log_; }
+
+private:
+    static constexpr std::size_t kReadBuffer = 64U << 10;
+
+    void run_once();
+    [[nodiscard]] int timeout() const noexcept;
+    void update_now() noexcept;
+    void carry_out_commands();
+    [[nodiscard]] std::vector<Command>::iterator
+    carry_out_corked(std::vector<Command>::iterator command);
+    void carry_out(Command& command, Connection* connection);
+    void start_serving(std::unique_ptr<Connection> connection);
+    void service_dirty();
+    void free_connection(Connection* connection) noexcept;
+    void begin_stop() noexcept;
+    void post_or_remember(Command&& command) noexcept;
+    [[nodiscard]] Connection* find(ConnectionId id) noexcept;
+    [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
+
+    const std::uint32_t index_;
+    Log& log_;
+    const std::function<void()> on_slot_free_;
+    Mailbox mailbox_;
+    SlotTable slots_;
+    Descriptor epoll_;
+    std::unique_ptr<std::uint8_t[]> read_buffer_;
+
+    std::atomic<bool> stop_requested_{false};
+    std::atomic<bool> lost_requests_{false};  ///< a close or resume could not be posted
+    std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
+    std::condition_variable room_;
+
+    // the loop's own
+    std::chrono::steady_clock::time_point start_;
+    std::chrono::milliseconds since_start_{0};
+    Tick now_ = 0;
+    TimerWheel wheel_;
+    CorkBuffer cork_;
+    Connection* cork_owner_ = nullptr;
+    Connection* dirty_ = nullptr;
+    std::vector<Command> batch_;
+    std::size_t serving_ = 0;
+    bool stopping_ = false;
+    Tick stop_deadline_ = 0;
+};
+
+}  // namespace websocket::engine

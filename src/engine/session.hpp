@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The application's end of a connection.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/connection_id.hpp"
+#include "protocol/byte_buffer.hpp"
+#include "protocol/frame.hpp"
+
+namespace websocket::engine {
+
+struct Message {
+    protocol::MessageType type;
+    std::span<std::uint8_t> payload;  ///< may be modified; valid during the call only
+    protocol::ByteBuffer* owner;      ///< not null: holds exactly `payload` and may be moved from
+};
+
+/// Why a connection ended.
+struct CloseInfo {
+    std::uint16_t code;  ///< as sent or received first; 1005 for none, 1006 for no Close at all
+    bool by_peer;        ///< the peer's Close or end of stream came before ours
+};
+
+/// What the session wants to happen to the socket.
+enum class Flow : std::uint8_t {
+    more,   ///< keep reading
+    pause,  ///< read nothing more until Engine::resume()
+};
+
+/// Implemented by the plugin layer. The engine owns a session until on_close(), which hands it over
+/// to itself: an asynchronous session can finish its work first and then delete itself.
+class Session {
+public:
+    Session() noexcept = default;
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    virtual ~Session() = default;
+
+    /// The connection is live: sends go out from now on. First call, exactly once. [loop]
+    virtual void on_open() noexcept = 0;
+
+    /// A whole data message. Whatever it throws fails the connection with 1011. [loop]
+    virtual Flow on_message(Message message) = 0;
+
+    /// The peer sends no more messages. True when none is on its way to the application and so no
+    /// answer is on its way back; else the session calls Engine::resume() once all are handled, and
+    /// what they send goes out before the Close. [loop]
+    [[nodiscard]] virtual bool drained() noexcept { return true; }
+
+    /// Last call, exactly once, whatever went wrong; owns itself from here. [loop]
+    virtual void on_close(const CloseInfo& info) noexcept = 0;
+};
+
+}  // namespace websocket::engine

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/shared_frame.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace websocket::engine {
+
+SharedFrame::~SharedFrame() {
+    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        block_->~Block();
+        ::operator delete(block_);
+    }
+}
+
+SharedFrame SharedFrame::build(protocol::Opcode opcode, std::span<const std::uint8_t> payload) {
+    return join(protocol::EncodedHeader(opcode, payload.size()).bytes(), payload);
+}
+
+SharedFrame SharedFrame::join(std::span<const std::uint8_t> first,
+                              std::span<const std::uint8_t> second) {
+    const std::size_t size = first.size() + second.size();
+    auto* block = new (::operator new(sizeof(Block) + size)) Block{{1}, size};
+    std::copy(first.begin(), first.end(), data(block));
+    std::copy(second.begin(), second.end(), data(block) + first.size());
+    return SharedFrame(block);
+}
+
+}  // namespace websocket::engine

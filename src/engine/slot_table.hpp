@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The slots that connection ids name. Their memory is never given back, so any thread may look at
+// the gate of any id at any time.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/connection_id.hpp"
+#include "engine/gate.hpp"
+
+namespace websocket::engine {
+
+class Connection;
+
+struct Slot {
+    Gate gate;
+    Connection* connection = nullptr;  ///< being served; touched by the loop only
+};
+
+class SlotTable {
+public:
+    SlotTable() = default;
+    SlotTable(const SlotTable&) = delete;
+    SlotTable& operator=(const SlotTable&) = delete;
+    ~SlotTable();
+
+    /// Index of a free slot, nothing when all ConnectionId::kMaxSlots are taken. Throws
+    /// std::bad_alloc. [any thread]
+    [[nodiscard]] std::optional<std::uint32_t> take();
+
+    /// The slot's gate has been retired. [any thread]
+    void give_back(std::uint32_t index) noexcept;
+
+    /// Null when no slot of this index was ever taken. [any thread]
+    [[nodiscard]] Slot* find(std::uint32_t index) noexcept;
+
+    /// Calls `visit(Connection&)` for each connection that is being served. [loop]
+    template <class Visit>
+    void for_each(Visit visit) {
+        for (std::uint32_t i = 0; i < capacity_.load(std::memory_order_acquire); ++i) {
+            if (Connection* connection = find(i)->connection) {
+                visit(*connection);
+            }
+        }
+    }
+
+private:
+    static constexpr std::uint32_t kChunk = 1024;
+    using Chunk = std::array<Slot, kChunk>;
+
+    std::array<std::atomic<Chunk*>, ConnectionId::kMaxSlots / kChunk> chunks_{};
+    std::atomic<std::uint32_t> capacity_{0};
+    std::mutex mutex_;  // guards free_ and the growth of chunks_
+    std::vector<std::uint32_t> free_;
+};
+
+}  // namespace websocket::engine

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/child.hpp"
+
+#include <ap_mpm.h>
+#include <http_config.h>
+#include <http_log.h>
+#include <poll.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "httpd/module.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+Child* process_child = nullptr;  // httpd's hooks have no other place for it
+
+constexpr unsigned kMostDefaultLoops = 4;
+
+/// How long a child that is told to go waits for plugins to return from their callbacks.
+constexpr int kPatience = 1000;  // ms
+constexpr int kLook = 10;        // ms
+
+unsigned default_loops() {
+    int threaded = AP_MPMQ_NOT_SUPPORTED;
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
+    if (threaded == AP_MPMQ_NOT_SUPPORTED) {
+        return 1;  // many children, each with few connections
+    }
+    return std::clamp(std::thread::hardware_concurrency(), 1U, kMostDefaultLoops);
+}
+
+engine::EngineOptions engine_options(const Config& config) {
+    engine::EngineOptions options;
+    options.loops = config.has(Setting::threads)
+                        ? static_cast<unsigned>(config.get(Setting::threads))
+                        : default_loops();
+    options.max_connections = static_cast<std::uint32_t>(config.get(Setting::max_connections));
+    return options;
+}
+
+plugin::PoolOptions pool_options(const Config& config) {
+    plugin::PoolOptions options;
+    options.min_threads = static_cast<unsigned>(config.get(Setting::pool_min_threads));
+    options.max_threads = static_cast<unsigned>(config.get(Setting::pool_max_threads));
+    return options;
+}
+
+/// Descriptors are what a million sockets need most.
+void raise_descriptor_limit(server_rec* server) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, server,
+                     "WS0201: cannot raise the number of descriptors to %lu",
+                     static_cast<unsigned long>(limit.rlim_max));
+    }
+}
+
+}  // namespace
+
+Child::Child(server_rec* server)
+    : log_(server), engine_(engine_options(process_config(server)), log_),
+      pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_} {}
+
+Child* Child::instance() noexcept { return process_child; }
+
+void Child::init(apr_pool_t* pchild, server_rec* server) {
+    raise_descriptor_limit(server);
+    try {
+        // Never freed: plugins that do not return from a callback keep using it until the end.
+        process_child = new Child(server);
+    } catch (const std::exception&) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+                     "WS0202: out of memory, this child will serve no WebSocket");
+        return;
+    }
+    apr_pool_cleanup_register(pchild, process_child, stop, apr_pool_cleanup_null);
+}
+
+/// The workers have ended. With prefork this may run inside of a signal handler, so nothing here
+/// may lock or allocate: the loops and the pool do the work, this waits.
+apr_status_t Child::stop(void* data) {
+    auto* child = static_cast<Child*>(data);
+    child->engine_.begin_stop();
+    constexpr int kLongest = static_cast<int>(engine::Loop::kStopTimeout.count()) + kPatience;
+    for (int waited = 0; waited < kLongest; waited += kLook) {
+        if (child->engine_.stopped() && child->host_.sessions.load() == 0) {
+            break;
+        }
+        ::poll(nullptr, 0, kLook);
+    }
+    return APR_SUCCESS;
+}
+
+const plugin::Endpoint& Child::endpoint(const Config& config) {
+    const plugin::Endpoint wanted = make_endpoint(config);
+    const std::lock_guard lock(endpoints_mutex_);
+    const auto known = std::ranges::find(endpoints_, wanted);
+    return known != endpoints_.end() ? *known : endpoints_.emplace_back(wanted);
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/config.hpp"
+
+#include <apr_strings.h>
+#include <http_log.h>
+#include <mpm_common.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "httpd/module.hpp"
+#include "httpd/setting_value.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+constexpr std::string_view kDeprecatedName = "MaxMessageSize";
+
+/// Strings, vectors and plugins may run out of memory; httpd's config loop is C.
+template <class Work>
+const char* without_exceptions(Work work) noexcept {
+    try {
+        return work();
+    } catch (const std::exception&) {
+        return "out of memory";
+    }
+}
+
+const Directive& directive_of(const cmd_parms* cmd) {
+    return *static_cast<const Directive*>(cmd->info);
+}
+
+Config& target_of(cmd_parms* cmd, void* section) {
+    if (directive_of(cmd).scope == Scope::process) {
+        return *static_cast<Config*>(
+            ap_get_module_config(cmd->server->module_config, &websocket_module));
+    }
+    return *static_cast<Config*>(section);
+}
+
+const char* set_number(cmd_parms* cmd, void* section, const char* text) {
+    return without_exceptions([&]() -> const char* {
+        const Directive& directive = directive_of(cmd);
+        if (directive.scope == Scope::process) {
+            if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) {
+                return error;
+            }
+        }
+        if (directive.name == kDeprecatedName) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server,
+                         "WS0001: The MaxMessageSize directive (%s:%d) is deprecated; use "
+                         "WebSocketMaxMessageSize instead",
+                         cmd->directive->filename, cmd->directive->line_num);
+        }
+        const ParsedValue parsed = parse_setting(directive, text);
+        if (!parsed.error.empty()) {
+            return apr_pstrdup(cmd->pool, parsed.error.c_str());
+        }
+        target_of(cmd, section).set(directive.setting, parsed.value);
+        return nullptr;
+    });
+}
+
+apr_status_t destroy_plugin(void* plugin) {
+    delete static_cast<plugin::V0Plugin*>(plugin);
+    return APR_SUCCESS;
+}
+
+const char* set_handler(cmd_parms* cmd, void* section, const char* path, const char* symbol) {
+    return without_exceptions([&]() -> const char* {
+        if (cmd->path == nullptr || *path == '\0' || *symbol == '\0') {
+            return "Invalid parameters for WebSocketHandler (it takes a path and an init function, "
+                   "inside of <Location>, <Directory> or the like)";
+        }
+        std::string error;
+        const char* file = ap_server_root_relative(cmd->pool, path);
+        auto plugin = plugin::V0Plugin::load(file != nullptr ? file : path, path, symbol, error);
+        if (plugin == nullptr) {
+            return apr_pstrdup(cmd->pool, error.c_str());
+        }
+        auto* config = static_cast<Config*>(section);
+        config->plugin = plugin.release();
+        apr_pool_cleanup_register(cmd->pool, config->plugin, destroy_plugin, apr_pool_cleanup_null);
+        return nullptr;
+    });
+}
+
+const char* add_trusted_origin(cmd_parms* cmd, void* section, const char* origin) {
+    auto* config = static_cast<Config*>(section);
+    if (config->trusted_origins == nullptr) {
+        config->trusted_origins = apr_array_make(cmd->pool, 4, sizeof(const char*));
+    }
+    *static_cast<const char**>(apr_array_push(config->trusted_origins)) =
+        apr_pstrdup(cmd->pool, origin);
+    return nullptr;
+}
+
+/// httpd calls each through the type that its args_how implies.
+template <class Function>
+cmd_func as_command(Function* function) {
+    return reinterpret_cast<cmd_func>(reinterpret_cast<void (*)()>(function));
+}
+
+int contexts_of(Scope scope) {
+    switch (scope) {
+        case Scope::process: return RSRC_CONF;
+        case Scope::location: return RSRC_CONF | ACCESS_CONF;  // the setter asks for a section
+        case Scope::section: break;
+    }
+    return RSRC_CONF | ACCESS_CONF | OR_AUTHCFG;
+}
+
+command_rec command_of(const Directive& directive) {
+    command_rec command{};
+    command.name = directive.name;
+    command.cmd_data = const_cast<Directive*>(&directive);  // httpd hands it back as it is
+    command.req_override = contexts_of(directive.scope);
+    command.errmsg = directive.help;
+    switch (directive.setting) {
+        case Setting::handler:
+            command.func = as_command(set_handler);
+            command.args_how = TAKE2;
+            break;
+        case Setting::trusted_origin:
+            command.func = as_command(add_trusted_origin);
+            command.args_how = ITERATE;
+            break;
+        default:
+            command.func = as_command(set_number);
+            command.args_how = TAKE1;
+            break;
+    }
+    return command;
+}
+
+const Directive& directive_for(Setting setting) {
+    return *std::ranges::find(kDirectives, setting, &Directive::setting);
+}
+
+Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }
+
+}  // namespace
+
+std::int64_t Config::get(Setting setting) const noexcept {
+    return has(setting) ? values.at(static_cast<std::size_t>(setting))
+                        : directive_for(setting).fallback;
+}
+
+const command_rec* commands() noexcept {
+    static const auto table = [] {
+        std::array<command_rec, kDirectives.size() + 1> rows{};  // the last one ends the table
+        std::ranges::transform(kDirectives, rows.begin(), command_of);
+        return rows;
+    }();
+    return table.data();
+}
+
+void* create_directory_config(apr_pool_t* pool, char* /*path*/) { return make_config(pool); }
+void* create_server_config(apr_pool_t* pool, server_rec* /*server*/) { return make_config(pool); }
+
+void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
+    const auto& base = *static_cast<const Config*>(outer);
+    const auto& more = *static_cast<const Config*>(inner);
+    Config* merged = make_config(pool);
+    *merged = base;
+    for (std::size_t i = 0; i < kNumericSettings; ++i) {
+        const auto setting = static_cast<Setting>(i);
+        if (more.has(setting)) {
+            merged->set(setting, more.values.at(i));
+        }
+    }
+    if (more.plugin != nullptr) {
+        merged->plugin = more.plugin;
+    }
+    if (more.trusted_origins != nullptr) {
+        merged->trusted_origins =
+            base.trusted_origins != nullptr
+                ? apr_array_append(pool, base.trusted_origins, more.trusted_origins)
+                : more.trusted_origins;
+    }
+    return merged;
+}
+
+const Config& config_of(const request_rec* r) noexcept {
+    return *static_cast<const Config*>(ap_get_module_config(r->per_dir_config, &websocket_module));
+}
+
+const Config& process_config(const server_rec* server) noexcept {
+    return *static_cast<const Config*>(
+        ap_get_module_config(server->module_config, &websocket_module));
+}
+
+int check_config(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
+                 server_rec* server) {
+    const Config& config = process_config(server);
+    const auto least = config.get(Setting::pool_min_threads);
+    const auto most = config.get(Setting::pool_max_threads);
+    if (least > most) {
+        ap_log_error(
+            APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
+            "WS0002: WebSocketPoolMinThreads: %" APR_INT64_T_FMT
+            " is not allowed; it may be at most WebSocketPoolMaxThreads, %" APR_INT64_T_FMT,
+            least, most);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+plugin::Endpoint make_endpoint(const Config& config) noexcept {
+    using std::chrono::milliseconds;
+    const auto size = [&config](Setting setting) {
+        return static_cast<std::size_t>(config.get(setting));
+    };
+    plugin::Endpoint endpoint;
+    endpoint.callbacks = &config.plugin->callbacks();
+    endpoint.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
+    engine::ConnectionOptions& options = endpoint.options;
+    options.reader.max_message_size = size(Setting::max_message_size);
+    options.reader.max_fragments = static_cast<std::uint32_t>(config.get(Setting::max_fragments));
+    options.reader.max_empty_fragments =
+        static_cast<std::uint32_t>(config.get(Setting::max_empty_fragments));
+    options.reader.allow_reserved_close_codes =
+        config.get(Setting::allow_reserved_status_codes) != 0;
+    options.send_buffer = size(Setting::send_buffer);
+    options.slow_consumer = static_cast<engine::SlowConsumer>(config.get(Setting::slow_consumer));
+    options.receive_buffer = size(Setting::receive_buffer);
+    options.ping_interval = milliseconds(config.get(Setting::ping_interval));
+    options.pong_timeout = milliseconds(config.get(Setting::pong_timeout));
+    options.close_timeout = milliseconds(config.get(Setting::close_timeout));
+    return endpoint;
+}
+
+}  // namespace websocket::httpd

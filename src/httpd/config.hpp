@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the configuration files say, as httpd's per-directory and per-server records.
+#pragma once
+
+#include <httpd.h>
+
+#include <http_config.h>
+
+#include <array>
+#include <cstdint>
+
+#include "httpd/directives.hpp"
+#include "plugin/endpoint.hpp"
+#include "plugin/v0_loader.hpp"
+
+namespace websocket::httpd {
+
+/// The settings of one section or of the server process; lives in a pool.
+struct Config {
+    std::array<std::int64_t, kNumericSettings> values{};
+    std::uint32_t configured = 0;                   ///< bit per Setting
+    const plugin::V0Plugin* plugin = nullptr;       ///< null: none here
+    apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
+
+    [[nodiscard]] bool has(Setting setting) const noexcept {
+        return (configured & bit(setting)) != 0;
+    }
+    /// Configured value, or the directive's fallback.
+    [[nodiscard]] std::int64_t get(Setting setting) const noexcept;
+    void set(Setting setting, std::int64_t value) noexcept {
+        values.at(static_cast<std::size_t>(setting)) = value;
+        configured |= bit(setting);
+    }
+
+    [[nodiscard]] static constexpr std::uint32_t bit(Setting setting) noexcept {
+        return 1U << static_cast<unsigned>(setting);
+    }
+};
+
+/// The directives, for the module record.
+[[nodiscard]] const command_rec* commands() noexcept;
+
+void* create_directory_config(apr_pool_t* pool, char* path);
+/// An inner section overrides only what it names; trusted origins add up.
+void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner);
+void* create_server_config(apr_pool_t* pool, server_rec* server);
+
+/// The merged settings that apply to a request. [httpd worker]
+[[nodiscard]] const Config& config_of(const request_rec* r) noexcept;
+/// The settings of the process.
+[[nodiscard]] const Config& process_config(const server_rec* server) noexcept;
+
+/// Checks what single directives cannot. [config]
+int check_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
+
+/// The plugin side's view of a section that has a plugin.
+[[nodiscard]] plugin::Endpoint make_endpoint(const Config& config) noexcept;
+
+}  // namespace websocket::httpd

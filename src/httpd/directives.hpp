@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every directive of the module, once. The parser, the merging of sections, the reference in the
+// README and the checks of `httpd -t` are made from this table.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace websocket::httpd {
+
+/// Index of a value in a section's or the server's settings.
+enum class Setting : std::uint8_t {
+    // of a section
+    max_message_size,
+    allow_reserved_status_codes,
+    origin_check,
+    key_check,
+    max_fragments,
+    max_empty_fragments,
+    dispatch,
+    send_buffer,
+    slow_consumer,
+    receive_buffer,
+    ping_interval,
+    pong_timeout,
+    close_timeout,
+    // of the server process
+    threads,
+    max_connections,
+    pool_min_threads,
+    pool_max_threads,
+    // not a number: kept elsewhere
+    handler,
+    trusted_origin,
+};
+constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
+
+/// Where a directive may stand.
+enum class Scope : std::uint8_t {
+    process,   ///< outside of every section; one value for the server
+    section,   ///< server, virtual host, <Directory>, <Location>, ..., .htaccess (AuthConfig)
+    location,  ///< <Directory>, <Location>, <Files> and the like, not .htaccess: it loads code
+};
+
+/// How a value is written. All but `special` are kept as one number.
+enum class ValueKind : std::uint8_t {
+    count,     ///< digits
+    size,      ///< octets, with an optional K, M or G
+    duration,  ///< kept in milliseconds, written with ms, s, m or h; a bare number is seconds
+    flag,      ///< On or Off
+    choice,    ///< one of `choices`; kept as the index
+    special,
+};
+
+struct Directive {
+    const char* name;
+    Setting setting;
+    Scope scope;
+    ValueKind kind;
+    std::int64_t fallback;  ///< value when nothing is configured
+    std::int64_t least;
+    std::int64_t most;
+    std::span<const std::string_view> choices;
+    const char* arguments;      ///< as the reference shows them
+    const char* fallback_text;  ///< as the reference shows it
+    const char* help;           ///< one sentence
+};
+
+inline constexpr std::array<std::string_view, 3> kOriginChecks{"Off", "Same", "Trusted"};
+inline constexpr std::array<std::string_view, 2> kKeyChecks{"Strict", "Lenient"};
+inline constexpr std::array<std::string_view, 2> kDispatches{"Pool", "Inline"};
+inline constexpr std::array<std::string_view, 3> kSlowConsumers{"Block", "Drop", "Close"};
+
+/// What the indices of the choices mean.
+enum class OriginCheck : std::uint8_t { off, same, trusted };
+enum class KeyCheck : std::uint8_t { strict, lenient };
+
+constexpr std::int64_t kKiB = 1024;
+constexpr std::int64_t kMiB = 1024 * kKiB;
+constexpr std::int64_t kSecond = 1000;
+constexpr std::int64_t kDay = kSecond * 3600 * 24;
+constexpr std::int64_t kMostSize = INT64_MAX;
+constexpr std::int64_t kMost32 = UINT32_MAX;
+
+/// `process` settings come last; a `fallback` of 0 for threads means: as many as fit the machine.
+// A table reads as one.
+// clang-format off
+inline constexpr std::array kDirectives{
+    Directive{"WebSocketHandler", Setting::handler, Scope::location, ValueKind::special, 0, 0, 0, {},
+              "*path* *init-function*", "none",
+              "Plugin that serves the section: a shared object (relative to ServerRoot) and the name "
+              "of its init function."},
+    Directive{"WebSocketMaxMessageSize", Setting::max_message_size, Scope::section, ValueKind::size,
+              32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
+              "Largest message to accept, all its fragments together; larger ones are answered with "
+              "Close 1009."},
+    Directive{"MaxMessageSize", Setting::max_message_size, Scope::section, ValueKind::size,
+              32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
+              "Deprecated name of WebSocketMaxMessageSize."},
+    Directive{"WebSocketAllowReservedStatusCodes", Setting::allow_reserved_status_codes,
+              Scope::section, ValueKind::flag, 0, 0, 1, {}, "On\\|Off", "Off",
+              "Whether clients may send close codes that are reserved or unassigned (1004, 1014, "
+              "1016 to 2999)."},
+    Directive{"WebSocketOriginCheck", Setting::origin_check, Scope::section, ValueKind::choice, 1, 0,
+              2, kOriginChecks, "Off\\|Same\\|Trusted", "Same",
+              "Which Origin a browser may come from: any, exactly this host, or one of "
+              "WebSocketTrustedOrigin."},
+    Directive{"WebSocketTrustedOrigin", Setting::trusted_origin, Scope::section, ValueKind::special,
+              0, 0, 0, {}, "*origin* ...", "none",
+              "Origins that WebSocketOriginCheck Trusted accepts, compared exactly; adds to those of "
+              "the sections around."},
+    Directive{"WebSocketKeyCheck", Setting::key_check, Scope::section, ValueKind::choice, 0, 0, 1,
+              kKeyChecks, "Strict\\|Lenient", "Strict",
+              "Whether Sec-WebSocket-Key must be the base64 of 16 octets or may be that of any "
+              "number of octets."},
+    Directive{"WebSocketMaxFragments", Setting::max_fragments, Scope::section, ValueKind::count,
+              131072, 1, kMost32, {}, "*number*", "131072",
+              "Frames that one message may consist of; more are answered with Close 1008."},
+    Directive{"WebSocketMaxEmptyFragments", Setting::max_empty_fragments, Scope::section,
+              ValueKind::count, 100, 0, kMost32, {}, "*number*", "100",
+              "Frames without payload that one fragmented message may contain; more are answered "
+              "with Close 1008."},
+    Directive{"WebSocketDispatch", Setting::dispatch, Scope::section, ValueKind::choice, 0, 0, 1,
+              kDispatches, "Pool\\|Inline", "Pool",
+              "Whether the plugin's on_message may block (it runs in a thread pool) or never does (it "
+              "runs on the event loop)."},
+    Directive{"WebSocketSendBuffer", Setting::send_buffer, Scope::section, ValueKind::size,
+              256 * kKiB, 1, 128 * kMiB, {}, "*size*", "256K",
+              "Octets that may wait for a client; above, it counts as slow and is no longer read "
+              "from."},
+    Directive{"WebSocketSlowConsumer", Setting::slow_consumer, Scope::section, ValueKind::choice, 0,
+              0, 2, kSlowConsumers, "Block\\|Drop\\|Close", "Block",
+              "What a send to a slow client does: wait, drop the message, or close the connection "
+              "with 1008."},
+    Directive{"WebSocketReceiveBuffer", Setting::receive_buffer, Scope::section, ValueKind::size,
+              256 * kKiB, 1, 1024 * kMiB, {}, "*size*", "256K",
+              "Octets of messages that may wait for the plugin; above, the client is no longer read "
+              "from."},
+    Directive{"WebSocketPingInterval", Setting::ping_interval, Scope::section, ValueKind::duration,
+              30 * kSecond, 0, kDay, {}, "*time*", "30s",
+              "Silence of a client after which it is sent a Ping; 0 for never."},
+    Directive{"WebSocketPongTimeout", Setting::pong_timeout, Scope::section, ValueKind::duration,
+              30 * kSecond, 1, kDay, {}, "*time*", "30s",
+              "Silence after a Ping that ends the connection; any octet counts as life."},
+    Directive{"WebSocketCloseTimeout", Setting::close_timeout, Scope::section, ValueKind::duration,
+              5 * kSecond, 1, kDay, {}, "*time*", "5s",
+              "How long the closing handshake may take before the socket is closed without it."},
+    Directive{"WebSocketThreads", Setting::threads, Scope::process, ValueKind::count, 0, 1, 64, {},
+              "*number*", "processors, at most 4; 1 with prefork",
+              "Event loops a child process."},
+    Directive{"WebSocketMaxConnections", Setting::max_connections, Scope::process, ValueKind::count,
+              0, 0, kMost32, {}, "*number*", "0",
+              "Connections a child process; beyond, handshakes are answered with 503. 0 for as many "
+              "as descriptors allow."},
+    Directive{"WebSocketPoolMinThreads", Setting::pool_min_threads, Scope::process, ValueKind::count,
+              0, 0, 1024, {}, "*number*", "0",
+              "Threads for plugins that a child process keeps when there is nothing to do."},
+    Directive{"WebSocketPoolMaxThreads", Setting::pool_max_threads, Scope::process, ValueKind::count,
+              64, 1, 1024, {}, "*number*", "64",
+              "Threads for plugins of a child process; each may be blocked by one connection."},
+};
+// clang-format on
+
+}  // namespace websocket::httpd

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a request to a connection of the engine.
+#pragma once
+
+#include <httpd.h>
+
+namespace websocket::httpd {
+
+/// The content handler of `SetHandler websocket-handler`. [httpd worker]
+int handle_request(request_rec* r);
+
+}  // namespace websocket::httpd

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names that nearly every handshake has take one octet in a RequestSnapshot instead of twenty.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace websocket::httpd {
+
+/// Spelled as clients spell them; a name in another spelling is kept as it is.
+// clang-format off
+inline constexpr std::array<const char*, 24> kCommonHeaderNames{
+    "Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions", "Origin", "User-Agent", "Cookie",
+    "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Pragma", "Authorization",
+    "Referer", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Server", "X-Forwarded-Proto",
+    "X-Real-IP", "Via", "DNT",
+};
+// clang-format on
+
+/// No header's name contains a control character, so this tells codes from names.
+constexpr char kFirstNameCode = 1;
+
+/// What is stored for `name`: itself, or one octet.
+[[nodiscard]] constexpr std::string_view packed_name(std::string_view name) noexcept {
+    constexpr std::string_view kCodes = "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C"
+                                        "\x0D\x0E\x0F\x10\x11\x12\x13\x14\x15\x16\x17\x18";
+    static_assert(kCodes.size() == kCommonHeaderNames.size());
+    for (std::size_t i = 0; i < kCommonHeaderNames.size(); ++i) {
+        if (name == kCommonHeaderNames[i]) {
+            return kCodes.substr(i, 1);
+        }
+    }
+    return name;
+}
+
+/// The name that `packed` stands for.
+[[nodiscard]] constexpr const char* full_name(const char* packed) noexcept {
+    const auto code = static_cast<unsigned char>(*packed);
+    const bool coded = code != 0 && code <= kCommonHeaderNames.size();
+    return coded ? kCommonHeaderNames[code - static_cast<std::size_t>(kFirstNameCode)] : packed;
+}
+
+}  // namespace websocket::httpd

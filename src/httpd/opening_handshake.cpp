@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/opening_handshake.hpp"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+#include <cstring>
+#include <string>
+
+#include "httpd/log.hpp"
+#include "httpd/module.hpp"
+#include "httpd/origin.hpp"
+#include "protocol/handshake.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+const char* header(const request_rec* r, const char* name) {
+    return apr_table_get(r->headers_in, name);
+}
+
+bool is_upgrade(const request_rec* r) {
+    const char* upgrade = header(r, "Upgrade");
+    const char* connection = header(r, "Connection");
+    return r->proto_num >= HTTP_VERSION(1, 1) && upgrade != nullptr && connection != nullptr &&
+           ap_cstr_casecmp(upgrade, "websocket") == 0 &&
+           protocol::list_has_token(connection, "Upgrade");
+}
+
+/// RFC 9112 section 6: a message with a body has one of these. What follows it could not be told
+/// from frames.
+bool has_body(const request_rec* r) {
+    if (r->connection->master != nullptr) {
+        return false;  // a stream of HTTP/2 ends by itself
+    }
+    const char* length = header(r, "Content-Length");
+    const bool empty = length == nullptr || std::strspn(length, "0") == std::strlen(length);
+    return header(r, "Transfer-Encoding") != nullptr || !empty;
+}
+
+bool is_valid_key(const char* key, const Config& config) {
+    if (key == nullptr) {
+        return false;
+    }
+    const auto check = static_cast<KeyCheck>(config.get(Setting::key_check));
+    return check == KeyCheck::lenient ? protocol::is_lenient_key(key)
+                                      : protocol::is_strict_key(key);
+}
+
+bool has_valid_subprotocols(const request_rec* r) {
+    const char* offered = header(r, "Sec-WebSocket-Protocol");
+    return offered == nullptr || protocol::parse_token_list(offered).has_value();
+}
+
+int bad_request(request_rec* r, const char* what, const char* value) {
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "WS0101: WebSocket handshake refused: %s: %s",
+                  what, printable(r->pool, value));
+    return HTTP_BAD_REQUEST;
+}
+
+int check_syntax(request_rec* r, const Config& config, Handshake& handshake) {
+    handshake.key = header(r, "Sec-WebSocket-Key");
+    const char* version_text = header(r, "Sec-WebSocket-Version");
+    handshake.version =
+        version_text != nullptr ? protocol::parse_version(version_text).value_or(0) : 0;
+    const bool supported = protocol::is_supported_version(handshake.version);
+    if (!supported) {
+        // With every refusal, whatever else is wrong: the client may learn and try again.
+        apr_table_setn(r->err_headers_out, "Sec-WebSocket-Version",
+                       protocol::kSupportedVersions.data());
+    }
+    if (r->method_number != M_GET || r->header_only != 0) {
+        return bad_request(r, "method is not GET", r->method);
+    }
+    if (header(r, "Host") == nullptr || r->parsed_uri.path == nullptr) {
+        return bad_request(r, "no Host or no path", r->unparsed_uri);
+    }
+    if (has_body(r)) {
+        const char* coding = header(r, "Transfer-Encoding");
+        return bad_request(r, "request has a body",
+                           coding != nullptr ? coding : header(r, "Content-Length"));
+    }
+    if (!is_valid_key(handshake.key, config)) {
+        return bad_request(r, "invalid Sec-WebSocket-Key", handshake.key);
+    }
+    if (!supported) {
+        return bad_request(r, "unsupported Sec-WebSocket-Version", version_text);
+    }
+    if (!has_valid_subprotocols(r)) {
+        return bad_request(r, "invalid Sec-WebSocket-Protocol",
+                           header(r, "Sec-WebSocket-Protocol"));
+    }
+    return OK;
+}
+
+}  // namespace
+
+int check_handshake(request_rec* r, const Config& config, Handshake& handshake) {
+    if (!is_upgrade(r)) {
+        return DECLINED;
+    }
+    if (const int status = check_syntax(r, config, handshake); status != OK) {
+        return status;
+    }
+    if (config.plugin == nullptr) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WS0102: no WebSocket plugin is assigned for location %s (did you forget to "
+                      "define a WebSocketHandler?)",
+                      printable(r->pool, r->parsed_uri.path));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return is_trusted_origin(r, config, handshake.version) ? OK : HTTP_FORBIDDEN;
+}
+
+void set_accepting_headers(request_rec* r, const Handshake& handshake) {
+    apr_table_clear(r->headers_out);
+    apr_table_setn(r->headers_out, "Upgrade", "websocket");
+    apr_table_setn(r->headers_out, "Connection", "Upgrade");
+    apr_table_set(r->headers_out, "Sec-WebSocket-Accept",
+                  protocol::accept_value(handshake.key).c_str());
+}
+
+}  // namespace websocket::httpd

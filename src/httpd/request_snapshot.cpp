@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/request_snapshot.hpp"
+
+#include <apr_lib.h>
+#include <apr_strings.h>
+#include <http_log.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <vector>
+
+#include "httpd/header_names.hpp"
+#include "httpd/log.hpp"
+#include "httpd/module.hpp"
+#include "httpd/request_copy.hpp"
+#include "protocol/handshake.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+const char* next(const char* text) { return text + std::strlen(text) + 1; }
+
+bool same(const char* a, const char* b) {
+    return a != nullptr && b != nullptr && std::strcmp(a, b) == 0;
+}
+
+using Strings = std::vector<std::string_view>;
+
+std::uint16_t collect(const apr_table_t* table, Strings& into) {
+    const apr_array_header_t* rows = apr_table_elts(table);
+    const std::span entries(reinterpret_cast<const apr_table_entry_t*>(rows->elts),
+                            static_cast<std::size_t>(rows->nelts));
+    std::uint16_t count = 0;
+    for (const apr_table_entry_t& entry : entries) {
+        if (entry.key != nullptr && entry.val != nullptr && count < UINT16_MAX) {
+            into.push_back(packed_name(entry.key));
+            into.emplace_back(entry.val);
+            ++count;
+        }
+    }
+    return count;
+}
+
+std::uint32_t packed_size(const Strings& strings) {
+    std::size_t size = 0;
+    for (const std::string_view text : strings) {
+        size += text.size() + 1;
+    }
+    return static_cast<std::uint32_t>(size);
+}
+
+void pack(const Strings& strings, char* at) {
+    for (const std::string_view text : strings) {
+        at = std::copy(text.begin(), text.end(), at);
+        *at++ = '\0';
+    }
+}
+
+bool is_in_document_root(const request_rec* r) {
+    const std::string_view root = document_root(r->server);
+    const std::string_view name = r->filename != nullptr ? r->filename : "";
+    return name.starts_with(root) && r->uri != nullptr && name.substr(root.size()) == r->uri;
+}
+
+/// A control character in a header would at best be invalid, at worst begin another header.
+bool is_clean(const char* text) {
+    return std::none_of(text, text + std::strlen(text), [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
+    });
+}
+
+bool set_clean_header(request_rec* r, const char* name, const char* value) {
+    if (*name == '\0' || !is_clean(name) || !is_clean(value)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WS0105: response header %s: %s of the plugin left out: a control character",
+                      printable(r->pool, name), printable(r->pool, value));
+        return false;
+    }
+    apr_table_set(r->headers_out, name, value);
+    return true;
+}
+
+}  // namespace
+
+struct RequestSnapshot::Contents {
+    Strings strings;
+    std::uint16_t present = 0;
+    std::uint32_t headers_at = 0;
+    std::uint16_t headers = 0;
+    std::uint16_t environment = 0;
+    std::uint32_t subprotocols_at = 0;
+    std::uint16_t subprotocols = 0;
+
+    explicit Contents(request_rec* r) {
+        add_fields(r);
+        headers_at = packed_size(strings);
+        headers = collect(r->headers_in, strings);
+        environment = collect(r->subprocess_env, strings);
+        subprotocols_at = packed_size(strings);
+        add_subprotocols(r);
+    }
+
+    void add_fields(request_rec* r) {
+        const conn_rec* c = r->connection;
+        const std::array<const char*, kFields> fields{
+            r->unparsed_uri, same(r->uri, r->unparsed_uri) ? nullptr : r->uri,
+            r->args,         is_in_document_root(r) ? nullptr : r->filename,
+            r->path_info,    r->hostname,
+            r->user,         r->ap_auth_type,
+            c->client_ip,    same(r->useragent_ip, c->client_ip) ? nullptr : r->useragent_ip,
+            c->local_ip,
+        };
+        for (std::size_t i = 0; i < fields.size(); ++i) {
+            if (fields.at(i) != nullptr) {
+                present = static_cast<std::uint16_t>(present | (1U << i));
+                strings.emplace_back(fields.at(i));
+            }
+        }
+    }
+
+    void add_subprotocols(request_rec* r) {
+        if (const char* offered = apr_table_get(r->headers_in, "Sec-WebSocket-Protocol")) {
+            if (const auto tokens = protocol::parse_token_list(offered)) {
+                subprotocols = static_cast<std::uint16_t>(tokens->size());
+                strings.insert(strings.end(), tokens->begin(), tokens->end());
+            }
+        }
+    }
+};
+
+std::unique_ptr<RequestSnapshot> RequestSnapshot::take(request_rec* r) {
+    const Contents contents(r);
+    return std::unique_ptr<RequestSnapshot>(new (Extra{packed_size(contents.strings)})
+                                                RequestSnapshot(r, contents));
+}
+
+RequestSnapshot::RequestSnapshot(request_rec* r, const Contents& contents)
+    : server_(r->server), real_(r), headers_at_(contents.headers_at),
+      subprotocols_at_(contents.subprotocols_at), present_(contents.present),
+      headers_(contents.headers), environment_(contents.environment),
+      subprotocols_(contents.subprotocols), client_port_(r->connection->client_addr->port),
+      local_port_(r->connection->local_addr->port) {
+    pack(contents.strings, reinterpret_cast<char*>(this + 1));
+}
+
+RequestSnapshot::~RequestSnapshot() {
+    if (native_ != nullptr) {
+        apr_pool_destroy(native_->pool);
+    }
+}
+
+const char* RequestSnapshot::field(Field which) const noexcept {
+    const char* at = strings();
+    for (unsigned i = 0; i < which; ++i) {
+        if ((present_ & (1U << i)) != 0) {
+            at = next(at);
+        }
+    }
+    return (present_ & (1U << which)) != 0 ? at : nullptr;
+}
+
+const char* RequestSnapshot::header(const char* name) const noexcept {
+    const char* at = strings() + headers_at_;
+    for (unsigned i = 0; i < headers_; ++i) {
+        const char* value = next(at);
+        if (ap_cstr_casecmp(full_name(at), name) == 0) {
+            return value;
+        }
+        at = next(value);
+    }
+    return nullptr;
+}
+
+void RequestSnapshot::set_response_header(const char* name, const char* value) {
+    if (real_ == nullptr || !set_clean_header(real_, name, value)) {
+        return;
+    }
+    if (native_ != nullptr) {
+        apr_table_set(native_->headers_out, name, value);
+    }
+}
+
+const char* RequestSnapshot::subprotocol(std::size_t index) const noexcept {
+    if (index >= subprotocols_) {
+        return nullptr;
+    }
+    const char* at = strings() + subprotocols_at_;
+    for (; index > 0; --index) {
+        at = next(at);
+    }
+    return at;
+}
+
+request_rec* RequestSnapshot::native() {
+    if (native_ == nullptr) {
+        native_ = copy_request(*this, real_);
+    }
+    return native_;
+}
+
+void RequestSnapshot::detach() {
+    if (native_ != nullptr) {
+        const apr_array_header_t* rows = apr_table_elts(native_->headers_out);
+        const std::span entries(reinterpret_cast<const apr_table_entry_t*>(rows->elts),
+                                static_cast<std::size_t>(rows->nelts));
+        for (const apr_table_entry_t& entry : entries) {
+            set_clean_header(real_, entry.key, entry.val);
+        }
+    }
+    real_ = nullptr;
+}
+
+const char* RequestSnapshot::copy_pairs(const char* at, unsigned count, apr_table_t* table) {
+    for (; count > 0; --count) {
+        const char* value = next(at);
+        apr_table_add(table, full_name(at), value);
+        at = next(value);
+    }
+    return at;
+}
+
+void RequestSnapshot::copy_tables_to(apr_table_t* headers, apr_table_t* environment) const {
+    copy_pairs(copy_pairs(strings() + headers_at_, headers_, headers), environment_, environment);
+}
+
+}  // namespace websocket::httpd

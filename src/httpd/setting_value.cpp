@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/setting_value.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+namespace websocket::httpd {
+
+namespace {
+
+struct Unit {
+    std::string_view name;
+    std::int64_t factor;
+};
+
+constexpr std::array kNoUnits{Unit{"", 1}};
+constexpr std::array kSizeUnits{Unit{"", 1}, Unit{"K", kKiB}, Unit{"M", kMiB},
+                                Unit{"G", 1024 * kMiB}};
+constexpr std::array kTimeUnits{Unit{"", kSecond}, Unit{"ms", 1}, Unit{"s", kSecond},
+                                Unit{"m", 60 * kSecond}, Unit{"h", 3600 * kSecond}};
+
+char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+bool same_word(std::string_view a, std::string_view b) {
+    return std::ranges::equal(a, b, {}, to_lower, to_lower);
+}
+
+std::span<const Unit> units_of(ValueKind kind) {
+    switch (kind) {
+        case ValueKind::size: return kSizeUnits;
+        case ValueKind::duration: return kTimeUnits;
+        default: return kNoUnits;
+    }
+}
+
+std::optional<std::int64_t> parse_number(std::string_view text, std::span<const Unit> units) {
+    std::int64_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, status] = std::from_chars(text.data(), end, number);
+    if (status != std::errc{} || text.front() == '-') {
+        return {};
+    }
+    const std::string_view suffix(stop, static_cast<std::size_t>(end - stop));
+    const auto unit = std::ranges::find_if(
+        units, [suffix](const Unit& candidate) { return same_word(candidate.name, suffix); });
+    if (unit == units.end() || number > INT64_MAX / unit->factor) {
+        return {};
+    }
+    return number * unit->factor;
+}
+
+std::optional<std::int64_t> parse_choice(std::string_view text,
+                                         std::span<const std::string_view> choices) {
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        if (same_word(text, choices[i])) {
+            return static_cast<std::int64_t>(i);
+        }
+    }
+    return {};
+}
+
+std::string size_text(std::int64_t octets) {
+    return octets % kMiB == 0 ? std::to_string(octets / kMiB) + "M" : std::to_string(octets);
+}
+
+std::string range_text(const Directive& directive) {
+    switch (directive.kind) {
+        case ValueKind::size:
+            return "a size from " + size_text(directive.least) + " to " +
+                   size_text(directive.most) + " octets, with an optional K, M or G";
+        case ValueKind::duration:
+            return "a time from " + std::to_string(directive.least) + "ms to " +
+                   std::to_string(directive.most / (3600 * kSecond)) +
+                   "h, with an optional ms, s (the default), m or h";
+        default:
+            return "a whole number from " + std::to_string(directive.least) + " to " +
+                   std::to_string(directive.most);
+    }
+}
+
+std::string number_error(const Directive& directive, const std::string& quoted) {
+    const std::string sentence = std::string(directive.name) + ": " + quoted +
+                                 " is not allowed; it takes " + range_text(directive);
+    // The old module's words come first: scripts look for them.
+    return directive.setting == Setting::max_message_size
+               ? "Invalid maximum message size: " + sentence
+               : sentence;
+}
+
+/// "Off, Same, or Trusted"
+std::string choice_text(std::span<const std::string_view> choices) {
+    std::string text(choices.front());
+    for (std::size_t i = 1; i < choices.size(); ++i) {
+        text += choices.size() > 2 ? ", " : " ";
+        text += i + 1 == choices.size() ? "or " : "";
+        text += choices[i];
+    }
+    return text;
+}
+
+}  // namespace
+
+ParsedValue parse_setting(const Directive& directive, std::string_view text) {
+    static constexpr std::array<std::string_view, 2> kFlags{"Off", "On"};
+    const std::string quoted = '"' + std::string(text) + '"';
+    if (directive.kind == ValueKind::flag || directive.kind == ValueKind::choice) {
+        const bool flag = directive.kind == ValueKind::flag;
+        const auto value = parse_choice(text, flag ? std::span<const std::string_view>(kFlags)
+                                                   : directive.choices);
+        if (value) {
+            return {*value, {}};
+        }
+        return {0, std::string(directive.name) + " must be " +
+                       (flag ? "On or Off" : choice_text(directive.choices)) + ", not " + quoted};
+    }
+    const auto value = parse_number(text, units_of(directive.kind));
+    if (value && *value >= directive.least && *value <= directive.most) {
+        return {*value, {}};
+    }
+    return {0, number_error(directive, quoted)};
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the text of a directive's argument to a number, or to a sentence for the administrator.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "httpd/directives.hpp"
+
+namespace websocket::httpd {
+
+struct ParsedValue {
+    std::int64_t value;
+    std::string error;  ///< empty, or the whole sentence
+};
+
+/// Parses `text` for a directive whose kind is not `special`. [config]
+[[nodiscard]] ParsedValue parse_setting(const Directive& directive, std::string_view text);
+
+}  // namespace websocket::httpd

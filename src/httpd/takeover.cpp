@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/takeover.hpp"
+
+#include <apr_portable.h>
+#include <fcntl.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <util_filter.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <string_view>
+
+#include "engine/socket_transport.hpp"
+#include "httpd/module.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+/// Filters that only look at HTTP, count or delay, and may be left behind. Names as httpd registers
+/// them, in lower case.
+constexpr std::array<std::string_view, 5> kHarmlessFilters{
+    "core_in", "core", "log_input_output", "reqtimeout", "http_in",
+};
+
+const char* first_unknown(const ap_filter_t* filter) {
+    for (; filter != nullptr; filter = filter->next) {
+        const std::string_view name = filter->frec->name;
+        if (std::ranges::find(kHarmlessFilters, name) == kHarmlessFilters.end()) {
+            return filter->frec->name;
+        }
+    }
+    return nullptr;
+}
+
+int socket_of(const request_rec* r) {
+    apr_os_sock_t fd = -1;
+    apr_os_sock_get(&fd, ap_get_conn_socket(r->connection));
+    return fd;
+}
+
+/// Everything that httpd has read ahead; a client may send frames right behind its request.
+/// Nothing is read from the socket: what is in the kernel stays for the engine.
+bool take_early_input(request_rec* r, protocol::ByteBuffer& into) {
+    apr_bucket_brigade* bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    const apr_status_t status =
+        ap_get_brigade(r->connection->input_filters, bb, AP_MODE_EXHAUSTIVE, APR_NONBLOCK_READ, 0);
+    bool complete = status == APR_SUCCESS;
+    for (apr_bucket* bucket = APR_BRIGADE_FIRST(bb);
+         complete && bucket != APR_BRIGADE_SENTINEL(bb) && !APR_BUCKET_IS_EOS(bucket) &&
+         !APR_BUCKET_IS_SOCKET(bucket);
+         bucket = APR_BUCKET_NEXT(bucket)) {
+        const char* data = nullptr;
+        apr_size_t size = 0;
+        complete = apr_bucket_read(bucket, &data, &size, APR_BLOCK_READ) == APR_SUCCESS;
+        into.append({reinterpret_cast<const std::uint8_t*>(data), complete ? size : 0});
+    }
+    apr_brigade_destroy(bb);
+    return complete;
+}
+
+void remove_http_filters(request_rec* r) {
+    conn_rec* c = r->connection;
+    ap_remove_input_filter_byhandle(r->input_filters, "http_in");
+    ap_remove_input_filter_byhandle(r->input_filters, "reqtimeout");
+    r->input_filters = c->input_filters;
+    r->proto_input_filters = c->input_filters;
+}
+
+/// Runs when the access log has been written: with `aborted` set httpd neither writes to the
+/// connection nor shuts it down, it just closes its descriptor.
+apr_status_t let_go(void* connection) {
+    static_cast<conn_rec*>(connection)->aborted = 1;
+    return APR_SUCCESS;
+}
+
+apr_status_t hand_over(void* data) {
+    const std::unique_ptr<Handover> handover(static_cast<Handover*>(data));
+    std::unique_ptr<engine::Transport> transport;
+    try {
+        transport = std::make_unique<engine::SocketTransport>(std::move(handover->socket));
+    } catch (const std::bad_alloc&) {
+        const auto abnormal = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
+        handover->session.release()->on_close({abnormal, false});
+        return APR_SUCCESS;
+    }
+    handover->engine->adopt(std::move(handover->place), std::move(transport),
+                            std::move(handover->session), *handover->options, handover->version,
+                            std::move(handover->early_input));
+    return APR_SUCCESS;
+}
+
+}  // namespace
+
+const char* filter_in_the_way(const request_rec* r) {
+    if (r->connection->master != nullptr) {
+        return "HTTP/2 stream";
+    }
+    if (const char* name = first_unknown(r->connection->input_filters)) {
+        return name;
+    }
+    return first_unknown(r->connection->output_filters);
+}
+
+engine::Descriptor duplicate_socket(const request_rec* r) {
+    engine::Descriptor duplicate(::fcntl(socket_of(r), F_DUPFD_CLOEXEC, 0));
+    rlimit limit{};
+    if (!duplicate.valid() || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return {};
+    }
+    // The kernel gives out the lowest free number, so the number tells how many are in use.
+    const rlim_t reserve = std::min<rlim_t>(limit.rlim_cur / 4, 256);
+    if (static_cast<rlim_t>(duplicate.get()) >= limit.rlim_cur - reserve) {
+        return {};
+    }
+    const int on = 1;
+    ::setsockopt(duplicate.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return duplicate;
+}
+
+int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
+    conn_rec* c = r->connection;
+    remove_http_filters(r);
+    r->status = HTTP_SWITCHING_PROTOCOLS;
+    r->status_line = ap_get_status_line(r->status);
+    ap_send_interim_response(r, 1);
+
+    c->keepalive = AP_CONN_CLOSE;
+    r->eos_sent = 1;  // nothing of HTTP follows the 101
+    r->output_filters = c->output_filters;
+    r->proto_output_filters = c->output_filters;
+    apr_pool_cleanup_register(r->pool, c, let_go, apr_pool_cleanup_null);
+
+    bool complete = false;
+    try {
+        complete = take_early_input(r, handover->early_input);
+    } catch (const std::bad_alloc&) {
+        complete = false;
+    }
+    if (!complete) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WS0107: could not take over what was read behind the handshake");
+        ::shutdown(handover->socket.get(), SHUT_RDWR);  // the engine will see and report its end
+    }
+    apr_pool_cleanup_register(c->pool, handover.release(), hand_over, apr_pool_cleanup_null);
+    return OK;
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Taking a connection away from httpd: after the 101 the worker is free, httpd closes its own
+// descriptor and recycles its pools, and a duplicate of the socket lives on in the engine.
+#pragma once
+
+#include <httpd.h>
+
+#include <memory>
+#include <optional>
+
+#include "engine/descriptor.hpp"
+#include "engine/engine.hpp"
+
+namespace websocket::httpd {
+
+/// The name of a connection filter that must see the bytes, so that the connection cannot be taken
+/// over; null when there is none. [httpd worker]
+[[nodiscard]] const char* filter_in_the_way(const request_rec* r);
+
+/// A duplicate of the client's socket; invalid when there are too few descriptors left: a reserve
+/// stays free, because httpd's own accept(2) must never fail. [httpd worker]
+[[nodiscard]] engine::Descriptor duplicate_socket(const request_rec* r);
+
+/// What becomes of the connection once httpd has let go of it.
+struct Handover {
+    engine::Engine* engine;
+    engine::Engine::Place place;
+    engine::Descriptor socket;
+    std::unique_ptr<engine::Session> session;
+    const engine::ConnectionOptions* options;
+    unsigned version;
+    protocol::ByteBuffer early_input;
+};
+
+/// Sends the 101 and arranges for the hand-over, which happens when httpd destroys the connection's
+/// pool. Returns what the handler has to return. [httpd worker]
+[[nodiscard]] int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover);
+
+}  // namespace websocket::httpd

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ownership of a dlopen'd file.
+#pragma once
+
+#include <string>
+#include <utility>
+
+namespace websocket::plugin {
+
+class SharedObject {
+public:
+    SharedObject() noexcept = default;
+    SharedObject(SharedObject&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    SharedObject& operator=(SharedObject&& other) noexcept {
+        std::swap(handle_, other.handle_);
+        return *this;
+    }
+    SharedObject(const SharedObject&) = delete;
+    SharedObject& operator=(const SharedObject&) = delete;
+    ~SharedObject();
+
+    /// Loads `path` with all its symbols resolved and its own kept private. On failure the result
+    /// is empty and `error` says what the loader said. [config]
+    [[nodiscard]] static SharedObject open(const std::string& path, std::string& error);
+
+    [[nodiscard]] bool valid() const noexcept { return handle_ != nullptr; }
+
+    /// Null when there is no such symbol.
+    [[nodiscard]] void* symbol(const std::string& name) const noexcept;
+
+private:
+    explicit SharedObject(void* handle) noexcept : handle_(handle) {}
+
+    void* handle_ = nullptr;
+};
+
+}  // namespace websocket::plugin

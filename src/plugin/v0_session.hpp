@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection as a plugin of ABI version 0 sees it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "engine/session.hpp"
+#include "plugin/endpoint.hpp"
+#include "plugin/message_queue.hpp"
+#include "plugin/pool.hpp"
+#include "plugin/request.hpp"
+#include "websocket_plugin.h"
+
+namespace websocket::plugin {
+
+/// Adapter between the engine and WebSocketPlugin callbacks. Made before the 101; the engine owns
+/// it until on_close(), then it owns itself until on_disconnect has returned.
+class V0Session final : public engine::Session, private PoolTask {
+public:
+    enum class Connected : std::uint8_t {
+        accepted,
+        refused,  ///< on_connect returned NULL
+        failed,   ///< on_connect threw
+    };
+
+    V0Session(Host& host, const Endpoint& endpoint, engine::ConnectionId id,
+              std::unique_ptr<Request> request) noexcept;
+    ~V0Session() override;
+
+    /// Calls on_connect. Unless it accepted, nothing but the destructor is called after this.
+    /// [httpd worker]
+    [[nodiscard]] Connected connect() noexcept;
+
+    void on_open() noexcept override;
+    engine::Flow on_message(engine::Message message) override;
+    [[nodiscard]] bool drained() noexcept override;
+    void on_close(const engine::CloseInfo& info) noexcept override;
+
+    // What a WebSocketServer can do.
+    [[nodiscard]] Request& request() noexcept { return *request_; }
+    [[nodiscard]] std::size_t
+    send(int type,
+         std::span<const std::uint8_t> payload) noexcept;        ///< [any thread]
+    void close(std::span<const std::uint8_t> payload) noexcept;  ///< [any thread]
+
+    [[nodiscard]] static V0Session* of(const WebSocketServer* server) noexcept;
+
+private:
+    enum class Phase : std::uint32_t { connecting, open, over };
+    struct EarlyFrame {
+        protocol::Opcode opcode;
+        std::vector<std::uint8_t> payload;
+    };
+    /// What on_connect sent on its own thread, which cannot wait; it follows the 101.
+    struct Early {
+        std::thread::id connecting_thread;
+        std::vector<EarlyFrame> frames;
+        std::size_t octets = 0;
+        bool closed = false;  ///< a Close is the last frame
+    };
+    enum class Kept : std::uint8_t { yes, refused, not_yet, too_late };
+
+    void run() noexcept override;
+    void schedule() noexcept;
+    [[nodiscard]] bool pause_until_fallen() noexcept;
+    [[nodiscard]] std::size_t resume_mark() const noexcept;
+    void call_on_message(protocol::MessageType type, std::span<std::uint8_t> payload);
+    void handled(std::size_t weight) noexcept;
+    void end() noexcept;
+    void report_exception(const char* callback) noexcept;
+
+    [[nodiscard]] Kept keep_early(protocol::Opcode opcode, std::span<const std::uint8_t> payload);
+    [[nodiscard]] bool send_before_open(protocol::Opcode opcode,
+                                        std::span<const std::uint8_t> payload, bool& sent);
+    bool begin_close(std::span<const std::uint8_t> payload) noexcept;
+    [[nodiscard]] bool transmit(protocol::Opcode opcode, std::span<const std::uint8_t> payload);
+    void enter(Phase phase) noexcept;
+    [[nodiscard]] std::mutex& early_mutex() const noexcept;
+
+    WebSocketServer server_;
+    Host& host_;
+    const Endpoint& endpoint_;
+    const engine::ConnectionId id_;
+    std::unique_ptr<Request> request_;
+    void* private_ = nullptr;       // the plugin's
+    std::unique_ptr<Early> early_;  // while connecting; guarded by early_mutex()
+    MessageQueue messages_;
+    std::atomic<Phase> phase_{Phase::connecting};
+    std::atomic<std::uint32_t> senders_{0};  // threads inside of send()
+    std::atomic<std::uint32_t> pending_{0};  // messages, and one for the end, not handled yet
+    std::atomic<bool> paused_{false};        // the engine waits for queued_ to fall
+    std::atomic<bool> draining_{false};      // ... to nothing, else to half of receive_buffer
+    std::atomic<bool> failed_{false};        // a callback threw: no more messages
+    std::atomic<std::size_t> queued_{0};     // weight of what is not handled yet
+};
+
+}  // namespace websocket::plugin

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/frame_header.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace websocket::protocol {
+
+namespace {
+
+constexpr std::size_t kBaseHeader = 2;
+constexpr std::uint64_t kMax16 = 0xFFFF;
+
+using Verdict = std::optional<Violation>;
+
+Verdict broken(const char* reason) { return Violation{CloseCode::protocol_error, reason}; }
+
+Verdict check_first_octet(std::uint8_t octet, const MessageProgress& message) {
+    if ((octet & kRsvBits) != 0) {
+        return broken("a reserved bit is set");
+    }
+    const std::uint8_t opcode = octet & kOpcodeBits;
+    if (!is_known(opcode)) {
+        return broken("unknown opcode");
+    }
+    if ((opcode & kControlBit) != 0) {
+        return (octet & kFin) != 0 ? Verdict{} : broken("fragmented control frame");
+    }
+    if (opcode == static_cast<std::uint8_t>(Opcode::continuation)) {
+        return message.open ? Verdict{} : broken("continuation without a message");
+    }
+    return message.open ? broken("new message inside of a fragmented one") : Verdict{};
+}
+
+Verdict check_second_octet(std::uint8_t octet, bool control) {
+    if ((octet & kMaskBit) == 0) {
+        return broken("frame is not masked");
+    }
+    if (control && (octet & kLengthBits) > kMaxControlPayload) {
+        return broken("control frame longer than 125 octets");
+    }
+    return {};
+}
+
+Verdict check_length(std::uint64_t length, const FrameHeader& header,
+                     const MessageProgress& message, const ReaderLimits& limits) {
+    const bool control = is_control(header.opcode);
+    const std::uint64_t before = control ? 0 : message.length;
+    if (length > limits.max_message_size || before > limits.max_message_size - length) {
+        return Violation{CloseCode::too_big, "message too big"};
+    }
+    const bool fragment = !control && (!header.fin || message.open);
+    if (!fragment) {
+        return {};
+    }
+    if (message.fragments >= limits.max_fragments) {
+        return Violation{CloseCode::policy_violation, "too many fragments"};
+    }
+    if (length == 0 && message.empty_fragments >= limits.max_empty_fragments) {
+        return Violation{CloseCode::policy_violation, "too many empty fragments"};
+    }
+    return {};
+}
+
+std::uint64_t big_endian(std::span<const std::uint8_t> bytes) {
+    std::uint64_t value = 0;
+    for (const std::uint8_t byte : bytes) {
+        value = (value << 8) | byte;
+    }
+    return value;
+}
+
+HeaderResult incomplete() { return {HeaderStatus::incomplete, {}, {}}; }
+HeaderResult violated(const Violation& violation) {
+    return {HeaderStatus::violated, {}, violation};
+}
+
+std::size_t extended_length_size(std::uint8_t length7) {
+    if (length7 < kLength16) return 0;
+    return length7 == kLength16 ? 2 : 8;
+}
+
+}  // namespace
+
+HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
+                                 const MessageProgress& message,
+                                 const ReaderLimits& limits) noexcept {
+    if (bytes.empty()) {
+        return incomplete();
+    }
+    if (const Verdict verdict = check_first_octet(bytes[0], message)) {
+        return violated(*verdict);
+    }
+    FrameHeader header{};
+    header.opcode = static_cast<Opcode>(bytes[0] & kOpcodeBits);
+    header.fin = (bytes[0] & kFin) != 0;
+    if (bytes.size() < kBaseHeader) {
+        return incomplete();
+    }
+    if (const Verdict verdict = check_second_octet(bytes[1], is_control(header.opcode))) {
+        return violated(*verdict);
+    }
+
+    const std::uint8_t length7 = bytes[1] & kLengthBits;
+    const std::size_t extended = extended_length_size(length7);
+    if (extended == 8 && bytes.size() > kBaseHeader && (bytes[kBaseHeader] & 0x80) != 0) {
+        // Malformed, but no less too big; clients of the old module know it as that.
+        return violated({CloseCode::too_big, "length above 63 bits"});
+    }
+    if (bytes.size() < kBaseHeader + extended) {
+        return incomplete();
+    }
+    header.payload_length =
+        extended == 0 ? length7 : big_endian(bytes.subspan(kBaseHeader, extended));
+    if ((extended == 2 && header.payload_length < kLength16) ||
+        (extended == 8 && header.payload_length <= kMax16)) {
+        return violated({CloseCode::protocol_error, "length is not encoded in the fewest octets"});
+    }
+    if (const Verdict verdict = check_length(header.payload_length, header, message, limits)) {
+        return violated(*verdict);
+    }
+
+    header.size = kBaseHeader + extended + header.mask.size();
+    if (bytes.size() < header.size) {
+        return incomplete();
+    }
+    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(header.size - header.mask.size()),
+                header.mask.size(), header.mask.begin());
+    return {HeaderStatus::complete, header, {}};
+}
+
+}  // namespace websocket::protocol

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decoding and checking of a client's frame header, as early as the bytes allow.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "protocol/close_code.hpp"
+#include "protocol/frame.hpp"
+#include "protocol/masking.hpp"
+
+namespace websocket::protocol {
+
+/// What a peer may make us hold. Every limit is inclusive.
+struct ReaderLimits {
+    std::uint64_t max_message_size = 32U << 20;  ///< octets, all fragments of a message together
+    std::uint32_t max_fragments = 131072;        ///< frames of one message
+    std::uint32_t max_empty_fragments = 100;     ///< of these, frames without payload
+    bool allow_reserved_close_codes = false;     ///< see is_reserved()
+
+    bool operator==(const ReaderLimits&) const = default;
+};
+
+/// Why a connection has to be failed (RFC 6455 section 7.1.7).
+struct Violation {
+    CloseCode code;
+    const char* reason;  ///< static text; goes into the Close frame and the log
+};
+
+/// The message that the next frame may continue.
+struct MessageProgress {
+    bool open = false;  ///< a first fragment has come, the final one has not
+    MessageType type = MessageType::text;
+    std::uint64_t length = 0;           ///< octets of payload announced by its frames so far
+    std::uint32_t fragments = 0;        ///< its frames so far
+    std::uint32_t empty_fragments = 0;  ///< of these, without payload
+};
+
+/// A client's frame header that passed every check.
+struct FrameHeader {
+    Opcode opcode;
+    bool fin;
+    MaskKey mask;
+    std::uint64_t payload_length;  ///< at most 2^63 - 1
+    std::size_t size;              ///< octets of the header itself
+};
+
+enum class HeaderStatus : std::uint8_t { incomplete, complete, violated };
+
+/// `header` is set when complete, `violation` when violated.
+struct HeaderResult {
+    HeaderStatus status;
+    FrameHeader header;
+    Violation violation;
+};
+
+/// Decodes the header at the start of `bytes`. A violation is reported with the first octet that
+/// proves it: a length above the limit does not wait for the mask. [any thread]
+[[nodiscard]] HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
+                                               const MessageProgress& message,
+                                               const ReaderLimits& limits) noexcept;
+
+}  // namespace websocket::protocol

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/handshake.hpp"
+
+#include <apr_base64.h>
+#include <apr_sha1.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace websocket::protocol {
+
+namespace {
+
+constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kListSpace = " \t";
+
+constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+constexpr bool is_letter(char c) { return to_lower(c) >= 'a' && to_lower(c) <= 'z'; }
+
+constexpr bool is_token_char(char c) {
+    return is_letter(c) || is_digit(c) ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+std::string_view trim(std::string_view text) {
+    const std::size_t begin = text.find_first_not_of(kListSpace);
+    if (begin == std::string_view::npos) {
+        return {};
+    }
+    return text.substr(begin, text.find_last_not_of(kListSpace) - begin + 1);
+}
+
+/// Cuts the next element off `list`, without the white space around it.
+std::string_view next_element(std::string_view& list) {
+    const std::size_t comma = list.find(',');
+    const std::string_view element = list.substr(0, comma);
+    list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+    return trim(element);
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return to_lower(x) == to_lower(y); });
+}
+
+}  // namespace
+
+std::string accept_value(std::string_view key) {
+    std::array<unsigned char, APR_SHA1_DIGESTSIZE> digest;
+    apr_sha1_ctx_t context;
+    apr_sha1_init(&context);
+    apr_sha1_update(&context, key.data(), static_cast<unsigned>(key.size()));
+    apr_sha1_update(&context, kGuid.data(), static_cast<unsigned>(kGuid.size()));
+    apr_sha1_final(digest.data(), &context);
+
+    std::array<char, 32> encoded;  // 28 characters and a NUL
+    const int with_nul = apr_base64_encode_binary(encoded.data(), digest.data(), digest.size());
+    return {encoded.data(), static_cast<std::size_t>(with_nul - 1)};
+}
+
+bool is_strict_key(std::string_view key) noexcept {
+    // 16 octets are 21 characters of 6 bits, one of 2 bits and 4 zeroes, and the padding.
+    return key.size() == 24 && key.find_first_not_of(kBase64) == 22 && key.ends_with("==") &&
+           std::string_view("AQgw").find(key[21]) != std::string_view::npos;
+}
+
+bool is_lenient_key(std::string_view key) noexcept {
+    if (key.empty() || key.size() % 4 != 0) {
+        return false;
+    }
+    const std::size_t data = std::min(key.find_first_not_of(kBase64), key.size());
+    const std::string_view padding = key.substr(data);
+    return padding.empty() || padding == "=" || padding == "==";
+}
+
+std::optional<unsigned> parse_version(std::string_view text) noexcept {
+    const bool digits = !text.empty() && text.size() <= 3 && std::ranges::all_of(text, is_digit);
+    if (!digits || (text.size() > 1 && text[0] == '0')) {
+        return {};
+    }
+    unsigned version = 0;
+    std::from_chars(text.data(), text.data() + text.size(), version);
+    return version <= 255 ? std::optional{version} : std::nullopt;
+}
+
+bool list_has_token(std::string_view list, std::string_view token) noexcept {
+    while (!list.empty()) {
+        const std::string_view element = next_element(list);
+        if (equals_ignoring_case(trim(element.substr(0, element.find(';'))), token)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::optional<std::vector<std::string_view>> parse_token_list(std::string_view list) {
+    std::vector<std::string_view> tokens;
+    while (!list.empty()) {
+        const std::string_view element = next_element(list);
+        if (!std::ranges::all_of(element, is_token_char)) {
+            return {};
+        }
+        if (!element.empty()) {
+            tokens.push_back(element);
+        }
+    }
+    return tokens.empty() ? std::nullopt : std::optional{std::move(tokens)};
+}
+
+}  // namespace websocket::protocol

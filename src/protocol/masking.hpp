@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Unmasking (RFC 6455 section 5.3), fused with the search for the first byte that is not ASCII.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace websocket::protocol {
+
+using MaskKey = std::array<std::uint8_t, 4>;
+
+/// The key as it applies to a payload that begins `offset` octets into the frame.
+[[nodiscard]] constexpr MaskKey rotate(MaskKey key, std::uint64_t offset) noexcept {
+    return {key[offset & 3], key[(offset + 1) & 3], key[(offset + 2) & 3], key[(offset + 3) & 3]};
+}
+
+/// Unmasks `bytes` in place; bytes[0] belongs to key[0].
+/// Returns an offset before which every byte is ASCII: `bytes.size()` when all are, else the start
+/// of the small block that holds the first byte of 0x80 or above. [any thread]
+std::size_t unmask(std::span<std::uint8_t> bytes, MaskKey key) noexcept;
+
+}  // namespace websocket::protocol

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/message_reader.hpp"
+
+namespace websocket::protocol {
+
+bool MessageReader::is_utf8(std::span<const std::uint8_t> text, std::size_t ascii) noexcept {
+    if (ascii == text.size()) {
+        return true;
+    }
+    Utf8Validator validator;
+    return validator.update(text.subspan(ascii)) && validator.complete();
+}
+
+std::optional<Violation> MessageReader::check_close(std::span<const std::uint8_t> payload,
+                                                    const ReaderLimits& limits) noexcept {
+    if (payload.empty()) {
+        return {};
+    }
+    if (payload.size() == 1) {
+        return Violation{CloseCode::protocol_error, "Close with half a status code"};
+    }
+    const auto code = static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
+    if (is_prohibited(code) || (is_reserved(code) && !limits.allow_reserved_close_codes)) {
+        return Violation{CloseCode::protocol_error,
+                         "Close with a status code that may not be sent"};
+    }
+    if (!is_utf8(payload.subspan(2), 0)) {
+        return Violation{CloseCode::invalid_payload, "Close reason is not UTF-8"};
+    }
+    return {};
+}
+
+HeaderResult MessageReader::take_header(std::span<std::uint8_t>& bytes,
+                                        const ReaderLimits& limits) {
+    Partial& partial = *partial_;
+    const std::size_t had = partial.header_size;
+    const std::size_t taken = std::min(bytes.size(), partial.header_bytes.size() - had);
+    std::copy_n(bytes.begin(), taken,
+                partial.header_bytes.begin() + static_cast<std::ptrdiff_t>(had));
+    partial.header_size = static_cast<std::uint8_t>(had + taken);
+    const HeaderResult result =
+        decode_frame_header({partial.header_bytes.data(), had + taken}, partial.message, limits);
+    if (result.status == HeaderStatus::complete) {
+        bytes = bytes.subspan(result.header.size - had);
+    } else {
+        bytes = bytes.subspan(taken);
+    }
+    return result;
+}
+
+void MessageReader::begin_payload(const FrameHeader& frame) {
+    Partial& partial = *partial_;
+    partial.frame = frame;
+    partial.remaining = frame.payload_length;
+    partial.in_payload = true;
+    if (is_control(frame.opcode)) {
+        return;
+    }
+    MessageProgress& message = partial.message;
+    if (frame.opcode != Opcode::continuation) {
+        message.type = frame.opcode == Opcode::text ? MessageType::text : MessageType::binary;
+        message.open = true;
+    }
+    message.length += frame.payload_length;
+    ++message.fragments;
+    message.empty_fragments += frame.payload_length == 0 ? 1U : 0U;
+}
+
+void MessageReader::reserve_payload(std::size_t count) {
+    // What a peer announces costs it nothing; what it has sent counts.
+    constexpr std::size_t kUnproven = 32U << 10;
+    constexpr std::size_t kCredit = 4;
+    ByteBuffer& payload = partial_->payload;
+    const std::size_t received = payload.size() + count;
+    const std::uint64_t announced = payload.size() + partial_->remaining;
+    const std::size_t credible = std::max(kUnproven, kCredit * received);
+    if (received > payload.capacity()) {
+        payload.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(announced, credible)));
+    }
+}
+
+bool MessageReader::accept_payload(std::size_t count) {
+    Partial& partial = *partial_;
+    const std::span<std::uint8_t> chunk = partial.payload.bytes().last(count);
+    const MaskKey key =
+        rotate(partial.frame.mask, partial.frame.payload_length - partial.remaining);
+    partial.remaining -= count;
+    const std::size_t ascii = unmask(chunk, key);
+    if (partial.message.type == MessageType::binary) {
+        return true;
+    }
+    return partial.utf8.update(chunk.subspan(partial.utf8.at_boundary() ? ascii : 0));
+}
+
+void MessageReader::release_if_idle() noexcept {
+    if (!partial_->message.open && partial_->header_size == 0 && !partial_->in_payload) {
+        partial_.reset();
+    }
+}
+
+std::span<std::uint8_t> MessageReader::receive_window(std::size_t least, std::size_t most) {
+    if (partial_ == nullptr || !partial_->in_payload || is_control(partial_->frame.opcode) ||
+        partial_->remaining < least) {
+        return {};
+    }
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(partial_->remaining, most));
+    reserve_payload(wanted);
+    return partial_->payload.space(wanted).first(wanted);
+}
+
+}  // namespace websocket::protocol

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes of a client in, messages and control frames out. Knows RFC 6455 sections 5, 7.4 and 8.1 and
+// nothing of sockets; whatever implements MessageSink can stand behind it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "protocol/byte_buffer.hpp"
+#include "protocol/close_code.hpp"
+#include "protocol/frame_header.hpp"
+#include "protocol/utf8.hpp"
+
+namespace websocket::protocol {
+
+/// What the sink wants after an event.
+enum class Next : std::uint8_t {
+    more,  ///< go on with the bytes at hand
+    stop,  ///< return from consume(); the rest is not looked at
+};
+
+/// Where the events go. A payload may be modified and is valid during the call only. `owner`, when
+/// not null, is the buffer that holds exactly this payload and may be moved from.
+/// After on_close() and on_violation() the reader returns and is not to be used again.
+template <class Sink>
+concept MessageSink = requires(Sink sink, std::span<std::uint8_t> bytes, ByteBuffer* owner,
+                               std::uint16_t code, std::string_view reason, Violation violation) {
+    { sink.on_message(MessageType::text, bytes, owner) } -> std::same_as<Next>;
+    { sink.on_ping(bytes) } -> std::same_as<Next>;
+    { sink.on_pong(bytes) } -> std::same_as<Next>;
+    { sink.on_close(code, reason) } -> std::same_as<void>;
+    { sink.on_violation(violation) } -> std::same_as<void>;
+};
+
+/// One per connection. Between messages it is a null pointer; only a frame or message of which a
+/// part has come owns memory. Throws std::bad_alloc and nothing else.
+class MessageReader {
+public:
+    /// Reads frames from `bytes`, unmasking in place. Returns how many were used: all of them unless
+    /// the sink said stop. A frame that is whole in `bytes` is handed over where it lies.
+    template <MessageSink Sink>
+    std::size_t consume(std::span<std::uint8_t> bytes, const ReaderLimits& limits, Sink& sink);
+
+    /// Inside of a long data frame: memory of at most `most` octets where the next octets of the
+    /// stream may be received without a copy (then call received()). Empty when fewer than `least`
+    /// are missing.
+    [[nodiscard]] std::span<std::uint8_t> receive_window(std::size_t least, std::size_t most);
+
+    /// The first `count` octets of the receive window hold the next octets of the stream.
+    template <MessageSink Sink>
+    void received(std::size_t count, Sink& sink);
+
+    /// True between messages: a connection that ends here lost nothing.
+    [[nodiscard]] bool at_boundary() const noexcept { return partial_ == nullptr; }
+
+private:
+    /// What has come of a frame or message that is not whole yet.
+    struct Partial {
+        std::array<std::uint8_t, kMaxMaskedHeader> header_bytes;
+        std::uint8_t header_size = 0;
+        bool in_payload = false;
+        FrameHeader frame{};          ///< valid while in_payload
+        std::uint64_t remaining = 0;  ///< octets of its payload that are missing
+        std::array<std::uint8_t, kMaxControlPayload> control;
+        std::uint8_t control_size = 0;
+        MessageProgress message;
+        Utf8Validator utf8;
+        ByteBuffer payload;  ///< of the message
+    };
+
+    static constexpr MessageProgress kNoMessage{};
+
+    template <MessageSink Sink>
+    Next deliver_whole_frame(const FrameHeader& frame, std::span<std::uint8_t> payload,
+                             const ReaderLimits& limits, Sink& sink);
+    template <MessageSink Sink>
+    Next deliver_control(Opcode opcode, std::span<std::uint8_t> payload, const ReaderLimits& limits,
+                         Sink& sink);
+    template <MessageSink Sink>
+    std::size_t resume(std::span<std::uint8_t> bytes, const ReaderLimits& limits, Sink& sink,
+                       Next& next);
+    template <MessageSink Sink>
+    Next end_of_frame(const ReaderLimits& limits, Sink& sink);
+    template <MessageSink Sink>
+    Next end_of_message(Sink& sink);
+
+    /// Takes header octets; the decoder's answer for all that have come.
+    HeaderResult take_header(std::span<std::uint8_t>& bytes, const ReaderLimits& limits);
+    void begin_payload(const FrameHeader& frame);
+    /// Makes room for the rest of the frame, as far as `count` octets more make it credible.
+    void reserve_payload(std::size_t count);
+    /// Unmasks and checks the last `count` octets of the message payload; false: not UTF-8.
+    [[nodiscard]] bool accept_payload(std::size_t count);
+    void release_if_idle() noexcept;
+
+    /// Whole text in place; `ascii` as unmask() returned it.
+    [[nodiscard]] static bool is_utf8(std::span<const std::uint8_t> text,
+                                      std::size_t ascii) noexcept;
+    /// What a Close payload violates, if anything. [any thread]
+    [[nodiscard]] static std::optional<Violation> check_close(std::span<const std::uint8_t> payload,
+                                                              const ReaderLimits& limits) noexcept;
+
+    static constexpr Violation kNotUtf8{CloseCode::invalid_payload, "text is not UTF-8"};
+
+    std::unique_ptr<Partial> partial_;
+};
+
+template <MessageSink Sink>
+std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLimits& limits,
+                                   Sink& sink) {
+    std::size_t used = 0;
+    Next next = Next::more;
+    while (used < bytes.size() && next == Next::more) {
+        const std::span<std::uint8_t> rest = bytes.subspan(used);
+        if (partial_ != nullptr) {
+            used += resume(rest, limits, sink, next);
+            continue;
+        }
+        const HeaderResult result = decode_frame_header(rest, kNoMessage, limits);
+        if (result.status == HeaderStatus::violated) {
+            sink.on_violation(result.violation);
+            return bytes.size();
+        }
+        const FrameHeader& frame = result.header;
+        const bool whole = result.status == HeaderStatus::complete &&
+                           frame.payload_length <= rest.size() - frame.size &&
+                           (frame.fin || is_control(frame.opcode));
+        if (!whole) {
+            partial_ = std::make_unique<Partial>();
+            continue;
+        }
+        const auto length = static_cast<std::size_t>(frame.payload_length);
+        used += frame.size + length;
+        next = deliver_whole_frame(frame, rest.subspan(frame.size, length), limits, sink);
+    }
+    return used;
+}
+
+template <MessageSink Sink>
+Next MessageReader::deliver_whole_frame(const FrameHeader& frame, std::span<std::uint8_t> payload,
+                                        const ReaderLimits& limits, Sink& sink) {
+    const std::size_t ascii = unmask(payload, frame.mask);
+    if (is_control(frame.opcode)) {
+        return deliver_control(frame.opcode, payload, limits, sink);
+    }
+    if (frame.opcode == Opcode::binary) {
+        return sink.on_message(MessageType::binary, payload, nullptr);
+    }
+    if (!is_utf8(payload, ascii)) {
+        sink.on_violation(kNotUtf8);
+        return Next::stop;
+    }
+    return sink.on_message(MessageType::text, payload, nullptr);
+}
+
+template <MessageSink Sink>
+Next MessageReader::deliver_control(Opcode opcode, std::span<std::uint8_t> payload,
+                                    const ReaderLimits& limits, Sink& sink) {
+    if (opcode == Opcode::ping) {
+        return sink.on_ping(payload);
+    }
+    if (opcode == Opcode::pong) {
+        return sink.on_pong(payload);
+    }
+    if (const auto violation = check_close(payload, limits)) {
+        sink.on_violation(*violation);
+    } else if (payload.empty()) {
+        sink.on_close(static_cast<std::uint16_t>(CloseCode::no_status), {});
+    } else {
+        const auto code = static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
+        sink.on_close(code,
+                      {reinterpret_cast<const char*>(payload.data()) + 2, payload.size() - 2});
+    }
+    return Next::stop;
+}
+
+template <MessageSink Sink>
+std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLimits& limits,
+                                  Sink& sink, Next& next) {
+    std::span<std::uint8_t> rest = bytes;
+    if (!partial_->in_payload) {
+        const HeaderResult result = take_header(rest, limits);
+        if (result.status == HeaderStatus::violated) {
+            sink.on_violation(result.violation);
+            next = Next::stop;
+            return bytes.size();
+        }
+        if (result.status == HeaderStatus::incomplete) {
+            return bytes.size();
+        }
+        begin_payload(result.header);
+    }
+    Partial& partial = *partial_;
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(partial.remaining, rest.size()));
+    const std::span<std::uint8_t> chunk = rest.first(count);
+    const std::size_t used = bytes.size() - rest.size() + count;
+    if (is_control(partial.frame.opcode)) {
+        std::copy(chunk.begin(), chunk.end(), partial.control.begin() + partial.control_size);
+        partial.control_size = static_cast<std::uint8_t>(partial.control_size + count);
+        partial.remaining -= count;
+    } else {
+        reserve_payload(count);
+        partial.payload.append(chunk);
+        if (!accept_payload(count)) {
+            sink.on_violation(kNotUtf8);
+            next = Next::stop;
+            return used;
+        }
+    }
+    if (partial.remaining == 0) {
+        next = end_of_frame(limits, sink);
+    }
+    return used;
+}
+
+template <MessageSink Sink>
+void MessageReader::received(std::size_t count, Sink& sink) {
+    partial_->payload.commit(count);
+    if (!accept_payload(count)) {
+        sink.on_violation(kNotUtf8);
+    } else if (partial_->remaining == 0) {
+        // A data frame: no limit can be violated by its end, and the sink's wish to stop is moot,
+        // because no octet behind it was received.
+        static_cast<void>(end_of_frame({}, sink));
+    }
+}
+
+template <MessageSink Sink>
+Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
+    Partial& partial = *partial_;
+    partial.in_payload = false;
+    partial.header_size = 0;
+    if (is_control(partial.frame.opcode)) {
+        std::array<std::uint8_t, kMaxControlPayload> control = partial.control;
+        const std::span<std::uint8_t> payload{control.data(), partial.control_size};
+        const Opcode opcode = partial.frame.opcode;
+        unmask(payload, partial.frame.mask);
+        partial.control_size = 0;
+        release_if_idle();
+        return deliver_control(opcode, payload, limits, sink);
+    }
+    return partial.frame.fin ? end_of_message(sink) : Next::more;
+}
+
+template <MessageSink Sink>
+Next MessageReader::end_of_message(Sink& sink) {
+    const MessageType type = partial_->message.type;
+    if (type == MessageType::text && !partial_->utf8.complete()) {
+        sink.on_violation(kNotUtf8);
+        return Next::stop;
+    }
+    ByteBuffer payload = std::move(partial_->payload);
+    partial_.reset();
+    return sink.on_message(type, payload.bytes(), &payload);
+}
+
+}  // namespace websocket::protocol

@@ -1,0 +1,221 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Everything that has to be true before a change is accepted. The last line is "N passed, N failed".
+
+set -euo pipefail
+cd "$(dirname "$0")"
+. scripts/setup.sh
+
+usage() {
+    cat <<'TEXT'
+usage: ./test.sh [quick]
+
+  quick    unit tests and end-to-end tests (event MPM), with ASan and UBSan
+  (none)   everything: format, lint, builds by gcc, clang, CMake and apxs, unit tests with the
+           sanitizers, end-to-end tests on event, worker and prefork, and what quick does
+
+Installs missing Debian packages first. Exit status 0 if nothing failed.
+TEXT
+}
+
+case ${1-full} in
+    quick | full) mode=${1-full} ;;
+    --help | -h)
+        usage
+        exit 0
+        ;;
+    *)
+        usage >&2
+        exit 2
+        ;;
+esac
+[ $# -le 1 ] || {
+    usage >&2
+    exit 2
+}
+
+export PYTHONDONTWRITEBYTECODE=1
+logs=$PWD/build/test-logs
+passed=0
+failed=0
+summary=()
+
+# --- phases ----------------------------------------------------------------------------------
+
+# phase NAME COMMAND...: a command that fails counts as one failure, unless it counted its own
+# (see count). Its status is returned.
+phase() {
+    local name=$1 begin=$SECONDS failed_before=$failed status=0 verdict=ok
+    shift
+    printf '\n=== %s\n' "$name"
+    "$@" || status=$?
+    if [ $status -ne 0 ]; then
+        verdict=FAILED
+        [ "$failed" -gt "$failed_before" ] || failed=$((failed + 1))
+    fi
+    summary+=("$(printf '%-34s %-6s %4d s' "$name" $verdict $((SECONDS - begin)))")
+    say "=== ${summary[-1]}"
+    return "$status"
+}
+
+skip() { summary+=("$(printf '%-34s not run: %s' "$1" "$2")"); }
+
+count() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+}
+
+build() { scons -s "$@"; }
+
+# unit_tests VARIANT
+unit_tests() {
+    local log=$logs/unit-$1.log status=0 line="" run=() suites=()
+    # The shadow memory of TSan does not fit every random layout of the address space.
+    if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
+        run=(setarch "$(uname -m)" -R)
+    fi
+    # Where threads meet; most of the rest has one thread only.
+    if [ "$1" = tsan ]; then
+        mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' test/engine/*.cpp)
+    fi
+    ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+        UBSAN_OPTIONS=print_stacktrace=1 \
+        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+        timeout --kill-after=10 900 "${run[@]}" "build/$1/test/unit-tests" "${suites[@]}" 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
+    line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1) || true
+    if [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
+        local bad=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
+        count $((BASH_REMATCH[1] - bad)) $bad
+    else
+        say "unit-tests ended without a result"
+        status=1
+    fi
+    return "$status"
+}
+
+# count_junit FILE: adds the tests of a JUnit report.
+count_junit() {
+    local numbers
+    numbers=$(/usr/bin/python3 - "$1" <<'PYTHON'
+import sys
+import xml.etree.ElementTree
+
+# A test that fails twice, in its call and in its teardown, is listed twice.
+verdicts = {}
+for case in xml.etree.ElementTree.parse(sys.argv[1]).iter("testcase"):
+    test = case.get("classname"), case.get("name")
+    kinds = {child.tag for child in case}
+    verdict = 2 if kinds & {"failure", "error"} else 1 if "skipped" in kinds else 0
+    verdicts[test] = max(verdict, verdicts.get(test, 0))
+good, bad = (list(verdicts.values()).count(verdict) for verdict in (0, 2))
+print(good, bad)
+PYTHON
+    ) || return
+    # shellcheck disable=SC2086  # two words
+    count $numbers
+}
+
+# end_to_end VARIANT MPMS
+end_to_end() {
+    local report=$logs/e2e-$1-${2//,/-}.xml status=0
+    rm -f "$report"
+    WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 2400 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" test/e2e --mpm "$2" ||
+        status=$?
+    [ ! -e "$report" ] || count_junit "$report" || status=1
+    return $status
+}
+
+# The same with ASan and UBSan in httpd. Each report that ASan writes counts as a failure; those of
+# UBSan go to httpd's error log (both runtimes in one process share one destination, and UBSan's
+# setting is lost), where the tests look for them.
+end_to_end_sanitized() {
+    local folder=$PWD/build/asan/sanitizer-logs status=0 preload reports
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    chmod 1777 "$folder" # httpd's children may be another user
+    # With libstdc++, which httpd itself does not load: ASan looks for what it wraps when it starts.
+    preload=$(realpath "$(gcc -print-file-name=libasan.so)"):$(realpath "$(gcc -print-file-name=libstdc++.so)")
+    # The leak checker would report what httpd itself never frees.
+    WEBSOCKET_PRELOAD=$preload \
+        ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:detect_stack_use_after_return=1:log_path=$folder/asan \
+        UBSAN_OPTIONS=print_stacktrace=1 \
+        end_to_end asan event || status=$?
+    reports=("$folder"/asan.*)
+    if [ -s "${reports[0]}" ]; then
+        count 0 ${#reports[@]}
+        status=1
+        head -n 40 "${reports[0]}"
+        say "--- all reports, counted (in ${folder#"$PWD"/}):"
+        grep -hE '^SUMMARY|CHECK failed' "${reports[@]}" | sort | uniq -c
+    fi
+    return $status
+}
+
+# npm's ws, for the test that wants a second client; from test/clients/package.json, which names
+# one exact version.
+node_client() {
+    local from=test/clients/package.json to=build/node
+    [ -e $from ] || return 0
+    if ! cmp -s $from $to/package.json || [ ! -d $to/node_modules ]; then
+        rm -rf $to
+        mkdir -p $to
+        cp $from $to/package.json
+        (cd $to && npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error) || {
+            rm -rf $to
+            return 1
+        }
+    fi
+}
+
+# sanitized_phases: what quick consists of.
+sanitized_phases() {
+    if phase "build asan" build sanitize=address; then
+        phase "unit tests, asan" unit_tests asan || true
+        phase "end to end, asan, event" end_to_end_sanitized || true
+    else
+        skip "tests, asan" "the build failed"
+    fi
+}
+
+full_phases() {
+    phase "format and shellcheck" scripts/check-format || true
+    if phase "build release" build; then
+        phase "unit tests, release" unit_tests release || true
+        phase "end to end, release, all MPMs" end_to_end release event,worker,prefork || true
+        phase "install, SCons and CMake" scripts/check-install || true
+        phase "apxs" scripts/check-apxs || true
+        phase "clang-tidy" scripts/check-tidy || true
+    else
+        skip "tests, install, apxs, clang-tidy" "the build failed"
+    fi
+    phase "build clang" build compiler=clang || true
+    if phase "build tsan" build sanitize=thread; then
+        phase "unit tests, tsan" unit_tests tsan || true
+    else
+        skip "unit tests, tsan" "the build failed"
+    fi
+    sanitized_phases
+}
+
+# --- run -------------------------------------------------------------------------------------
+
+begin=$SECONDS
+case $mode in
+    quick) setup build test ;;
+    full) setup build test full ;;
+esac
+rm -rf "$logs"
+mkdir -p "$logs"
+export NODE_PATH=$PWD/build/node/node_modules
+phase "node client" node_client || true
+case $mode in
+    quick) sanitized_phases ;;
+    full) full_phases ;;
+esac
+
+printf '\nPhases, %d s:\n' $((SECONDS - begin))
+printf '  %s\n' "${summary[@]}"
+say "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: which MPM, the server of the ordinary tests, and servers made to measure."""
+
+import contextlib
+
+import pytest
+
+import httpd
+from httpd import Httpd, template
+
+
+def pytest_addoption(parser):
+    parser.addoption("--mpm", default="event", help="MPMs to run on, separated by commas")
+
+
+def _mpms(config):
+    return config.getoption("--mpm").split(",")
+
+
+def pytest_generate_tests(metafunc):
+    if "mpm" in metafunc.fixturenames:
+        metafunc.parametrize("mpm", _mpms(metafunc.config), scope="session", indirect=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """Shows the end of the error logs with a failed test."""
+    report = (yield).get_result()
+    if report.failed:
+        report.sections += [(f"error log of {server.mpm}", server.log()[-3000:]) for server in httpd.running]
+
+
+@pytest.fixture(scope="session")
+def mpm(request):
+    """Name of the MPM that the test runs on."""
+    return request.param
+
+
+def pytest_report_header():
+    return [f"httpd: {httpd.program()}", f"build: {httpd.BUILD}"]
+
+
+@pytest.fixture(scope="session")
+def shared_server(mpm):
+    """The httpd of the ordinary tests, one for each MPM, with all locations of test/httpd."""
+    parts = [template("handshake.conf"), template("plugins.conf")]
+    for dispatch in ("Pool", "Inline"):
+        parts.append(template("echo.conf", PREFIX=dispatch.lower(), DISPATCH=dispatch))
+    with Httpd(mpm, "\n".join(parts)) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server):
+    """The ordinary server; the test fails if it harmed a child."""
+    yield shared_server
+    shared_server.assert_unharmed()
+
+
+@pytest.fixture
+def start_httpd(mpm):
+    """start_httpd(parts, **options) starts a server for this test alone, with one child."""
+    with contextlib.ExitStack() as running:
+
+        def start(parts, **options):
+            return running.enter_context(Httpd(mpm, parts, **{"children": 1, **options}))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def configtest(request):
+    """configtest(parts) runs `httpd -t` and returns its exit code and output."""
+    server = Httpd(_mpms(request.config)[0])
+    yield server.configtest
+    server.remove()

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real httpd in a directory of its own, started and stopped by a test."""
+
+import base64
+import functools
+import hashlib
+import os
+import pathlib
+import pwd
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import handshake
+import processes
+from raw import RawClient
+from waiting import patience, wait_until
+
+_TEST = pathlib.Path(__file__).resolve().parent.parent
+_TOP = _TEST.parent
+BUILD = (_TOP / os.environ.get("WEBSOCKET_BUILD", "build/release")).resolve()
+PRELOAD = os.environ.get("WEBSOCKET_PRELOAD", "")
+
+_MODULES = (
+    "authn_core",
+    "authn_file",
+    "authz_core",
+    "authz_host",
+    "authz_user",
+    "auth_basic",
+    "alias",
+    "env",
+    "headers",
+    "log_config",
+    "mime",
+    "reqtimeout",
+    "setenvif",
+    "status",
+    "unixd",
+)
+
+# The servers that run now, so that the report of a failed test can show their logs.
+running = []
+
+# "wonderland"
+_PASSWORD_HASH = "{SHA}" + base64.b64encode(hashlib.sha1(b"wonderland").digest()).decode()
+
+# What no error log of a test server may contain.
+_HARM = re.compile(
+    r"exit signal|AddressSanitizer|ThreadSanitizer|LeakSanitizer|runtime error:|core dumped"
+    r"|child process \d+ still did not exit"
+)
+
+
+def _apxs(variable):
+    apxs = os.environ.get("APXS") or shutil.which("apxs") or shutil.which("apxs2")
+    return subprocess.run([apxs, "-q", variable], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@functools.cache
+def program():
+    """Path of the httpd binary."""
+    return os.environ.get("HTTPD") or f"{_apxs('SBINDIR')}/{_apxs('PROGNAME')}"
+
+
+@functools.cache
+def _compiled_in():
+    listing = subprocess.run([program(), "-l"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^\s+(?:mod_)?(\w+)\.c$", listing, re.MULTILINE))
+
+
+@functools.cache
+def _module_directory():
+    return pathlib.Path(_apxs("LIBEXECDIR"))
+
+
+def load_module(name):
+    """The LoadModule line of a module of httpd; empty if it is compiled in."""
+    if name in _compiled_in():
+        return ""
+    return f"LoadModule {name}_module {_module_directory()}/mod_{name}.so\n"
+
+
+def template(name, **words):
+    """The text of test/httpd/NAME with @WORD@ replaced; @BUILD@ is always known, @ROOT@ when a server has one."""
+    return _fill_in((_TEST / "httpd" / name).read_text(), BUILD=BUILD, **words)
+
+
+def _fill_in(text, **words):
+    return re.sub(r"@([A-Z_]+)@", lambda match: str(words.get(match[1], match[0])), text)
+
+
+def location(path, plugin, *directives):
+    """A <Location> served by a plugin: "echo", "dumb_increment", or a test plugin by its name."""
+    shipped = f"plugins/mod_websocket_{plugin}.so"
+    file = shipped if plugin in ("echo", "dumb_increment") else f"test/plugins/{plugin}.so"
+    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/{file}" {plugin}_init', *directives]
+    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
+
+
+def free_port():
+    """A port to listen on, below those that the kernel hands to outgoing connections."""
+    for port in random.sample(range(20000, 32000), 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("found no free port")
+
+
+def _user():
+    """An unprivileged user for the children, as httpd insists on when it is started by root."""
+    if os.getuid() != 0:
+        return ""
+    for name in ("www-data", "apache", "httpd", "daemon", "nobody"):
+        try:
+            return f"User {name}\nGroup #{pwd.getpwnam(name).pw_gid}"
+        except KeyError:
+            continue
+    raise RuntimeError("found no user to run the children as")
+
+
+def _mpm_settings(mpm, children):
+    if mpm == "prefork":
+        return (
+            f"StartServers {children}\nMinSpareServers 1\nMaxSpareServers {max(children, 2) + 1}\n"
+            f"ServerLimit {children}\nMaxRequestWorkers {children}\nMaxConnectionsPerChild 0"
+        )
+    return (
+        "StartServers 1\nServerLimit 1\nThreadsPerChild 25\nThreadLimit 25\nMaxRequestWorkers 25\n"
+        "MinSpareThreads 1\nMaxSpareThreads 25\nMaxConnectionsPerChild 0"
+    )
+
+
+class Httpd:
+    """One httpd. `with Httpd(...) as server:` starts it and leaves no process behind.
+
+    parts     configuration after test/httpd/base.conf
+    children  processes that serve under prefork; under event and worker there is one, of 25 threads
+    files     soft and hard limit of descriptors of the whole server
+    preload   a shared object to load before everything else
+    """
+
+    def __init__(self, mpm, parts="", *, children=8, files=None, modules=(), preload=""):
+        self.mpm = mpm
+        self._parts = parts
+        self._children = children
+        self._files = files
+        self._modules = modules
+        self._preload = preload
+        self._process = None
+        self._harmless = 0
+        self.root = pathlib.Path(tempfile.mkdtemp(prefix="websocket-e2e-"))
+        self.root.chmod(0o755)
+        (self.root / "htdocs").mkdir()
+        (self.root / "htdocs/index.html").write_text("a page\n")
+        (self.root / "mime.types").write_text("text/html html\n")
+        (self.root / "passwords").write_text("alice:" + _PASSWORD_HASH + "\n")
+        self.port = free_port()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop()
+        if kind is None:
+            self.assert_unharmed()
+        self.remove()
+
+    # ---- configuration -----------------------------------------------------------------------------
+
+    def write_config(self, parts=None):
+        """Writes httpd.conf and returns its path."""
+        modules = "".join(load_module(name) for name in (f"mpm_{self.mpm}", *_MODULES, *self._modules))
+        modules += f"LoadModule websocket_module {BUILD}/mod_websocket.so\n"
+        path = self.root / "httpd.conf"
+        path.write_text(
+            template(
+                "base.conf",
+                ROOT=self.root,
+                PORT=self.port,
+                LOAD_MODULES=modules,
+                USER=_user(),
+                MPM_SETTINGS=_mpm_settings(self.mpm, self._children),
+                PARTS=_fill_in(self._parts if parts is None else parts, ROOT=self.root, PORT=self.port),
+            )
+        )
+        return path
+
+    def _command(self, *arguments):
+        environment = dict(os.environ, LANG="C")
+        if PRELOAD or self._preload:
+            environment["LD_PRELOAD"] = PRELOAD or str(self._preload)
+        environment["WEBSOCKET_FAIL_MEMORY"] = str(self.root / "out-of-memory")
+        limit = None
+        if self._files is not None:
+            limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (self._files, self._files))
+        return {
+            "args": [program(), "-f", self.root / "httpd.conf", *arguments],
+            "env": environment,
+            "preexec_fn": limit,
+            "stdin": subprocess.DEVNULL,
+            "start_new_session": True,
+        }
+
+    def configtest(self, parts):
+        """`httpd -t` with these parts: exit code and all that it printed."""
+        self.write_config(parts)
+        done = subprocess.run(
+            **self._command("-t"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=patience(30),
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    # ---- life --------------------------------------------------------------------------------------
+
+    def start(self):
+        """Starts httpd and waits until it answers."""
+        self.write_config()
+        with open(self.root / "output", "ab") as output:
+            self._process = subprocess.Popen(**self._command("-DFOREGROUND"), stdout=output, stderr=output)
+        running.append(self)
+        try:
+            wait_until(self._answers, 20, "httpd answering")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _answers(self):
+        if self._process.poll() is not None:
+            raise AssertionError(f"httpd ended with {self._process.returncode}:\n{self.output()}{self.log()}")
+        try:
+            return self.get("/index.html").status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        """Ends httpd the ordinary way, and by force what is left of it after that."""
+        if self._process is None:
+            return
+        running.remove(self)
+        group = self._process.pid
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(patience(20))
+            left = []
+            wait_until(lambda: not processes.group_of(group), 5, "the end of the children")
+        except (subprocess.TimeoutExpired, AssertionError):
+            left = processes.group_of(group)
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None
+        assert not left, f"had to kill {left} to stop httpd:\n{self.log()[-2000:]}"
+
+    def remove(self):
+        shutil.rmtree(self.root)
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    # ---- looking inside ----------------------------------------------------------------------------
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def children(self):
+        """Ids of the processes that serve."""
+        return processes.children_of(self._process.pid)
+
+    def child(self):
+        """The one process that serves."""
+        pids = self.children()
+        assert len(pids) == 1, f"expected one child, there are {pids}"
+        return pids[0]
+
+    def log(self, start=0):
+        """The error log from an offset (see log_size) on."""
+        try:
+            with open(self.root / "error.log", "rb") as file:
+                file.seek(start)
+                return file.read().decode("utf-8", "backslashreplace")
+        except FileNotFoundError:
+            return ""
+
+    def log_size(self):
+        return (self.root / "error.log").stat().st_size
+
+    def output(self):
+        """What httpd printed before it opened its log."""
+        return (self.root / "output").read_text()
+
+    def expect_log(self, pattern, start=0, seconds=5):
+        """Waits for a line of the error log that matches a regular expression; returns the match."""
+        return wait_until(
+            lambda: re.search(pattern, self.log(start)), seconds, f"a log line like {pattern!r}"
+        )
+
+    def assert_unharmed(self):
+        """No child crashed and no sanitizer spoke since the last call."""
+        log = self.log(self._harmless) + self.output()
+        self._harmless = self.log_size()
+        harm = _HARM.search(log)
+        assert harm is None, f"the server came to harm:\n{log[max(0, harm.start() - 1500):harm.end() + 3000]}"
+
+    def status(self):
+        """/server-status?auto as a dictionary of strings."""
+        body = self.get("/server-status?auto").body.decode()
+        return {key: value.strip() for key, _, value in (line.partition(":") for line in body.splitlines())}
+
+    # ---- clients -----------------------------------------------------------------------------------
+
+    def get(self, path):
+        """One ordinary GET on a connection of its own."""
+        with RawClient(self.port) as client:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            return client.read_response()
+
+    def client(self, **options):
+        """A TCP connection; options are those of RawClient."""
+        return RawClient(self.port, **options)
+
+    def answer(self, path="/echo", **options):
+        """The response to one opening handshake (see handshake.request); the connection is dropped then."""
+        with self.client() as client:
+            client.send(handshake.request(path, **options))
+            return client.read_response(head_only=options.get("method") == "HEAD")
+
+    def websocket(self, path, *, receive_buffer=None, **options):
+        """An open WebSocket; options are those of handshake.request."""
+        return RawClient(self.port, receive_buffer=receive_buffer).upgrade(path, **options)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What /proc says about a process."""
+
+import os
+import pathlib
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid):
+    """Fields of /proc/PID/stat after the command, or None if the process is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_alive(pid):
+    """A zombie is not alive."""
+    stat = _stat(pid)
+    return stat is not None and stat[0] not in "ZX"
+
+
+def _all():
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (stat := _stat(entry)) is not None and stat[0] not in "ZX":
+            yield int(entry), stat
+
+
+def children_of(pid):
+    """The living children, by id."""
+    return sorted(child for child, stat in _all() if int(stat[1]) == pid)
+
+
+def group_of(pgid):
+    """The living members of a process group."""
+    return sorted(pid for pid, stat in _all() if int(stat[2]) == pgid)
+
+
+def cpu_seconds(pid):
+    """User and system time that a process has used."""
+    stat = _stat(pid)
+    return (int(stat[11]) + int(stat[12])) / _TICKS
+
+
+def descriptors(pid):
+    """How many descriptors a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def sockets(pid):
+    """How many of them are sockets."""
+    found = 0
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        try:
+            found += os.readlink(entry.path).startswith("socket:")
+        except FileNotFoundError:
+            pass  # closed since it was listed
+    return found
+
+
+def private_kib(pid):
+    """Memory that belongs to this process alone."""
+    total = 0
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(("Private_Clean:", "Private_Dirty:")):
+            total += int(line.split()[1])
+    return total
+
+
+def status(pid):
+    """/proc/PID/status as a dictionary."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that people really use: Python's websockets, ws on Node, and Chromium."""
+
+import asyncio
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+import websockets
+
+import httpd
+from waiting import patience, wait_until
+
+_CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
+_EXAMPLES = _CLIENTS.parent.parent / "examples"
+
+# For machines where something cannot be installed: WEBSOCKET_SKIP_CLIENTS=node,chromium
+_SKIPPED = os.environ.get("WEBSOCKET_SKIP_CLIENTS", "").split(",")
+
+
+def skippable(name):
+    return pytest.mark.skipif(name in _SKIPPED, reason=f"WEBSOCKET_SKIP_CLIENTS names {name}")
+
+
+# ---- Python ----------------------------------------------------------------------------------------
+
+
+def _run(coroutine):
+    async def limited():
+        async with asyncio.timeout(patience(30)):
+            return await coroutine
+
+    return asyncio.run(limited())
+
+
+@pytest.mark.parametrize("path", ["/pool", "/inline"])
+def test_python_websockets_echoes(server, path):
+    async def talk():
+        async with websockets.connect(f"ws://127.0.0.1:{server.port}{path}", max_size=None) as client:
+            for message in ("hello", "", "ä€😀", b"", b"\0\xff", "x" * (1 << 20), bytes(5 << 20)):
+                await client.send(message)
+                assert await client.recv() == message
+            await client.send(["one ", "two ", "three"])
+            assert await client.recv() == "one two three"
+            await (await client.ping(b"p"))
+        assert client.close_code == 1000
+
+    _run(talk())
+
+
+def test_a_hundred_python_clients_echo_side_by_side(server):
+    async def talk(n):
+        async with websockets.connect(f"ws://127.0.0.1:{server.port}/echo") as client:
+            for turn in range(20):
+                await client.send(f"{n}: {turn}")
+                assert await client.recv() == f"{n}: {turn}"
+
+    async def all_of_them():
+        await asyncio.gather(*(talk(n) for n in range(100)))
+
+    _run(all_of_them())
+
+
+def test_python_websockets_gets_its_subprotocol(server):
+    async def talk():
+        async with websockets.connect(
+            f"ws://127.0.0.1:{server.port}/dumb-increment", subprotocols=["other", "dumb-increment-protocol"]
+        ) as client:
+            assert client.subprotocol == "dumb-increment-protocol"
+            numbers = [int(await client.recv()) for _ in range(5)]
+            assert numbers == [0, 1, 2, 3, 4]
+            await client.send("reset\n")
+            while int(await client.recv()) != 0:
+                pass
+
+    _run(talk())
+
+
+# ---- Node ------------------------------------------------------------------------------------------
+
+
+@skippable("node")
+@pytest.mark.parametrize("path", ["/pool", "/inline"])
+def test_ws_on_node_echoes(server, path):
+    modules = httpd.BUILD.parent / "node" / "node_modules"
+    assert (
+        modules / "ws"
+    ).is_dir(), f"run: npm install --prefix {modules.parent} with test/clients/package.json"
+    done = subprocess.run(
+        ["node", _CLIENTS / "ws_echo.cjs", f"ws://127.0.0.1:{server.port}{path}"],
+        text=True,
+        env=dict(os.environ, NODE_PATH=str(modules)),
+        timeout=patience(30),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout) == {"code": 1000}
+
+
+# ---- Chromium --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--window-size=1100,800",
+        "--no-proxy-server",
+    ):
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+    yield driver
+    driver.quit()
+
+
+def _page(server, browser, name):
+    """Opens one of the example pages, served by httpd."""
+    shutil.copy(_EXAMPLES / name, server.root / "htdocs" / name)
+    browser.get(f"http://127.0.0.1:{server.port}/{name}")
+
+
+def _text(browser, element):
+    return browser.find_element("id", element).text
+
+
+@skippable("chromium")
+def test_the_demo_page_works_in_chromium(server, browser):
+    _page(server, browser, "demo.html")
+    wait_until(lambda: _text(browser, "status") == "connected", 10, "the page being connected")
+    field = browser.find_element("id", "echo-input")
+    for message in ("Hello, httpd!", "ä€😀"):
+        browser.execute_script("arguments[0].value = arguments[1]", field, message)
+        browser.find_element("id", "echo-send").click()
+        wait_until(
+            lambda: message
+            in [line.text for line in browser.find_elements("css selector", "#echo-log .in .text")],
+            5,
+            "the echo on the page",
+        )
+    wait_until(lambda: int(_text(browser, "increment-value")) >= 20, 10, "the counter counting")
+    pictures = httpd.BUILD / "screenshots"
+    pictures.mkdir(exist_ok=True)
+    assert browser.save_screenshot(str(pictures / "demo.png"))
+    browser.find_element("id", "increment-reset").click()
+    wait_until(lambda: int(_text(browser, "increment-value")) < 10, 5, "the counter starting again")
+    assert _text(browser, "status") == "connected"
+
+
+@skippable("chromium")
+def test_chromium_sees_codes_and_big_messages(server, browser):
+    _page(server, browser, "demo.html")
+    result = browser.execute_async_script(
+        """
+        const [url, done] = arguments;
+        const socket = new WebSocket(url);
+        socket.binaryType = "arraybuffer";
+        const sizes = [];
+        socket.onopen = () => [0, 125, 126, 65535, 65536, 3000000].forEach(size => socket.send(new Uint8Array(size)));
+        socket.onmessage = event => {
+            sizes.push(event.data.byteLength);
+            if (sizes.length === 6) {
+                socket.close(3001, "bye");
+            }
+        };
+        socket.onclose = event => done([sizes, event.code, event.wasClean, socket.extensions]);
+    """,
+        f"ws://127.0.0.1:{server.port}/pool",
+    )
+    assert result == [[0, 125, 126, 65535, 65536, 3000000], 1000, True, ""]
+
+
+@skippable("chromium")
+def test_chromium_may_not_connect_from_another_origin(server, browser):
+    _page(server, browser, "demo.html")
+    result = browser.execute_async_script(
+        """
+        const [url, done] = arguments;
+        const socket = new WebSocket(url);
+        socket.onopen = () => done("open");
+        socket.onerror = () => done("refused");
+    """,
+        f"ws://localhost:{server.port}/echo",
+    )
+    assert result == "refused"

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation says what is: every log id, and the snippets of README.md, which are tried for real."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import frames
+from httpd import BUILD
+
+_TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+_ID = re.compile(r"\bWS\d{4}\b")
+_PAGES = [_TOP / "README.md", *sorted((_TOP / "docs").glob("*.md"))]
+
+
+def _snippet(page, language, containing):
+    """The one fenced block of this language that contains a text."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    found = [block for block in blocks if containing in block]
+    assert len(found) == 1, f"{page.name} has {len(found)} {language} blocks with {containing!r}"
+    return found[0]
+
+
+def _readme(language, containing):
+    return _snippet(_TOP / "README.md", language, containing)
+
+
+def _with_our_files(text):
+    """A snippet with the files of this build instead of installed ones."""
+    text = text.replace("/usr/lib/apache2/modules/mod_websocket.so", f"{BUILD}/mod_websocket.so")
+    return text.replace("/usr/lib/apache2/modules/", f"{BUILD}/plugins/")
+
+
+def _anchors(page):
+    """What a link may name behind a #: headings as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_log_id_is_explained():
+    sources = [_TOP / "mod_websocket.cpp", *(_TOP / "src").rglob("*.[ch]pp")]
+    written = {found for file in sources for found in _ID.findall(file.read_text())}
+    headings = re.findall(r"^### (WS\d{4})$", (_TOP / "docs/messages.md").read_text(), re.MULTILINE)
+    assert written
+    assert headings == sorted(set(headings))
+    assert set(headings) == written
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.is_file(), f"{page.name} links to {target}"
+        assert not anchor or anchor in _anchors(file), f"{page.name} links to {target}"
+
+
+def test_the_configuration_of_the_readme_is_valid(configtest):
+    code, output = configtest(_with_our_files(_readme("apache", "LoadModule")))
+    assert code == 0, output
+
+
+@pytest.fixture(scope="session")
+def counter(tmp_path_factory):
+    """The configuration of README.md's plugin, which is compiled as it stands there."""
+    folder = tmp_path_factory.mktemp("readme")
+    folder.joinpath("counter.c").write_text(_readme("c", "counter_init"))
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        + ["-I", _TOP / "include", "-o", folder / "counter.so", folder / "counter.c"],
+        check=True,
+    )
+    text = _readme("apache", "counter_init")
+    return text.replace("/usr/lib/apache2/modules/counter.so", str(folder / "counter.so"))
+
+
+def test_the_plugin_of_the_readme_counts(start_httpd, counter):
+    server = start_httpd(counter)
+    with server.websocket("/counter") as client:
+        for number, message in enumerate((b"hi", b"hello"), 1):
+            client.send(frames.text(message))
+            client.expect_text(f"message {number} has {len(message)} bytes")
+        client.close_handshake()

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waiting for what another thread does: no test sleeps, and none hangs.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "unit.hpp"
+
+namespace websocket::test {
+
+using namespace std::chrono_literals;
+
+/// No event that a test waits for takes this long, whatever the sanitizer.
+constexpr std::chrono::seconds kPatience{20};
+/// For tcase_set_timeout: the test itself gives up first and says why.
+constexpr double kTestTimeout = 60;
+
+/// A value that threads change and wait for.
+template <class Value>
+class Awaited {
+public:
+    /// Runs `change(Value&)` and wakes whoever waits. [any thread]
+    template <class Change>
+    void update(Change change) {
+        const std::lock_guard lock(mutex_);
+        change(value_);
+        changed_.notify_all();  // with the lock: whoever waits may then destroy this
+    }
+
+    /// True as soon as `holds(const Value&)`; false when it does not within `patience`. [any thread]
+    template <class Condition>
+    [[nodiscard]] bool holds(Condition condition, std::chrono::milliseconds patience = kPatience) {
+        std::unique_lock lock(mutex_);
+        // Against the clock of the system: ThreadSanitizer knows no wait on the steady one.
+        return changed_.wait_until(lock, std::chrono::system_clock::now() + patience,
+                                   [&] { return condition(value_); });
+    }
+
+    /// Fails the test when the condition does not come true. [the test's thread]
+    template <class Condition>
+    Value await(Condition condition, const char* what) {
+        if (!holds(condition)) {
+            ck_abort_msg("waited in vain for %s", what);
+        }
+        return get();
+    }
+
+    [[nodiscard]] Value get() {
+        const std::lock_guard lock(mutex_);
+        return value_;
+    }
+
+private:
+    std::mutex mutex_;  // guards value_
+    std::condition_variable changed_;
+    Value value_{};
+};
+
+/// A door that is shut until somebody opens it.
+class Door {
+public:
+    void open() {
+        open_.update([](bool& open) { open = true; });
+    }
+    /// [any thread]
+    [[nodiscard]] bool passed(std::chrono::milliseconds patience = kPatience) {
+        return open_.holds([](bool open) { return open; }, patience);
+    }
+    void await(const char* what) {
+        open_.await([](bool open) { return open; }, what);
+    }
+
+private:
+    Awaited<bool> open_;
+};
+
+/// For what tells nobody that it changes: an atomic counter of the code under test.
+template <class Condition>
+void await_quietly(Condition condition, const char* what) {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            ck_abort_msg("waited in vain for %s", what);
+        }
+        std::this_thread::yield();
+    }
+}
+
+}  // namespace websocket::test

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+// What other threads may do to a connection at any time.
+#include "engine/loop.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+
+#include "engine/service.hpp"
+#include "failing_allocator.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using websocket::engine::Loop;
+
+namespace {
+
+/// Waits for room in a thread of its own, and does so when the constructor returns.
+class Waiter {
+public:
+    Waiter(Service& service, ConnectionId id)
+        : thread_([&service, id, this] {
+              thread_id_ = ::gettid();
+              service.engine().wait_for_room(id, service.options.send_buffer / 2);
+              woken_.open();
+          }) {
+        await_quietly([this] { return asleep() || woken(); }, "a thread to block");
+    }
+    ~Waiter() { thread_.join(); }
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+
+    void await() { woken_.await("a sender to be woken"); }
+
+private:
+    [[nodiscard]] bool woken() { return woken_.passed(0ms); }
+    /// As the kernel says it.
+    [[nodiscard]] bool asleep() const {
+        std::ifstream stat("/proc/self/task/" + std::to_string(thread_id_) + "/stat");
+        std::string field;
+        while (stat >> field && field.back() != ')') {
+        }
+        return stat >> field && field == "S";
+    }
+
+    std::atomic<pid_t> thread_id_{0};
+    Door woken_;
+    std::thread thread_;
+};
+
+/// A connection to a peer that has not read yet, and more than enough queued.
+Client connect_full(Service& service) {
+    Client client = service.connect(service.echo(), {.socket_buffer = 8'000});
+    client.await_open();
+    SendResult result{};
+    while ((result = service.send(client.id, std::string(100'000, 'x'))) == SendResult::ok) {
+    }
+    ck_assert(result == SendResult::full);
+    return client;
+}
+
+}  // namespace
+
+START_TEST(threads_that_run_no_loop_may_block) {
+    Service service;
+    std::atomic<bool> inside{false};
+    Client client = service.connect({.on_open = [&](ConnectionId) { inside = Engine::on_loop(); }});
+    client.await_open();
+    ck_assert(inside);
+    ck_assert(!Engine::on_loop());
+}
+END_TEST
+
+START_TEST(messages_of_each_of_ten_threads_keep_their_order) {
+    constexpr int kThreads = 10;
+    constexpr int kEach = 2'000;
+    Service service;
+    Client client = service.connect();
+    client.await_open();
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            for (int i = 0; i < kEach; ++i) {
+                std::string message = std::to_string(thread) + ":" + std::to_string(i);
+                message.resize(i % 97 == 0 ? 12'000 : message.size(), ' ');
+                SendResult result{};
+                while ((result = service.send(client.id, message)) == SendResult::full) {
+                    service.engine().wait_for_room(client.id, service.options.send_buffer / 2);
+                }
+                if (result != SendResult::ok) std::abort();
+            }
+        });
+    }
+    std::vector<int> next(kThreads, 0);
+    for (int i = 0; i < kThreads * kEach; ++i) {
+        const std::string message = client.peer.receive().payload;
+        const auto thread = static_cast<std::size_t>(std::stoi(message));
+        const int number = std::stoi(message.substr(message.find(':') + 1));
+        if (number != next.at(thread)++) ck_abort_msg("thread %zu: %d", thread, number);
+    }
+    for (std::thread& thread : threads) thread.join();
+}
+END_TEST
+
+START_TEST(a_full_connection_says_so_and_a_blocked_sender_wakes_when_there_is_room) {
+    Service service;
+    service.options.send_buffer = 200'000;
+    Client client = connect_full(service);
+    Waiter first(service, client.id);
+    Waiter second(service, client.id);
+    std::thread reader([&] { client.peer.read_to_end(); });
+    first.await();
+    second.await();
+    ck_assert(service.send(client.id, "there is room") == SendResult::ok);
+    service.stop();
+    reader.join();
+}
+END_TEST
+
+START_TEST(a_blocked_sender_wakes_when_the_connection_closes) {
+    Service service;
+    service.options.send_buffer = 200'000;
+    Client client = connect_full(service);
+    Waiter waiter(service, client.id);
+    ck_assert(service.close(client.id, 1000));
+    waiter.await();
+    ck_assert(service.send(client.id, "x") == SendResult::closing);
+    Waiter late(service, client.id);
+    late.await();
+}
+END_TEST
+
+START_TEST(a_blocked_sender_wakes_when_the_connection_dies) {
+    Service service;
+    service.options.send_buffer = 200'000;
+    Client client = connect_full(service);
+    Waiter waiter(service, client.id);
+    client.peer.reset();
+    waiter.await();
+    client.await_close();
+    ck_assert(service.send(client.id, "x") == SendResult::gone);
+    Waiter late(service, client.id);
+    late.await();
+}
+END_TEST
+
+/// The pool's thread is the one that waits, so nobody else will say that all is handled.
+START_TEST(a_blocked_sender_wakes_when_its_own_side_closes_while_it_drains) {
+    Service service;
+    service.options.send_buffer = 200'000;
+    Door draining;
+    Client client = service.connect({.drained =
+                                         [&](ConnectionId) {
+                                             draining.open();
+                                             return false;
+                                         }},
+                                    {.socket_buffer = 8'000});
+    client.await_open();
+    while (service.send(client.id, std::string(100'000, 'x')) == SendResult::ok) {
+    }
+    client.peer.send_close(1000);
+    draining.await("the end of the input");
+    Waiter waiter(service, client.id);
+    service.close(client.id, 1000);
+    waiter.await();
+}
+END_TEST
+
+START_TEST(no_wake_up_is_lost_between_room_and_waiting) {
+    Service service;
+    service.options.send_buffer = 1;
+    Client client = service.connect();
+    client.await_open();
+    constexpr int kEach = 2'000;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+        threads.emplace_back([&] {
+            for (int sent = 0; sent < kEach;) {
+                if (service.send(client.id, "x") == SendResult::ok) {
+                    ++sent;
+                } else {
+                    service.engine().wait_for_room(client.id, 0);
+                }
+            }
+        });
+    }
+    for (int i = 0; i < 3 * kEach; ++i) client.peer.expect_text("x");
+    for (std::thread& thread : threads) thread.join();
+}
+END_TEST
+
+START_TEST(an_old_id_answers_gone_also_when_its_slot_serves_somebody_else) {
+    Service service;
+    Client old = service.connect();
+    old.peer.send_close(1000);
+    old.await_close();
+    old.peer.disconnect();
+    service.await_empty();
+    Client next = service.connect(service.echo());
+    next.await_open();
+    ck_assert_uint_eq(next.id.slot(), old.id.slot());
+    ck_assert(!(next.id == old.id));
+    ck_assert(service.send(old.id, "x") == SendResult::gone);
+    ck_assert(!service.close(old.id, 4000));
+    service.engine().resume(old.id);
+    service.engine().wait_for_room(old.id, 0);
+    next.peer.send_text("mine");
+    next.peer.expect_text("mine");
+}
+END_TEST
+
+START_TEST(an_id_that_was_never_given_out_answers_gone) {
+    Service service;
+    ck_assert(service.send(ConnectionId(0, 0, 1), "x") == SendResult::gone);  // no loop runs yet
+    Client client = service.connect();
+    for (const ConnectionId id :
+         {ConnectionId(), ConnectionId(0, 5'000, 1), ConnectionId(7, client.id.slot(), 1),
+          ConnectionId(0, client.id.slot(), client.id.generation() + 1)}) {
+        ck_assert(service.send(id, "x") == SendResult::gone);
+        ck_assert(!service.close(id, 1000));
+        service.engine().resume(id);
+        service.engine().wait_for_room(id, 0);
+    }
+}
+END_TEST
+
+START_TEST(sends_race_against_the_end_without_harm) {
+    Service service;
+    std::atomic<std::uint64_t> current{0};
+    std::atomic<bool> over{false};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+        threads.emplace_back([&, i] {
+            while (!over) {
+                const std::uint64_t value = current;
+                const ConnectionId id(static_cast<std::uint32_t>(value) >> 20,
+                                      static_cast<std::uint32_t>(value) & 0xFFFFF,
+                                      static_cast<std::uint32_t>(value >> 32));
+                static_cast<void>(service.send(id, "x"));
+                service.engine().resume(id);
+                if (i == 0) service.engine().wait_for_room(id, 0);
+            }
+        });
+    }
+    for (int i = 0; i < 300; ++i) {
+        Client client = service.connect(service.echo());
+        current = client.id.value();
+        client.peer.send_text("x");
+        client.peer.expect_text("x");
+        if (i % 3 == 0) client.peer.reset();
+        if (i % 3 == 1) {
+            client.peer.send_close(1000);
+            client.peer.read_to_end();
+        }
+        if (i % 3 == 2) client.peer.disconnect();
+        client.await_close();
+    }
+    over = true;
+    for (std::thread& thread : threads) thread.join();
+    service.await_empty();
+}
+END_TEST
+
+START_TEST(a_close_that_could_not_be_posted_still_closes) {
+    Service service;
+    for (std::size_t index = 0; index < 3; ++index) {
+        Client client = service.connect();
+        client.await_open();
+        bool closed = false;
+        {
+            const FailingAllocator allocator(index);
+            closed = service.close(client.id, 4000);
+        }
+        ck_assert(closed);
+        client.peer.send_close(1000);
+        const Frame close = client.peer.receive();
+        ck_assert_int_eq(static_cast<int>(close.opcode), static_cast<int>(Opcode::close));
+        client.await_close();
+    }
+}
+END_TEST
+
+START_TEST(a_resume_that_could_not_be_posted_still_resumes) {
+    Service service;
+    Client client =
+        service.connect({.on_message = [](ConnectionId, Message) { return Flow::pause; }});
+    client.peer.send(masked(Opcode::text, "1") + masked(Opcode::text, "2"));
+    client.await_messages(1);
+    {
+        const FailingAllocator allocator(0);
+        service.engine().resume(client.id);
+    }
+    client.await_messages(2);
+}
+END_TEST
+
+START_TEST(a_send_without_memory_says_so_and_leaves_no_trace) {
+    Service service;
+    service.options.send_buffer = 1000;
+    Client client = service.connect(service.echo());
+    client.await_open();
+    SendResult result{};
+    {
+        const std::string large(2'000, 'x');
+        const FailingAllocator allocator(0);
+        result = service.send(client.id, large);
+    }
+    ck_assert(result == SendResult::no_memory);
+    ck_assert(service.send(client.id, "after") == SendResult::ok);
+    client.peer.expect_text("after");
+}
+END_TEST
+
+START_TEST(a_connection_that_could_not_be_handed_over_is_closed) {
+    Service service;
+    Client first = service.connect();
+    first.await_open();
+    auto record = std::make_shared<Record>();
+    SocketPair sockets = tcp_pair();
+    Peer peer(std::move(sockets.client));
+    Engine::Place place = service.reserve();
+    const ConnectionId id = place.id();
+    auto transport =
+        std::make_unique<websocket::engine::SocketTransport>(std::move(sockets.server));
+    auto session = std::make_unique<RecordingSession>(record, id, Behaviour{});
+    {
+        const FailingAllocator allocator(0);
+        service.engine().adopt(std::move(place), std::move(transport), std::move(session),
+                               service.options, 13, {});
+    }
+    ck_assert_uint_eq(record->get().closes.size(), 1);
+    ck_assert(!record->get().opened);
+    peer.expect_end();
+    ck_assert(service.send(id, "x") == SendResult::gone);
+    ck_assert_uint_eq(service.engine().connections(), 1);
+    service.log.await("WS0301");
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(loop) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, threads_that_run_no_loop_may_block);
+    tcase_add_test(tests, messages_of_each_of_ten_threads_keep_their_order);
+    tcase_add_test(tests, a_full_connection_says_so_and_a_blocked_sender_wakes_when_there_is_room);
+    tcase_add_test(tests, a_blocked_sender_wakes_when_the_connection_closes);
+    tcase_add_test(tests, a_blocked_sender_wakes_when_the_connection_dies);
+    tcase_add_test(tests, a_blocked_sender_wakes_when_its_own_side_closes_while_it_drains);
+    tcase_add_test(tests, no_wake_up_is_lost_between_room_and_waiting);
+    tcase_add_test(tests, an_old_id_answers_gone_also_when_its_slot_serves_somebody_else);
+    tcase_add_test(tests, an_id_that_was_never_given_out_answers_gone);
+    tcase_add_test(tests, sends_race_against_the_end_without_harm);
+    tcase_add_test(tests, a_close_that_could_not_be_posted_still_closes);
+    tcase_add_test(tests, a_resume_that_could_not_be_posted_still_resumes);
+    tcase_add_test(tests, a_send_without_memory_says_so_and_leaves_no_trace);
+    tcase_add_test(tests, a_connection_that_could_not_be_handed_over_is_closed);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/outbox.hpp"
+
+#include <array>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "engine/peer.hpp"
+#include "failing_allocator.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using websocket::engine::Outbox;
+using websocket::engine::SharedFrame;
+
+namespace {
+
+SharedFrame frame(std::string_view bytes) { return SharedFrame::join(octets(bytes), {}); }
+
+/// What would be written next with `slots` vectors.
+std::string next(const Outbox& outbox, std::size_t slots = 64) {
+    std::vector<iovec> parts(slots);
+    parts.resize(outbox.gather(parts));
+    std::string bytes;
+    for (const iovec& part : parts) bytes.append(static_cast<char*>(part.iov_base), part.iov_len);
+    return bytes;
+}
+
+}  // namespace
+
+START_TEST(empty_it_is_one_pointer_and_gives_nothing) {
+    static_assert(sizeof(Outbox) == sizeof(void*));
+    Outbox outbox;
+    ck_assert(outbox.empty());
+    ck_assert(next(outbox).empty());
+    outbox.drop_front(0);
+    ck_assert(outbox.empty());
+}
+END_TEST
+
+START_TEST(first_in_first_out) {
+    Outbox outbox;
+    for (const char* bytes : {"one", "two", "three"}) outbox.push(frame(bytes));
+    ck_assert(next(outbox) == "onetwothree");
+    ck_assert(next(outbox, 2) == "onetwo");
+    outbox.drop_front(6);
+    ck_assert(next(outbox) == "three");
+    outbox.push(frame("four"));
+    outbox.drop_front(9);
+    ck_assert(outbox.empty());
+}
+END_TEST
+
+START_TEST(goes_on_where_a_write_stopped) {
+    const std::string whole = "onetwothree";
+    for (std::size_t first = 0; first <= whole.size(); ++first) {
+        for (std::size_t second = first; second <= whole.size(); ++second) {
+            Outbox outbox;
+            for (const char* bytes : {"one", "two", "three"}) outbox.push(frame(bytes));
+            outbox.drop_front(first);
+            outbox.drop_front(second - first);
+            ck_assert(next(outbox) == whole.substr(second));
+            ck_assert_int_eq(outbox.empty(), second == whole.size());
+        }
+    }
+}
+END_TEST
+
+START_TEST(shared_frames_are_not_copied_and_end_separately) {
+    const SharedFrame shared = frame("shared");
+    Outbox quick;
+    Outbox slow;
+    quick.push(shared);
+    slow.push(shared);
+    quick.drop_front(6);
+    slow.drop_front(2);
+    ck_assert(quick.empty());
+    std::array<iovec, 1> slot;
+    ck_assert_uint_eq(slow.gather(slot), 1);
+    ck_assert_ptr_eq(slot[0].iov_base, shared.bytes().data() + 2);
+}
+END_TEST
+
+START_TEST(a_push_without_memory_changes_nothing) {
+    for (const bool used : {false, true}) {
+        const SharedFrame kept = frame("kept");
+        for (int round = 0; round < 200; ++round) {
+            Outbox outbox;
+            if (used) {
+                for (int i = 0; i < round; ++i) outbox.push(kept);
+            }
+            const std::string before = next(outbox, 300);
+            fail_each_allocation([&] { outbox.push(kept); },
+                                 [&](bool failed) {
+                                     if (failed) ck_assert(next(outbox, 300) == before);
+                                 });
+            ck_assert(next(outbox, 300) == before + "kept");
+        }
+    }
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(outbox) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, empty_it_is_one_pointer_and_gives_nothing);
+    tcase_add_test(tests, first_in_first_out);
+    tcase_add_test(tests, goes_on_where_a_write_stopped);
+    tcase_add_test(tests, shared_frames_are_not_copied_and_end_separately);
+    tcase_add_test(tests, a_push_without_memory_changes_nothing);
+}

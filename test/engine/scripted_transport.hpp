@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// A socket that misbehaves on command, and counts.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/transport.hpp"
+#include "failing_allocator.hpp"
+
+namespace websocket::test {
+
+/// Shared between the test and the transport, which the loop owns.
+class Script {
+public:
+    static constexpr std::size_t kAll = SIZE_MAX;
+
+    /// What happens instead of call number `call`, from 0; nothing happens otherwise. [any thread]
+    using Decide = std::function<engine::IoResult(std::size_t call)>;
+
+    /// A result of kGoOn lets the call happen, with at most `count` octets.
+    static constexpr auto kGoOn = engine::IoStatus::done;
+    static constexpr engine::IoResult kNormally{kGoOn, kAll};
+
+    void on_read(Decide decide) { set(reads_, std::move(decide)); }
+    void on_write(Decide decide) { set(writes_, std::move(decide)); }
+
+    /// Read or write number `index` gives `status`, all others work.
+    static Decide only(std::size_t index, engine::IoStatus status) {
+        return
+            [=](std::size_t call) { return call == index ? engine::IoResult{status} : kNormally; };
+    }
+
+    [[nodiscard]] std::size_t reads() { return count(reads_); }
+    [[nodiscard]] std::size_t writes() { return count(writes_); }
+    /// How many octets each write was asked to take.
+    [[nodiscard]] std::vector<std::size_t> offered() {
+        const std::lock_guard lock(mutex_);
+        return offered_;
+    }
+
+private:
+    friend class ScriptedTransport;
+    struct Calls {
+        Decide decide;
+        std::size_t count = 0;
+    };
+    void set(Calls& calls, Decide decide) {
+        const std::lock_guard lock(mutex_);
+        calls.decide = std::move(decide);
+    }
+    std::size_t count(const Calls& calls) {
+        const std::lock_guard lock(mutex_);
+        return calls.count;
+    }
+    engine::IoResult next(Calls& calls) {
+        const std::lock_guard lock(mutex_);
+        const std::size_t call = calls.count++;
+        return calls.decide ? calls.decide(call) : kNormally;
+    }
+
+    std::mutex mutex_;  // guards all
+    Calls reads_;
+    Calls writes_;
+    std::vector<std::size_t> offered_;
+};
+
+class ScriptedTransport final : public engine::Transport {
+public:
+    ScriptedTransport(std::unique_ptr<engine::Transport> real, std::shared_ptr<Script> script)
+        : real_(std::move(real)), script_(std::move(script)) {}
+
+    engine::IoResult read(std::span<std::uint8_t> into) noexcept override {
+        const engine::IoResult what = script_->next(script_->reads_);
+        if (what.status != Script::kGoOn) return what;
+        return real_->read(into.first(std::min(into.size(), what.count)));
+    }
+    engine::IoResult write(std::span<const iovec> from) noexcept override {
+        std::size_t total = 0;
+        for (const iovec& part : from) total += part.iov_len;
+        {
+            const FailingAllocator::Nested memory;
+            const std::lock_guard lock(script_->mutex_);
+            script_->offered_.push_back(total);
+        }
+        const engine::IoResult what = script_->next(script_->writes_);
+        if (what.status != Script::kGoOn) return what;
+        return what.count >= total ? real_->write(from) : write_some(from, what.count);
+    }
+    void shutdown_write() noexcept override { real_->shutdown_write(); }
+    [[nodiscard]] int descriptor() const noexcept override { return real_->descriptor(); }
+
+private:
+    engine::IoResult write_some(std::span<const iovec> from, std::size_t room) noexcept {
+        const FailingAllocator::Nested memory;
+        std::vector<iovec> parts;
+        for (iovec part : from) {
+            part.iov_len = std::min(part.iov_len, room);
+            room -= part.iov_len;
+            if (part.iov_len > 0) parts.push_back(part);
+        }
+        return real_->write(parts);
+    }
+
+    const std::unique_ptr<engine::Transport> real_;
+    const std::shared_ptr<Script> script_;
+};
+
+}  // namespace websocket::test

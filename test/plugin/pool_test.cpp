@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/pool.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "engine/service.hpp"
+#include "failing_allocator.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using websocket::plugin::Pool;
+using websocket::plugin::PoolOptions;
+using websocket::plugin::PoolTask;
+
+namespace {
+
+/// Runs a function each time.
+class Work final : public PoolTask {
+public:
+    explicit Work(std::function<void()> what) : what_(std::move(what)) {}
+    void run() noexcept override { what_(); }
+
+private:
+    const std::function<void()> what_;
+};
+
+/// Blocks a thread of the pool until it is released.
+class Blocker {
+public:
+    explicit Blocker(Pool& pool)
+        : work_([this] {
+              begun_.open();
+              static_cast<void>(go_.passed());
+              done_.open();
+          }) {
+        pool.submit(work_);
+    }
+    ~Blocker() { release(); }
+    void await_begun() { begun_.await("a thread for blocking work"); }
+    [[nodiscard]] bool begun() { return begun_.passed(0ms); }
+    void release() {
+        go_.open();
+        done_.await("the end of blocking work");
+    }
+
+private:
+    Door begun_;
+    Door go_;
+    Door done_;
+    Work work_;
+};
+
+}  // namespace
+
+START_TEST(runs_what_is_submitted_on_another_thread) {
+    RecordingLog log;
+    Pool pool({}, log);
+    Awaited<std::thread::id> id;
+    Work work([&] { id.update([](auto& value) { value = std::this_thread::get_id(); }); });
+    pool.submit(work);
+    const auto ran = id.await([](auto value) { return value != std::thread::id(); }, "the work");
+    ck_assert(ran != std::this_thread::get_id());
+}
+END_TEST
+
+START_TEST(first_come_first_served_on_one_thread) {
+    RecordingLog log;
+    std::vector<int> order;
+    std::deque<Work> work;
+    {
+        Pool pool({.max_threads = 1}, log);
+        for (int i = 0; i < 1000; ++i) {
+            work.emplace_back([&order, i] { order.push_back(i); });
+            pool.submit(work.back());
+        }
+    }
+    ck_assert_uint_eq(order.size(), 1000);
+    ck_assert(std::ranges::is_sorted(order));
+}
+END_TEST
+
+START_TEST(the_destructor_runs_all_that_waits_also_what_the_last_tasks_submit) {
+    RecordingLog log;
+    std::atomic<int> runs{0};
+    std::deque<Work> second;
+    std::deque<Work> first;
+    {
+        Pool pool({.max_threads = 2}, log);
+        for (std::size_t i = 0; i < 100; ++i) {
+            second.emplace_back([&] { ++runs; });
+            first.emplace_back([&, i] {
+                ++runs;
+                pool.submit(second[i]);
+            });
+        }
+        Blocker one(pool);
+        Blocker two(pool);
+        for (Work& work : first) pool.submit(work);
+        one.release();
+        two.release();
+    }
+    ck_assert_int_eq(runs, 200);
+}
+END_TEST
+
+/// A session submits itself again only when it is neither waiting nor running.
+START_TEST(a_task_that_submits_itself_never_runs_twice_at_once) {
+    RecordingLog log;
+    Awaited<int> done;
+    std::atomic<bool> overlap{false};
+    Pool pool({.max_threads = 8}, log);
+    struct Again final : PoolTask {
+        std::function<void(Again&)> what;
+        void run() noexcept override { what(*this); }
+    };
+    std::vector<std::unique_ptr<Again>> tasks;
+    std::deque<std::atomic<int>> counts(20);
+    for (auto& count : counts) {
+        tasks.push_back(std::make_unique<Again>());
+        tasks.back()->what = [&](Again& self) {
+            const int before = count.load();
+            std::this_thread::yield();
+            if (count.exchange(before + 1) != before) overlap = true;
+            if (before + 1 < 500) {
+                pool.submit(self);
+            } else {
+                done.update([](int& value) { ++value; });
+            }
+        };
+    }
+    for (auto& task : tasks) pool.submit(*task);
+    done.await([](int value) { return value == 20; }, "all tasks");
+    ck_assert(!overlap);
+}
+END_TEST
+
+START_TEST(grows_when_all_threads_are_blocked_as_long_as_it_may) {
+    RecordingLog log;
+    Pool pool({.max_threads = 20}, log);
+    std::deque<Blocker> blockers;
+    for (int i = 0; i < 20; ++i) blockers.emplace_back(pool);
+    for (Blocker& blocker : blockers) blocker.await_begun();
+    ck_assert_uint_eq(log.count("WS0402"), 0);
+}
+END_TEST
+
+START_TEST(says_when_all_threads_are_blocked_and_goes_on_when_one_is_free) {
+    RecordingLog log;
+    Pool pool({.max_threads = 3}, log);
+    std::deque<Blocker> blockers;
+    for (int i = 0; i < 3; ++i) blockers.emplace_back(pool);
+    for (Blocker& blocker : blockers) blocker.await_begun();
+    Blocker late(pool);
+    log.await("WS0402");
+    ck_assert(!late.begun());
+    blockers[1].release();
+    late.await_begun();
+    ck_assert_uint_eq(log.count("WS0402"), 1);
+    // Blocked again, so it is news again.
+    Blocker later(pool);
+    await_quietly([&] { return log.count("WS0402") == 2; }, "the second warning");
+    late.release();
+    later.await_begun();
+}
+END_TEST
+
+START_TEST(quick_work_is_left_to_idle_threads) {
+    RecordingLog log;
+    Pool pool({.min_threads = 2, .max_threads = 64}, log);
+    ck_assert(pool.ready());
+    Awaited<std::set<std::thread::id>> threads;
+    for (int i = 0; i < 500; ++i) {
+        Door done;
+        Work work([&] {
+            threads.update([](auto& set) { set.insert(std::this_thread::get_id()); });
+            done.open();
+        });
+        pool.submit(work);
+        done.await("the work");
+    }
+    const auto usual = std::max(2U, std::thread::hardware_concurrency());
+    ck_assert_uint_le(threads.get().size(), usual);
+}
+END_TEST
+
+START_TEST(is_ready_with_as_many_threads_as_configured) {
+    RecordingLog log;
+    Pool pool({.min_threads = 5, .max_threads = 5}, log);
+    ck_assert(pool.ready());
+    ck_assert(pool.ready());
+    std::deque<Blocker> blockers;
+    for (int i = 0; i < 5; ++i) blockers.emplace_back(pool);
+    for (Blocker& blocker : blockers) blocker.await_begun();
+}
+END_TEST
+
+START_TEST(no_task_is_forgotten_however_threads_come_and_go) {
+    RecordingLog log;
+    std::atomic<int> runs{0};
+    std::deque<Work> work;
+    for (int i = 0; i < 4 * 5000; ++i) work.emplace_back([&runs] { ++runs; });
+    {
+        Pool pool({.max_threads = 6}, log);
+        std::vector<std::thread> submitters;
+        for (std::size_t i = 0; i < 4; ++i) {
+            submitters.emplace_back([&, i] {
+                for (std::size_t j = 0; j < 5000; ++j) {
+                    pool.submit(work[i * 5000 + j]);
+                    if (j % 64 == 0) std::this_thread::yield();
+                }
+            });
+        }
+        for (std::thread& submitter : submitters) submitter.join();
+    }
+    ck_assert_int_eq(runs, 4 * 5000);
+}
+END_TEST
+
+START_TEST(without_memory_for_a_thread_it_is_not_ready_and_harms_nobody) {
+    RecordingLog log;
+    bool ready = true;
+    {
+        Pool pool({}, log);
+        {
+            const FailingAllocator allocator(0);
+            ready = pool.ready();
+        }
+        ck_assert(!ready);
+        ck_assert_uint_eq(log.count("WS0401"), 1);
+        ck_assert(pool.ready());
+        Blocker blocker(pool);
+        blocker.await_begun();
+        // The next would need another thread, or the one that adds threads.
+        Door done;
+        Work work([&] { done.open(); });
+        {
+            const FailingAllocator allocator(0);
+            pool.submit(work);
+        }
+        blocker.release();
+        done.await("work that had to wait for a thread");
+    }
+}
+END_TEST
+
+/// Work that waits for other work, as when one client's callback waits for another's.
+START_TEST(the_destructor_still_grows_for_work_that_blocks) {
+    RecordingLog log;
+    Door last;
+    std::deque<Work> work;
+    for (int i = 0; i < 10; ++i) {
+        work.emplace_back([&] { static_cast<void>(last.passed(5s)); });
+    }
+    work.emplace_back([&] { last.open(); });
+    const auto before = std::chrono::steady_clock::now();
+    {
+        Pool pool({.max_threads = 20}, log);
+        for (Work& one : work) pool.submit(one);
+    }
+    ck_assert(std::chrono::steady_clock::now() - before < 4s);
+}
+END_TEST
+
+START_TEST(a_destructor_that_waits_for_blocked_threads_does_not_fill_the_log) {
+    RecordingLog log;
+    Work waiting([] {});
+    std::optional<Pool> pool(std::in_place, PoolOptions{.max_threads = 1}, log);
+    Blocker blocker(*pool);
+    blocker.await_begun();
+    pool->submit(waiting);
+    log.await("WS0402");
+    std::thread end([&] { pool.reset(); });
+    ck_assert(!log.holds("WS0402", 3, 300ms));
+    blocker.release();
+    end.join();
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(pool) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, runs_what_is_submitted_on_another_thread);
+    tcase_add_test(tests, first_come_first_served_on_one_thread);
+    tcase_add_test(tests, the_destructor_runs_all_that_waits_also_what_the_last_tasks_submit);
+    tcase_add_test(tests, a_task_that_submits_itself_never_runs_twice_at_once);
+    tcase_add_test(tests, grows_when_all_threads_are_blocked_as_long_as_it_may);
+    tcase_add_test(tests, says_when_all_threads_are_blocked_and_goes_on_when_one_is_free);
+    tcase_add_test(tests, quick_work_is_left_to_idle_threads);
+    tcase_add_test(tests, is_ready_with_as_many_threads_as_configured);
+    tcase_add_test(tests, no_task_is_forgotten_however_threads_come_and_go);
+    tcase_add_test(tests, without_memory_for_a_thread_it_is_not_ready_and_harms_nobody);
+    tcase_add_test(tests, the_destructor_still_grows_for_work_that_blocks);
+    tcase_add_test(tests, a_destructor_that_waits_for_blocked_threads_does_not_fill_the_log);
+}
