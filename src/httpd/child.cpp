@@ -2,6 +2,7 @@
 #include "httpd/child.hpp"
 
 #include <ap_mpm.h>
+#include <dlfcn.h>
 #include <http_config.h>
 #include <http_log.h>
 #include <poll.h>
@@ -65,6 +66,14 @@ void raise_descriptor_limit(server_rec* server) {
     }
 }
 
+/// httpd unloads its modules in the last moments of a process, when the pool's threads still run.
+void stay_loaded() {
+    Dl_info module{};
+    if (::dladdr(&process_child, &module) != 0) {
+        ::dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+}
+
 }  // namespace
 
 Child::Child(server_rec* server)
@@ -75,6 +84,7 @@ Child* Child::instance() noexcept { return process_child; }
 
 void Child::init(apr_pool_t* pchild, server_rec* server) {
     raise_descriptor_limit(server);
+    stay_loaded();
     try {
         // Never freed: plugins that do not return from a callback keep using it until the end.
         process_child = new Child(server);
@@ -97,6 +107,10 @@ apr_status_t Child::stop(void* data) {
             break;
         }
         ::poll(nullptr, 0, kLook);
+    }
+    child->log_.end();
+    if (child->host_.sessions.load() != 0) {
+        plugin::V0Plugin::abandon_all();  // a callback has not returned
     }
     return APR_SUCCESS;
 }

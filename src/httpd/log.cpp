@@ -30,6 +30,9 @@ int httpd_level(engine::LogLevel level) {
 }  // namespace
 
 void ErrorLog::write(engine::LogLevel level, std::string_view line) noexcept {
+    if (ended_.load()) {
+        return;
+    }
     ap_log_error(APLOG_MARK, httpd_level(level), 0, server_, "%.*s", static_cast<int>(line.size()),
                  line.data());
 }

@@ -23,6 +23,9 @@ public:
     /// is empty and `error` says what the loader said. [config]
     [[nodiscard]] static SharedObject open(const std::string& path, std::string& error);
 
+    /// Forgets the file without unloading it.
+    void leave_loaded() noexcept { handle_ = nullptr; }
+
     [[nodiscard]] bool valid() const noexcept { return handle_ != nullptr; }
 
     /// Null when there is no such symbol.

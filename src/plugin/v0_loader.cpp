@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/v0_loader.hpp"
 
+#include <atomic>
+
 namespace websocket::plugin {
 
 namespace {
+
+std::atomic<bool> abandoned{false};
 
 /// What is wrong with the answer of an init function; empty when nothing is.
 std::string objection(const WebSocketPlugin* plugin) {
@@ -30,7 +34,13 @@ WebSocketPlugin* call_init(void* symbol, std::string& thrown) {
 
 }  // namespace
 
+void V0Plugin::abandon_all() noexcept { abandoned.store(true); }
+
 V0Plugin::~V0Plugin() {
+    if (abandoned.load()) {
+        object_.leave_loaded();
+        return;
+    }
     if (plugin_->destroy != nullptr) {
         try {
             plugin_->destroy(plugin_);

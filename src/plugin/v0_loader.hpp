@@ -25,6 +25,10 @@ public:
                                                         const std::string& symbol,
                                                         std::string& error);
 
+    /// From now on plugins are neither destroyed nor unloaded: the process ends with threads inside
+    /// of them. Async-signal-safe. [any thread]
+    static void abandon_all() noexcept;
+
     [[nodiscard]] const WebSocketPlugin& callbacks() const noexcept { return *plugin_; }
 
 private:

@@ -14,7 +14,7 @@ constexpr std::size_t kSimdThreshold = 24;
 
 /// simdjson finds out what the processor can do, and allocates, when it is first called: here, while
 /// the module is loaded, and not when a client has sent its first long text.
-[[maybe_unused]] const bool simdjson_is_ready = simdjson::validate_utf8("", 0);
+[[maybe_unused]] const bool kSimdjsonIsReady = simdjson::validate_utf8("", 0);
 
 /// Length of the sequence that `lead` begins; 1 for everything that begins none.
 std::size_t sequence_length(std::uint8_t lead) {
