@@ -16,11 +16,9 @@ namespace {
 
 constexpr int kEventsAWait = 512;
 
-thread_local Loop* current_loop = nullptr;
-
 }  // namespace
 
-Loop* Loop::current() noexcept { return current_loop; }
+constinit thread_local Loop* Loop::current_ = nullptr;
 
 Loop::Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free)
     : index_(index), log_(log), on_slot_free_(std::move(on_slot_free)),
@@ -90,7 +88,7 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
     if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
         return SendResult::too_big;
     }
-    if (current_loop == this) {
+    if (current_ == this) {
         Connection* connection = find(id);
         return connection != nullptr ? connection->transmit(opcode, payload) : SendResult::gone;
     }
@@ -123,7 +121,7 @@ bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcep
     }
     try {
         SharedFrame frame = SharedFrame::build(protocol::Opcode::close, payload.bytes());
-        if (current_loop != this) {
+        if (current_ != this) {
             post_or_remember(Command(Command::Kind::close, id, std::move(frame)));
         } else if (Connection* connection = find(id)) {
             connection->enqueue_close(std::move(frame));
@@ -174,7 +172,7 @@ void Loop::stop() noexcept {
 // --- [loop] --------------------------------------------------------------------------------------
 
 void Loop::run() noexcept {
-    current_loop = this;
+    current_ = this;
     do {
         try {
             run_once();
@@ -182,7 +180,7 @@ void Loop::run() noexcept {
             log_.write(LogLevel::error, "WS0301: out of memory in an event loop");
         }
     } while (!stopping_ || serving_ > 0 || !mailbox_.close_if_empty());
-    current_loop = nullptr;
+    current_ = nullptr;
 }
 
 void Loop::run_once() {

@@ -41,7 +41,7 @@ public:
     static constexpr std::chrono::milliseconds kStopTimeout{1000};
 
     /// The loop that runs on this thread, or null.
-    [[nodiscard]] static Loop* current() noexcept;
+    [[nodiscard]] static Loop* current() noexcept { return current_; }
 
     // --- [any thread] ---
 
@@ -129,6 +129,9 @@ private:
     void post_or_remember(Command&& command) noexcept;
     [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
+
+    // Asked for with every send: initial-exec saves the call that finds a module's thread-locals.
+    [[gnu::tls_model("initial-exec")]] static constinit thread_local Loop* current_;
 
     const std::uint32_t index_;
     Log& log_;

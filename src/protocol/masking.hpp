@@ -18,7 +18,7 @@ using MaskKey = std::array<std::uint8_t, 4>;
 
 /// Unmasks `bytes` in place; bytes[0] belongs to key[0].
 /// Returns an offset before which every byte is ASCII: `bytes.size()` when all are, else the start
-/// of the small block that holds the first byte of 0x80 or above. [any thread]
+/// of the block, of less than 64 octets before it, that holds the first byte of 0x80 or above. [any thread]
 std::size_t unmask(std::span<std::uint8_t> bytes, MaskKey key) noexcept;
 
 }  // namespace websocket::protocol
