@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/pool.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -10,6 +12,19 @@
 #include "engine/signal_mask.hpp"
 
 namespace websocket::plugin {
+
+namespace {
+
+/// A loop that hands a message over goes on with its other sockets first, instead of losing the
+/// processor to the thread that it has woken: several times fewer switches on a busy machine.
+void yield_to_wakers() noexcept {
+    if (::sched_getscheduler(0) == SCHED_OTHER) {
+        const sched_param none{};
+        ::sched_setscheduler(0, SCHED_BATCH, &none);
+    }
+}
+
+}  // namespace
 
 Pool::Pool(const PoolOptions& options, engine::Log& log) noexcept
     : options_(options),
@@ -78,6 +93,7 @@ bool Pool::start_thread(void (Pool::*body)() noexcept) noexcept {
 }
 
 void Pool::work() noexcept {
+    yield_to_wakers();
     std::unique_lock lock(mutex_);
     while (first_ != nullptr || wait_for_work(lock)) {
         run_next(lock);
