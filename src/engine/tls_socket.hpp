@@ -16,12 +16,12 @@ namespace websocket::engine {
 /// kernel no question whose answer is known. [loop]
 struct TlsSocket {
     Descriptor descriptor;
-    protocol::ByteBuffer received;  ///< read from the socket before; comes first
-    std::uint32_t fresh = 0;        ///< octets read from the socket since it was set to 0
-    bool drained = false;           ///< nothing more to read before epoll says so
-    bool full = false;              ///< no room to write before epoll says so
-    bool ended = false;             ///< the peer's side is shut
-    bool more_follows = false;      ///< another write comes at once
+    protocol::ByteBuffer received = {};  ///< read from the socket before; comes first
+    std::uint32_t fresh = 0;             ///< octets read from the socket since it was set to 0
+    bool drained = false;                ///< nothing more to read before epoll says so
+    bool full = false;                   ///< no room to write before epoll says so
+    bool ended = false;                  ///< the peer's side is shut
+    bool more_follows = false;           ///< another write comes at once
 
     /// A BIO that refers to `*this`. Throws std::bad_alloc.
     [[nodiscard]] BIO* make_bio();
