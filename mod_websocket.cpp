@@ -9,12 +9,14 @@
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
 #include "httpd/handler.hpp"
+#include "httpd/handover.hpp"
 
 namespace {
 
 void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
+    websocket::httpd::register_connection_hooks();
     ap_hook_handler(websocket::httpd::handle_request, nullptr, nullptr, APR_HOOK_FIRST - 1);
 }
 

@@ -23,14 +23,14 @@ public:
             upgraded_ = true;
             if (latency) latency->add(now_ns() - begun_);
             static const std::string close_frame = masked_frame(Opcode::close, "\x03\xe8");
-            if (send(handshake_.fd(), close_frame.data(), close_frame.size(), MSG_NOSIGNAL) < 0)
+            if (handshake_.stream().send(close_frame) < 0)
                 return refuse("send: " + std::string(std::strerror(errno)));
             const std::string rest = handshake_.take_rest();
             if (!reader_.read(rest, *this)) return finish();
         }
         std::array<char, 1024> buffer;
         while (true) {
-            const ssize_t n = recv(handshake_.fd(), buffer.data(), buffer.size(), 0);
+            const ssize_t n = handshake_.stream().receive(buffer);
             if (n < 0 && errno == EAGAIN) return Progress::waiting;
             if (n <= 0)
                 return refuse(n == 0 ? "the server closed without a Close frame"

@@ -48,7 +48,8 @@ struct Tally {
 
 class EchoClient {
 public:
-    EchoClient(const Workload& work, const Opened& opened) : work_(work), fd_(opened.fd) {
+    EchoClient(const Workload& work, Opened&& opened)
+        : work_(work), stream_(std::move(opened.stream)) {
         consume(opened.rest);
     }
 
@@ -63,10 +64,10 @@ public:
     void finish() {
         control_ = masked_frame(Opcode::close, "\x03\xe8");
         flush();
-        close(fd_);
+        stream_.close();
     }
 
-    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] int fd() const { return stream_.fd(); }
     [[nodiscard]] std::uint64_t messages() const { return messages_; }
     // Empty as long as all is well.
     [[nodiscard]] const std::string& error() const { return error_; }
@@ -90,7 +91,7 @@ private:
     void flush();
 
     const Workload& work_;
-    int fd_;
+    Stream stream_;
     FrameReader reader_;
     std::string error_;
 
@@ -177,7 +178,9 @@ inline std::size_t EchoClient::receive(std::span<char> buffer, bool& drained) {
         wanted = left;
     else if (may_discard)
         wanted = work_.reply_header.size();
-    const ssize_t n = recv(fd_, discard ? nullptr : buffer.data(), wanted, discard ? MSG_TRUNC : 0);
+    if (stream_.has_tls()) wanted = std::min(wanted, buffer.size());
+    const ssize_t n =
+        discard ? stream_.discard(wanted, buffer) : stream_.receive(buffer.first(wanted));
     if (n < 0 && errno == EAGAIN) {
         drained = true;
         return 0;
@@ -216,6 +219,10 @@ inline void EchoClient::ready(std::span<char> buffer, Tally& tally) {
 }
 
 inline void EchoClient::flush() {
+    if (stream_.flush() != 1) {
+        if (errno != EAGAIN) wrong(std::string("send: ") + std::strerror(errno));
+        return;
+    }
     while (to_send_ > 0 || !control_.empty()) {
         const bool control = phase_ == 0 && !control_.empty();
         std::string_view bytes =
@@ -225,7 +232,7 @@ inline void EchoClient::flush() {
             const std::uint64_t limit = control_.empty() ? to_send_ : work_.frame.size() - phase_;
             bytes = bytes.substr(0, std::min<std::uint64_t>(limit, bytes.size()));
         }
-        const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const ssize_t n = stream_.send(bytes);
         if (n < 0) {
             if (errno != EAGAIN) wrong(std::string("send: ") + std::strerror(errno));
             return;

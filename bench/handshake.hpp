@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "measure.hpp"
+#include "stream.hpp"
 #include "target.hpp"
 
 namespace websocket::bench {
@@ -19,22 +20,16 @@ enum class Progress { waiting, open, failed };
 class Handshake {
 public:
     Handshake(const Target& target, std::size_t index)
-        : target_(target), fd_(target.connect(index)) {
-        if (fd_ < 0) error_ = std::string("connect: ") + std::strerror(errno);
-    }
-    Handshake(const Handshake&) = delete;
-    Handshake& operator=(const Handshake&) = delete;
-    ~Handshake() {
-        if (fd_ >= 0) close(fd_);
+        : target_(target), stream_(target.connect(index), target.tls.get()) {
+        if (stream_.fd() < 0) error_ = std::string("connect: ") + std::strerror(errno);
     }
 
     // Does what can be done without waiting; call it once at the start and at every epoll event.
     [[nodiscard]] Progress advance();
 
-    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] int fd() const { return stream_.fd(); }
+    [[nodiscard]] Stream& stream() { return stream_; }
     [[nodiscard]] const std::string& error() const { return error_; }
-    // The socket, open, is the caller's from here on.
-    [[nodiscard]] int release() { return std::exchange(fd_, -1); }
     // Bytes that followed the 101 in the same read.
     [[nodiscard]] std::string take_rest() { return std::move(reply_); }
 
@@ -43,20 +38,31 @@ private:
         error_ = std::move(why);
         return Progress::failed;
     }
+    [[nodiscard]] Progress secure();
     [[nodiscard]] Progress send_request();
     [[nodiscard]] Progress check_reply(std::size_t head);
 
     const Target& target_;
-    int fd_;
+    Stream stream_;
+    bool secured_ = false;
     std::size_t sent_ = 0;
     std::string reply_;
     std::string error_;
 };
 
+inline Progress Handshake::secure() {
+    const int result = secured_ ? 1 : stream_.shake_hands();
+    secured_ = result == 1;
+    if (secured_) return Progress::open;
+    if (result < 0 && (errno == EAGAIN || errno == ENOTCONN)) return Progress::waiting;
+    return refuse(std::string("TLS handshake: ") +
+                  (result == 0 ? "the server closed the connection" : std::strerror(errno)));
+}
+
 inline Progress Handshake::send_request() {
-    const std::string& request = target_.request;
+    const std::string_view request = target_.request;
     while (sent_ < request.size()) {
-        const ssize_t n = send(fd_, request.data() + sent_, request.size() - sent_, MSG_NOSIGNAL);
+        const ssize_t n = stream_.send(request.substr(sent_));
         if (n < 0 && (errno == EAGAIN || errno == ENOTCONN)) return Progress::waiting;
         if (n < 0) return refuse(std::string("connect: ") + std::strerror(errno));
         sent_ += static_cast<std::size_t>(n);
@@ -75,11 +81,12 @@ inline Progress Handshake::check_reply(std::size_t head) {
 }
 
 inline Progress Handshake::advance() {
-    if (fd_ < 0) return Progress::failed;
+    if (fd() < 0) return Progress::failed;
+    if (const Progress securing = secure(); securing != Progress::open) return securing;
     if (const Progress sending = send_request(); sending != Progress::open) return sending;
     std::array<char, 4096> buffer;
     while (true) {
-        const ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
+        const ssize_t n = stream_.receive(buffer);
         if (n < 0 && errno == EAGAIN) return Progress::waiting;
         if (n < 0) return refuse(std::string("handshake: ") + std::strerror(errno));
         if (n == 0) return refuse("the server closed the connection during the handshake");
@@ -91,7 +98,7 @@ inline Progress Handshake::advance() {
 }
 
 struct Opened {
-    int fd;
+    Stream stream;
     std::string rest;  // bytes the server sent right after its 101
 };
 
@@ -137,7 +144,7 @@ inline std::vector<Opened> open_connections(const Target& target, std::size_t co
                  handshake->error().c_str());
         if (progress == Progress::waiting) return;
         epoll_ctl(epoll, EPOLL_CTL_DEL, handshake->fd(), nullptr);
-        opened[index] = {handshake->release(), handshake->take_rest()};
+        opened[index] = {std::move(handshake->stream()), handshake->take_rest()};
         handshake.reset();
         ++done;
     };

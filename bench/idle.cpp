@@ -13,20 +13,22 @@ constexpr std::uint64_t standard_input = ~std::uint64_t{0};
 
 class IdleConnection {
 public:
-    explicit IdleConnection(const Opened& opened) : fd_(opened.fd) { consume(opened.rest); }
+    explicit IdleConnection(Opened&& opened) : stream_(std::move(opened.stream)) {
+        consume(opened.rest);
+    }
 
     // False once the connection is over.
     bool ready() {
         std::array<char, 4096> buffer;
         while (!over_) {
-            const ssize_t n = recv(fd_, buffer.data(), buffer.size(), 0);
+            const ssize_t n = stream_.receive(buffer);
             if (n < 0 && errno == EAGAIN) return true;
             if (n <= 0) break;
             consume({buffer.data(), static_cast<std::size_t>(n)});
         }
         return false;
     }
-    [[nodiscard]] int fd() const { return fd_; }
+    [[nodiscard]] int fd() const { return stream_.fd(); }
 
     bool frame(Opcode opcode, bool, std::uint64_t length) {
         opcode_ = opcode;
@@ -40,7 +42,7 @@ public:
     bool frame_end() {
         if (opcode_ == Opcode::ping) {
             const std::string pong = masked_frame(Opcode::pong, payload_);
-            const ssize_t n = send(fd_, pong.data(), pong.size(), MSG_NOSIGNAL);
+            const ssize_t n = stream_.send(pong);
             return n == static_cast<ssize_t>(pong.size());
         }
         return opcode_ != Opcode::close;
@@ -49,7 +51,7 @@ public:
 private:
     void consume(std::string_view bytes) { over_ = over_ || !reader_.read(bytes, *this); }
 
-    int fd_;
+    Stream stream_;
     bool over_ = false;
     Opcode opcode_ = Opcode::text;
     std::string payload_;
@@ -89,8 +91,9 @@ int main(int argc, char** argv) {
 
     const std::uint64_t begin = now_ns();
     std::vector<IdleConnection> connections;
-    for (const Opened& opened : open_connections(target, count, in_flight, timeout))
-        connections.emplace_back(opened);
+    connections.reserve(count);
+    for (Opened& opened : open_connections(target, count, in_flight, timeout))
+        connections.emplace_back(std::move(opened));
     const double elapsed = static_cast<double>(now_ns() - begin) * 1e-9;
     std::printf("{\"open\": %zu, \"seconds\": %.3f}\n", connections.size(), elapsed);
     std::fflush(stdout);

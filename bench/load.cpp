@@ -61,9 +61,9 @@ public:
                                    options.size, options.pipeline),
           epoll_(epoll_create1(EPOLL_CLOEXEC)), buffer_(256U << 10) {
         clients_.reserve(options.connections);
-        for (const Opened& opened :
+        for (Opened& opened :
              open_connections(options.target, options.connections, 64, options.timeout))
-            clients_.emplace_back(work_, opened);
+            clients_.emplace_back(work_, std::move(opened));
     }
 
     void run() {

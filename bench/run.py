@@ -28,6 +28,8 @@ def parse_arguments() -> argparse.Namespace:
                         help="an echo server that is running; PID for its CPU time and memory")
     parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
                         help="an echo server to start; {port} is replaced")
+    parser.add_argument("--tls", action="store_true",
+                        help="wss:// everywhere; {certificate} and {key} of a --peer-command are replaced by paths")
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
     parser.add_argument("--build", type=Path, default=Path(__file__).parents[1] / "build" / "release",
                         help="directory with mod_websocket.so, plugins/ and bench/ (build/release)")
@@ -55,18 +57,19 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
     found: list[Httpd | Peer] = []
     if not arguments.no_httpd:
         found.append(Httpd(arguments.httpd or find_httpd(), arguments.build,
-                           arguments.modules or find_modules(), arguments.server_core, arguments.directive))
+                           arguments.modules or find_modules(), arguments.server_core, arguments.directive,
+                           arguments.tls))
     for text in arguments.peer:
         name, equals, rest = text.partition("=")
         url, _, pid = rest.partition(",")
-        if not equals or not url.startswith("ws://") or (pid and not pid.isdigit()):
+        if not equals or not url.startswith(("ws://", "wss://")) or (pid and not pid.isdigit()):
             raise BenchError(f'--peer: "{text}" is not allowed; NAME=ws://ADDRESS:PORT/PATH[,PID]')
         found.append(Peer(name, url, int(pid) if pid else None))
     for text in arguments.peer_command:
         name, equals, command = text.partition("=")
         if not equals or "{port}" not in command:
             raise BenchError(f'--peer-command: "{text}" is not allowed; NAME=COMMAND with {{port}} in it')
-        found.append(Peer(name, command=command, core=arguments.server_core))
+        found.append(Peer(name, command=command, core=arguments.server_core, tls=arguments.tls))
     if not found:
         raise BenchError("nothing to measure")
     return found

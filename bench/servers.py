@@ -61,6 +61,14 @@ def wait_until(condition, what: str, seconds: float = START_SECONDS):
     return value
 
 
+def make_certificate(folder: Path) -> None:
+    """server.pem and server.key, as most servers on the web have them: ECDSA with P-256."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", "server.key",
+                    "-out", "server.pem"], cwd=folder, check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+
+
 def answers(url: str) -> bool:
     parts = urlsplit(url)
     try:
@@ -108,6 +116,7 @@ class Peer:
     pid: int | None = None
     command: str = ""
     core: int = 0
+    tls: bool = False
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _log: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -117,9 +126,16 @@ class Peer:
                 raise BenchError(f"{self.name}: nothing answers at {self.url}")
             return [Server(self.name, self.url, self.pid)]
         port = free_port()
-        url = f"ws://127.0.0.1:{port}/"
+        url = f"{'wss' if self.tls else 'ws'}://127.0.0.1:{port}/"
         self._log = tempfile.TemporaryDirectory(prefix="bench-")
-        command = shlex.split(self.command.replace("{port}", str(port)))
+        folder = Path(self._log.name)
+        words = {"port": str(port), "certificate": str(folder / "server.pem"), "key": str(folder / "server.key")}
+        if self.tls:
+            make_certificate(folder)
+        text = self.command
+        for name, value in words.items():
+            text = text.replace("{" + name + "}", value)
+        command = shlex.split(text)
         self._process = start(command, self.core, url, Path(self._log.name, "log"))
         return [Server(self.name, url, self._process.pid)]
 
@@ -138,6 +154,7 @@ class Httpd:
     modules: Path
     core: int = 0
     directives: list[str] = field(default_factory=list)
+    tls: bool = False
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _root: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -161,6 +178,9 @@ class Httpd:
         if os.geteuid() == 0:
             user = next(u for u in pwd.getpwall() if u.pw_name in ("www-data", "apache", "daemon", "nobody"))
             lines += [f"User {user.pw_name}", f"Group #{user.pw_gid}"]
+        if self.tls:
+            lines += [*self._own_module("ssl"), "SSLEngine on", f"SSLCertificateFile {root}/server.pem",
+                      f"SSLCertificateKeyFile {root}/server.key"]
         lines += self.directives
         for path, dispatch in self.LOCATIONS.items():
             lines += [f"<Location /{path}>", "SetHandler websocket-handler",
@@ -174,8 +194,10 @@ class Httpd:
         root.chmod(0o755)  # the child runs as another user
         (root / "htdocs").mkdir()
         port = free_port()
+        if self.tls:
+            make_certificate(root)
         (root / "conf").write_text(self.configuration(root, port))
-        url = f"ws://127.0.0.1:{port}/"
+        url = f"{'wss' if self.tls else 'ws'}://127.0.0.1:{port}/"
         command = [self.program, "-d", str(root), "-f", str(root / "conf"), "-D", "FOREGROUND"]
         try:
             self._process = start(command, self.core, url, root / "output")

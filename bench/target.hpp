@@ -1,14 +1,16 @@
-// Where to connect: a ws:// URL, the handshake text, and the local addresses to connect from.
+// Where to connect: a URL, the handshake text, and the local addresses to connect from.
 #pragma once
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,13 +26,28 @@ inline constexpr std::string_view handshake_accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xO
 // Ports run out at about 28,000 for one pair of addresses.
 inline constexpr std::size_t connections_per_source = 16000;
 
+// Of a client that trusts every server.
+inline std::shared_ptr<SSL_CTX> make_tls(const std::string& version) {
+    std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+    SSL_CTX_set_read_ahead(context.get(), 1);
+    SSL_CTX_set_mode(context.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    const int only = version == "1.2" ? TLS1_2_VERSION : version == "1.3" ? TLS1_3_VERSION : 0;
+    if (only == 0 && version != "any") refuse_value("--tls", version.c_str(), "1.2, 1.3 or any");
+    SSL_CTX_set_min_proto_version(context.get(), only);
+    SSL_CTX_set_max_proto_version(context.get(), only);
+    return context;
+}
+
 struct Target {
     std::string url;
     std::string source = "127.0.0.1";  // first local address, for a server on 127.0.0.0/8
     std::vector<std::string> headers;
 
+    std::string tls_version = "any";  // of a wss:// URL
+
     sockaddr_in address{};
     std::string request;
+    std::shared_ptr<SSL_CTX> tls;  // null for ws://
 
     // Fills `address` and `request` from the fields above; ends the program if they are wrong.
     void resolve();
@@ -40,9 +57,9 @@ struct Target {
 };
 
 inline void Target::resolve() {
-    constexpr std::string_view scheme = "ws://";
+    const std::string_view scheme = url.starts_with("wss://") ? "wss://" : "ws://";
     const auto refuse = [this] {
-        refuse_value("--url", url.c_str(), "ws://IPV4-ADDRESS:PORT/PATH");
+        refuse_value("--url", url.c_str(), "ws://IPV4-ADDRESS:PORT/PATH, or wss://");
     };
     if (!url.starts_with(scheme)) refuse();
     const std::size_t slash = url.find('/', scheme.size());
@@ -52,7 +69,8 @@ inline void Target::resolve() {
     const std::string host = authority.substr(0, colon);
 
     char* end = nullptr;
-    const char* digits = colon == std::string::npos ? "80" : authority.c_str() + colon + 1;
+    const char* usual = scheme == "wss://" ? "443" : "80";
+    const char* digits = colon == std::string::npos ? usual : authority.c_str() + colon + 1;
     const unsigned long port = std::strtoul(digits, &end, 10);
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -64,6 +82,7 @@ inline void Target::resolve() {
     if (inet_pton(AF_INET, source.c_str(), &ignored) != 1)
         refuse_value("--source", source.c_str(), "an IPv4 address");
 
+    if (scheme == "wss://") tls = make_tls(tls_version);
     request = "GET " + path + " HTTP/1.1\r\nHost: " + authority +
               "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
               "\r\nSec-WebSocket-Key: " +
@@ -107,7 +126,8 @@ inline int Target::connect(std::size_t index) const {
 
 inline std::vector<Option> target_options(Target& target) {
     return {
-        text("--url", "ws://HOST:PORT/PATH", "the server (IPv4)", target.url),
+        text("--url", "ws://HOST:PORT/PATH", "the server (IPv4), or wss:// for TLS", target.url),
+        text("--tls", "1.2|1.3|any", "the version of TLS (any)", target.tls_version),
         {"--header", "'NAME: VALUE'", "one more header of the handshake, repeatable",
          [&target](const char* given) { target.headers.emplace_back(given); }},
         text("--source", "ADDRESS", "first local address to connect from (127.0.0.1)",

@@ -22,12 +22,14 @@ build  pkg-config           pkg-config
 build  apache2-bin          /usr/sbin/apache2
 build  apache2-dev          apxs
 build  apache2-ssl-dev      /usr/include/apache2/mod_ssl_openssl.h
+build  libssl-dev           /usr/include/openssl/ssl.h
 build  libsimdjson-dev      /usr/include/simdjson.h
 build  check                /usr/include/check.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-websockets   /usr/lib/python3/dist-packages/websockets
 test   nodejs               node
 test   npm                  npm
+test   openssl              openssl
 test   ca-certificates      /etc/ssl/certs/ca-certificates.crt
 full   git                  git
 full   cmake                cmake

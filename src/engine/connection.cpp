@@ -104,12 +104,13 @@ void Connection::on_ready(std::uint32_t events) {
     if ((events & EPOLLOUT) != 0) {
         note_life();  // a full socket has room again: the peer took something
     }
-    const bool watched = (interest_ & EPOLLIN) != 0;
-    if ((events & kBroken) != 0 && !watched) {
+    if ((events & kBroken) != 0 && !watches_input_) {
         kill();
         return;
     }
-    if ((events & (EPOLLIN | kBroken)) != 0 && watched) {
+    // What keeps the transport from reading may be that it has to write first.
+    const std::uint32_t readable = kBroken | ((polled_ & EPOLLIN) != 0 ? EPOLLIN : EPOLLOUT);
+    if ((events & readable) != 0 && watches_input_) {
         read_ready();
     }
     loop_.mark_dirty(*this);
@@ -140,6 +141,8 @@ void Connection::read_ready() {
             on_end_of_stream();
         } else if (result.status == IoStatus::failed) {
             kill();
+        } else if (result.count > 0) {
+            note_life();
         }
     });
 }
@@ -328,10 +331,13 @@ void Connection::after_flush() noexcept {
     if (!outbox_.empty()) {
         return;
     }
-    if (state_ == State::finishing && !end_of_stream_) {
-        transport_->shutdown_write();
+    if (state_ == State::finishing) {
+        if (!transport_->shutdown_write()) {
+            return;  // service() comes back
+        }
         state_ = State::lingering;
-    } else if (state_ == State::finishing || (state_ == State::lingering && end_of_stream_)) {
+    }
+    if (state_ == State::lingering && end_of_stream_) {
         kill();
     }
 }
@@ -347,6 +353,8 @@ void Connection::service() {
             protocol::ByteBuffer input = std::move(unread_);
             feed(input.bytes());
         });
+    } else if (input_pending()) {
+        read_ready();
     }
     flush();
     if (state_ == State::dead) {
@@ -356,10 +364,17 @@ void Connection::service() {
         pause_ &= static_cast<std::uint8_t>(~kForPeer);
     }
     update_interest();
-    if (reading() && pause_ == 0 && !unread_.empty()) {
-        loop_.mark_dirty(*this);
+    if (input_pending() || (reading() && pause_ == 0 && !unread_.empty())) {
+        loop_.mark_dirty(*this);  // others have their turn first
     }
 }
+
+bool Connection::takes_input() const noexcept {
+    const bool ready = reading() ? pause_ == 0 && unread_.empty() : state_ != State::ending;
+    return ready && !end_of_stream_ && state_ != State::dead;
+}
+
+bool Connection::input_pending() const noexcept { return takes_input() && transport_->pending(); }
 
 void Connection::resume() noexcept {
     if (state_ == State::ending) {
@@ -377,24 +392,19 @@ void Connection::recover_lost_requests() {
 }
 
 void Connection::update_interest() noexcept {
-    std::uint8_t wanted = 0;
-    const bool takes_input = reading() ? pause_ == 0 && unread_.empty() : state_ != State::ending;
-    if (!end_of_stream_ && takes_input) {
-        wanted |= EPOLLIN;
-    }
-    if (!outbox_.empty()) {
-        wanted |= EPOLLOUT;
-    }
-    if (registered_ && wanted == interest_) {
+    watches_input_ = takes_input();
+    const auto events =
+        static_cast<std::uint8_t>(transport_->poll_events(watches_input_, !outbox_.empty()));
+    if (registered_ && events == polled_) {
         return;
     }
-    if (!loop_.watch(transport_->descriptor(), *this, wanted, registered_)) {
+    if (!loop_.watch(transport_->descriptor(), *this, events, registered_)) {
         loop_.log().write(LogLevel::error, "WS0303: epoll_ctl failed, closing one connection");
         kill();
         return;
     }
     registered_ = true;
-    interest_ = wanted;
+    polled_ = events;
 }
 
 // --- time ----------------------------------------------------------------------------------------

@@ -118,6 +118,8 @@ private:
     void start_close_timer() noexcept;
     void keep_alive(Tick now);
     void update_interest() noexcept;
+    [[nodiscard]] bool takes_input() const noexcept;
+    [[nodiscard]] bool input_pending() const noexcept;
 
     [[nodiscard]] bool reading() const noexcept {
         return state_ == State::open || state_ == State::closing;
@@ -144,9 +146,10 @@ private:
     State state_ = State::open;
     std::uint8_t pause_ = 0;  ///< Pause bits
     std::uint8_t version_ = 13;
-    std::uint8_t interest_ = 0;    ///< what epoll watches now
+    std::uint8_t polled_ = 0;      ///< what epoll watches now
     bool registered_ : 1 = false;  ///< epoll knows the descriptor
-    bool dirty_ : 1 = false;       ///< in the loop's list
+    bool watches_input_ : 1 = false;
+    bool dirty_ : 1 = false;  ///< in the loop's list
     bool awaiting_pong_ : 1 = false;
     bool close_queued_ : 1 = false;
     bool broken_ : 1 = false;         ///< a write failed during a callback; service() ends it

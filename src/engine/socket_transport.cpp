@@ -58,6 +58,9 @@ IoResult SocketTransport::write_one(const iovec& from) noexcept {
         [&] { return ::send(socket_.get(), from.iov_base, from.iov_len, MSG_NOSIGNAL); });
 }
 
-void SocketTransport::shutdown_write() noexcept { ::shutdown(socket_.get(), SHUT_WR); }
+bool SocketTransport::shutdown_write() noexcept {
+    ::shutdown(socket_.get(), SHUT_WR);
+    return true;
+}
 
 }  // namespace websocket::engine

@@ -14,7 +14,7 @@ public:
 
     [[nodiscard]] IoResult read(std::span<std::uint8_t> into) noexcept override;
     [[nodiscard]] IoResult write(std::span<const iovec> from) noexcept override;
-    void shutdown_write() noexcept override;
+    [[nodiscard]] bool shutdown_write() noexcept override;
     [[nodiscard]] int descriptor() const noexcept override { return socket_.get(); }
 
 private:

@@ -2,6 +2,7 @@
 // What carries the bytes of one connection.
 #pragma once
 
+#include <sys/epoll.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -19,6 +20,7 @@ enum class IoStatus : std::uint8_t {
 
 struct IoResult {
     IoStatus status;
+    /// With would_block, what a read got that is of no use yet: a part of a TLS record.
     std::size_t count = 0;
 };
 
@@ -29,14 +31,26 @@ public:
 
     [[nodiscard]] virtual IoResult read(std::span<std::uint8_t> into) noexcept = 0;
 
-    /// Writes from the front of `from`; a short count is not an error.
+    /// Writes from the front of `from`; a short count is not an error. After would_block the next
+    /// call begins with the same octets, maybe at another place and with more behind them.
     [[nodiscard]] virtual IoResult write(std::span<const iovec> from) noexcept = 0;
 
-    /// Tells the peer that nothing more will come; reading goes on.
-    virtual void shutdown_write() noexcept = 0;
+    /// Tells the peer that nothing more will come; reading goes on. False as long as it has to be
+    /// called again, when the descriptor is ready for poll_events(). Not while a write is to be
+    /// repeated.
+    [[nodiscard]] virtual bool shutdown_write() noexcept = 0;
 
     /// What to poll for readiness; valid as long as the transport.
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
+
+    /// True when read() has something to tell that the descriptor's readiness does not show.
+    [[nodiscard]] virtual bool pending() const noexcept { return false; }
+
+    /// What to poll for (epoll's bits) when the owner wants to read, to write, both or neither. A
+    /// TLS transport may have to write before it can read, and the other way round.
+    [[nodiscard]] virtual std::uint32_t poll_events(bool read, bool write) const noexcept {
+        return (read ? std::uint32_t{EPOLLIN} : 0U) | (write ? std::uint32_t{EPOLLOUT} : 0U);
+    }
 };
 
 }  // namespace websocket::engine

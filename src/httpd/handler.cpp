@@ -70,13 +70,12 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     RequestSnapshot& request = *snapshot;
     auto session =
         std::make_unique<plugin::V0Session>(host, endpoint, place->id(), std::move(snapshot));
-    auto handover = std::make_unique<Handover>(Handover{&host.engine,
-                                                        std::move(*place),
-                                                        std::move(socket),
-                                                        nullptr,
-                                                        &endpoint.options,
-                                                        handshake.version,
-                                                        {}});
+    auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
+                                                        .place = std::move(*place),
+                                                        .socket = std::move(socket),
+                                                        .session = nullptr,
+                                                        .options = &endpoint.options,
+                                                        .version = handshake.version});
 
     set_accepting_headers(r, handshake);
     switch (session->connect()) {

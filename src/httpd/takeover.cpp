@@ -17,7 +17,6 @@
 #include <new>
 #include <string_view>
 
-#include "engine/socket_transport.hpp"
 #include "httpd/module.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -32,14 +31,27 @@ constexpr std::array<std::string_view, 5> kHarmlessFilters{
     "core_in", "core", "log_input_output", "reqtimeout", "http_in",
 };
 
-const char* first_unknown(const ap_filter_t* filter) {
+/// mod_ssl's, whose work the engine can do.
+constexpr std::string_view kTlsFilter = "ssl/tls filter";
+constexpr std::string_view kTlsGatheringFilter = "ssl/tls coalescing filter";
+
+const char* first_unknown(const ap_filter_t* filter, bool has_tls) {
     for (; filter != nullptr; filter = filter->next) {
         const std::string_view name = filter->frec->name;
-        if (std::ranges::find(kHarmlessFilters, name) == kHarmlessFilters.end()) {
+        const bool is_tls = name == kTlsFilter || name == kTlsGatheringFilter;
+        if (!(is_tls && has_tls) &&
+            std::ranges::find(kHarmlessFilters, name) == kHarmlessFilters.end()) {
             return filter->frec->name;
         }
     }
     return nullptr;
+}
+
+ap_filter_t* tls_filter(ap_filter_t* filter) {
+    while (filter != nullptr && filter->frec->name != kTlsFilter) {
+        filter = filter->next;
+    }
+    return filter;
 }
 
 int socket_of(const request_rec* r) {
@@ -48,13 +60,12 @@ int socket_of(const request_rec* r) {
     return fd;
 }
 
-/// Everything that httpd has read ahead; a client may send frames right behind its request.
-/// Nothing is read from the socket: what is in the kernel stays for the engine.
-bool take_early_input(request_rec* r, protocol::ByteBuffer& into) {
+/// What `filter` gives at once. False when there is an end of it that is none of the stream.
+bool take_input(request_rec* r, ap_filter_t* filter, ap_input_mode_t mode,
+                protocol::ByteBuffer& into) {
+    constexpr apr_off_t kMost = 1 << 20;  // of AP_MODE_READBYTES; filters give what they have
     apr_bucket_brigade* bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    const apr_status_t status =
-        ap_get_brigade(r->connection->input_filters, bb, AP_MODE_EXHAUSTIVE, APR_NONBLOCK_READ, 0);
-    bool complete = status == APR_SUCCESS;
+    bool complete = ap_get_brigade(filter, bb, mode, APR_NONBLOCK_READ, kMost) == APR_SUCCESS;
     for (apr_bucket* bucket = APR_BRIGADE_FIRST(bb);
          complete && bucket != APR_BRIGADE_SENTINEL(bb) && !APR_BUCKET_IS_EOS(bucket) &&
          !APR_BUCKET_IS_SOCKET(bucket);
@@ -66,6 +77,21 @@ bool take_early_input(request_rec* r, protocol::ByteBuffer& into) {
     }
     apr_brigade_destroy(bb);
     return complete;
+}
+
+/// Everything that httpd has read ahead; a client may send frames right behind its request.
+/// What is in the kernel stays for the engine.
+bool take_early_input(request_rec* r, Handover& handover) {
+    ap_filter_t* filters = r->connection->input_filters;
+    if (handover.ssl == nullptr) {
+        return take_input(r, filters, AP_MODE_EXHAUSTIVE, handover.early_input);
+    }
+    // One read empties the buffer of mod_ssl's filter: it gives as much as fits into that. What it
+    // says of the connection's state, the SSL object will say again. That one keeps what it has
+    // decrypted; records that have not reached it are below the filter.
+    static_cast<void>(take_input(r, filters, AP_MODE_READBYTES, handover.early_input));
+    handover.tls_ended = (SSL_get_shutdown(handover.ssl.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
+    return take_input(r, tls_filter(filters)->next, AP_MODE_EXHAUSTIVE, handover.early_records);
 }
 
 void remove_http_filters(request_rec* r) {
@@ -83,32 +109,18 @@ apr_status_t let_go(void* connection) {
     return APR_SUCCESS;
 }
 
-apr_status_t hand_over(void* data) {
-    const std::unique_ptr<Handover> handover(static_cast<Handover*>(data));
-    std::unique_ptr<engine::Transport> transport;
-    try {
-        transport = std::make_unique<engine::SocketTransport>(std::move(handover->socket));
-    } catch (const std::bad_alloc&) {
-        const auto abnormal = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
-        handover->session.release()->on_close({abnormal, false});
-        return APR_SUCCESS;
-    }
-    handover->engine->adopt(std::move(handover->place), std::move(transport),
-                            std::move(handover->session), *handover->options, handover->version,
-                            std::move(handover->early_input));
-    return APR_SUCCESS;
-}
-
 }  // namespace
 
 const char* filter_in_the_way(const request_rec* r) {
-    if (r->connection->master != nullptr) {
+    conn_rec* c = r->connection;
+    if (c->master != nullptr) {
         return "HTTP/2 stream";
     }
-    if (const char* name = first_unknown(r->connection->input_filters)) {
+    const bool has_tls = tls_of(c) != nullptr && tls_filter(c->input_filters) != nullptr;
+    if (const char* name = first_unknown(c->input_filters, has_tls)) {
         return name;
     }
-    return first_unknown(r->connection->output_filters);
+    return first_unknown(c->output_filters, has_tls);
 }
 
 engine::Descriptor duplicate_socket(const request_rec* r) {
@@ -140,9 +152,13 @@ int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
     r->proto_output_filters = c->output_filters;
     apr_pool_cleanup_register(r->pool, c, let_go, apr_pool_cleanup_null);
 
+    if (SSL* ssl = tls_of(c)) {
+        SSL_up_ref(ssl);
+        handover->ssl.reset(ssl);
+    }
     bool complete = false;
     try {
-        complete = take_early_input(r, handover->early_input);
+        complete = take_early_input(r, *handover);
     } catch (const std::bad_alloc&) {
         complete = false;
     }
@@ -151,7 +167,7 @@ int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
                       "WS0107: could not take over what was read behind the handshake");
         ::shutdown(handover->socket.get(), SHUT_RDWR);  // the engine will see and report its end
     }
-    apr_pool_cleanup_register(c->pool, handover.release(), hand_over, apr_pool_cleanup_null);
+    hand_over_later(c, std::move(handover));
     return OK;
 }
 

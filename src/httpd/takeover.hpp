@@ -6,10 +6,8 @@
 #include <httpd.h>
 
 #include <memory>
-#include <optional>
 
-#include "engine/descriptor.hpp"
-#include "engine/engine.hpp"
+#include "httpd/handover.hpp"
 
 namespace websocket::httpd {
 
@@ -20,17 +18,6 @@ namespace websocket::httpd {
 /// A duplicate of the client's socket; invalid when there are too few descriptors left: a reserve
 /// stays free, because httpd's own accept(2) must never fail. [httpd worker]
 [[nodiscard]] engine::Descriptor duplicate_socket(const request_rec* r);
-
-/// What becomes of the connection once httpd has let go of it.
-struct Handover {
-    engine::Engine* engine;
-    engine::Engine::Place place;
-    engine::Descriptor socket;
-    std::unique_ptr<engine::Session> session;
-    const engine::ConnectionOptions* options;
-    unsigned version;
-    protocol::ByteBuffer early_input;
-};
 
 /// Sends the 101 and arranges for the hand-over, which happens when httpd destroys the connection's
 /// pool. Returns what the handler has to return. [httpd worker]

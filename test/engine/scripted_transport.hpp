@@ -93,8 +93,12 @@ public:
         if (what.status != Script::kGoOn) return what;
         return what.count >= total ? real_->write(from) : write_some(from, what.count);
     }
-    void shutdown_write() noexcept override { real_->shutdown_write(); }
+    bool shutdown_write() noexcept override { return real_->shutdown_write(); }
     [[nodiscard]] int descriptor() const noexcept override { return real_->descriptor(); }
+    [[nodiscard]] bool pending() const noexcept override { return real_->pending(); }
+    [[nodiscard]] std::uint32_t poll_events(bool read, bool write) const noexcept override {
+        return real_->poll_events(read, write);
+    }
 
 private:
     engine::IoResult write_some(std::span<const iovec> from, std::size_t room) noexcept {

@@ -72,7 +72,7 @@ START_TEST(gathers_one_write_from_many_parts) {
     const std::array<iovec, 2> parts{iovec{first.data(), 3}, iovec{second.data(), 3}};
     const IoResult result = ends.transport.write(parts);
     ck_assert(result.status == IoStatus::done && result.count == 6);
-    ends.transport.shutdown_write();
+    ck_assert(ends.transport.shutdown_write());
     std::array<char, 10> got;
     ck_assert_int_eq(::recv(ends.peer.descriptor(), got.data(), got.size(), MSG_WAITALL), 6);
     ck_assert(std::string(got.data(), 6) == "onetwo");
@@ -81,7 +81,7 @@ END_TEST
 
 START_TEST(reading_goes_on_when_our_side_is_shut) {
     Ends ends;
-    ends.transport.shutdown_write();
+    ck_assert(ends.transport.shutdown_write());
     ends.peer.expect_end();
     ends.peer.send("still");
     ends.await_readable();

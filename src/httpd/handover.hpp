@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a connection in httpd, which is its beginning in the engine.
+#pragma once
+
+#include <httpd.h>
+
+#include <memory>
+
+#include "engine/descriptor.hpp"
+#include "engine/engine.hpp"
+#include "engine/tls_transport.hpp"
+
+namespace websocket::httpd {
+
+/// What becomes of the connection once httpd has let go of it.
+struct Handover {
+    engine::Engine* engine;
+    engine::Engine::Place place;
+    engine::Descriptor socket;
+    std::unique_ptr<engine::Session> session;
+    const engine::ConnectionOptions* options;
+    unsigned version;
+    protocol::ByteBuffer early_input = {};
+
+    engine::SslPointer ssl = {};              ///< null on a plain connection
+    protocol::ByteBuffer early_records = {};  ///< received, but not given to `ssl`
+    bool tls_ended = false;                   ///< the client has sent its close_notify
+};
+
+/// Makes the hooks known by which the module follows every connection of httpd. [config]
+void register_connection_hooks();
+
+/// The connection's TLS, whose owner mod_ssl stays for now. Null on a plain one, and where it
+/// cannot be taken away: then `ssl/tls filter` is in the way. [httpd worker]
+[[nodiscard]] SSL* tls_of(conn_rec* c);
+
+/// Gives the connection to the engine as soon as httpd destroys its pool and nothing of httpd can
+/// touch it any more. [httpd worker]
+void hand_over_later(conn_rec* c, std::unique_ptr<Handover> handover);
+
+}  // namespace websocket::httpd

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS for the tests: certificates made on the spot, and clients that see the records."""
+
+import select
+import socket
+import ssl
+import subprocess
+
+import httpd
+from raw import RawClient
+from waiting import patience
+
+MODULES = ("ssl", "socache_shmcb")
+
+_SECONDS = 10
+
+
+# ---- the server's side -----------------------------------------------------------------------------
+
+
+def openssl(*arguments, folder=None, feed=b"", seconds=30):
+    """Runs the program; returns all that it printed."""
+    done = subprocess.run(
+        ["openssl", *map(str, arguments)],
+        cwd=folder,
+        input=feed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=patience(seconds),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")
+    return done.stdout.decode(errors="replace")
+
+
+def _certificate(folder, name, subject, *more):
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    files = ("-keyout", f"{name}.key", "-out", f"{name}.pem")
+    openssl("req", "-x509", *key, *files, "-subj", subject, *more, folder=folder)
+
+
+def make_certificates(folder):
+    """server.pem for 127.0.0.1, ca.pem, and client.pem which that signed; each with its .key."""
+    leaf = ("-addext", "basicConstraints=critical,CA:FALSE")
+    names = ("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
+    _certificate(folder, "server", "/CN=127.0.0.1", *leaf, *names)
+    _certificate(folder, "ca", "/O=Wonderland/CN=Authority")
+    _certificate(folder, "client", "/O=Wonderland/CN=Alice", *leaf, "-CA", "ca.pem", "-CAkey", "ca.key")
+
+
+class TlsHttpd(httpd.Httpd):
+    """An Httpd with another port where the same locations are served over TLS.
+
+    folder       of make_certificates
+    tls          directives of that virtual host
+    environment  variables for httpd
+    """
+
+    def __init__(self, mpm, parts, folder, *, tls="", **options):
+        self.tls_port = httpd.free_port()
+        words = {"TLS_PORT": self.tls_port, "CERTIFICATES": folder, "TLS": tls}
+        super().__init__(mpm, httpd.template("tls.conf", **words) + parts, modules=MODULES, **options)
+
+    def tls_client(self, context=None, **options):
+        """A TlsClient, connected."""
+        return TlsClient(self.tls_port, context or client_context(), **options)
+
+    def tls_websocket(self, path, context=None, *, session=None, receive_buffer=None, **options):
+        """An open WebSocket; options are those of handshake.request."""
+        client = self.tls_client(context, session=session, receive_buffer=receive_buffer)
+        return client.upgrade(path, **options)
+
+
+# ---- the client's side -----------------------------------------------------------------------------
+
+
+def client_context(version=None, *, certificate=None, tickets=True):
+    """A context that trusts every server.
+
+    version      ssl.TLSVersion, the only one to speak
+    certificate  path of the client's own, without .pem and .key
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if version is not None:
+        context.minimum_version = context.maximum_version = version
+    if certificate is not None:
+        context.load_cert_chain(f"{certificate}.pem", f"{certificate}.key")
+    if not tickets:
+        context.options |= ssl.OP_NO_TICKET
+    return context
+
+
+class TlsSocket:
+    """What RawClient needs of a socket, with TLS inside; `tcp` is the real one."""
+
+    def __init__(self, tcp, context, session=None):
+        self.tcp = tcp
+        self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._received, self._to_send, session=session)
+        self.notified = False  # the server has sent its close_notify
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._feed()
+        self._flush()
+
+    def _flush(self):
+        self.tcp.sendall(self._to_send.read())
+
+    def _feed(self):
+        """Waits for bytes, or the end of the stream."""
+        data = self.tcp.recv(1 << 18)
+        if data:
+            self._received.write(data)
+        else:
+            self._received.write_eof()
+
+    def encrypt(self, data):
+        """The records of `data`, which have to be sent next."""
+        view = memoryview(data)
+        while view:
+            view = view[self.tls.write(view) :]
+        return self._to_send.read()
+
+    def notification(self):
+        """The record of a close_notify, which has to be sent next."""
+        try:
+            self.tls.unwrap()
+        except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+            pass
+        return self._to_send.read()
+
+    def recv(self, size):
+        while True:
+            try:
+                data = self.tls.read(size)
+                self.notified = not data
+                return data
+            except ssl.SSLWantReadError:
+                self._feed()
+            except ssl.SSLEOFError:
+                return b""
+            finally:
+                if self._to_send.pending and not self.notified:
+                    self._flush()  # the answer to a KeyUpdate
+
+    def sendall(self, data):
+        self.tcp.sendall(self.encrypt(data))
+
+    def shutdown(self, _how):
+        self.tcp.sendall(self.notification())
+        self.tcp.shutdown(socket.SHUT_WR)
+
+    def pump(self, data, limit):
+        """Sends all of `data` and returns what comes meanwhile, piece by piece."""
+        view = memoryview(data)
+        backlog = b""
+        while view or backlog:
+            if not backlog:
+                backlog = memoryview(self.encrypt(view[: 1 << 18]))
+                view = view[1 << 18 :]
+            readable, writable, _ = select.select([self.tcp], [self.tcp], [], limit)
+            assert readable or writable, f"the server stalls, {len(view)} bytes before the end"
+            if readable:
+                yield self.recv(1 << 18)
+            if writable:
+                backlog = backlog[self.tcp.send(backlog, socket.MSG_DONTWAIT) :]
+
+    def __getattr__(self, name):
+        return getattr(self.tcp, name)
+
+
+class TlsClient(RawClient):
+    """A RawClient inside of TLS; `sock` is a TlsSocket."""
+
+    def __init__(self, port, context, *, session=None, **options):
+        super().__init__(port, **options)
+        self.sock = TlsSocket(self.sock, context, session)
+
+    def send_while_reading(self, data, stall=None):
+        assert stall is None
+        for received in self.sock.pump(data, patience(_SECONDS)):
+            self._frames.feed(received)
+        return len(data)
+
+    def expect_notified_end(self, seconds=_SECONDS):
+        """The server closes, and has said so in TLS before."""
+        self.expect_end(seconds)
+        assert self.sock.notified, "the stream ended without a close_notify"
