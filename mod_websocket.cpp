@@ -3,11 +3,14 @@
 // record and its hooks.
 #include "httpd/module.hpp"
 
+#include <ap_mpm.h>
 #include <http_config.h>
 #include <http_protocol.h>
 
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
+#include "httpd/connection_caps.hpp"
+#include "httpd/connection_log.hpp"
 #include "httpd/handler.hpp"
 #include "httpd/handover.hpp"
 
@@ -15,6 +18,9 @@ namespace {
 
 void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::on_child_status, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
     ap_hook_handler(websocket::httpd::handle_request, nullptr, nullptr, APR_HOOK_FIRST - 1);

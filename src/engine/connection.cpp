@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <exception>
@@ -41,17 +42,24 @@ struct Connection::Inbound {
                     protocol::ByteBuffer* owner) {
         return connection.deliver({type, payload, owner});
     }
+    Next on_fragment() { return connection.admit_fragment() ? go_on() : Next::stop; }
     Next on_ping(std::span<const std::uint8_t> payload) {
+        if (!connection.admit_control_frame()) return Next::stop;
         connection.answer_ping(payload);
-        return connection.reading() && connection.pause_ == 0 ? Next::more : Next::stop;
+        return go_on();
     }
-    Next on_pong(std::span<const std::uint8_t> /*payload*/) { return Next::more; }
+    Next on_pong(std::span<const std::uint8_t> /*payload*/) {
+        return connection.admit_control_frame() ? Next::more : Next::stop;
+    }
     void on_close(std::uint16_t code, std::string_view /*reason*/) {
         connection.on_peer_close(code);
     }
     void on_violation(const protocol::Violation& violation) {
         const CloseInfo info{connection.wire_code(violation.code), false};
         connection.end_input(violation.code, violation.reason, info);
+    }
+    [[nodiscard]] Next go_on() const {
+        return connection.reading() && connection.pause_ == 0 ? Next::more : Next::stop;
     }
 };
 
@@ -74,6 +82,7 @@ void Connection::open() {
         loop_.wheel().arm(*this, last_life_ + to_ticks(options_->ping_interval));
     }
     session_->on_open();  // may close at once
+    account_read(unread_.size());
     loop_.mark_dirty(*this);
 }
 
@@ -127,7 +136,7 @@ void Connection::read_ready() {
     guarded([this] {
         const auto window = reader_.receive_window(kDirectReceiveLeast, kDirectReceiveMost);
         const std::span<std::uint8_t> into = window.empty() ? loop_.read_buffer() : window;
-        const IoResult result = transport_->read(into);
+        const IoResult result = transport_->read(into.first(std::min(into.size(), largest_read())));
         if (result.status == IoStatus::done) {
             note_life();
             const Loop::Cork cork(loop_, *this);
@@ -137,6 +146,7 @@ void Connection::read_ready() {
                 Inbound sink{*this};
                 reader_.received(result.count, sink);
             }
+            account_read(result.count);
         } else if (result.status == IoStatus::closed) {
             on_end_of_stream();
         } else if (result.status == IoStatus::failed) {
@@ -157,6 +167,7 @@ void Connection::feed(std::span<std::uint8_t> bytes) {
 
 void Connection::discard_input() noexcept {
     const IoResult result = transport_->read(loop_.read_buffer());
+    account_read(result.count);
     if (result.status == IoStatus::closed) {
         end_of_stream_ = true;
         after_flush();
@@ -173,6 +184,9 @@ void Connection::on_end_of_stream() noexcept {
 }
 
 Next Connection::deliver(Message message) {
+    if (!admit_message()) {
+        return Next::stop;
+    }
     if (session_->on_message(message) == Flow::pause) {
         pause_ |= kForSession;
     }
@@ -210,6 +224,7 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
     if (octets >= Gate::kMaxQueued) return SendResult::too_big;
 
     if (loop_.corked(*this) && outbox_.empty()) {
+        account_sent(opcode);
         if (loop_.cork_has_room(*this, octets)) {
             loop_.cork_append(header.bytes(), payload);
             return SendResult::ok;
@@ -239,6 +254,7 @@ void Connection::enqueue(SharedFrame frame) {
         account_written(octets);  // it lost the race against the Close
         return;
     }
+    account_sent(static_cast<Opcode>(frame.bytes().front() & protocol::kOpcodeBits));
     if (loop_.cork_has_room(*this, octets)) {
         loop_.cork_append(frame.bytes(), {});
         account_written(octets);
@@ -317,6 +333,7 @@ void Connection::flush() noexcept {
         }
         outbox_.drop_front(result.count);
         account_written(result.count);
+        account_wire(result.count);
     }
     after_flush();
 }
@@ -414,7 +431,15 @@ void Connection::note_life() noexcept {
     awaiting_pong_ = awaiting_pong_ && state_ != State::open;
 }
 
-void Connection::on_timer(Tick now) {
+void Connection::on_timer(TimerNode& node, Tick now) {
+    if (node.ends_pause) {
+        static_cast<RateMeter::PauseEnd&>(node).connection->end_rate_pause();
+    } else {
+        static_cast<Connection&>(node).on_time(now);
+    }
+}
+
+void Connection::on_time(Tick now) {
     if (state_ == State::open) {
         keep_alive(now);
         return;
@@ -443,7 +468,7 @@ void Connection::start_close_timer() noexcept {
 }
 
 void Connection::keep_alive(Tick now) {
-    if ((pause_ & kForSession) != 0 && outbox_.empty()) {
+    if ((pause_ & (kForSession | kForRate)) != 0 && outbox_.empty()) {
         // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
         last_life_ = now;
         awaiting_pong_ = false;
@@ -515,6 +540,7 @@ void Connection::finish(const CloseInfo& info) noexcept {
     if (!in_session()) {
         return;
     }
+    record_ending(info);
     if (state_ == State::open) {
         start_close_timer();
     }
@@ -536,6 +562,7 @@ void Connection::kill() noexcept {
     finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
     state_ = State::dead;
     loop_.wheel().cancel(*this);
+    stop_pause_timer();
     loop_.bury(*this);
 }
 

@@ -8,6 +8,7 @@
 
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
+#include "engine/connection_record.hpp"
 #include "engine/gate.hpp"
 #include "engine/outbox.hpp"
 #include "engine/session.hpp"
@@ -42,6 +43,8 @@ public:
     void prepare(std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
                  const ConnectionOptions& options, unsigned version,
                  protocol::ByteBuffer early_input) noexcept;
+    /// Gives it a record; before it is handed to its loop. [any thread]
+    void attach(std::unique_ptr<ConnectionRecord> record) noexcept { record_ = std::move(record); }
     /// Takes the session back from a connection that never reached its loop. [any thread]
     [[nodiscard]] std::unique_ptr<Session> abandon() noexcept { return std::move(session_); }
 
@@ -51,7 +54,8 @@ public:
     void open();
     /// The descriptor is ready for `events` (epoll's bits).
     void on_ready(std::uint32_t events);
-    void on_timer(Tick now);
+    /// Its time has come, for whatever of a connection `node` is.
+    static void on_timer(TimerNode& node, Tick now);
     /// Does what other calls put off: reads on after a pause, writes, polls for what is missing.
     void service();
 
@@ -76,10 +80,6 @@ public:
     /// Ends everything at once.
     void kill() noexcept;
 
-    [[nodiscard]] static Connection& of(TimerNode& node) noexcept {
-        return static_cast<Connection&>(node);
-    }
-
 private:
     friend class Loop;  // keeps the lists that next_ and dirty_ belong to
 
@@ -91,7 +91,7 @@ private:
         lingering,  ///< our side is shut; the rest is read away until the peer's side is
         dead,
     };
-    enum Pause : std::uint8_t { kForSession = 1, kForPeer = 2 };
+    enum Pause : std::uint8_t { kForSession = 1, kForPeer = 2, kForRate = 4 };
 
     struct Inbound;  // the reader's sink
 
@@ -114,6 +114,37 @@ private:
     void after_flush() noexcept;
     void account_written(std::size_t octets) noexcept;
 
+    // For the record. Without one, each costs a comparison; the rest is in connection_record.cpp.
+    [[nodiscard]] std::size_t largest_read() const noexcept {
+        return record_ == nullptr ? SIZE_MAX : largest_recorded_read();
+    }
+    void account_read(std::size_t octets) noexcept {
+        if (record_ != nullptr) record_read(octets);
+    }
+    [[nodiscard]] bool admit_message() noexcept { return record_ == nullptr || record_message(); }
+    [[nodiscard]] bool admit_fragment() noexcept { return record_ == nullptr || record_frame(); }
+    [[nodiscard]] bool admit_control_frame() noexcept {
+        return record_ == nullptr || record_control_frame();
+    }
+    void account_sent(protocol::Opcode opcode) noexcept {
+        if (record_ != nullptr) record_->traffic.messages_out += is_control(opcode) ? 0U : 1U;
+    }
+    void account_wire(std::size_t octets) noexcept {
+        if (record_ != nullptr) record_->traffic.octets_out += octets;
+    }
+    [[nodiscard]] std::size_t largest_recorded_read() const noexcept;
+    void record_read(std::size_t octets) noexcept;
+    [[nodiscard]] bool record_message() noexcept;
+    [[nodiscard]] bool record_frame() noexcept;
+    [[nodiscard]] bool record_control_frame() noexcept;
+    void record_ending(const CloseInfo& info) noexcept;
+    [[nodiscard]] bool charge(TokenBucket& bucket, std::uint64_t per_second, std::uint64_t amount,
+                              RatePolicy policy, const char* reason) noexcept;
+    void pause_for_rate(std::chrono::milliseconds time) noexcept;
+    void end_rate_pause() noexcept;
+    void stop_pause_timer() noexcept;
+
+    void on_time(Tick now);
     void note_life() noexcept;
     void start_close_timer() noexcept;
     void keep_alive(Tick now);
@@ -133,6 +164,7 @@ private:
     ConnectionId id_;
     std::unique_ptr<Transport> transport_;
     std::unique_ptr<Session> session_;
+    std::unique_ptr<ConnectionRecord> record_;  ///< null unless somebody asked for it
     const ConnectionOptions* options_ = nullptr;
     protocol::MessageReader reader_;
     Outbox outbox_;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/rate_limits.hpp"
 #include "protocol/frame_header.hpp"
 
 namespace websocket::engine {
@@ -20,6 +21,7 @@ enum class SlowConsumer : std::uint8_t {
 /// Shared by all connections of a location; never changes and outlives them.
 struct ConnectionOptions {
     protocol::ReaderLimits reader;
+    RateLimits rates;
 
     /// Queued octets above which a peer counts as slow and is no longer read from: room for some
     /// replies, little enough that ten thousand slow peers do not hurt.

@@ -39,6 +39,11 @@ public:
         Place& operator=(Place&&) noexcept = delete;
         ~Place();
         [[nodiscard]] ConnectionId id() const noexcept { return connection_->id(); }
+        /// Gives the connection a record, which is destroyed with it or with the unused place. Only
+        /// with one are its rates limited.
+        void attach(std::unique_ptr<ConnectionRecord> record) noexcept {
+            connection_->attach(std::move(record));
+        }
 
     private:
         friend class Engine;

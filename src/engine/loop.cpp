@@ -198,7 +198,7 @@ void Loop::run_once() {
             static_cast<Connection*>(event.data.ptr)->on_ready(event.events);
         }
     }
-    wheel_.advance(now_, [this](TimerNode& node) { Connection::of(node).on_timer(now_); });
+    wheel_.advance(now_, [this](TimerNode& node) { Connection::on_timer(node, now_); });
     if (stopping_ && !before(now_, stop_deadline_)) {
         slots_.for_each([](Connection& connection) { connection.kill(); });
     }
@@ -366,6 +366,7 @@ bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> h
         }
     }
     const IoResult result = connection.transport_->write({slots.data(), used});
+    connection.account_wire(result.count);
     std::size_t written = result.count;
     for (std::span<const std::uint8_t>& part : parts) {
         const std::size_t whole = std::min(written, part.size());

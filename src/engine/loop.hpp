@@ -110,6 +110,8 @@ public:
     }
     [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
     [[nodiscard]] Tick now() const noexcept { return now_; }
+    /// The same in finer steps: since the loop was made.
+    [[nodiscard]] std::chrono::milliseconds time() const noexcept { return since_start_; }
     [[nodiscard]] Log& log() noexcept { return log_; }
 
 private:

@@ -29,6 +29,7 @@ struct TimerNode {
     TimerNode* previous = nullptr;
     TimerNode* next = nullptr;
     Tick deadline = 0;
+    bool ends_pause = false;  ///< a RateMeter::PauseEnd, else a Connection
 
     [[nodiscard]] bool armed() const noexcept { return next != nullptr; }
 };

@@ -26,6 +26,8 @@ constexpr unsigned kMostDefaultLoops = 4;
 /// How long a child that is told to go waits for plugins to return from their callbacks.
 constexpr int kPatience = 1000;  // ms
 constexpr int kLook = 10;        // ms
+/// How long it waits for logs: a little more than the writer itself does.
+constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
 
 unsigned default_loops() {
     int threaded = AP_MPMQ_NOT_SUPPORTED;
@@ -108,7 +110,12 @@ apr_status_t Child::stop(void* data) {
         }
         ::poll(nullptr, 0, kLook);
     }
+    child->log_writer_.begin_stop();
+    for (int waited = 0; waited < kLogPatience && !child->log_writer_.stopped(); waited += kLook) {
+        ::poll(nullptr, 0, kLook);
+    }
     child->log_.end();
+    child->error_logs_.end();
     if (child->host_.sessions.load() != 0) {
         plugin::V0Plugin::abandon_all();  // a callback has not returned
     }

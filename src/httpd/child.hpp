@@ -9,7 +9,9 @@
 
 #include "engine/engine.hpp"
 #include "httpd/config.hpp"
+#include "httpd/error_log_sink.hpp"
 #include "httpd/log.hpp"
+#include "httpd/log_writer.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/pool.hpp"
 
@@ -25,6 +27,8 @@ public:
     explicit Child(server_rec* server);
 
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
+    [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
+    [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
 
     /// The endpoint for a section with a plugin; the same settings give the same object, which is
     /// never freed. Throws std::bad_alloc. [httpd worker]
@@ -34,6 +38,8 @@ private:
     static apr_status_t stop(void* child);
 
     ErrorLog log_;
+    ErrorLogSinks error_logs_;
+    LogWriter log_writer_;
     engine::Engine engine_;
     plugin::Pool pool_;
     plugin::Host host_;

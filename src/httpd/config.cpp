@@ -11,6 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "httpd/connection_caps.hpp"
+#include "httpd/connection_log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/setting_value.hpp"
 
@@ -62,7 +64,13 @@ const char* set_number(cmd_parms* cmd, void* section, const char* text) {
         if (!parsed.error.empty()) {
             return apr_pstrdup(cmd->pool, parsed.error.c_str());
         }
-        target_of(cmd, section).set(directive.setting, parsed.value);
+        Config& config = target_of(cmd, section);
+        config.set(directive.setting, parsed.value);
+        if (directive.setting == Setting::max_connections_per_address) {
+            config.address_cap = cap_identity(cmd);
+        } else if (directive.setting == Setting::max_connections_per_location) {
+            config.location_cap = cap_identity(cmd);
+        }
         return nullptr;
     });
 }
@@ -101,6 +109,11 @@ const char* add_trusted_origin(cmd_parms* cmd, void* section, const char* origin
     return nullptr;
 }
 
+const char* add_log(cmd_parms* cmd, void* /*section*/, const char* target, const char* format,
+                    const char* events) {
+    return without_exceptions([&] { return add_connection_log(cmd, target, format, events); });
+}
+
 /// httpd calls each through the type that its args_how implies.
 template <class Function>
 cmd_func as_command(Function* function) {
@@ -109,7 +122,9 @@ cmd_func as_command(Function* function) {
 
 int contexts_of(Scope scope) {
     switch (scope) {
-        case Scope::process: return RSRC_CONF;
+        case Scope::process:
+        case Scope::host: return RSRC_CONF;
+        case Scope::guarded: return RSRC_CONF | ACCESS_CONF;
         case Scope::location: return RSRC_CONF | ACCESS_CONF;  // the setter asks for a section
         case Scope::section: break;
     }
@@ -131,6 +146,10 @@ command_rec command_of(const Directive& directive) {
             command.func = as_command(add_trusted_origin);
             command.args_how = ITERATE;
             break;
+        case Setting::log:
+            command.func = as_command(add_log);
+            command.args_how = TAKE123;
+            break;
         default:
             command.func = as_command(set_number);
             command.args_how = TAKE1;
@@ -141,6 +160,19 @@ command_rec command_of(const Directive& directive) {
 
 const Directive& directive_for(Setting setting) {
     return *std::ranges::find(kDirectives, setting, &Directive::setting);
+}
+
+engine::RateLimits make_rates(const Config& config) noexcept {
+    const auto rate = [&config](Setting setting) {
+        return static_cast<std::uint64_t>(config.get(setting));
+    };
+    engine::RateLimits rates;
+    rates.messages = rate(Setting::max_message_rate);
+    rates.octets = rate(Setting::max_byte_rate);
+    rates.control_frames = rate(Setting::max_control_rate);
+    rates.burst = std::chrono::milliseconds(config.get(Setting::rate_burst));
+    rates.policy = static_cast<engine::RatePolicy>(config.get(Setting::rate_policy));
+    return rates;
 }
 
 Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }
@@ -175,6 +207,8 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
             merged->set(setting, more.values.at(i));
         }
     }
+    merged->address_cap = more.address_cap != 0 ? more.address_cap : base.address_cap;
+    merged->location_cap = more.location_cap != 0 ? more.location_cap : base.location_cap;
     if (more.plugin != nullptr) {
         merged->plugin = more.plugin;
     }
@@ -227,6 +261,7 @@ plugin::Endpoint make_endpoint(const Config& config) noexcept {
         static_cast<std::uint32_t>(config.get(Setting::max_empty_fragments));
     options.reader.allow_reserved_close_codes =
         config.get(Setting::allow_reserved_status_codes) != 0;
+    options.rates = make_rates(config);
     options.send_buffer = size(Setting::send_buffer);
     options.slow_consumer = static_cast<engine::SlowConsumer>(config.get(Setting::slow_consumer));
     options.receive_buffer = size(Setting::receive_buffer);

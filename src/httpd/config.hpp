@@ -18,9 +18,13 @@ namespace websocket::httpd {
 /// The settings of one section or of the server process; lives in a pool.
 struct Config {
     std::array<std::int64_t, kNumericSettings> values{};
-    std::uint32_t configured = 0;                   ///< bit per Setting
+    std::uint64_t configured = 0;                   ///< bit per Setting
     const plugin::V0Plugin* plugin = nullptr;       ///< null: none here
     apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
+    apr_array_header_t* logs = nullptr;             ///< of ConnectionLog *, of a server; null: none
+    /// Which directives the caps come from: connections below the same one are counted together.
+    std::uint64_t address_cap = 0;
+    std::uint64_t location_cap = 0;
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;
@@ -32,9 +36,10 @@ struct Config {
         configured |= bit(setting);
     }
 
-    [[nodiscard]] static constexpr std::uint32_t bit(Setting setting) noexcept {
-        return 1U << static_cast<unsigned>(setting);
+    [[nodiscard]] static constexpr std::uint64_t bit(Setting setting) noexcept {
+        return std::uint64_t{1} << static_cast<unsigned>(setting);
     }
+    static_assert(kNumericSettings <= 64);
 };
 
 /// The directives, for the module record.

@@ -27,6 +27,13 @@ enum class Setting : std::uint8_t {
     ping_interval,
     pong_timeout,
     close_timeout,
+    max_connections_per_address,
+    max_connections_per_location,
+    max_message_rate,
+    max_byte_rate,
+    max_control_rate,
+    rate_burst,
+    rate_policy,
     // of the server process
     threads,
     max_connections,
@@ -35,6 +42,7 @@ enum class Setting : std::uint8_t {
     // not a number: kept elsewhere
     handler,
     trusted_origin,
+    log,
 };
 constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
 
@@ -43,6 +51,8 @@ enum class Scope : std::uint8_t {
     process,   ///< outside of every section; one value for the server
     section,   ///< server, virtual host, <Directory>, <Location>, ..., .htaccess (AuthConfig)
     location,  ///< <Directory>, <Location>, <Files> and the like, not .htaccess: it loads code
+    guarded,   ///< as section, but not .htaccess: it protects the server from its users
+    host,      ///< main server and virtual hosts
 };
 
 /// How a value is written. All but `special` are kept as one number.
@@ -73,6 +83,8 @@ inline constexpr std::array<std::string_view, 3> kOriginChecks{"Off", "Same", "T
 inline constexpr std::array<std::string_view, 2> kKeyChecks{"Strict", "Lenient"};
 inline constexpr std::array<std::string_view, 2> kDispatches{"Pool", "Inline"};
 inline constexpr std::array<std::string_view, 3> kSlowConsumers{"Block", "Drop", "Close"};
+
+inline constexpr std::array<std::string_view, 2> kRatePolicies{"Slow", "Close"};
 
 /// What the indices of the choices mean.
 enum class OriginCheck : std::uint8_t { off, same, trusted };
@@ -148,6 +160,36 @@ inline constexpr std::array kDirectives{
     Directive{"WebSocketCloseTimeout", Setting::close_timeout, Scope::section, ValueKind::duration,
               5 * kSecond, 1, kDay, {}, "*time*", "5s",
               "How long the closing handshake may take before the socket is closed without it."},
+    Directive{"WebSocketMaxConnectionsPerAddress", Setting::max_connections_per_address,
+              Scope::guarded, ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              "Connections of one client address, or of one /64 network of IPv6, in all child "
+              "processes; beyond, handshakes are answered with 429. 0 for any number."},
+    Directive{"WebSocketMaxConnectionsPerLocation", Setting::max_connections_per_location,
+              Scope::guarded, ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              "Connections of the section in all child processes; beyond, handshakes are answered "
+              "with 503. 0 for any number."},
+    Directive{"WebSocketMaxMessageRate", Setting::max_message_rate, Scope::guarded,
+              ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              "Messages a second that one client may send; each fragment counts as one. 0 for any "
+              "number."},
+    Directive{"WebSocketMaxByteRate", Setting::max_byte_rate, Scope::guarded, ValueKind::size, 0, 0,
+              1024 * kMiB, {}, "*size*", "0",
+              "Octets a second that one client may send, frame headers included. 0 for any number."},
+    Directive{"WebSocketMaxControlRate", Setting::max_control_rate, Scope::guarded,
+              ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              "Pings and Pongs a second that one client may send; more are answered with Close 1008. "
+              "0 for any number."},
+    Directive{"WebSocketRateBurst", Setting::rate_burst, Scope::guarded, ValueKind::duration,
+              kSecond, 100, 3600 * kSecond, {}, "*time*", "1s",
+              "A client that was quiet may send at once what the rates allow in this time."},
+    Directive{"WebSocketRatePolicy", Setting::rate_policy, Scope::guarded, ValueKind::choice, 0, 0, 1,
+              kRatePolicies, "Slow\\|Close", "Slow",
+              "What happens to a client above its message or byte rate: it is read from more slowly, "
+              "or closed with 1008."},
+    Directive{"WebSocketLog", Setting::log, Scope::host, ValueKind::special, 0, 0, 0, {},
+              "*file*\\|\"\\|*command*\" [*format* [Close\\|Open\\|Both]]", "none",
+              "Log with a line for each connection when it closes, when it opens, or both; see "
+              "[logging](logging.md). May be repeated."},
     Directive{"WebSocketThreads", Setting::threads, Scope::process, ValueKind::count, 0, 1, 64, {},
               "*number*", "processors, at most 4; 1 with prefork",
               "Event loops a child process."},

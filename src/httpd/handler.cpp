@@ -11,8 +11,10 @@
 
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
+#include "httpd/connection_caps.hpp"
 #include "httpd/module.hpp"
 #include "httpd/opening_handshake.hpp"
+#include "httpd/record.hpp"
 #include "httpd/request_snapshot.hpp"
 #include "httpd/takeover.hpp"
 #include "plugin/v0_session.hpp"
@@ -26,13 +28,8 @@ namespace {
 constexpr std::string_view kHandlerName = "websocket-handler";
 
 const char* text_of(engine::Refusal why) {
-    switch (why) {
-        case engine::Refusal::too_many_connections:
-            return "WebSocketMaxConnections are open in this child";
-        case engine::Refusal::no_resources: return "out of memory, descriptors or threads";
-        case engine::Refusal::stopping: break;
-    }
-    return "this child is stopping";
+    return why == engine::Refusal::no_resources ? "out of memory, descriptors or threads"
+                                                : "this child is stopping";
 }
 
 int unavailable(request_rec* r, const char* why) {
@@ -53,10 +50,16 @@ int refuse(request_rec* r) {
 
 int connect(request_rec* r, const Config& config, const Handshake& handshake, Child& child) {
     plugin::Host& host = child.host();
+    CapLeases leases;
+    if (const int status = take_leases(r, config, leases); status != OK) {
+        return status;
+    }
     auto why = engine::Refusal::stopping;
     auto place = host.engine.reserve(why);
     if (!place) {
-        return unavailable(r, text_of(why));
+        return why == engine::Refusal::too_many_connections
+                   ? refuse_for_child_cap(r, host.engine.connections())
+                   : unavailable(r, text_of(why));
     }
     engine::Descriptor socket = duplicate_socket(r);
     if (!socket.valid()) {
@@ -66,6 +69,7 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         return unavailable(r, "no thread for the plugin");
     }
     const plugin::Endpoint& endpoint = child.endpoint(config);
+    auto record = Record::make(r, child, endpoint.options.rates, std::move(leases), place->id());
     auto snapshot = RequestSnapshot::take(r);
     RequestSnapshot& request = *snapshot;
     auto session =
@@ -87,6 +91,10 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     }
     request.detach();
     handover->session = std::move(session);
+    if (record != nullptr) {
+        record->opened(r);
+        handover->place.attach(std::move(record));
+    }
     return switch_protocols(r, std::move(handover));
 }
 

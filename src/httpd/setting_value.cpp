@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
 #include <utility>
 
 namespace websocket::httpd {
@@ -51,18 +50,9 @@ std::optional<std::int64_t> parse_number(std::string_view text, std::span<const 
     return number * unit->factor;
 }
 
-std::optional<std::int64_t> parse_choice(std::string_view text,
-                                         std::span<const std::string_view> choices) {
-    for (std::size_t i = 0; i < choices.size(); ++i) {
-        if (same_word(text, choices[i])) {
-            return static_cast<std::int64_t>(i);
-        }
-    }
-    return {};
-}
-
 std::string size_text(std::int64_t octets) {
-    return octets % kMiB == 0 ? std::to_string(octets / kMiB) + "M" : std::to_string(octets);
+    return octets != 0 && octets % kMiB == 0 ? std::to_string(octets / kMiB) + "M"
+                                             : std::to_string(octets);
 }
 
 std::string range_text(const Directive& directive) {
@@ -101,6 +91,16 @@ std::string choice_text(std::span<const std::string_view> choices) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> parse_choice(std::string_view text,
+                                         std::span<const std::string_view> choices) noexcept {
+    for (std::size_t i = 0; i < choices.size(); ++i) {
+        if (same_word(text, choices[i])) {
+            return static_cast<std::int64_t>(i);
+        }
+    }
+    return {};
+}
 
 ParsedValue parse_setting(const Directive& directive, std::string_view text) {
     static constexpr std::array<std::string_view, 2> kFlags{"Off", "On"};

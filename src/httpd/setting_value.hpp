@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,5 +19,9 @@ struct ParsedValue {
 
 /// Parses `text` for a directive whose kind is not `special`. [config]
 [[nodiscard]] ParsedValue parse_setting(const Directive& directive, std::string_view text);
+
+/// Which of `choices` the text is, in upper or lower case; nothing when none of them. [any thread]
+[[nodiscard]] std::optional<std::int64_t>
+parse_choice(std::string_view text, std::span<const std::string_view> choices) noexcept;
 
 }  // namespace websocket::httpd

@@ -28,6 +28,7 @@ enum class Next : std::uint8_t {
 
 /// Where the events go. A payload may be modified and is valid during the call only. `owner`, when
 /// not null, is the buffer that holds exactly this payload and may be moved from.
+/// A sink may have `Next on_fragment()`, too: a data frame has ended that is not its message's last.
 /// After on_close() and on_violation() the reader returns and is not to be used again.
 template <class Sink>
 concept MessageSink = requires(Sink sink, std::span<std::uint8_t> bytes, ByteBuffer* owner,
@@ -247,7 +248,14 @@ Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
         release_if_idle();
         return deliver_control(opcode, payload, limits, sink);
     }
-    return partial.frame.fin ? end_of_message(sink) : Next::more;
+    if (partial.frame.fin) {
+        return end_of_message(sink);
+    }
+    if constexpr (requires { sink.on_fragment(); }) {
+        return sink.on_fragment();
+    } else {
+        return Next::more;
+    }
 }
 
 template <MessageSink Sink>

@@ -73,12 +73,35 @@ struct Client {
     }
 };
 
+/// What a connection's record says at the end.
+struct Account {
+    engine::Traffic traffic;
+    engine::Ending ending;
+};
+using Report = Awaited<std::vector<Account>>;
+
+class ReportingRecord final : public engine::ConnectionRecord {
+public:
+    ReportingRecord(const engine::RateLimits& rates, std::shared_ptr<Report> report)
+        : ConnectionRecord(rates), report_(std::move(report)) {}
+    ~ReportingRecord() override {
+        const ForTheTest memory;
+        report_->update([this](std::vector<Account>& accounts) {
+            accounts.push_back({traffic, ending});
+        });
+    }
+
+private:
+    const std::shared_ptr<Report> report_;
+};
+
 /// How a client is connected.
 struct Wiring {
     int socket_buffer = 0;
     unsigned version = 13;
     std::string early_input = {};
     std::shared_ptr<Script> script = std::make_shared<Script>();
+    std::shared_ptr<Report> report = nullptr;  ///< null: the connection has no record
 };
 
 class Service {
@@ -109,6 +132,9 @@ public:
         const ConnectionId id = place.id();
         auto record = std::make_shared<Record>();
         auto real = std::make_unique<engine::SocketTransport>(std::move(sockets.server));
+        if (wiring.report != nullptr) {
+            place.attach(std::make_unique<ReportingRecord>(options.rates, wiring.report));
+        }
         protocol::ByteBuffer early;
         early.append(octets(wiring.early_input));
         engine_->adopt(std::move(place),

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/rate_limits.hpp"
 #include "httpd/setting_value.hpp"
 #include "unit.hpp"
 
@@ -34,7 +35,7 @@ START_TEST(every_directive_has_a_name_of_its_own) {
 END_TEST
 
 START_TEST(every_setting_can_be_set_and_only_one_has_two_names) {
-    for (std::size_t i = 0; i <= static_cast<std::size_t>(Setting::trusted_origin); ++i) {
+    for (std::size_t i = 0; i <= static_cast<std::size_t>(Setting::log); ++i) {
         const auto setting = static_cast<Setting>(i);
         const auto names = std::ranges::count(kDirectives, setting, &Directive::setting);
         ck_assert_msg(names == (setting == Setting::max_message_size ? 2 : 1), "setting %zu", i);
@@ -102,6 +103,15 @@ START_TEST(threads_and_connections_are_settings_of_the_process) {
 }
 END_TEST
 
+START_TEST(what_protects_the_server_is_not_for_htaccess) {
+    for (const Directive& directive : kDirectives) {
+        const bool guards = directive.setting >= Setting::max_connections_per_address &&
+                            directive.setting <= Setting::rate_policy;
+        ck_assert_msg((directive.scope == Scope::guarded) == guards, "%s", directive.name);
+    }
+}
+END_TEST
+
 START_TEST(values_fit_the_types_that_they_are_used_as) {
     for (const Directive& directive : kDirectives) {
         ck_assert_int_ge(directive.least, 0);
@@ -134,6 +144,9 @@ START_TEST(the_safe_choice_is_the_default) {
     ck_assert_int_eq(fallback("WebSocketPingInterval"), 30000);
     ck_assert_int_eq(fallback("WebSocketPongTimeout"), 30000);
     ck_assert_int_eq(fallback("WebSocketCloseTimeout"), 5000);
+    ck_assert_int_eq(fallback("WebSocketRatePolicy"),
+                     static_cast<int>(websocket::engine::RatePolicy::slow));
+    ck_assert(named("WebSocketRatePolicy").choices[1] == "Close");
     ck_assert(named("WebSocketDispatch").choices[0] == "Pool");
     ck_assert(named("WebSocketSlowConsumer").choices[0] == "Block");
 }
@@ -148,6 +161,7 @@ WEBSOCKET_TEST_SUITE(directives) {
     tcase_add_test(tests, the_choices_in_the_reference_are_the_choices);
     tcase_add_test(tests, code_is_loaded_only_where_an_administrator_says_so);
     tcase_add_test(tests, threads_and_connections_are_settings_of_the_process);
+    tcase_add_test(tests, what_protects_the_server_is_not_for_htaccess);
     tcase_add_test(tests, values_fit_the_types_that_they_are_used_as);
     tcase_add_test(tests, every_directive_is_explained_in_a_sentence);
     tcase_add_test(tests, the_safe_choice_is_the_default);

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a connection does for its record: counting, and keeping the rates of its location.
+#include "engine/connection_record.hpp"
+
+#include <algorithm>
+
+#include "engine/loop.hpp"
+
+namespace websocket::engine {
+
+using protocol::CloseCode;
+
+namespace {
+
+/// A rate may be small; reading a few octets at a time would cost more than it saves.
+constexpr std::uint64_t kLeastRead = 1024;
+
+}  // namespace
+
+/// So that one read cannot make a debt that takes long to pay.
+std::size_t Connection::largest_recorded_read() const noexcept {
+    const RateLimits& rates = options_->rates;
+    if (record_->meter == nullptr || rates.octets == 0) {
+        return SIZE_MAX;
+    }
+    const auto burst = static_cast<std::uint64_t>(rates.burst.count());
+    return static_cast<std::size_t>(std::max(kLeastRead, rates.octets * burst / 1'000));
+}
+
+void Connection::record_read(std::size_t octets) noexcept {
+    record_->traffic.octets_in += octets;
+    if (record_->meter != nullptr && reading()) {
+        static_cast<void>(charge(record_->meter->octets, options_->rates.octets, octets,
+                                 options_->rates.policy, "too many octets a second"));
+    }
+}
+
+bool Connection::record_message() noexcept {
+    if (!record_frame()) {
+        return false;
+    }
+    ++record_->traffic.messages_in;
+    return true;
+}
+
+bool Connection::record_frame() noexcept {
+    return record_->meter == nullptr ||
+           charge(record_->meter->messages, options_->rates.messages, 1, options_->rates.policy,
+                  "too many messages a second");
+}
+
+/// Slowing down would not help: they cost what they cost when they are read, and nobody needs many.
+bool Connection::record_control_frame() noexcept {
+    return record_->meter == nullptr ||
+           charge(record_->meter->control_frames, options_->rates.control_frames, 1,
+                  RatePolicy::close, "too many control frames a second");
+}
+
+/// False when this closes the connection.
+bool Connection::charge(TokenBucket& bucket, std::uint64_t per_second, std::uint64_t amount,
+                        RatePolicy policy, const char* reason) noexcept {
+    if (per_second == 0) {
+        return true;
+    }
+    const Rate rate{per_second, options_->rates.burst};
+    if (bucket.take(amount, loop_.time(), rate)) {
+        return true;
+    }
+    if (policy == RatePolicy::close) {
+        end_input(CloseCode::policy_violation, reason,
+                  {static_cast<std::uint16_t>(CloseCode::policy_violation), false});
+        return false;
+    }
+    pause_for_rate(bucket.debt(loop_.time(), rate));
+    return true;
+}
+
+void Connection::pause_for_rate(std::chrono::milliseconds time) noexcept {
+    pause_ |= kForRate;
+    RateMeter::PauseEnd& end = record_->meter->pause_end;
+    end.connection = this;
+    const Tick until = loop_.now() + to_ticks(time);
+    if (!end.armed() || before(end.deadline, until)) {
+        loop_.wheel().arm(end, until);
+    }
+}
+
+void Connection::end_rate_pause() noexcept {
+    pause_ &= static_cast<std::uint8_t>(~kForRate);
+    loop_.mark_dirty(*this);
+}
+
+void Connection::stop_pause_timer() noexcept {
+    if (record_ != nullptr && record_->meter != nullptr) {
+        loop_.wheel().cancel(record_->meter->pause_end);
+    }
+}
+
+/// Before the state changes, which tells what came first.
+void Connection::record_ending(const CloseInfo& info) noexcept {
+    if (record_ == nullptr) {
+        return;
+    }
+    const bool clean = info.code != static_cast<std::uint16_t>(CloseCode::abnormal);
+    Ending& ending = record_->ending;
+    ending.code = info.code;
+    ending.reason = end_reason_ != nullptr && *end_reason_ != '\0' ? end_reason_ : nullptr;
+    if (info.by_peer || (state_ == State::ending && end_info_.by_peer)) {
+        ending.by = Ender::client;
+    } else {
+        const bool broke = state_ == State::open && !clean && end_reason_ == nullptr;
+        ending.by = broke ? Ender::network : Ender::server;
+    }
+}
+
+}  // namespace websocket::engine

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/connection_caps.hpp"
+
+#include <apr_network_io.h>
+#include <apr_strings.h>
+#include <http_log.h>
+
+#include <new>
+#include <string_view>
+
+#include "httpd/client_address.hpp"
+#include "httpd/limited_line.hpp"
+#include "httpd/log.hpp"
+#include "httpd/module.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+using engine::SharedCounts;
+
+// httpd's hooks have no other place for them.
+bool caps_configured = false;
+SharedCounts* shared_counts = nullptr;
+
+/// Under this name the process keeps it, also while the module is unloaded and loaded again. The
+/// number changes with the layout of SharedCounts.
+constexpr const char* kPoolKey = "mod_websocket shared counts 1";
+
+/// One for each cap.
+LimitedLine child_refusals;
+LimitedLine address_refusals;
+LimitedLine location_refusals;
+LimitedLine lone_counts;
+
+std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE484222325U) {
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+    }
+    return hash;
+}
+
+/// As many as can live at a time: those of the old generation may end slowly.
+std::uint32_t most_processes() {
+    int limit = 0;
+    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &limit) != APR_SUCCESS || limit < 1) {
+        limit = 1;
+    }
+    constexpr std::uint32_t kSpare = 16;
+    return 2 * static_cast<std::uint32_t>(limit) + kSpare;
+}
+
+std::span<const std::uint8_t> octets_of(const apr_sockaddr_t* address) {
+    return {static_cast<const std::uint8_t*>(address->ipaddr_ptr),
+            static_cast<std::size_t>(address->ipaddr_len)};
+}
+
+/// mod_remoteip has put the client's own address here when a proxy is in between.
+std::uint64_t key_of_client(const request_rec* r) {
+    const apr_sockaddr_t* address = r->useragent_addr;
+    return address != nullptr && address->ipaddr_ptr != nullptr ? client_key(octets_of(address))
+                                                                : fnv1a(r->useragent_ip);
+}
+
+const char* network_suffix(const request_rec* r) {
+    const apr_sockaddr_t* address = r->useragent_addr;
+    const bool network = address != nullptr && address->ipaddr_ptr != nullptr &&
+                         octets_of(address).size() == kIpv6Octets &&
+                         !is_mapped_ipv4(octets_of(address));
+    return network ? "/64" : "";
+}
+
+int refuse(const request_rec* r, LimitedLine& limit, int status, std::int64_t most,
+           const char* what, const char* directive) {
+    if (const auto suppressed = limit.permit()) {
+        const char* more =
+            *suppressed == 0
+                ? ""
+                : apr_psprintf(r->pool,
+                               "; %" APR_UINT64_T_FMT " more were refused since the last such line",
+                               static_cast<apr_uint64_t>(*suppressed));
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "WS0130: WebSocket handshake of %s for %s refused with %d: %" APR_INT64_T_FMT
+                      " connections of %s are open (%s)%s",
+                      r->useragent_ip, printable(r->pool, r->uri), status, most, what, directive,
+                      more);
+    }
+    return status;
+}
+
+/// Nothing when `most` are there already.
+std::optional<SharedCounts::Lease> count(std::uint64_t cap, std::uint64_t value,
+                                         std::int64_t most) {
+    if (most == 0 || shared_counts == nullptr) {
+        return SharedCounts::Lease();
+    }
+    return shared_counts->take({cap, value}, static_cast<std::uint32_t>(most));
+}
+
+void warn_of_lone_counts(const request_rec* r) {
+    if (shared_counts != nullptr && !shared_counts->shares() && lone_counts.permit()) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "WS0135: there are too many child processes: this one counts the "
+                      "connections of addresses and locations alone");
+    }
+}
+
+}  // namespace
+
+std::uint64_t cap_identity(const cmd_parms* cmd) noexcept {
+    caps_configured = true;
+    const char* file = cmd->directive->filename;
+    const int line = cmd->directive->line_num;
+    return fnv1a({reinterpret_cast<const char*>(&line), sizeof line},
+                 fnv1a(file != nullptr ? file : ""));
+}
+
+int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
+                 server_rec* server) {
+    if (!caps_configured) {
+        return OK;
+    }
+    apr_pool_t* process = server->process->pool;
+    void* made = nullptr;
+    apr_pool_userdata_get(&made, kPoolKey, process);
+    if (made == nullptr) {
+        try {
+            made = new (apr_palloc(process, sizeof(SharedCounts))) SharedCounts(most_processes());
+        } catch (const std::bad_alloc&) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
+                         "WS0136: no memory for counting the connections of addresses and "
+                         "locations");
+            return HTTP_INTERNAL_SERVER_ERROR;
+        }
+        // Without a cleanup: the module's code may be gone when the pool is.
+        apr_pool_userdata_setn(made, kPoolKey, nullptr, process);
+    }
+    shared_counts = static_cast<SharedCounts*>(made);
+    return OK;
+}
+
+void on_child_status(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                     int /*slot*/, mpm_child_status status) {
+    if (status == MPM_CHILD_EXITED && shared_counts != nullptr) {
+        shared_counts->forget_process(child);
+    }
+}
+
+int take_leases(const request_rec* r, const Config& config, CapLeases& leases) {
+    const std::int64_t most_of_address = config.get(Setting::max_connections_per_address);
+    auto address = count(config.address_cap, key_of_client(r), most_of_address);
+    if (!address) {
+        const char* client = apr_pstrcat(r->pool, r->useragent_ip, network_suffix(r), nullptr);
+        return refuse(r, address_refusals, HTTP_TOO_MANY_REQUESTS, most_of_address, client,
+                      "WebSocketMaxConnectionsPerAddress");
+    }
+    const std::int64_t most_of_location = config.get(Setting::max_connections_per_location);
+    auto location = count(config.location_cap, 0, most_of_location);
+    if (!location) {
+        return refuse(r, location_refusals, HTTP_SERVICE_UNAVAILABLE, most_of_location,
+                      "this location", "WebSocketMaxConnectionsPerLocation");
+    }
+    leases = {std::move(*address), std::move(*location)};
+    warn_of_lone_counts(r);
+    return OK;
+}
+
+int refuse_for_child_cap(const request_rec* r, std::uint32_t open) {
+    return refuse(r, child_refusals, HTTP_SERVICE_UNAVAILABLE, open, "this child process",
+                  "WebSocketMaxConnections");
+}
+
+}  // namespace websocket::httpd
