@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "httpd/directives.hpp"
+#include "httpd/pump_places.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/v0_loader.hpp"
 
@@ -21,6 +22,7 @@ struct Config {
     std::uint32_t configured = 0;                   ///< bit per Setting
     const plugin::V0Plugin* plugin = nullptr;       ///< null: none here
     apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
+    PumpPlaces pump_places;                         ///< of the server process
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;
@@ -50,7 +52,7 @@ void* create_server_config(apr_pool_t* pool, server_rec* server);
 /// The settings of the process.
 [[nodiscard]] const Config& process_config(const server_rec* server) noexcept;
 
-/// Checks what single directives cannot. [config]
+/// Checks what single directives cannot, and makes what all children inherit. [config]
 int check_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// The plugin side's view of a section that has a plugin.

@@ -32,6 +32,15 @@ struct Handover {
     protocol::ByteBuffer early_input;
 };
 
+/// True when `fd`, which was opened just now, leaves enough descriptors for httpd's own accept(2).
+[[nodiscard]] bool leaves_reserve(int fd) noexcept;
+
+/// Sends the 101; nothing of HTTP follows on this connection. [httpd worker]
+void send_switching_protocols(request_rec* r);
+
+/// The engine begins to serve the connection. [httpd worker]
+void adopt(std::unique_ptr<Handover> handover);
+
 /// Sends the 101 and arranges for the hand-over, which happens when httpd destroys the connection's
 /// pool. Returns what the handler has to return. [httpd worker]
 [[nodiscard]] int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover);
