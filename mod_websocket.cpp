@@ -6,6 +6,7 @@
 #include <ap_mpm.h>
 #include <http_config.h>
 #include <http_protocol.h>
+#include <mpm_common.h>
 
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
@@ -23,6 +24,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
+    ap_hook_child_stopping(websocket::httpd::Child::stopping, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_handler(websocket::httpd::handle_request, nullptr, nullptr, APR_HOOK_FIRST - 1);
 }
 

@@ -80,7 +80,8 @@ void stay_loaded() {
 
 Child::Child(server_rec* server)
     : log_(server), engine_(engine_options(process_config(server)), log_),
-      pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_} {}
+      pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
+      pump_places_(process_config(server).pump_places) {}
 
 Child* Child::instance() noexcept { return process_child; }
 
@@ -96,6 +97,12 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
         return;
     }
     apr_pool_cleanup_register(pchild, process_child, stop, apr_pool_cleanup_null);
+}
+
+void Child::stopping(apr_pool_t* /*pchild*/, int /*graceful*/) {
+    if (process_child != nullptr) {
+        process_child->begin_stop();
+    }
 }
 
 /// The workers have ended. With prefork this may run inside of a signal handler, so nothing here

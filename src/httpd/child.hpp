@@ -12,6 +12,7 @@
 #include "httpd/error_log_sink.hpp"
 #include "httpd/log.hpp"
 #include "httpd/log_writer.hpp"
+#include "httpd/pump_places.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/pool.hpp"
 
@@ -24,11 +25,20 @@ public:
     /// Null before init(), or when memory ran out there. [any thread]
     [[nodiscard]] static Child* instance() noexcept;
 
+    /// The MPM wants this process to end; not only when `graceful` is 0. Async-signal-safe.
+    static void stopping(apr_pool_t* pchild, int graceful);
+
     explicit Child(server_rec* server);
+
+    /// Closes all connections; threads that pump come back to httpd, which waits for them before it
+    /// destroys its pools. Async-signal-safe. [any thread]
+    void begin_stop() noexcept { engine_.begin_stop(); }
 
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
     [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
+
+    [[nodiscard]] const PumpPlaces& pump_places() const noexcept { return pump_places_; }
 
     /// The endpoint for a section with a plugin; the same settings give the same object, which is
     /// never freed. Throws std::bad_alloc. [httpd worker]
@@ -43,6 +53,7 @@ private:
     engine::Engine engine_;
     plugin::Pool pool_;
     plugin::Host host_;
+    const PumpPlaces pump_places_;
     std::mutex endpoints_mutex_;  // guards endpoints_
     std::deque<plugin::Endpoint> endpoints_;
 };

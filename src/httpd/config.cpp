@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/config.hpp"
 
+#include <ap_mpm.h>
 #include <apr_strings.h>
 #include <http_log.h>
 #include <mpm_common.h>
@@ -175,6 +176,20 @@ engine::RateLimits make_rates(const Config& config) noexcept {
     return rates;
 }
 
+int ask_mpm(int what) {
+    int answer = 0;
+    return ap_mpm_query(what, &answer) == APR_SUCCESS ? answer : 0;
+}
+
+PumpPlaces make_pump_places(apr_pool_t* pconf, const Config& config) noexcept {
+    const bool threaded = ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
+    const int threads = ask_mpm(threaded ? AP_MPMQ_MAX_THREADS : AP_MPMQ_MAX_DAEMONS);
+    const std::int64_t count = config.has(Setting::max_pumped) ? config.get(Setting::max_pumped)
+                                                               : std::max(threads / 2, 1);
+    return {pconf, static_cast<std::size_t>(count),
+            threaded ? PumpPlaces::For::each_child : PumpPlaces::For::all_children};
+}
+
 Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }
 
 }  // namespace
@@ -230,9 +245,10 @@ const Config& process_config(const server_rec* server) noexcept {
         ap_get_module_config(server->module_config, &websocket_module));
 }
 
-int check_config(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
+int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                  server_rec* server) {
-    const Config& config = process_config(server);
+    auto& config =
+        *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
     const auto least = config.get(Setting::pool_min_threads);
     const auto most = config.get(Setting::pool_max_threads);
     if (least > most) {
@@ -243,6 +259,7 @@ int check_config(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
             least, most);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    config.pump_places = make_pump_places(pconf, config);
     return OK;
 }
 

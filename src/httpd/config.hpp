@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "httpd/directives.hpp"
+#include "httpd/pump_places.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/v0_loader.hpp"
 
@@ -25,6 +26,7 @@ struct Config {
     /// Which directives the caps come from: connections below the same one are counted together.
     std::uint64_t address_cap = 0;
     std::uint64_t location_cap = 0;
+    PumpPlaces pump_places;  ///< of the server process
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;
@@ -55,7 +57,7 @@ void* create_server_config(apr_pool_t* pool, server_rec* server);
 /// The settings of the process.
 [[nodiscard]] const Config& process_config(const server_rec* server) noexcept;
 
-/// Checks what single directives cannot. [config]
+/// Checks what single directives cannot, and makes what all children inherit. [config]
 int check_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// The plugin side's view of a section that has a plugin.

@@ -37,6 +37,7 @@ enum class Setting : std::uint8_t {
     // of the server process
     threads,
     max_connections,
+    max_pumped,
     pool_min_threads,
     pool_max_threads,
     // not a number: kept elsewhere
@@ -197,6 +198,10 @@ inline constexpr std::array kDirectives{
               0, 0, kMost32, {}, "*number*", "0",
               "Connections a child process; beyond, handshakes are answered with 503. 0 for as many "
               "as descriptors allow."},
+    Directive{"WebSocketMaxPumped", Setting::max_pumped, Scope::process, ValueKind::count, 0, 0,
+              65536, {}, "*number*", "half of ThreadsPerChild; with prefork half of MaxRequestWorkers",
+              "Connections a child process (with prefork: of all) that may hold a thread because they "
+              "cannot be taken over; beyond, handshakes are answered with 503."},
     Directive{"WebSocketPoolMinThreads", Setting::pool_min_threads, Scope::process, ValueKind::count,
               0, 0, 1024, {}, "*number*", "0",
               "Threads for plugins that a child process keeps when there is nothing to do."},

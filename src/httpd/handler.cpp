@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include "httpd/child.hpp"
@@ -14,6 +15,7 @@
 #include "httpd/connection_caps.hpp"
 #include "httpd/module.hpp"
 #include "httpd/opening_handshake.hpp"
+#include "httpd/pump.hpp"
 #include "httpd/record.hpp"
 #include "httpd/request_snapshot.hpp"
 #include "httpd/takeover.hpp"
@@ -61,7 +63,13 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
                    ? refuse_for_child_cap(r, host.engine.connections())
                    : unavailable(r, text_of(why));
     }
-    engine::Descriptor socket = duplicate_socket(r);
+    std::optional<Pump> pump;
+    if (const char* filter = filter_in_the_way(r)) {
+        if (const int status = prepare_pump(r, child, filter, pump); status != OK) {
+            return status;
+        }
+    }
+    engine::Descriptor socket = pump ? std::move(pump->engine_end) : duplicate_socket(r);
     if (!socket.valid()) {
         return unavailable(r, "out of descriptors (see ulimit -n)");
     }
@@ -95,7 +103,8 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         record->opened(r);
         handover->place.attach(std::move(record));
     }
-    return switch_protocols(r, std::move(handover));
+    return pump ? run_pump(r, child, std::move(*pump), std::move(handover))
+                : switch_protocols(r, std::move(handover));
 }
 
 }  // namespace
@@ -109,13 +118,6 @@ int handle_request(request_rec* r) {
         Handshake handshake{};
         if (const int status = check_handshake(r, config, handshake); status != OK) {
             return status;
-        }
-        if (const char* filter = filter_in_the_way(r)) {
-            ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                          "WS0108: WebSocket handshake refused with 501: the connection cannot be "
-                          "taken over because of its filter \"%s\"",
-                          filter);
-            return HTTP_NOT_IMPLEMENTED;
         }
         Child* child = Child::instance();
         return child != nullptr ? connect(r, config, handshake, *child)

@@ -51,23 +51,9 @@ std::unique_ptr<engine::Transport> make_transport(Handover& handover) {
 /// registered first: mod_ssl has dropped its reference to the SSL object.
 apr_status_t hand_over(void* data) {
     const auto& connection = *static_cast<Connection*>(data);
-    const std::unique_ptr<Handover> handover(connection.handover);
-    if (handover == nullptr) {
-        return APR_SUCCESS;
+    if (connection.handover != nullptr) {
+        adopt(std::unique_ptr<Handover>(connection.handover), connection.c);
     }
-    std::unique_ptr<engine::Transport> transport;
-    try {
-        transport = make_transport(*handover);
-    } catch (const std::bad_alloc&) {
-        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, connection.c,
-                      "WS0301: out of memory, closing one connection");
-        const auto abnormal = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
-        handover->session.release()->on_close({abnormal, false});
-        return APR_SUCCESS;
-    }
-    handover->engine->adopt(std::move(handover->place), std::move(transport),
-                            std::move(handover->session), *handover->options, handover->version,
-                            std::move(handover->early_input));
     return APR_SUCCESS;
 }
 
@@ -143,6 +129,21 @@ SSL* tls_of(conn_rec* c) {
     const bool usable = connection != nullptr && connection->ssl != nullptr && same_openssl &&
                         ap_ssl_conn_is_ssl(c) != 0 && SSL_is_init_finished(connection->ssl) != 0;
     return usable ? connection->ssl : nullptr;
+}
+
+void adopt(std::unique_ptr<Handover> handover, conn_rec* c) {
+    std::unique_ptr<engine::Transport> transport;
+    try {
+        transport = make_transport(*handover);
+    } catch (const std::bad_alloc&) {
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "WS0301: out of memory, closing one connection");
+        const auto abnormal = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
+        handover->session.release()->on_close({abnormal, false});
+        return;
+    }
+    handover->engine->adopt(std::move(handover->place), std::move(transport),
+                            std::move(handover->session), *handover->options, handover->version,
+                            std::move(handover->early_input));
 }
 
 void hand_over_later(conn_rec* c, std::unique_ptr<Handover> handover) {

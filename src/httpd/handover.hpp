@@ -34,7 +34,10 @@ void register_connection_hooks();
 /// cannot be taken away: then `ssl/tls filter` is in the way. [httpd worker]
 [[nodiscard]] SSL* tls_of(conn_rec* c);
 
-/// Gives the connection to the engine as soon as httpd destroys its pool and nothing of httpd can
+/// Gives the connection to the engine. [httpd worker]
+void adopt(std::unique_ptr<Handover> handover, conn_rec* c);
+
+/// Does so as soon as httpd destroys its pool and nothing of httpd can
 /// touch it any more. [httpd worker]
 void hand_over_later(conn_rec* c, std::unique_ptr<Handover> handover);
 

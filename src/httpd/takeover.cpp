@@ -123,15 +123,19 @@ const char* filter_in_the_way(const request_rec* r) {
     return first_unknown(c->output_filters, has_tls);
 }
 
-engine::Descriptor duplicate_socket(const request_rec* r) {
-    engine::Descriptor duplicate(::fcntl(socket_of(r), F_DUPFD_CLOEXEC, 0));
+bool leaves_reserve(int fd) noexcept {
     rlimit limit{};
-    if (!duplicate.valid() || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        return {};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return false;
     }
     // The kernel gives out the lowest free number, so the number tells how many are in use.
     const rlim_t reserve = std::min<rlim_t>(limit.rlim_cur / 4, 256);
-    if (static_cast<rlim_t>(duplicate.get()) >= limit.rlim_cur - reserve) {
+    return static_cast<rlim_t>(fd) < limit.rlim_cur - reserve;
+}
+
+engine::Descriptor duplicate_socket(const request_rec* r) {
+    engine::Descriptor duplicate(::fcntl(socket_of(r), F_DUPFD_CLOEXEC, 0));
+    if (!duplicate.valid() || !leaves_reserve(duplicate.get())) {
         return {};
     }
     const int on = 1;
@@ -139,7 +143,7 @@ engine::Descriptor duplicate_socket(const request_rec* r) {
     return duplicate;
 }
 
-int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
+void send_switching_protocols(request_rec* r) {
     conn_rec* c = r->connection;
     remove_http_filters(r);
     r->status = HTTP_SWITCHING_PROTOCOLS;
@@ -147,9 +151,14 @@ int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
     ap_send_interim_response(r, 1);
 
     c->keepalive = AP_CONN_CLOSE;
-    r->eos_sent = 1;  // nothing of HTTP follows the 101
+    r->eos_sent = 1;
     r->output_filters = c->output_filters;
     r->proto_output_filters = c->output_filters;
+}
+
+int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
+    conn_rec* c = r->connection;
+    send_switching_protocols(r);
     apr_pool_cleanup_register(r->pool, c, let_go, apr_pool_cleanup_null);
 
     if (SSL* ssl = tls_of(c)) {

@@ -19,6 +19,12 @@ namespace websocket::httpd {
 /// stays free, because httpd's own accept(2) must never fail. [httpd worker]
 [[nodiscard]] engine::Descriptor duplicate_socket(const request_rec* r);
 
+/// True when `fd`, which was opened just now, leaves enough descriptors for httpd's own accept(2).
+[[nodiscard]] bool leaves_reserve(int fd) noexcept;
+
+/// Sends the 101; nothing of HTTP follows on this connection. [httpd worker]
+void send_switching_protocols(request_rec* r);
+
 /// Sends the 101 and arranges for the hand-over, which happens when httpd destroys the connection's
 /// pool. Returns what the handler has to return. [httpd worker]
 [[nodiscard]] int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover);

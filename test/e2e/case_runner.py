@@ -147,7 +147,7 @@ def ways_to_cut(data):
         yield "byte by byte", [data[n : n + 1] for n in range(size)]
 
 
-async def _run_all(port, cases, path_of, cut):
+async def _run_all(port, cases, path_of, cut, at_once):
     failures = {}
     jobs = ((case, name, portions) for case in cases for name, portions in cut(case.send))
 
@@ -158,10 +158,10 @@ async def _run_all(port, cases, path_of, cut):
                 if error is not None:
                     failures.setdefault(case.name, f"{name}: {error}")
 
-    await asyncio.gather(*(work() for _ in range(_CONNECTIONS_AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(at_once)))
     return failures
 
 
-def run_cases(port, cases, path_of, cut=ways_to_cut):
+def run_cases(port, cases, path_of, cut=ways_to_cut, at_once=_CONNECTIONS_AT_ONCE):
     """Runs all cases in all ways; returns the first failure of each that failed, by name."""
-    return asyncio.run(_run_all(port, cases, path_of, cut))
+    return asyncio.run(_run_all(port, cases, path_of, cut, at_once))

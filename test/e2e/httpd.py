@@ -331,9 +331,9 @@ class Httpd:
             client.send(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
             return client.read_response()
 
-    def client(self, **options):
+    def client(self, port=None, **options):
         """A TCP connection; options are those of RawClient."""
-        return RawClient(self.port, **options)
+        return RawClient(port or self.port, **options)
 
     def answer(self, path="/echo", **options):
         """The response to one opening handshake (see handshake.request); the connection is dropped then."""

@@ -15,143 +15,21 @@ from waiting import patience, wait_until
 _SECONDS = 10
 
 
-class RawClient:
-    """One TCP connection to a server at 127.0.0.1.
+class FrameClient:
+    """What a test does with a WebSocket once it is open, however its bytes travel.
 
+    A subclass has send(data), _receive(deadline, what) -> bytes, empty at the end, and close().
     Every wait is bounded; the error names what was awaited and what came instead.
     """
 
-    def __init__(self, port, *, receive_buffer=None, host="127.0.0.1"):
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if receive_buffer is not None:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.settimeout(patience(_SECONDS))
-        self.sock.connect((host, port))
-        self._http = bytearray()
+    def __init__(self):
         self._frames = frames.FrameReader()
-        self.response = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.sock.close()
-
-    # ---- bytes -----------------------------------------------------------------------------------
-
-    def send(self, data):
-        self.sock.settimeout(patience(_SECONDS))
-        self.sock.sendall(data)
-
-    def _receive(self, deadline, what):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise AssertionError(f"waited in vain for {what}")
-        self.sock.settimeout(left)
-        try:
-            return self.sock.recv(1 << 18)
-        except TimeoutError:
-            raise AssertionError(f"waited in vain for {what}") from None
-
-    def send_while_reading(self, data, stall=None):
-        """Sends, and keeps what arrives meanwhile for the frame reader, so that neither side can block the other.
-
-        Returns how many bytes were taken: all, or fewer if the server took none for `stall` seconds.
-        """
-        view, sent = memoryview(data), 0
-        self.sock.setblocking(False)
-        try:
-            while sent < len(view):
-                limit = patience(_SECONDS) if stall is None else stall
-                readable, writable, _ = select.select([self.sock], [self.sock], [], limit)
-                if readable:
-                    received = self.sock.recv(1 << 18)
-                    assert received, f"the server closed after {sent} of {len(view)} bytes"
-                    self._frames.feed(received)
-                if writable:
-                    sent += self.sock.send(view[sent:])
-                elif not readable:
-                    assert stall is not None, f"the server took only {sent} of {len(view)} bytes"
-                    break
-        finally:
-            self.sock.setblocking(True)
-        return sent
-
-    def wait_until_stalled(self):
-        """Reads nothing, and waits until nothing more arrives: the server's way to here is full."""
-        samples = [-1]
-
-        def stalled():
-            samples.append(struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, bytes(4)))[0])
-            return samples[-1] > 0 and len(samples) > 30 and len(set(samples[-30:])) == 1
-
-        wait_until(stalled, _SECONDS, "the server filling the receive buffer")
-
-    def expect_silence(self, seconds):
-        """Nothing comes for so long, not even the end of the stream."""
-        try:
-            got = self.next_frame(seconds / patience(1), "silence")
-        except AssertionError as error:
-            assert "silence" in str(error), error
-            return
-        raise AssertionError(f"wanted silence, got {'the end' if got is None else _show(got)}")
-
-    def half_close(self):
-        """No more bytes from here; still reads."""
-        self.sock.shutdown(socket.SHUT_WR)
-
-    def reset(self):
-        """Ends the connection with an RST."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
-
-    def close(self):
-        self.sock.close()
-
-    # ---- HTTP ------------------------------------------------------------------------------------
-
-    def read_response(self, *, head_only=False, seconds=_SECONDS):
-        """The next HTTP response. What follows a 101 is kept for the frame reader."""
-        deadline = time.monotonic() + patience(seconds)
-        while b"\r\n\r\n" not in self._http:
-            data = self._receive(deadline, "an HTTP response")
-            assert data, f"the server closed instead of answering; it sent {bytes(self._http)!r}"
-            self._http += data
-        head, _, rest = bytes(self._http).partition(b"\r\n\r\n")
-        status, headers = handshake.parse_head(head)
-        self._http = bytearray(rest)
-        response = handshake.Response(status, headers, b"")
-        if status == 101:
-            self._frames.feed(self._http)
-            self._http.clear()
-        elif status >= 200 and not head_only:
-            response = response._replace(body=self._read_body(response, deadline))
-        return response
-
-    def _read_body(self, response, deadline):
-        length = response.header("Content-Length")
-        if length is None:
-            assert "chunked" not in response.all("Transfer-Encoding"), "chunked answers are not read here"
-            while data := self._receive(deadline, "the end of the response"):
-                self._http += data
-            body = bytes(self._http)
-            self._http.clear()
-            return body
-        while len(self._http) < int(length):
-            data = self._receive(deadline, "the body of the response")
-            assert data, "the body of the response is cut off"
-            self._http += data
-        body = bytes(self._http[: int(length)])
-        del self._http[: int(length)]
-        return body
-
-    def upgrade(self, path, *, first_frames=b"", **options):
-        """Does the opening handshake, and asserts that it worked. Options are those of handshake.request."""
-        self.send(handshake.request(path, **options) + first_frames)
-        self.response = self.read_response()
-        handshake.check_upgraded(self.response, options.get("key", handshake.KEY))
-        return self
+        self.close()
 
     # ---- frames ----------------------------------------------------------------------------------
 
@@ -209,6 +87,136 @@ class RawClient:
         self.expect_close(1000, then_end=False)
         self.expect_end()
         self.close()
+
+    def expect_silence(self, seconds):
+        """Nothing comes for so long, not even the end of the stream."""
+        try:
+            got = self.next_frame(seconds / patience(1), "silence")
+        except AssertionError as error:
+            assert "silence" in str(error), error
+            return
+        raise AssertionError(f"wanted silence, got {'the end' if got is None else _show(got)}")
+
+
+class RawClient(FrameClient):
+    """One TCP connection to a server at 127.0.0.1."""
+
+    def __init__(self, port, *, receive_buffer=None, host="127.0.0.1"):
+        super().__init__()
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if receive_buffer is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock.settimeout(patience(_SECONDS))
+        self.sock.connect((host, port))
+        self._http = bytearray()
+        self.response = None
+
+    # ---- bytes -----------------------------------------------------------------------------------
+
+    def send(self, data):
+        self.sock.settimeout(patience(_SECONDS))
+        self.sock.sendall(data)
+
+    def _receive(self, deadline, what):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise AssertionError(f"waited in vain for {what}")
+        self.sock.settimeout(left)
+        try:
+            return self.sock.recv(1 << 18)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain for {what}") from None
+
+    def send_while_reading(self, data, stall=None):
+        """Sends, and keeps what arrives meanwhile for the frame reader, so that neither side can block the other.
+
+        Returns how many bytes were taken: all, or fewer if the server took none for `stall` seconds.
+        """
+        view, sent = memoryview(data), 0
+        self.sock.setblocking(False)
+        try:
+            while sent < len(view):
+                limit = patience(_SECONDS) if stall is None else stall
+                readable, writable, _ = select.select([self.sock], [self.sock], [], limit)
+                if readable:
+                    received = self.sock.recv(1 << 18)
+                    assert received, f"the server closed after {sent} of {len(view)} bytes"
+                    self._frames.feed(received)
+                if writable:
+                    sent += self.sock.send(view[sent:])
+                elif not readable:
+                    assert stall is not None, f"the server took only {sent} of {len(view)} bytes"
+                    break
+        finally:
+            self.sock.setblocking(True)
+        return sent
+
+    def wait_until_stalled(self):
+        """Reads nothing, and waits until nothing more arrives: the server's way to here is full."""
+        samples = [-1]
+
+        def stalled():
+            samples.append(struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, bytes(4)))[0])
+            return samples[-1] > 0 and len(samples) > 30 and len(set(samples[-30:])) == 1
+
+        wait_until(stalled, _SECONDS, "the server filling the receive buffer")
+
+    def half_close(self):
+        """No more bytes from here; still reads."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Ends the connection with an RST."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self):
+        self.sock.close()
+
+    # ---- HTTP ------------------------------------------------------------------------------------
+
+    def read_response(self, *, head_only=False, seconds=_SECONDS):
+        """The next HTTP response. What follows a 101 is kept for the frame reader."""
+        deadline = time.monotonic() + patience(seconds)
+        while b"\r\n\r\n" not in self._http:
+            data = self._receive(deadline, "an HTTP response")
+            assert data, f"the server closed instead of answering; it sent {bytes(self._http)!r}"
+            self._http += data
+        head, _, rest = bytes(self._http).partition(b"\r\n\r\n")
+        status, headers = handshake.parse_head(head)
+        self._http = bytearray(rest)
+        response = handshake.Response(status, headers, b"")
+        if status == 101:
+            self._frames.feed(self._http)
+            self._http.clear()
+        elif status >= 200 and not head_only:
+            response = response._replace(body=self._read_body(response, deadline))
+        return response
+
+    def _read_body(self, response, deadline):
+        length = response.header("Content-Length")
+        if length is None:
+            assert "chunked" not in response.all("Transfer-Encoding"), "chunked answers are not read here"
+            while data := self._receive(deadline, "the end of the response"):
+                self._http += data
+            body = bytes(self._http)
+            self._http.clear()
+            return body
+        while len(self._http) < int(length):
+            data = self._receive(deadline, "the body of the response")
+            assert data, "the body of the response is cut off"
+            self._http += data
+        body = bytes(self._http[: int(length)])
+        del self._http[: int(length)]
+        return body
+
+    def upgrade(self, path, *, first_frames=b"", **options):
+        """Does the opening handshake, and asserts that it worked. Options are those of handshake.request."""
+        self.send(handshake.request(path, **options) + first_frames)
+        self.response = self.read_response()
+        handshake.check_upgraded(self.response, options.get("key", handshake.KEY))
+        return self
 
 
 def _brief(payload):

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/pump.hpp"
+
+#include <http_config.h>
+#include <http_log.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include "httpd/filter_stream.hpp"
+#include "httpd/module.hpp"
+#include "httpd/relay.hpp"
+#include "httpd/stop_watch.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+/// What waits between the engine and the relay, each way; the kernel counts its overhead, too.
+constexpr int kSocketBuffer = 64 << 10;
+
+bool make_ends(Pump& pump) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+        return false;
+    }
+    pump.relay_end = engine::Descriptor(ends[0]);
+    pump.engine_end = engine::Descriptor(ends[1]);
+    for (const int end : ends) {
+        ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
+    }
+    return leaves_reserve(ends[0]) && leaves_reserve(ends[1]);
+}
+
+}  // namespace
+
+int prepare_pump(const request_rec* r, const Child& child, const char* filter,
+                 std::optional<Pump>& into) {
+    if (!FilterStream::possible(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WS0120: WebSocket handshake refused with 501: this httpd has no way to wait "
+                      "for an %s",
+                      filter);
+        return HTTP_NOT_IMPLEMENTED;
+    }
+    auto place = child.pump_places().take();
+    if (!place) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                      "WS0121: WebSocket handshake refused with 503: %" APR_SIZE_T_FMT
+                      " connections (WebSocketMaxPumped) hold a thread already, and so would this "
+                      "one because of its filter \"%s\"",
+                      child.pump_places().count(), filter);
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    into.emplace(Pump{std::move(*place), {}, {}});
+    if (!make_ends(*into)) {
+        ap_log_rerror(
+            APLOG_MARK, APLOG_ERR, 0, r,
+            "WS0122: WebSocket handshake refused with 503: out of descriptors (see ulimit "
+            "-n)");
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
+                  "WS0123: this connection holds a thread because of its filter \"%s\"", filter);
+    return OK;
+}
+
+int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> handover) {
+    conn_rec* c = r->connection;
+    send_switching_protocols(r);
+    adopt(std::move(handover), c);
+
+    FilterStream client(r);
+    bool ended = false;
+    {
+        StopWatch watch(child);
+        const auto patience = std::chrono::milliseconds(apr_time_as_msec(r->server->timeout));
+        ended = Relay(client, pump.relay_end.get(), watch, patience).run();
+    }
+    // mod_http2 also sets this when both sides have closed a stream; the access log would show it.
+    c->aborted = ended ? 0 : 1;
+    r->eos_sent = 1;
+    r->sent_bodyct = 1;  // so that the access log shows them
+    return OK;
+}
+
+}  // namespace websocket::httpd
