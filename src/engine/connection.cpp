@@ -145,6 +145,7 @@ void Connection::read_ready() {
             } else {
                 Inbound sink{*this};
                 reader_.received(result.count, sink);
+                leave_at_boundary();
             }
             account_read(result.count);
         } else if (result.status == IoStatus::closed) {
@@ -160,6 +161,7 @@ void Connection::read_ready() {
 void Connection::feed(std::span<std::uint8_t> bytes) {
     Inbound sink{*this};
     const std::size_t used = reader_.consume(bytes, options_->reader, sink);
+    leave_at_boundary();
     if (reading() && used < bytes.size()) {
         unread_.append(bytes.subspan(used));
     }
@@ -193,7 +195,7 @@ Next Connection::deliver(Message message) {
     if (gate_.queued() >= options_->send_buffer) {
         pause_ |= kForPeer;
     }
-    return reading() && pause_ == 0 ? Next::more : Next::stop;
+    return reading() && pause_ == 0 && !leaving_ ? Next::more : Next::stop;
 }
 
 void Connection::answer_ping(std::span<const std::uint8_t> payload) {
@@ -445,6 +447,10 @@ void Connection::on_time(Tick now) {
         return;
     }
     if (state_ == State::ending) {
+        if (leaving_ && loop_.draining()) {
+            start_close_timer();  // for answers there is time until the end of the drain
+            return;
+        }
         end_now();  // the plugin takes too long
         start_close_timer();
         return;
@@ -502,6 +508,30 @@ void Connection::fail(CloseCode code, const char* reason) noexcept {
     end_reason_ = reason;
     end_info_ = {wire_code(code), false};
     end_now();
+}
+
+bool Connection::leave(CloseCode code, const char* reason) noexcept {
+    if (state_ != State::open || leaving_) {
+        return false;
+    }
+    leaving_ = true;
+    end_code_ = code;
+    end_reason_ = reason;
+    leave_at_boundary();
+    return true;
+}
+
+void Connection::leave_at_boundary() noexcept {
+    if (leaving_ && state_ == State::open && reader_.at_boundary()) {
+        end_input(end_code_, end_reason_, {wire_code(end_code_), false});
+    }
+}
+
+void Connection::announce_drain(std::chrono::milliseconds left) noexcept {
+    if (!announced_ && in_session()) {
+        announced_ = true;
+        session_->on_drain(left);
+    }
 }
 
 /// The stream of messages is over. What came before is answered first.

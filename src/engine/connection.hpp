@@ -2,6 +2,7 @@
 // One WebSocket connection: its protocol state, its outgoing frames and its one way to end.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -77,6 +78,11 @@ public:
     /// Sends Close and ends the session at once; what is queued goes out first, within
     /// close_timeout.
     void fail(protocol::CloseCode code, const char* reason) noexcept;
+    /// Closes with `code` once the message that is coming in is complete and the session has answered
+    /// all that it has. False when it is closing already.
+    bool leave(protocol::CloseCode code, const char* reason) noexcept;
+    /// Tells the session, once, that it has this much time.
+    void announce_drain(std::chrono::milliseconds left) noexcept;
     /// Ends everything at once.
     void kill() noexcept;
 
@@ -101,6 +107,7 @@ private:
     void on_end_of_stream() noexcept;
     void end_input(protocol::CloseCode code, const char* reason, const CloseInfo& info) noexcept;
     void end_now() noexcept;
+    void leave_at_boundary() noexcept;
     [[nodiscard]] protocol::Next deliver(Message message);
     void answer_ping(std::span<const std::uint8_t> payload);
     void on_peer_close(std::uint16_t code) noexcept;
@@ -187,6 +194,8 @@ private:
     bool broken_ : 1 = false;         ///< a write failed during a callback; service() ends it
     bool end_of_stream_ : 1 = false;  ///< the peer's side is shut
     bool retired_ : 1 = false;        ///< the gate belongs to the next generation
+    bool leaving_ : 1 = false;        ///< leave() was called
+    bool announced_ : 1 = false;      ///< the session knows of the drain
 };
 
 }  // namespace websocket::engine

@@ -73,8 +73,12 @@ bool Engine::start() noexcept {
         return false;  // what has started is used when the next attempt completes it
     }
     started_.store(true);
+    // What came meanwhile could not see the loops.
+    if (draining_.load()) {
+        order_drain();
+    }
     if (stopping_.load()) {
-        begin_stop();  // it came meanwhile and could not see the loops
+        begin_stop();
         return false;
     }
     return true;
@@ -86,7 +90,7 @@ void Engine::run(Loop& loop) noexcept {
 }
 
 std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
-    if (stopping_.load(std::memory_order_relaxed)) {
+    if (stopping_.load(std::memory_order_relaxed) || draining_.load(std::memory_order_relaxed)) {
         why = Refusal::stopping;
         return {};
     }
@@ -146,6 +150,32 @@ void Engine::wait_for_room(ConnectionId id, std::size_t low_water) {
     if (Loop* loop = loop_of(id)) {
         loop->wait_for_room(id, low_water);
     }
+}
+
+void Engine::begin_drain(const DrainOrder& order) noexcept {
+    drain_request_.put(order);
+    draining_.store(true);
+    if (started_.load()) {
+        order_drain();
+    }
+}
+
+void Engine::order_drain() noexcept {
+    for (const std::unique_ptr<Loop>& loop : loops_) {
+        loop->drain(drain_request_.get());
+    }
+}
+
+Departures Engine::departures() const noexcept {
+    Departures all;
+    if (started_.load(std::memory_order_acquire)) {
+        for (const std::unique_ptr<Loop>& loop : loops_) {
+            const Departures some = loop->departures();
+            all.in_order += some.in_order;
+            all.forced += some.forced;
+        }
+    }
+    return all;
 }
 
 void Engine::begin_stop() noexcept {

@@ -25,7 +25,7 @@ struct EngineOptions {
 enum class Refusal : std::uint8_t {
     too_many_connections,  ///< max_connections, or every slot, is taken
     no_resources,          ///< no memory, descriptor or thread for it
-    stopping,
+    stopping,              ///< or draining
 };
 
 /// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
@@ -97,6 +97,13 @@ public:
         return connections_.load(std::memory_order_relaxed);
     }
 
+    /// Nobody new is taken, and all connections are closed until the deadline: see Loop::drain(). At
+    /// the deadline the loops stop, within Loop::kStopTimeout. May be called again to change the code
+    /// or to bring the deadline closer. Async-signal-safe. [any thread]
+    void begin_drain(const DrainOrder& order) noexcept;
+    /// What has become of the connections in a drain so far. [any thread]
+    [[nodiscard]] Departures departures() const noexcept;
+
     /// Closes all connections with 1001 within Loop::kStopTimeout; no more can come.
     /// Async-signal-safe. [any thread]
     void begin_stop() noexcept;
@@ -106,6 +113,7 @@ public:
 private:
     [[nodiscard]] bool start() noexcept;
     void run(Loop& loop) noexcept;
+    void order_drain() noexcept;
     [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept;
 
     const EngineOptions options_;
@@ -114,6 +122,8 @@ private:
     std::atomic<std::uint32_t> next_loop_{0};
     std::atomic<unsigned> running_{0};
     std::atomic<bool> stopping_{false};
+    std::atomic<bool> draining_{false};
+    DrainRequest drain_request_;
     std::atomic<bool> started_{false};
     std::mutex start_mutex_;  // guards loops_ and threads_ until started_
     std::vector<std::unique_ptr<Loop>> loops_;

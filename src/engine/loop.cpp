@@ -23,7 +23,7 @@ constinit thread_local Loop* Loop::current_ = nullptr;
 Loop::Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free)
     : index_(index), log_(log), on_slot_free_(std::move(on_slot_free)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)), read_buffer_(new std::uint8_t[kReadBuffer]),
-      start_(std::chrono::steady_clock::now()), wheel_(0) {
+      start_(std::chrono::steady_clock::now()), wheel_(0), drain_(slots_) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = nullptr;  // the mailbox
@@ -164,6 +164,12 @@ void Loop::wake_senders() noexcept {
     room_.notify_all();
 }
 
+void Loop::drain(const DrainOrder& order) noexcept {
+    drain_request_.put(order);
+    drain_requested_.store(true);
+    mailbox_.wake();
+}
+
 void Loop::stop() noexcept {
     stop_requested_.store(true);
     mailbox_.wake();
@@ -199,6 +205,7 @@ void Loop::run_once() {
         }
     }
     wheel_.advance(now_, [this](TimerNode& node) { Connection::on_timer(node, now_); });
+    advance_drain();
     if (stopping_ && !before(now_, stop_deadline_)) {
         slots_.for_each([](Connection& connection) { connection.kill(); });
     }
@@ -216,6 +223,8 @@ int Loop::timeout() const noexcept {
     }
     if (stopping_) {
         wait = std::min(wait, kTickLength);
+    } else if (drain_.active()) {
+        wait = std::min(wait, drain_.rest(since_start_));
     }
     return static_cast<int>(wait.count());
 }
@@ -235,8 +244,11 @@ void Loop::carry_out_commands() {
     if (lost_requests_.exchange(false)) {
         slots_.for_each([](Connection& connection) { connection.recover_lost_requests(); });
     }
+    if (drain_requested_.exchange(false)) {
+        take_drain_order();
+    }
     if (stop_requested_.load() && !stopping_) {
-        begin_stop();
+        begin_stop(protocol::CloseCode::going_away, "server is stopping");
     }
 }
 
@@ -277,15 +289,43 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     served->open();
     if (stopping_) {
         served->fail(protocol::CloseCode::going_away, "server is stopping");
+    } else if (drain_.active()) {
+        served->announce_drain(drain_.left(since_start_));
     }
 }
 
-void Loop::begin_stop() noexcept {
+void Loop::take_drain_order() noexcept {
+    const DrainOrder order = drain_request_.get();
+    drain_.begin(std::chrono::ceil<std::chrono::milliseconds>(order.deadline - start_), order.code,
+                 since_start_, serving_);
+}
+
+void Loop::advance_drain() {
+    if (!draining()) {
+        return;
+    }
+    drain_.advance(since_start_);
+    in_order_.store(static_cast<std::uint32_t>(drain_.told()), std::memory_order_relaxed);
+    if (drain_.over(since_start_)) {
+        const protocol::CloseCode code = drain_.code();
+        begin_stop(code, Drain::reason(code));
+    }
+}
+
+void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
     stopping_ = true;
     stop_deadline_ = now_ + to_ticks(kStopTimeout);
-    slots_.for_each([](Connection& connection) {
-        connection.fail(protocol::CloseCode::going_away, "server is stopping");
+    std::uint32_t forced = 0;
+    std::uint32_t told = 0;
+    slots_.for_each([&](Connection& connection) {
+        if (connection.in_session()) {
+            ++forced;
+            told += connection.leaving_ ? 1U : 0U;
+            connection.fail(code, reason);
+        }
     });
+    in_order_.fetch_sub(told, std::memory_order_relaxed);
+    forced_.store(forced, std::memory_order_relaxed);
 }
 
 void Loop::mark_dirty(Connection& connection) noexcept {

@@ -15,6 +15,7 @@
 
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
+#include "engine/drain.hpp"
 #include "engine/log.hpp"
 #include "engine/mailbox.hpp"
 #include "engine/slot_table.hpp"
@@ -34,6 +35,15 @@ public:
     /// Serves until stop() and returns when the last connection is gone. The calling thread is the
     /// loop's thread.
     void run() noexcept;
+
+    /// Closes everything until the deadline, evenly spread, each at the end of a message and when it
+    /// is answered; what is left then is closed as stop() does. Sessions are told. A later order may
+    /// change the code and bring the deadline closer. Async-signal-safe. [any thread]
+    void drain(const DrainOrder& order) noexcept;
+    /// What has become of the connections so far. [any thread]
+    [[nodiscard]] Departures departures() const noexcept {
+        return {in_order_.load(std::memory_order_relaxed), forced_.load(std::memory_order_relaxed)};
+    }
 
     /// Closes everything with 1001; run() returns within `kStopTimeout`. Async-signal-safe.
     /// [any thread]
@@ -113,6 +123,8 @@ public:
     /// The same in finer steps: since the loop was made.
     [[nodiscard]] std::chrono::milliseconds time() const noexcept { return since_start_; }
     [[nodiscard]] Log& log() noexcept { return log_; }
+    /// A drain is going on and has time left.
+    [[nodiscard]] bool draining() const noexcept { return drain_.active() && !stopping_; }
 
 private:
     static constexpr std::size_t kReadBuffer = 64U << 10;
@@ -127,7 +139,9 @@ private:
     void start_serving(std::unique_ptr<Connection> connection);
     void service_dirty();
     void free_connection(Connection* connection) noexcept;
-    void begin_stop() noexcept;
+    void take_drain_order() noexcept;
+    void advance_drain();
+    void begin_stop(protocol::CloseCode code, const char* reason) noexcept;
     void post_or_remember(Command&& command) noexcept;
     [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
@@ -144,6 +158,10 @@ private:
     std::unique_ptr<std::uint8_t[]> read_buffer_;
 
     std::atomic<bool> stop_requested_{false};
+    std::atomic<bool> drain_requested_{false};
+    DrainRequest drain_request_;
+    std::atomic<std::uint32_t> in_order_{0};
+    std::atomic<std::uint32_t> forced_{0};
     std::atomic<bool> lost_requests_{false};  ///< a close or resume could not be posted
     std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
     std::condition_variable room_;
@@ -153,6 +171,7 @@ private:
     std::chrono::milliseconds since_start_{0};
     Tick now_ = 0;
     TimerWheel wheel_;
+    Drain drain_;
     CorkBuffer cork_;
     Connection* cork_owner_ = nullptr;
     Connection* dirty_ = nullptr;

@@ -2,6 +2,7 @@
 // The application's end of a connection.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 
@@ -44,7 +45,11 @@ public:
     /// A whole data message. Whatever it throws fails the connection with 1011. [loop]
     virtual Flow on_message(Message message) = 0;
 
-    /// The peer sends no more messages. True when none is on its way to the application and so no
+    /// The process is going to end: the connection will be closed within `left`. Before on_close(),
+    /// at most once; does not come when the end is too near. [loop]
+    virtual void on_drain(std::chrono::milliseconds /*left*/) noexcept {}
+
+    /// Nothing more is read from the peer. True when none is on its way to the application and so no
     /// answer is on its way back; else the session calls Engine::resume() once all are handled, and
     /// what they send goes out before the Close. [loop]
     [[nodiscard]] virtual bool drained() noexcept { return true; }

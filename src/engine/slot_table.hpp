@@ -50,6 +50,24 @@ public:
         }
     }
 
+    /// Calls `bool visit(Connection&)` for those in the slots from `cursor` on, in order, and moves the
+    /// cursor behind them. Stops at a connection for which it returns false, which is then the next
+    /// one. True when `most` slots were passed and there are more. [loop]
+    template <class Visit>
+    [[nodiscard]] bool for_some(std::uint32_t& cursor, std::uint32_t most, Visit visit) {
+        const std::uint32_t capacity = capacity_.load(std::memory_order_acquire);
+        for (std::uint32_t passed = 0; cursor < capacity; ++cursor, ++passed) {
+            if (passed == most) {
+                return true;
+            }
+            Connection* connection = find(cursor)->connection;
+            if (connection != nullptr && !visit(*connection)) {
+                return false;
+            }
+        }
+        return false;
+    }
+
 private:
     static constexpr std::uint32_t kChunk = 1024;
     using Chunk = std::array<Slot, kChunk>;

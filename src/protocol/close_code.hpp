@@ -24,6 +24,7 @@ enum class CloseCode : std::uint16_t {
     policy_violation = 1008,
     too_big = 1009,
     internal_error = 1011,
+    service_restart = 1012,
 };
 
 /// May never be sent by an endpoint, whatever the configuration says.

@@ -2,6 +2,7 @@
 // A session that tells the test what happened to it, and insists on the engine's promises.
 #pragma once
 
+#include <chrono>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -39,6 +40,7 @@ struct Behaviour {
     std::function<void(ConnectionId)> on_open = {};
     std::function<Flow(ConnectionId, engine::Message)> on_message = {};
     std::function<bool(ConnectionId)> drained = {};
+    std::function<void(ConnectionId, std::chrono::milliseconds)> on_drain = {};
     std::function<void(ConnectionId)> on_close = {};
 };
 
@@ -70,6 +72,11 @@ public:
         drained_ = true;
         return behaviour_.drained ? behaviour_.drained(id_) : true;
     }
+    void on_drain(std::chrono::milliseconds left) noexcept override {
+        require(opened_ && !closed_ && !told_);
+        told_ = true;
+        if (behaviour_.on_drain) behaviour_.on_drain(id_, left);
+    }
     void on_close(const CloseInfo& info) noexcept override {
         require(!closed_);
         closed_ = true;
@@ -89,6 +96,7 @@ private:
     const ConnectionId id_;
     bool opened_ = false;
     bool drained_ = false;
+    bool told_ = false;
     bool closed_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/awaiting.hpp"
@@ -72,6 +73,40 @@ START_TEST(visits_exactly_those_that_are_served) {
 }
 END_TEST
 
+START_TEST(visits_some_at_a_time_and_goes_on_where_it_stopped) {
+    SlotTable table;
+    std::vector<Connection*> served;
+    for (int i = 0; i < 2000; ++i) {
+        Slot* slot = table.find(table.take().value_or(0));
+        if (i % 500 == 7) {
+            slot->connection = reinterpret_cast<Connection*>(slot);  // just an address
+            served.push_back(slot->connection);
+        }
+    }
+    std::vector<Connection*> visited;
+    std::uint32_t cursor = 0;
+    int steps = 1;
+    while (table.for_some(cursor, 100, [&](Connection& connection) {
+        visited.push_back(&connection);
+        return true;
+    })) {
+        ck_assert_uint_eq(cursor, 100U * static_cast<unsigned>(steps++));
+    }
+    ck_assert_int_eq(steps, 21);  // there are two chunks of 1024
+    ck_assert(visited == served);
+
+    cursor = 0;
+    for (Connection* expected : served) {
+        bool first = true;
+        const bool more = table.for_some(cursor, 5000, [&](Connection& connection) {
+            if (first) ck_assert_ptr_eq(&connection, expected);
+            return std::exchange(first, false);
+        });
+        ck_assert(!more);
+    }
+}
+END_TEST
+
 START_TEST(a_failing_allocation_loses_no_slot) {
     SlotTable table;
     const std::size_t failures =
@@ -112,6 +147,7 @@ WEBSOCKET_TEST_SUITE(slot_table) {
     tcase_add_test(tests, every_taken_slot_is_another_one_at_a_place_that_never_moves);
     tcase_add_test(tests, ends_at_the_last_slot_and_goes_on_when_one_is_free);
     tcase_add_test(tests, visits_exactly_those_that_are_served);
+    tcase_add_test(tests, visits_some_at_a_time_and_goes_on_where_it_stopped);
     tcase_add_test(tests, a_failing_allocation_loses_no_slot);
     tcase_add_test(tests, threads_never_share_a_slot);
 }
