@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 import httpd
+import tls
 from httpd import Httpd, template
 
 
@@ -40,6 +41,14 @@ def mpm(request):
 
 def pytest_report_header():
     return [f"httpd: {httpd.program()}", f"build: {httpd.BUILD}"]
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """The folder of tls.make_certificates."""
+    folder = tmp_path_factory.mktemp("certificates")
+    tls.make_certificates(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import signal
 
 import pytest
 
-import certificates
 import frames
 import processes
+import tls
 from h2client import H2Client
 from httpd import Httpd, free_port, location, template
-from waiting import patience, wait_until
+from waiting import wait_until
 
 # mod_http2 does not serve HTTP/2 with prefork.
 MPMS = ("event", "worker")
@@ -35,11 +35,12 @@ _PARTS = "".join(
 
 
 @pytest.fixture(scope="module")
-def h2_server(mpm):
-    tls_port = free_port()
-    parts = _PARTS + certificates.virtual_host(tls_port, "Protocols h2 http/1.1", "SSLOptions +StdEnvVars")
-    with Httpd(mpm, parts, modules=(*_MODULES, "socache_shmcb", "ssl")) as server:
-        server.tls_port = tls_port
+def h2_server(mpm, certificates):
+    words = {"TLS_PORT": free_port(), "CERTIFICATES": certificates}
+    tls_lines = "Protocols h2 http/1.1\n    SSLOptions +StdEnvVars"
+    parts = _PARTS + template("tls.conf", TLS=tls_lines, **words)
+    with Httpd(mpm, parts, modules=(*_MODULES, *tls.MODULES)) as server:
+        server.tls_port = words["TLS_PORT"]
         yield server
 
 
@@ -103,7 +104,9 @@ def test_the_server_offers_websockets_and_opens_them(client):
 
 
 def test_a_websocket_opens_over_tls(server):
-    with H2Client(server.tls_port, tls=certificates.client_context("h2")) as client:
+    context = tls.client_context()
+    context.set_alpn_protocols(["h2"])
+    with H2Client(server.tls_port, tls=context) as client:
         websocket = client.websocket("/lifecycle")
         websocket.send(frames.text("env"))
         environment = dict(line.split("=", 1) for line in websocket.expect_text().splitlines())
@@ -598,4 +601,3 @@ def test_a_child_that_ends_at_once_is_not_held_up(start_h2, number):
         wait_until(lambda: not processes.is_alive(old), 8, "the end of the old child")
         if number == signal.SIGHUP:
             wait_until(lambda: server.get("/index.html").status == 200, 8, "a new child")
-    assert patience(1)

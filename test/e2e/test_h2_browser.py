@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A browser whose WebSockets travel over HTTP/2, with the configuration of README.md."""
+"""A browser whose WebSockets travel over HTTP/2, with the configuration of docs/http2.md."""
 
 import contextlib
 import json
@@ -8,10 +8,11 @@ import shutil
 
 import pytest
 
-import certificates
 import httpd
+import tls
 from httpd import free_port, location
 from test_clients import skippable
+from test_docs import TOP, snippet, with_our_files
 from waiting import wait_until
 
 # mod_http2 does not serve HTTP/2 with prefork.
@@ -81,13 +82,22 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def secure(start_httpd):
-    """A server with the lines of docs for HTTP/2, and the port where it speaks TLS."""
+def secure(start_httpd, certificates):
+    """A server with the configuration of docs/http2.md, and the port where it speaks TLS."""
     port = free_port()
-    lines = ["Protocols h2 http/1.1", "H2WebSockets On", 'CustomLog "@ROOT@/h2.log" "%H %{H2_STREAM_ID}e %>s %X %U"']
-    parts = certificates.virtual_host(port, *lines)
-    parts += location("/echo", "echo") + location("/inline", "echo", "WebSocketDispatch Inline")
-    server = start_httpd(parts, modules=("http2", "socache_shmcb", "ssl"))
+    text = with_our_files(snippet(TOP / "docs/http2.md", "apache", "H2WebSockets On"))
+    for shown, ours in (
+        (r"LoadModule http2_module .*", f"Listen 127.0.0.1:{port}"),
+        (r"\*:443", f"127.0.0.1:{port}"),
+        (r"/etc/ssl/certs/example\.pem", f"{certificates}/server.pem"),
+        (r"/etc/ssl/private/example\.key", f"{certificates}/server.key"),
+    ):
+        text, count = re.subn(shown, ours, text)
+        assert count == 1, f"{shown} stands {count} times in docs/http2.md"
+    log = 'CustomLog "@ROOT@/h2.log" "%H %{H2_STREAM_ID}e %>s %X %U"\n'
+    server = start_httpd(
+        log + location("/inline", "echo", "WebSocketDispatch Inline") + text, modules=("http2", *tls.MODULES)
+    )
     (server.root / "htdocs/h2.html").write_text(_PAGE)
     return server, port
 
