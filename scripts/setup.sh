@@ -27,6 +27,10 @@ build  libsimdjson-dev      /usr/include/simdjson.h
 build  check                /usr/include/check.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-websockets   /usr/lib/python3/dist-packages/websockets
+test   python3-h2           /usr/lib/python3/dist-packages/h2
+test   python3-selenium     /usr/lib/python3/dist-packages/selenium
+test   chromium             chromium
+test   chromium-driver      chromedriver
 test   nodejs               node
 test   npm                  npm
 test   openssl              openssl

@@ -101,7 +101,7 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
 
 void Child::stopping(apr_pool_t* /*pchild*/, int /*graceful*/) {
     if (process_child != nullptr) {
-        process_child->begin_stop();
+        process_child->engine_.begin_stop();
     }
 }
 

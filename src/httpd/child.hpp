@@ -25,14 +25,12 @@ public:
     /// Null before init(), or when memory ran out there. [any thread]
     [[nodiscard]] static Child* instance() noexcept;
 
-    /// The MPM wants this process to end; not only when `graceful` is 0. Async-signal-safe.
+    /// This process is to end, at once if `graceful` is 0. Closes all connections, so that threads
+    /// which pump some come back to httpd: it waits for them before it destroys its pools.
+    /// Async-signal-safe. [any thread]
     static void stopping(apr_pool_t* pchild, int graceful);
 
     explicit Child(server_rec* server);
-
-    /// Closes all connections; threads that pump come back to httpd, which waits for them before it
-    /// destroys its pools. Async-signal-safe. [any thread]
-    void begin_stop() noexcept { engine_.begin_stop(); }
 
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }

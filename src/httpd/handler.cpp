@@ -103,7 +103,7 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         record->opened(r);
         handover->place.attach(std::move(record));
     }
-    return pump ? run_pump(r, child, std::move(*pump), std::move(handover))
+    return pump ? run_pump(r, std::move(*pump), std::move(handover))
                 : switch_protocols(r, std::move(handover));
 }
 

@@ -107,8 +107,8 @@ int compare_openssl(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* poo
     same_openssl = theirs == nullptr || *theirs == '\0' || version_of(theirs) == version_of(ours);
     if (!same_openssl) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server,
-                     "WS0110: mod_ssl uses %s and mod_websocket %s: there will be no WebSockets "
-                     "over TLS",
+                     "WS0110: mod_ssl uses %s and mod_websocket %s: each WebSocket over TLS will "
+                     "hold a thread",
                      theirs, ours);
     }
     return OK;

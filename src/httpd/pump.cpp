@@ -69,7 +69,7 @@ int prepare_pump(const request_rec* r, const Child& child, const char* filter,
     return OK;
 }
 
-int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> handover) {
+int run_pump(request_rec* r, Pump pump, std::unique_ptr<Handover> handover) {
     conn_rec* c = r->connection;
     send_switching_protocols(r);
     adopt(std::move(handover), c);
@@ -77,7 +77,7 @@ int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> 
     FilterStream client(r);
     bool ended = false;
     {
-        StopWatch watch(child);
+        StopWatch watch;
         const auto patience = std::chrono::milliseconds(apr_time_as_msec(r->server->timeout));
         ended = Relay(client, pump.relay_end.get(), watch, patience).run();
     }

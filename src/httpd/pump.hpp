@@ -29,7 +29,6 @@ struct Pump {
 
 /// Sends the 101 and returns at the end of the connection, with what the handler has to return.
 /// [httpd worker]
-[[nodiscard]] int run_pump(request_rec* r, Child& child, Pump pump,
-                           std::unique_ptr<Handover> handover);
+[[nodiscard]] int run_pump(request_rec* r, Pump pump, std::unique_ptr<Handover> handover);
 
 }  // namespace websocket::httpd

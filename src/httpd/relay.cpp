@@ -26,11 +26,11 @@ bool Relay::run() noexcept {
     for (;;) {
         const bool hurry = watch_.look();
         if (client_.aborted() || gives_client_up(hurry)) {
-            return output_over_;  // all is said: however the client's side ends is fine
+            return output_ends_;  // all is said: however the client's side ends is fine
         }
         // One portion each way, so that neither direction waits for the end of the other.
         const bool moved_in = move_to_engine();
-        const bool moved_out = !broken_ && move_to_client();
+        const bool moved_out = !broken_ && !output_over_ && move_to_client();
         if (broken_) {
             return false;
         }
@@ -51,7 +51,7 @@ bool Relay::gives_client_up(bool hurry) const noexcept {
     if (!client_full_) {
         return false;
     }
-    return (hurry && engine_gone_) || std::chrono::steady_clock::now() - full_since_ >= patience_;
+    return (hurry && engine_gone_) || Clock::now() - full_since_ >= patience_;
 }
 
 bool Relay::move_to_engine() noexcept {
@@ -65,7 +65,7 @@ bool Relay::move_to_engine() noexcept {
         case IoStatus::closed: end_input(); return true;
         case IoStatus::failed:
             input_over_ = true;
-            broken_ = !output_over_;
+            broken_ = !output_ends_;
             return false;
     }
     const ssize_t count =
@@ -87,14 +87,17 @@ void Relay::end_input() noexcept {
 }
 
 bool Relay::move_to_client() noexcept {
-    if (client_full_ || (output_over_ && held_ == 0)) {
+    if (output_ends_) {
+        end_output();
+        return output_over_;
+    }
+    if (client_full_) {
         return false;
     }
     if (held_ == 0) {
         const ssize_t count = ::recv(engine_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
         if (count == 0) {
-            output_over_ = true;
-            client_.end_output();
+            output_ends_ = true;
             return true;
         }
         if (count < 0) {
@@ -105,12 +108,21 @@ bool Relay::move_to_client() noexcept {
     }
     if (!client_has_room()) {
         client_full_ = true;
-        full_since_ = std::chrono::steady_clock::now();
+        full_since_ = Clock::now();
         return false;
     }
     broken_ = !client_.output({buffer_.data(), held_});
     held_ = 0;
+    last_output_ = Clock::now();
     return true;
+}
+
+void Relay::end_output() noexcept {
+    // mod_http2 resets a stream when it finds its end while it still sends the last data.
+    if (!output_over_ && (!client_.reads_to_the_end() || Clock::now() - last_output_ >= kSettle)) {
+        output_over_ = true;
+        client_.end_output();
+    }
 }
 
 bool Relay::client_has_room() const noexcept {
@@ -125,13 +137,14 @@ void Relay::wait() noexcept {
     const bool wants_input = !input_over_ && !engine_full_;
     const int for_client = (wants_input ? POLLIN : 0) | (client_full_ ? POLLOUT : 0);
     const int for_engine =
-        (held_ == 0 && !output_over_ ? POLLIN : 0) | (engine_full_ ? POLLOUT : 0);
+        (held_ == 0 && !output_ends_ ? POLLIN : 0) | (engine_full_ ? POLLOUT : 0);
     // An end that has been closed is ready for ever; it must not wake us twice.
     const bool watches_engine = for_engine != 0 || !engine_gone_;
     std::array<pollfd, 3> polls{interest(client_.descriptor(), for_client),
                                 interest(watches_engine ? engine_ : -1, for_engine),
                                 interest(watch_.descriptor(), POLLIN)};
-    if (::poll(polls.data(), polls.size(), kLook) <= 0) {
+    const auto longest = output_ends_ && !output_over_ ? kSettle : kLook;
+    if (::poll(polls.data(), polls.size(), static_cast<int>(longest.count())) <= 0) {
         return;
     }
     const auto [client, engine, watch] = polls;

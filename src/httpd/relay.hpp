@@ -40,7 +40,8 @@ public:
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
     /// Whether descriptor() becomes writable when there is room for output.
     [[nodiscard]] virtual bool output_is_polled() const noexcept = 0;
-    /// Whether the client's end still matters after end_output().
+    /// Whether the client's end still matters after end_output(). Then end_output() has to come a
+    /// while behind the last output().
     [[nodiscard]] virtual bool reads_to_the_end() const noexcept = 0;
     /// The client is gone.
     [[nodiscard]] virtual bool aborted() const noexcept = 0;
@@ -70,14 +71,18 @@ public:
     [[nodiscard]] bool run() noexcept;
 
     static constexpr std::size_t kPortion = 16U << 10;
-    static constexpr int kLook = 1000;  ///< ms
+    static constexpr std::chrono::milliseconds kLook{1000};
+    static constexpr std::chrono::milliseconds kSettle{20};
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     [[nodiscard]] bool move_to_engine() noexcept;
     [[nodiscard]] bool move_to_client() noexcept;
     [[nodiscard]] bool client_has_room() const noexcept;
     [[nodiscard]] bool gives_client_up(bool hurry) const noexcept;
     void end_input() noexcept;
+    void end_output() noexcept;
     [[nodiscard]] bool over() const noexcept;
     void wait() noexcept;
 
@@ -85,13 +90,15 @@ private:
     const int engine_;
     RelayWatch& watch_;
     const std::chrono::milliseconds patience_;
-    std::chrono::steady_clock::time_point full_since_;
+    Clock::time_point full_since_;
+    Clock::time_point last_output_;
     std::array<std::uint8_t, kPortion> buffer_;
     std::size_t held_ = 0;      ///< octets of buffer_ that the client has no room for
     bool client_full_ = false;  ///< wait for room before the next output
     bool engine_full_ = false;  ///< the engine does not read: the client is not read from either
     bool input_over_ = false;   ///< the client's side has ended, or the engine takes no more
-    bool output_over_ = false;  ///< the engine's side has ended
+    bool output_ends_ = false;  ///< the engine's side has ended
+    bool output_over_ = false;  ///< and the client has been told
     bool engine_gone_ = false;  ///< the engine has closed its end
     bool broken_ = false;
 };

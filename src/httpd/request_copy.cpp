@@ -67,14 +67,15 @@ void copy_request_line(const RequestSnapshot& snapshot, request_rec* r) {
     r->method = "GET";
     r->method_number = M_GET;
     r->allowed_methods = ap_make_method_list(r->pool, 2);
-    r->protocol = const_cast<char*>("HTTP/1.1");
-    r->proto_num = HTTP_VERSION(1, 1);
+    r->proto_num = snapshot.proto_num();
+    r->protocol =
+        const_cast<char*>(HTTP_VERSION_MAJOR(r->proto_num) == 2 ? "HTTP/2.0" : "HTTP/1.1");
     r->unparsed_uri = text(RequestSnapshot::unparsed_uri);
     r->uri = text(RequestSnapshot::uri);
     if (r->uri == nullptr) {
         r->uri = r->unparsed_uri;
     }
-    r->the_request = apr_pstrcat(r->pool, "GET ", r->unparsed_uri, " HTTP/1.1", nullptr);
+    r->the_request = apr_pstrcat(r->pool, "GET ", r->unparsed_uri, " ", r->protocol, nullptr);
     apr_uri_parse(r->pool, r->unparsed_uri, &r->parsed_uri);
     r->args = text(RequestSnapshot::args);
     r->filename = text(RequestSnapshot::filename);

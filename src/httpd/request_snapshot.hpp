@@ -64,6 +64,8 @@ public:
     // For the copy that native() makes.
     [[nodiscard]] const char* field(Field which) const noexcept;
     [[nodiscard]] server_rec* server() const noexcept { return server_; }
+    /// As in request_rec::proto_num.
+    [[nodiscard]] int proto_num() const noexcept { return proto_num_; }
     [[nodiscard]] apr_port_t client_port() const noexcept { return client_port_; }
     [[nodiscard]] apr_port_t local_port() const noexcept { return local_port_; }
     void copy_tables_to(apr_table_t* headers, apr_table_t* environment) const;
@@ -88,6 +90,7 @@ private:
     std::uint16_t headers_;  // counts
     std::uint16_t environment_;
     std::uint16_t subprotocols_;
+    std::uint16_t proto_num_;
     apr_port_t client_port_;
     apr_port_t local_port_;
 };

@@ -5,6 +5,8 @@
 #include <scoreboard.h>
 #include <sys/signalfd.h>
 
+#include "httpd/child.hpp"
+
 namespace websocket::httpd {
 
 namespace {
@@ -18,17 +20,31 @@ sigset_t deadly_signals() {
     return deadly;
 }
 
-bool is_threaded() {
+/// Whether each child of the MPM has one thread.
+bool is_prefork() {
     int threaded = AP_MPMQ_NOT_SUPPORTED;
     ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    return threaded != AP_MPMQ_NOT_SUPPORTED;
+    return threaded == AP_MPMQ_NOT_SUPPORTED;
+}
+
+bool mpm_is_stopping() {
+    int state = AP_MPMQ_RUNNING;
+    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+}
+
+/// A restart whose signal came before this child could listen to it.
+bool is_of_an_old_generation() {
+    int generation = 0;
+    return ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS &&
+           ap_scoreboard_image != nullptr &&
+           generation != ap_scoreboard_image->global->running_generation;
 }
 
 }  // namespace
 
-StopWatch::StopWatch(Child& child) noexcept : child_(child) {
-    if (is_threaded()) {
-        return;  // child_stopping is called on a thread of its own
+StopWatch::StopWatch() noexcept : only_thread_(is_prefork()) {
+    if (!only_thread_) {
+        return;
     }
     const sigset_t deadly = deadly_signals();
     signals_ = engine::Descriptor(::signalfd(-1, &deadly, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -37,7 +53,7 @@ StopWatch::StopWatch(Child& child) noexcept : child_(child) {
     }
 }
 
-StopWatch::~StopWatch() {
+void StopWatch::release_signals() noexcept {
     if (signals_.valid()) {
         signals_ = engine::Descriptor();
         pthread_sigmask(SIG_SETMASK, &before_, nullptr);  // may not return
@@ -45,24 +61,23 @@ StopWatch::~StopWatch() {
 }
 
 bool StopWatch::look() noexcept {
-    if (!stopping_ && must_stop()) {
+    if (stopping_) {
+        return true;
+    }
+    if (!only_thread_) {
+        stopping_ = mpm_is_stopping();
+    } else if (signal_waits()) {
         stopping_ = true;
-        child_.begin_stop();
+        Child::stopping(nullptr, 0);
+    } else if (mpm_is_stopping() || is_of_an_old_generation()) {
+        stopping_ = true;
+        release_signals();  // from now on clients are being told anyway
+        Child::stopping(nullptr, 1);
     }
     return stopping_;
 }
 
-bool StopWatch::must_stop() const noexcept {
-    int state = AP_MPMQ_RUNNING;
-    if (ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING) {
-        return true;
-    }
-    int generation = 0;
-    if (ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS &&
-        ap_scoreboard_image != nullptr &&
-        generation != ap_scoreboard_image->global->running_generation) {
-        return true;
-    }
+bool StopWatch::signal_waits() const noexcept {
     sigset_t waiting;
     return signals_.valid() && sigpending(&waiting) == 0 &&
            (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGHUP) == 1);

@@ -5,18 +5,17 @@
 #include <csignal>
 
 #include "engine/descriptor.hpp"
-#include "httpd/child.hpp"
 #include "httpd/relay.hpp"
 
 namespace websocket::httpd {
 
-/// Has the child close its connections when the MPM wants it to end. Where the only thread of
-/// httpd is this one (prefork), the signal that ends the process at once has to wait until the watch
-/// is gone, so that clients are told first. [httpd worker]
+/// Where the thread in the handler is httpd's only one (prefork), it is what tells the child to go;
+/// elsewhere the MPM does. There, too, the signal that ends the process at once has to wait until the
+/// watch is gone, so that clients are told first. [httpd worker]
 class StopWatch final : public RelayWatch {
 public:
-    explicit StopWatch(Child& child) noexcept;
-    ~StopWatch() override;
+    StopWatch() noexcept;
+    ~StopWatch() override { release_signals(); }
     StopWatch(const StopWatch&) = delete;
     StopWatch& operator=(const StopWatch&) = delete;
 
@@ -26,10 +25,11 @@ public:
     }
 
 private:
-    [[nodiscard]] bool must_stop() const noexcept;
+    [[nodiscard]] bool signal_waits() const noexcept;
+    void release_signals() noexcept;
 
-    Child& child_;
-    engine::Descriptor signals_;  ///< readable when a signal waits; invalid with other MPMs
+    const bool only_thread_;
+    engine::Descriptor signals_;  ///< readable when a signal waits; invalid when none is held back
     sigset_t before_{};
     bool stopping_ = false;
 };

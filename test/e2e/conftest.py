@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 import httpd
+import tls
 from httpd import Httpd, template
 
 
@@ -19,7 +20,9 @@ def _mpms(config):
 
 def pytest_generate_tests(metafunc):
     if "mpm" in metafunc.fixturenames:
-        metafunc.parametrize("mpm", _mpms(metafunc.config), scope="session", indirect=True)
+        mpms = _mpms(metafunc.config)
+        can = getattr(metafunc.module, "MPMS", mpms)  # a file may name those that its subject works with
+        metafunc.parametrize("mpm", [mpm for mpm in mpms if mpm in can], scope="session", indirect=True)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -38,6 +41,14 @@ def mpm(request):
 
 def pytest_report_header():
     return [f"httpd: {httpd.program()}", f"build: {httpd.BUILD}"]
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """The folder of tls.make_certificates."""
+    folder = tmp_path_factory.mktemp("certificates")
+    tls.make_certificates(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

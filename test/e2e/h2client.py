@@ -2,7 +2,7 @@
 """HTTP/2 connections whose streams are ordinary requests or WebSockets (RFC 8441)."""
 
 import socket
-import ssl
+import struct
 import time
 
 import h2.config
@@ -15,6 +15,13 @@ from raw import FrameClient
 from waiting import patience
 
 _SECONDS = 10
+
+# RFC 9113 section 6.8: open streams go on after a GOAWAY. The library would end the connection.
+_machine = h2.connection.H2ConnectionStateMachine
+_machine._transitions = dict(_machine._transitions)
+_machine._transitions[
+    (h2.connection.ConnectionState.CLIENT_OPEN, h2.connection.ConnectionInputs.RECV_GOAWAY)
+] = (None, h2.connection.ConnectionState.CLIENT_OPEN)
 _ENABLE_CONNECT_PROTOCOL = h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL
 
 
@@ -64,7 +71,9 @@ class H2Client:
             )
         )
         if window is not None:
-            self.h2.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = window
+            self.h2.local_settings = h2.settings.Settings(
+                client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window}
+            )
         self.h2.initiate_connection()
         self.flush()
         self.wait_until(lambda: self._settings_seen, "the server's SETTINGS")
@@ -126,19 +135,40 @@ class H2Client:
             stream.data += event.data
             stream.unacknowledged += event.flow_controlled_length
             if self._acknowledge:
-                self.acknowledge(stream)
+                self._give_back(stream)
         elif isinstance(event, h2.events.StreamEnded):
             stream.ended = True
         elif isinstance(event, h2.events.StreamReset):
             stream.reset = event.error_code
 
-    def acknowledge(self, stream):
-        """Gives the server its window back for what has come."""
-        if stream.unacknowledged and not stream.ended and stream.reset is None:
+    def _give_back(self, stream):
+        if stream.unacknowledged:
             self.h2.acknowledge_received_data(stream.unacknowledged, stream.id)
             stream.unacknowledged = 0
 
+    def start_acknowledging(self):
+        """Gives the server its windows back for what has come and for what will."""
+        self._acknowledge = True
+        for stream in self._streams.values():
+            self._give_back(stream)
+        self.flush()
+
+    def open_window(self, stream, octets):
+        """Lets the server send so much more, on a stream or, for None, on the connection."""
+        self.h2.increment_flow_control_window(octets, stream and stream.id)
+        self.flush()
+
+    def wait_for_data(self, stream):
+        """Something more than there is comes on the stream."""
+        have = len(stream.data)
+        self.wait_until(lambda: len(stream.data) > have, f"more data on stream {stream.id}")
+
     def close(self):
+        self._sock.close()
+
+    def reset(self):
+        """Ends the TCP connection with an RST."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
     # ---- streams ---------------------------------------------------------------------------------
@@ -189,7 +219,7 @@ class H2Client:
             f"a response on stream {stream.id}",
             seconds,
         )
-        assert stream.reset is None, f"stream {stream.id} was reset with {stream.reset} before its response"
+        assert stream.headers, f"stream {stream.id} was reset with {stream.reset} before its response"
         return stream.status
 
     def websocket(self, path, **options):
@@ -197,7 +227,15 @@ class H2Client:
         stream = self.connect(path, **options)
         assert self.await_response(stream) == 200, stream.headers
         assert not stream.ended, "the response has no body"
+        return self.attach(stream)
+
+    def attach(self, stream):
+        """A WebSocket on a stream that has one."""
         return H2WebSocket(self, stream)
+
+    @property
+    def last_stream(self):
+        return self._streams[max(self._streams)]
 
 
 class H2WebSocket(FrameClient):
@@ -245,6 +283,26 @@ class H2WebSocket(FrameClient):
         self.connection.h2.reset_stream(self.stream.id, code)
         self.connection.flush()
 
+    def send_until_full(self, data, most, stall=0.5):
+        """Sends again and again until the server gives no window for `stall` seconds; octets taken."""
+        machine, number, sent = self.connection.h2, self.stream.id, 0
+        while sent < most:
+            try:
+                self.connection.wait_until(
+                    lambda: machine.local_flow_control_window(number) >= len(data), "room", stall / patience(1)
+                )
+            except AssertionError:
+                break
+            self.send(data)
+            sent += len(data)
+        return sent
+
+    def expect_stall(self):
+        """The server sends as much as its windows allow."""
+        self.connection.wait_until(
+            lambda: self.stream.unacknowledged >= 65535, "the windows being used up"
+        )
+
     def close(self):
         """Leaves the stream as it is: it belongs to the connection."""
 
@@ -261,12 +319,3 @@ class H2WebSocket(FrameClient):
         self.send(frames.close(code))
         self.expect_close(1000, then_end=False)
         self.expect_clean_end()
-
-
-def tls_context():
-    """Speaks h2 and does not look at certificates."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    return context

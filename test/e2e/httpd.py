@@ -254,6 +254,7 @@ class Httpd:
         running.remove(self)
         group = self._process.pid
         if self._process.poll() is None:
+            self._settle()
             self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(patience(20))
@@ -266,6 +267,19 @@ class Httpd:
             self._process.wait()
         self._process = None
         assert not left, f"had to kill {left} to stop httpd:\n{self.log()[-2000:]}"
+
+    def _settle(self):
+        """Waits until no connection ends just now: event may crash if it is stopped at that moment.
+
+        (Its close_worker_sockets then uses a socket of a pool that is gone.)
+        """
+        seen = []
+
+        def quiet():
+            seen.append([processes.sockets(child) for child in self.children()])
+            return len(seen) >= 3 and seen[-1] == seen[-2] == seen[-3]
+
+        wait_until(quiet, 5, "the connections having ended")
 
     def remove(self):
         shutil.rmtree(self.root)

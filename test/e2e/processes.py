@@ -49,13 +49,16 @@ def descriptors(pid):
 
 
 def sockets(pid):
-    """How many of them are sockets."""
+    """How many of them are sockets; none when the process is gone."""
     found = 0
-    for entry in os.scandir(f"/proc/{pid}/fd"):
-        try:
-            found += os.readlink(entry.path).startswith("socket:")
-        except FileNotFoundError:
-            pass  # closed since it was listed
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            try:
+                found += os.readlink(entry.path).startswith("socket:")
+            except FileNotFoundError:
+                pass  # closed since it was listed
+    except (FileNotFoundError, ProcessLookupError):
+        pass
     return found
 
 

@@ -11,12 +11,12 @@ import pytest
 import frames
 from httpd import BUILD
 
-_TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _ID = re.compile(r"\bWS\d{4}\b")
-_PAGES = [_TOP / "README.md", *sorted((_TOP / "docs").glob("*.md"))]
+_PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
 
 
-def _snippet(page, language, containing):
+def snippet(page, language, containing):
     """The one fenced block of this language that contains a text."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     found = [block for block in blocks if containing in block]
@@ -25,10 +25,10 @@ def _snippet(page, language, containing):
 
 
 def _readme(language, containing):
-    return _snippet(_TOP / "README.md", language, containing)
+    return snippet(TOP / "README.md", language, containing)
 
 
-def _with_our_files(text):
+def with_our_files(text):
     """A snippet with the files of this build instead of installed ones."""
     text = text.replace("/usr/lib/apache2/modules/mod_websocket.so", f"{BUILD}/mod_websocket.so")
     return text.replace("/usr/lib/apache2/modules/", f"{BUILD}/plugins/")
@@ -41,9 +41,9 @@ def _anchors(page):
 
 
 def test_every_log_id_is_explained():
-    sources = [_TOP / "mod_websocket.cpp", *(_TOP / "src").rglob("*.[ch]pp")]
+    sources = [TOP / "mod_websocket.cpp", *(TOP / "src").rglob("*.[ch]pp")]
     written = {found for file in sources for found in _ID.findall(file.read_text())}
-    headings = re.findall(r"^### (WS\d{4})$", (_TOP / "docs/messages.md").read_text(), re.MULTILINE)
+    headings = re.findall(r"^### (WS\d{4})$", (TOP / "docs/messages.md").read_text(), re.MULTILINE)
     assert written
     assert headings == sorted(set(headings))
     assert set(headings) == written
@@ -61,7 +61,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_the_configuration_of_the_readme_is_valid(configtest):
-    code, output = configtest(_with_our_files(_readme("apache", "LoadModule")))
+    code, output = configtest(with_our_files(_readme("apache", "LoadModule")))
     assert code == 0, output
 
 
@@ -72,7 +72,7 @@ def counter(tmp_path_factory):
     folder.joinpath("counter.c").write_text(_readme("c", "counter_init"))
     subprocess.run(
         [os.environ.get("CC", "gcc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        + ["-I", _TOP / "include", "-o", folder / "counter.so", folder / "counter.c"],
+        + ["-I", TOP / "include", "-o", folder / "counter.so", folder / "counter.c"],
         check=True,
     )
     text = _readme("apache", "counter_init")

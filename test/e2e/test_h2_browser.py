@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A browser whose WebSockets travel over HTTP/2, with the configuration of docs/http2.md."""
+
+import contextlib
+import json
+import re
+import shutil
+
+import pytest
+
+import httpd
+import tls
+from httpd import free_port, location
+from test_clients import skippable
+from test_docs import TOP, snippet, with_our_files
+from waiting import wait_until
+
+# mod_http2 does not serve HTTP/2 with prefork.
+MPMS = ("event", "worker")
+
+_PAGE = """<!DOCTYPE html>
+<meta charset="utf-8">
+<title>WebSockets over HTTP/2</title>
+<style>body { font: 20px sans-serif } li { margin: .3em }</style>
+<h1>WebSockets over HTTP/2</h1>
+<ul id="lines"></ul>
+"""
+
+_TALK = """
+    const [paths, done] = arguments;
+    const show = text => {
+        document.getElementById("lines").append(Object.assign(document.createElement("li"), {textContent: text}));
+    };
+    const sizes = [0, 1, 126, 65536, 3000000];
+    const talk = path => new Promise(resolve => {
+        const socket = new WebSocket(`wss://${location.host}${path}`);
+        const got = [];
+        socket.binaryType = "arraybuffer";
+        socket.onopen = () => sizes.forEach(size => socket.send(new Uint8Array(size)));
+        socket.onmessage = event => {
+            got.push(event.data.byteLength);
+            if (got.length === sizes.length) {
+                socket.close(3001, "bye");
+            }
+        };
+        socket.onclose = event => {
+            show(`${path}: echoed ${got.join(", ")} bytes, closed with ${event.code}, clean: ${event.wasClean}`);
+            resolve([got, event.code, event.wasClean]);
+        };
+    });
+    Promise.all(paths.map(talk)).then(results => fetch("/index.html").then(() => done(JSON.stringify(results))));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--ignore-certificate-errors",
+        "--no-proxy-server",
+        "--window-size=900,500",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(argument)
+    options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+    yield driver
+    with contextlib.suppress(Exception):
+        driver.quit()
+
+
+@pytest.fixture
+def secure(start_httpd, certificates):
+    """A server with the configuration of docs/http2.md, and the port where it speaks TLS."""
+    port = free_port()
+    text = with_our_files(snippet(TOP / "docs/http2.md", "apache", "H2WebSockets On"))
+    for shown, ours in (
+        (r"LoadModule http2_module .*", f"Listen 127.0.0.1:{port}"),
+        (r"\*:443", f"127.0.0.1:{port}"),
+        (r"/etc/ssl/certs/example\.pem", f"{certificates}/server.pem"),
+        (r"/etc/ssl/private/example\.key", f"{certificates}/server.key"),
+    ):
+        text, count = re.subn(shown, ours, text)
+        assert count == 1, f"{shown} stands {count} times in docs/http2.md"
+    log = 'CustomLog "@ROOT@/h2.log" "%H %{H2_STREAM_ID}e %>s %X %U"\n'
+    server = start_httpd(
+        log + location("/inline", "echo", "WebSocketDispatch Inline") + text, modules=("http2", *tls.MODULES)
+    )
+    (server.root / "htdocs/h2.html").write_text(_PAGE)
+    return server, port
+
+
+@skippable("chromium")
+def test_chromium_speaks_over_http_2_and_closes_cleanly(secure, browser, mpm):
+    server, port = secure
+    # Over HTTP/2, so that Chromium knows what the server offers when it opens the WebSockets.
+    browser.get(f"https://127.0.0.1:{port}/h2.html")
+    browser.set_script_timeout(30)
+    paths = ["/echo", "/inline", "/echo"]
+    results = json.loads(browser.execute_async_script(_TALK, paths))
+    assert results == [[[0, 1, 126, 65536, 3000000], 1000, True]] * len(paths)
+
+    pictures = httpd.BUILD / "screenshots"
+    pictures.mkdir(exist_ok=True)
+    assert browser.save_screenshot(str(pictures / f"h2-{mpm}.png"))
+
+    def entries():
+        return re.findall(r"^(\S+) (\d+) 101 (\S) /(?:echo|inline)$", (server.root / "h2.log").read_text(), re.MULTILINE)
+
+    wait_until(lambda: len(entries()) == len(paths), 5, "all WebSockets in the access log")
+    assert {protocol for protocol, _, _ in entries()} == {"HTTP/2.0"}
+    assert len({stream for _, stream, _ in entries()}) == len(paths)
