@@ -29,6 +29,11 @@ def v1(mpm):
         parts.append(_section(f"/fail-{kind}", kind, "WebSocketOption fail yes"))
     parts.append(_section("/counter", "counter", "WebSocketMaxMessageSize 1G"))
     parts.append(_section("/pool-counter", "pool_counter", "WebSocketMaxMessageSize 1G"))
+    layout = f'"{BUILD}/test/plugins/v1_layout.so" v1_layout_init'
+    parts.append(
+        f'<Location "/layout">\nSetHandler websocket-handler\nWebSocketHandler {layout}\n'
+        "WebSocketOption colour red\n</Location>\n"
+    )
     echo = f'WebSocketHandler "{BUILD}/plugins/websocket_echo.so" echo_init'
     parts.append(f'<Location "/echo">\nSetHandler websocket-handler\n{echo}\n</Location>\n')
     with Httpd(mpm, "".join(parts)) as server:
@@ -60,6 +65,19 @@ def test_the_shipped_echo(v1):
         client.expect_text("hi")
         client.expect(frames.BINARY, b"\x00" * 70000)
         client.close_handshake()
+
+
+def test_a_plugin_of_minor_version_0_written_without_headers(v1):
+    start = v1.log_size()
+    with v1.websocket("/layout") as client:
+        client.send(frames.text(b"layout"))
+        assert client.expect_text() == "host 1 minor 0 name mod_websocket timer 1"
+        client.expect_text("late")
+        client.send(frames.binary(b"\x00\xff"))
+        client.expect(frames.BINARY, b"\x00\xff")
+        client.send(frames.close(4002, b"done"))
+        client.expect_close(1000, then_end=False)
+    v1.expect_log(r"WS0414: \[v1_layout\] closed 1 4002 1 1 done", start)
 
 
 def test_messages_and_the_end(v1, kind):

@@ -30,8 +30,8 @@ void expect_invalid(const std::string& name, const std::string& reason) {
 
 START_TEST(a_good_plugin_is_ready_to_be_called) {
     std::string error;
-    const auto plugin = Plugin::load(built_plugin("plugins/mod_websocket_echo.so"), "echo.so",
-                                       "echo_init", error);
+    const auto plugin =
+        Plugin::load(built_plugin("plugins/mod_websocket_echo.so"), "echo.so", "echo_init", error);
     ck_assert_msg(plugin != nullptr, "%s", error.c_str());
     ck_assert(plugin->callbacks().on_message != nullptr);
     ck_assert_uint_ge(plugin->callbacks().size, sizeof(WebSocketPlugin));
