@@ -414,7 +414,9 @@ bool Connection::takes_input() const noexcept {
 bool Connection::input_pending() const noexcept { return takes_input() && transport_->pending(); }
 
 void Connection::tell_writable() noexcept {
-    if (std::exchange(room_again_, false) && in_session()) {
+    const bool tell = room_again_ && in_session();
+    room_again_ = false;
+    if (tell) {
         guarded([this] {
             const Loop::Cork cork(loop_, *this);
             session_->on_writable();
