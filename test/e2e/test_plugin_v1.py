@@ -264,8 +264,8 @@ def test_a_stop_ends_clients_timers_and_plugins_in_this_order(start_httpd, kind)
         client.expect_text()
     server.stop()
     log = server.log()
-    assert log.count("closed 1001") == len(clients), log
+    assert log.count("] closed 1001 ") == len(clients), log
     assert log.count("stopped with 0 clients") == 1, log
-    assert log.index("stopped with") > log.rindex("closed 1001")
+    assert log.index("stopped with") > log.rindex("] closed 1001 ")
     for client in clients:
         client.close()
