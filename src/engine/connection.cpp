@@ -40,7 +40,12 @@ struct Connection::Inbound {
 
     Next on_message(MessageType type, std::span<std::uint8_t> payload,
                     protocol::ByteBuffer* owner) {
-        return connection.deliver({type, payload, owner});
+        return wants_parts() ? on_part(type, payload, true, true)
+                             : connection.deliver(Message{type, payload, owner});
+    }
+    [[nodiscard]] bool wants_parts() const { return connection.options_->parts; }
+    Next on_part(MessageType type, std::span<std::uint8_t> payload, bool first, bool last) {
+        return connection.deliver(MessagePart{type, first, last, payload});
     }
     Next on_fragment() { return connection.admit_fragment() ? go_on() : Next::stop; }
     Next on_ping(std::span<const std::uint8_t> payload) {
@@ -48,11 +53,13 @@ struct Connection::Inbound {
         connection.answer_ping(payload);
         return go_on();
     }
-    Next on_pong(std::span<const std::uint8_t> /*payload*/) {
-        return connection.admit_control_frame() ? Next::more : Next::stop;
+    Next on_pong(std::span<const std::uint8_t> payload) {
+        if (!connection.admit_control_frame()) return Next::stop;
+        connection.session_->on_pong(payload);
+        return go_on();
     }
-    void on_close(std::uint16_t code, std::string_view /*reason*/) {
-        connection.on_peer_close(code);
+    void on_close(std::uint16_t code, std::string_view reason) {
+        connection.on_peer_close(code, reason);
     }
     void on_violation(const protocol::Violation& violation) {
         const CloseInfo info{connection.wire_code(violation.code), false};
@@ -81,6 +88,7 @@ void Connection::open() {
     if (options_->ping_interval.count() > 0) {
         loop_.wheel().arm(*this, last_life_ + to_ticks(options_->ping_interval));
     }
+    gate_.open();
     session_->on_open();  // may close at once
     account_read(unread_.size());
     loop_.mark_dirty(*this);
@@ -186,16 +194,7 @@ void Connection::on_end_of_stream() noexcept {
 }
 
 Next Connection::deliver(Message message) {
-    if (!admit_message()) {
-        return Next::stop;
-    }
-    if (session_->on_message(message) == Flow::pause) {
-        pause_ |= kForSession;
-    }
-    if (gate_.queued() >= options_->send_buffer) {
-        pause_ |= kForPeer;
-    }
-    return reading() && pause_ == 0 && !leaving_ ? Next::more : Next::stop;
+    return admit_message() ? after_delivery(session_->on_message(message)) : Next::stop;
 }
 
 void Connection::answer_ping(std::span<const std::uint8_t> payload) {
@@ -212,8 +211,11 @@ void Connection::answer_ping(std::span<const std::uint8_t> payload) {
     }
 }
 
-void Connection::on_peer_close(std::uint16_t code) noexcept {
-    end_input(CloseCode::normal, "", {code, state_ == State::open});
+void Connection::on_peer_close(std::uint16_t code, std::string_view reason) noexcept {
+    if (!reason.empty()) {
+        session_->on_peer_close(reason);
+    }
+    end_input(CloseCode::normal, "", {code, state_ == State::open, true});
 }
 
 // --- writing -------------------------------------------------------------------------------------
@@ -225,7 +227,7 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
     const std::size_t octets = header.bytes().size() + payload.size();
     if (octets >= Gate::kMaxQueued) return SendResult::too_big;
 
-    if (loop_.corked(*this) && outbox_.empty()) {
+    if (loop_.corked(*this) && outbox_.empty() && !streaming_) {
         account_sent(opcode);
         if (loop_.cork_has_room(*this, octets)) {
             loop_.cork_append(header.bytes(), payload);
@@ -234,12 +236,9 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
         return loop_.write_through(*this, header.bytes(), payload) ? SendResult::ok
                                                                    : SendResult::gone;
     }
-    switch (gate_.admit(id_.generation(), octets, options_->send_buffer)) {
-        case Admission::accepted: break;
-        case Admission::full: return SendResult::full;
-        case Admission::closing: return SendResult::closing;
-        case Admission::gone: return SendResult::gone;
-        case Admission::too_big: return SendResult::too_big;
+    const SendResult admitted = admit(octets);
+    if (admitted != SendResult::ok) {
+        return admitted;
     }
     try {
         enqueue(SharedFrame::build(opcode, payload));
@@ -257,6 +256,22 @@ void Connection::enqueue(SharedFrame frame) {
         return;
     }
     account_sent(static_cast<Opcode>(frame.bytes().front() & protocol::kOpcodeBits));
+    const bool was_streaming = streaming_;
+    switch (turn_of(frame)) {
+        case Turn::now: break;
+        case Turn::later: outbox_.park(std::move(frame)); return;
+        case Turn::never:
+            account_written(octets);
+            fail(CloseCode::internal_error, "parts of a message out of order");
+            return;
+    }
+    if (was_streaming && !streaming_) {
+        loop_.uncork(*this);
+        outbox_.push(std::move(frame));
+        outbox_.unpark();
+        loop_.mark_dirty(*this);
+        return;
+    }
     if (loop_.cork_has_room(*this, octets)) {
         loop_.cork_append(frame.bytes(), {});
         account_written(octets);
@@ -343,6 +358,8 @@ void Connection::flush() noexcept {
 void Connection::account_written(std::size_t octets) noexcept {
     if (!retired_ && gate_.release(octets, low_water()) && gate_.end_wait()) {
         loop_.wake_senders();
+        room_again_ = true;
+        loop_.mark_dirty(*this);
     }
 }
 
@@ -376,6 +393,7 @@ void Connection::service() {
         read_ready();
     }
     flush();
+    tell_writable();
     if (state_ == State::dead) {
         return;
     }
@@ -394,6 +412,17 @@ bool Connection::takes_input() const noexcept {
 }
 
 bool Connection::input_pending() const noexcept { return takes_input() && transport_->pending(); }
+
+void Connection::tell_writable() noexcept {
+    const bool tell = room_again_ && in_session();
+    room_again_ = false;
+    if (tell) {
+        guarded([this] {
+            const Loop::Cork cork(loop_, *this);
+            session_->on_writable();
+        });
+    }
+}
 
 void Connection::resume() noexcept {
     if (state_ == State::ending) {
@@ -474,7 +503,7 @@ void Connection::start_close_timer() noexcept {
 }
 
 void Connection::keep_alive(Tick now) {
-    if ((pause_ & (kForSession | kForRate)) != 0 && outbox_.empty()) {
+    if ((pause_ & (kForSession | kForRate | kForApplication)) != 0 && outbox_.empty()) {
         // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
         last_life_ = now;
         awaiting_pong_ = false;
@@ -577,6 +606,7 @@ void Connection::finish(const CloseInfo& info) noexcept {
     state_ = State::finishing;
     unread_.reset();
     loop_.mark_dirty(*this);
+    loop_.forget(id_);
     gate_.close(id_.generation());
     if (gate_.retire()) {
         loop_.wake_senders();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
@@ -63,6 +64,8 @@ public:
     /// A message or control frame from a callback that runs on the loop now.
     [[nodiscard]] SendResult transmit(protocol::Opcode opcode,
                                       std::span<const std::uint8_t> payload);
+    /// The same with an encoded frame, which may be part of a message. Throws std::bad_alloc.
+    [[nodiscard]] SendResult transmit(const SharedFrame& frame);
     /// A frame that the gate has admitted. Throws std::bad_alloc.
     void enqueue(SharedFrame frame);
     /// Begins the closing handshake with an encoded Close; the gate is closed. Throws
@@ -72,6 +75,10 @@ public:
     void keep_unwritten(SharedFrame rest);
     /// The session can take messages again.
     void resume() noexcept;
+    /// Reads nothing, or reads again, as the application wishes.
+    void hold(bool still) noexcept;
+    /// Null when it has ended.
+    [[nodiscard]] Session* session() const noexcept { return session_.get(); }
     /// Carries out requests that could not be posted for want of memory.
     void recover_lost_requests();
 
@@ -97,7 +104,13 @@ private:
         lingering,  ///< our side is shut; the rest is read away until the peer's side is
         dead,
     };
-    enum Pause : std::uint8_t { kForSession = 1, kForPeer = 2, kForRate = 4 };
+    enum Pause : std::uint8_t {
+        kForSession = 1,
+        kForPeer = 2,
+        kForRate = 4,
+        kForApplication = 8,
+    };
+    enum class Turn : std::uint8_t { now, later, never };
 
     struct Inbound;  // the reader's sink
 
@@ -110,12 +123,17 @@ private:
     void leave_at_boundary() noexcept;
     [[nodiscard]] protocol::Next deliver(Message message);
     void answer_ping(std::span<const std::uint8_t> payload);
-    void on_peer_close(std::uint16_t code) noexcept;
+    [[nodiscard]] protocol::Next deliver(MessagePart part);
+    [[nodiscard]] protocol::Next after_delivery(Flow flow) noexcept;
+    void on_peer_close(std::uint16_t code, std::string_view reason) noexcept;
     template <class Work>
     void guarded(Work work) noexcept;
 
     void queue_close_frame(protocol::CloseCode code, const char* reason) noexcept;
     void push_counted(SharedFrame frame);
+    [[nodiscard]] SendResult admit(std::size_t octets) noexcept;
+    [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
+    void tell_writable() noexcept;
     void flush() noexcept;
     void finish(const CloseInfo& info) noexcept;
     void after_flush() noexcept;
@@ -196,6 +214,8 @@ private:
     bool retired_ : 1 = false;        ///< the gate belongs to the next generation
     bool leaving_ : 1 = false;        ///< leave() was called
     bool announced_ : 1 = false;      ///< the session knows of the drain
+    bool streaming_ : 1 = false;      ///< a message went out in part; other messages wait
+    bool room_again_ : 1 = false;     ///< somebody wants to be told that little is queued
 };
 
 }  // namespace websocket::engine

@@ -21,6 +21,12 @@ public:
                            std::uint32_t generation) noexcept
         : value_((std::uint64_t{generation} << 32) | (loop << kSlotBits) | slot) {}
 
+    [[nodiscard]] static constexpr ConnectionId from_value(std::uint64_t value) noexcept {
+        ConnectionId id;
+        id.value_ = value;
+        return id;
+    }
+
     [[nodiscard]] constexpr std::uint32_t generation() const noexcept {
         return static_cast<std::uint32_t>(value_ >> 32);
     }

@@ -39,6 +39,9 @@ struct ConnectionOptions {
     /// How long the closing handshake and the last octets may take.
     std::chrono::milliseconds close_timeout{5'000};
 
+    /// Session::on_part() instead of on_message(): no message is ever whole in memory.
+    bool parts = false;
+
     bool operator==(const ConnectionOptions&) const = default;
 };
 

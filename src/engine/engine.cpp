@@ -86,6 +86,9 @@ bool Engine::start() noexcept {
 
 void Engine::run(Loop& loop) noexcept {
     loop.run();
+    if (ended_.fetch_add(1) + 1 == options_.loops && options_.on_end) {
+        options_.on_end();
+    }
     running_.fetch_sub(1);
 }
 
@@ -133,6 +136,35 @@ SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
                         std::span<const std::uint8_t> payload, std::size_t high_water) noexcept {
     Loop* loop = loop_of(id);
     return loop != nullptr ? loop->send(id, opcode, payload, high_water) : SendResult::gone;
+}
+
+SendResult Engine::send(ConnectionId id, const SharedFrame& frame,
+                        std::size_t high_water) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr ? loop->send(id, frame, high_water) : SendResult::gone;
+}
+
+Engine::Posted Engine::post(ConnectionId id, std::unique_ptr<LoopTask>& task) noexcept {
+    Loop* loop = loop_of(id);
+    bool ended = true;
+    if (loop != nullptr && loop->post(id, task, ended)) {
+        return Posted::yes;
+    }
+    return ended ? Posted::gone : Posted::no_memory;
+}
+
+ConnectionId Engine::some_loop() noexcept {
+    return {next_loop_.fetch_add(1, std::memory_order_relaxed) % options_.loops, 0, 0};
+}
+
+bool Engine::tell_when_writable(ConnectionId id, std::size_t low_water) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr && loop->tell_when_writable(id, low_water);
+}
+
+std::optional<std::size_t> Engine::queued(ConnectionId id) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr ? loop->queued(id) : std::nullopt;
 }
 
 bool Engine::close(ConnectionId id, const protocol::ClosePayload& payload) noexcept {

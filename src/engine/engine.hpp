@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,8 @@ namespace websocket::engine {
 struct EngineOptions {
     unsigned loops = 1;                 ///< threads, 1 to ConnectionId::kMaxLoops
     std::uint32_t max_connections = 0;  ///< in this process; 0 for no limit of its own
+    /// Called when the last loop has ended, on its thread; may be empty.
+    std::function<void()> on_end = {};
 };
 
 /// Why there is no place for a connection.
@@ -77,6 +80,29 @@ public:
                                   std::span<const std::uint8_t> payload,
                                   std::size_t high_water) noexcept;
 
+    /// Sends an encoded frame, which may be one part of a message: then other messages of the
+    /// connection wait for the last part. [any thread]
+    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame,
+                                  std::size_t high_water) noexcept;
+
+    enum class Posted : std::uint8_t { yes, gone, no_memory };
+    /// Has `task` run on the connection's loop, behind what the calling thread has sent, never
+    /// before this returns. `id` may be that of a loop. Unless posted, `task` is untouched.
+    /// [any thread]
+    [[nodiscard]] Posted post(ConnectionId id, std::unique_ptr<LoopTask>& task) noexcept;
+
+    /// Names a loop, each in turn, for tasks that belong to no connection. reserve() has been called.
+    /// [any thread]
+    [[nodiscard]] ConnectionId some_loop() noexcept;
+
+    /// True when Session::on_writable() will be called once at most `low_water` octets, half of the
+    /// connection's send_buffer, are queued; false when that is so already, or the connection closes
+    /// or is gone. [any thread]
+    [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water) noexcept;
+
+    /// Queued octets; nothing when the connection is closing or gone. [any thread]
+    [[nodiscard]] std::optional<std::size_t> queued(ConnectionId id) noexcept;
+
     /// Begins the closing handshake behind what is queued; data sends answer `closing` from now on.
     /// False when it has begun already or the connection is gone. [any thread]
     bool close(ConnectionId id, const protocol::ClosePayload& payload) noexcept;
@@ -121,6 +147,7 @@ private:
     std::atomic<std::uint32_t> connections_{0};
     std::atomic<std::uint32_t> next_loop_{0};
     std::atomic<unsigned> running_{0};
+    std::atomic<unsigned> ended_{0};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> draining_{false};
     DrainRequest drain_request_;

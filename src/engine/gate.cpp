@@ -42,6 +42,8 @@ bool Gate::begin_wait(std::uint32_t generation, std::size_t low_water) noexcept 
     return true;
 }
 
+void Gate::open() noexcept { word_.fetch_and(~kClosing, std::memory_order_acq_rel); }
+
 bool Gate::close(std::uint32_t generation) noexcept {
     std::uint64_t word = load();
     do {
@@ -72,7 +74,7 @@ bool Gate::retire() noexcept {
     std::uint64_t next = 0;
     do {
         const std::uint32_t generation = generation_of(word) + 1;
-        next = std::uint64_t{generation == 0 ? 1 : generation} << 32;
+        next = (std::uint64_t{generation == 0 ? 1 : generation} << 32) | kClosing;
     } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                           std::memory_order_acquire));
     return (word & kWaiting) != 0;

@@ -24,6 +24,9 @@ public:
     /// A frame of this size (256 MiB) or more is refused.
     static constexpr std::size_t kMaxQueued = std::size_t{1} << 28;
 
+    /// Lets data through. Until then, and again after retire(), the gate is closing. [loop]
+    void open() noexcept;
+
     /// Asks to queue `octets`. Below `high_water` queued octets one frame of any size is accepted.
     /// [any thread]
     [[nodiscard]] Admission admit(std::uint32_t generation, std::size_t octets,
@@ -32,7 +35,7 @@ public:
     /// Takes back what admit() counted and nobody will write. [any thread]
     void withdraw(std::uint32_t generation, std::size_t octets) noexcept;
 
-    /// Marks that somebody waits for room. False when there is some or none will come. [any thread]
+    /// Marks that somebody waits for room, or wants to be told of it. False when there is some or none will come. [any thread]
     [[nodiscard]] bool begin_wait(std::uint32_t generation, std::size_t low_water) noexcept;
 
     /// No data after this; true when this call closed the gate. [any thread]
@@ -67,7 +70,7 @@ private:
         return word_.load(std::memory_order_acquire);
     }
 
-    std::atomic<std::uint64_t> word_{std::uint64_t{1} << 32};
+    std::atomic<std::uint64_t> word_{(std::uint64_t{1} << 32) | kClosing};
 };
 
 }  // namespace websocket::engine

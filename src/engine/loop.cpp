@@ -23,7 +23,7 @@ constinit thread_local Loop* Loop::current_ = nullptr;
 Loop::Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free)
     : index_(index), log_(log), on_slot_free_(std::move(on_slot_free)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)), read_buffer_(new std::uint8_t[kReadBuffer]),
-      start_(std::chrono::steady_clock::now()), wheel_(0), drain_(slots_) {
+      start_(std::chrono::steady_clock::now()), wheel_(0), drain_(slots_), watches_(epoll_.get()) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = nullptr;  // the mailbox
@@ -92,12 +92,26 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
         Connection* connection = find(id);
         return connection != nullptr ? connection->transmit(opcode, payload) : SendResult::gone;
     }
+    const std::size_t octets =
+        protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
+    return post_frame(id, octets, high_water, [&] { return SharedFrame::build(opcode, payload); });
+}
+
+SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water) noexcept {
+    if (current_ == this) {
+        Connection* connection = find(id);
+        return connection != nullptr ? connection->transmit(frame) : SendResult::gone;
+    }
+    return post_frame(id, frame.bytes().size(), high_water, [&] { return frame; });
+}
+
+template <class MakeFrame>
+SendResult Loop::post_frame(ConnectionId id, std::size_t octets, std::size_t high_water,
+                            MakeFrame make_frame) noexcept {
     Gate* gate = this->gate(id);
     if (gate == nullptr) {
         return SendResult::gone;
     }
-    const std::size_t octets =
-        protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
     switch (gate->admit(id.generation(), octets, high_water)) {
         case Admission::accepted: break;
         case Admission::full: return SendResult::full;
@@ -106,12 +120,40 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
         case Admission::too_big: return SendResult::too_big;
     }
     try {
-        Command command(Command::Kind::send, id, SharedFrame::build(opcode, payload));
+        Command command(Command::Kind::send, id, make_frame());
         return mailbox_.post(std::move(command)) ? SendResult::ok : SendResult::gone;
     } catch (const std::bad_alloc&) {
         gate->withdraw(id.generation(), octets);
         return SendResult::no_memory;
     }
+}
+
+bool Loop::post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) noexcept {
+    Command command(id, std::move(task));
+    ended = false;
+    try {
+        if (mailbox_.post(std::move(command))) {
+            return true;
+        }
+        ended = true;
+    } catch (const std::bad_alloc&) {
+        ended = false;
+    }
+    task = std::move(command.task);  // NOLINT(bugprone-use-after-move): post() has left it
+    return false;
+}
+
+bool Loop::tell_when_writable(ConnectionId id, std::size_t low_water) noexcept {
+    Gate* gate = this->gate(id);
+    return gate != nullptr && gate->begin_wait(id.generation(), low_water);
+}
+
+std::optional<std::size_t> Loop::queued(ConnectionId id) noexcept {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr || gate->generation() != id.generation() || gate->closing()) {
+        return {};
+    }
+    return gate->queued();
 }
 
 bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcept {
@@ -185,7 +227,7 @@ void Loop::run() noexcept {
         } catch (const std::bad_alloc&) {
             log_.write(LogLevel::error, "WS0301: out of memory in an event loop");
         }
-    } while (!stopping_ || serving_ > 0 || !mailbox_.close_if_empty());
+    } while (!stopping_ || serving_ > 0 || !end_tasks() || !mailbox_.close_if_empty());
     current_ = nullptr;
 }
 
@@ -200,10 +242,17 @@ void Loop::run_once() {
         carry_out_commands();
     }
     for (const epoll_event& event : ready) {
-        if (!is_mail(event)) {
+        if (is_mail(event)) {
+            continue;
+        }
+        if (Watches::is_watch(event.data.ptr)) {
+            watches_.on_ready(event.data.ptr, event.events);
+        } else {
             static_cast<Connection*>(event.data.ptr)->on_ready(event.events);
         }
     }
+    timers_.advance(since_start_);
+    watches_.bury();
     wheel_.advance(now_, [this](TimerNode& node) { Connection::on_timer(node, now_); });
     advance_drain();
     if (stopping_ && !before(now_, stop_deadline_)) {
@@ -221,6 +270,7 @@ int Loop::timeout() const noexcept {
     if (const Tick ticks = wheel_.ticks_to_next(); ticks > 0) {
         wait = std::min(wait, ticks * kTickLength - since_start_ % kTickLength);
     }
+    wait = timers_.timeout(since_start_, wait);
     if (stopping_) {
         wait = std::min(wait, kTickLength);
     } else if (drain_.active()) {
@@ -229,9 +279,13 @@ int Loop::timeout() const noexcept {
     return static_cast<int>(wait.count());
 }
 
+std::chrono::milliseconds Loop::elapsed() const noexcept {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 start_);
+}
+
 void Loop::update_now() noexcept {
-    since_start_ = std::chrono::duration_cast<std::chrono::milliseconds>(
-        std::chrono::steady_clock::now() - start_);
+    since_start_ = elapsed();
     now_ = static_cast<Tick>(since_start_ / kTickLength);
 }
 
@@ -264,6 +318,12 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
     if (Connection* connection = find(id)) {
         const Cork cork(*this, *connection);
         std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
+        return end;
+    }
+    for (; command != end; ++command) {
+        if (command->kind == Command::Kind::call) {
+            command->task->run(*this, nullptr);
+        }
     }
     return end;
 }
@@ -274,6 +334,10 @@ void Loop::carry_out(Command& command, Connection* connection) {
             case Command::Kind::send: connection->enqueue(std::move(command.frame)); break;
             case Command::Kind::close: connection->enqueue_close(std::move(command.frame)); break;
             case Command::Kind::resume: connection->resume(); break;
+            case Command::Kind::call:
+                command.task->run(*this, serving(command.id));
+                command.task.reset();
+                break;
             case Command::Kind::adopt: break;
         }
     } catch (const std::bad_alloc&) {
@@ -363,6 +427,25 @@ Connection* Loop::find(ConnectionId id) noexcept {
     Slot* slot = slots_.find(id.slot());
     Connection* connection = slot != nullptr ? slot->connection : nullptr;
     return connection != nullptr && connection->id() == id ? connection : nullptr;
+}
+
+Connection* Loop::serving(ConnectionId id) noexcept {
+    Connection* connection = find(id);
+    return connection != nullptr && connection->session() != nullptr ? connection : nullptr;
+}
+
+void Loop::forget(ConnectionId id) noexcept {
+    timers_.cancel_all(id);
+    watches_.stop_all(id);
+}
+
+/// No connection is left. Ends the timers and watches that belong to none; true when that posted
+/// nothing.
+bool Loop::end_tasks() noexcept {
+    timers_.cancel_all();
+    watches_.stop_all();
+    watches_.bury();
+    return true;
 }
 
 bool Loop::watch(int descriptor, Connection& connection, std::uint32_t events,

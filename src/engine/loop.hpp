@@ -17,9 +17,12 @@
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
 #include "engine/log.hpp"
+#include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
 #include "engine/slot_table.hpp"
 #include "engine/timer_wheel.hpp"
+#include "engine/timers.hpp"
+#include "engine/watches.hpp"
 
 namespace websocket::engine {
 
@@ -53,6 +56,8 @@ public:
     /// The loop that runs on this thread, or null.
     [[nodiscard]] static Loop* current() noexcept { return current_; }
 
+    [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
+
     // --- [any thread] ---
 
     /// A connection with a slot of its own, or null when there is no slot. Throws std::bad_alloc.
@@ -66,6 +71,17 @@ public:
     [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
                                   std::span<const std::uint8_t> payload,
                                   std::size_t high_water) noexcept;
+    /// The same with an encoded frame, which may be part of a message.
+    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame,
+                                  std::size_t high_water) noexcept;
+    /// Has `task` run on the loop, behind what the calling thread has sent. False, and `task` is
+    /// untouched, when the loop has ended or without memory; `ended` says which.
+    [[nodiscard]] bool post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) noexcept;
+    /// True when Session::on_writable() will be called; false when `low_water` octets or less are
+    /// queued, or the connection closes.
+    [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water) noexcept;
+    /// Queued octets; nothing when the connection is closing or gone.
+    [[nodiscard]] std::optional<std::size_t> queued(ConnectionId id) noexcept;
     /// Begins the closing handshake; false when it has begun already or the connection is gone.
     bool close(ConnectionId id, const protocol::ClosePayload& payload) noexcept;
     /// Ends the effect of Flow::pause, or of Session::drained() having been false.
@@ -118,6 +134,14 @@ public:
     [[nodiscard]] std::span<std::uint8_t> read_buffer() noexcept {
         return {read_buffer_.get(), kReadBuffer};
     }
+    /// The session has ended: so have its timers and watches.
+    void forget(ConnectionId id) noexcept;
+    [[nodiscard]] Timers& timers() noexcept { return timers_; }
+    /// The clock of timers(): time since the loop was made, read now.
+    [[nodiscard]] std::chrono::milliseconds elapsed() const noexcept;
+    [[nodiscard]] Watches& watches() noexcept { return watches_; }
+    /// Null unless the connection is served and its session has not ended.
+    [[nodiscard]] Connection* serving(ConnectionId id) noexcept;
     [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
     [[nodiscard]] Tick now() const noexcept { return now_; }
     /// The same in finer steps: since the loop was made.
@@ -143,6 +167,10 @@ private:
     void advance_drain();
     void begin_stop(protocol::CloseCode code, const char* reason) noexcept;
     void post_or_remember(Command&& command) noexcept;
+    template <class MakeFrame>
+    [[nodiscard]] SendResult post_frame(ConnectionId id, std::size_t octets, std::size_t high_water,
+                                        MakeFrame make_frame) noexcept;
+    [[nodiscard]] bool end_tasks() noexcept;
     [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
 
@@ -172,6 +200,8 @@ private:
     Tick now_ = 0;
     TimerWheel wheel_;
     Drain drain_;
+    Timers timers_;
+    Watches watches_;
     CorkBuffer cork_;
     Connection* cork_owner_ = nullptr;
     Connection* dirty_ = nullptr;

@@ -9,6 +9,7 @@
 
 #include "engine/connection_id.hpp"
 #include "engine/descriptor.hpp"
+#include "engine/loop_task.hpp"
 #include "engine/shared_frame.hpp"
 
 namespace websocket::engine {
@@ -22,14 +23,17 @@ struct Command {
         send,    ///< write `frame`; its octets are counted in the gate already
         close,   ///< write `frame`, a Close; the gate is closed already
         resume,  ///< the session can take messages again
+        call,    ///< run `task`, also when the connection is gone
     };
     Kind kind;
     ConnectionId id;
     SharedFrame frame;
     std::unique_ptr<Connection> connection;
+    std::unique_ptr<LoopTask> task;
 
     Command(Kind what, ConnectionId whom, SharedFrame content = {}) noexcept;
     explicit Command(std::unique_ptr<Connection> newcomer) noexcept;
+    Command(ConnectionId whom, std::unique_ptr<LoopTask> work) noexcept;
     Command(Command&&) noexcept;
     Command& operator=(Command&&) noexcept;
     ~Command();

@@ -8,6 +8,7 @@ namespace websocket::engine {
 
 struct Outbox::Queue {
     std::deque<SharedFrame> frames;
+    std::deque<SharedFrame> parked;
     std::size_t written = 0;  ///< octets of the first frame that are on the wire
 };
 
@@ -23,6 +24,32 @@ void Outbox::push(SharedFrame frame) {
     }
     queue_->frames.push_back(std::move(frame));
 }
+
+void Outbox::park(SharedFrame frame) {
+    if (queue_ == nullptr) {
+        auto queue = std::make_unique<Queue>();
+        queue->parked.push_back(std::move(frame));
+        queue_ = std::move(queue);
+        return;
+    }
+    queue_->parked.push_back(std::move(frame));
+}
+
+void Outbox::unpark() {
+    if (queue_ == nullptr) {
+        return;
+    }
+    if (queue_->frames.empty()) {
+        queue_->frames.swap(queue_->parked);
+        return;
+    }
+    while (!queue_->parked.empty()) {
+        queue_->frames.push_back(queue_->parked.front());
+        queue_->parked.pop_front();
+    }
+}
+
+bool Outbox::empty() const noexcept { return queue_ == nullptr || queue_->frames.empty(); }
 
 std::size_t Outbox::gather(std::span<iovec> slots) const noexcept {
     if (queue_ == nullptr) {
@@ -40,7 +67,7 @@ std::size_t Outbox::gather(std::span<iovec> slots) const noexcept {
 }
 
 void Outbox::drop_front(std::size_t count) noexcept {
-    while (queue_ != nullptr) {
+    while (!empty()) {
         const std::size_t rest = queue_->frames.front().bytes().size() - queue_->written;
         if (count < rest) {
             queue_->written += count;
@@ -49,7 +76,7 @@ void Outbox::drop_front(std::size_t count) noexcept {
         count -= rest;
         queue_->written = 0;
         queue_->frames.pop_front();
-        if (queue_->frames.empty()) {
+        if (queue_->frames.empty() && queue_->parked.empty()) {
             queue_.reset();
         }
     }

@@ -13,7 +13,7 @@
 
 namespace websocket::engine {
 
-/// First in, first out. Empty it is one null pointer. [loop]
+/// First in, first out. Without frames it is one null pointer. [loop]
 class Outbox {
 public:
     Outbox() noexcept;
@@ -24,7 +24,13 @@ public:
     /// Throws std::bad_alloc and is then unchanged.
     void push(SharedFrame frame);
 
-    [[nodiscard]] bool empty() const noexcept { return queue_ == nullptr; }
+    /// Keeps a frame aside until unpark(), which puts those kept behind all others. Throws
+    /// std::bad_alloc and is then unchanged.
+    void park(SharedFrame frame);
+    void unpark();
+
+    /// True when nothing is to be written; frames kept aside do not count.
+    [[nodiscard]] bool empty() const noexcept;
 
     /// Fills `slots` with what is to be written next; returns how many were filled.
     [[nodiscard]] std::size_t gather(std::span<iovec> slots) const noexcept;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "engine/connection_id.hpp"
 #include "protocol/byte_buffer.hpp"
@@ -18,10 +19,19 @@ struct Message {
     protocol::ByteBuffer* owner;      ///< not null: holds exactly `payload` and may be moved from
 };
 
+/// What has come of a message, for sessions that do not want to wait for all of it.
+struct MessagePart {
+    protocol::MessageType type;
+    bool first;
+    bool last;
+    std::span<std::uint8_t> payload;  ///< may be modified; valid during the call only
+};
+
 /// Why a connection ended.
 struct CloseInfo {
     std::uint16_t code;  ///< as sent or received first; 1005 for none, 1006 for no Close at all
     bool by_peer;        ///< the peer's Close or end of stream came before ours
+    bool clean = false;  ///< a Close of the peer has come
 };
 
 /// What the session wants to happen to the socket.
@@ -44,6 +54,19 @@ public:
 
     /// A whole data message. Whatever it throws fails the connection with 1011. [loop]
     virtual Flow on_message(Message message) = 0;
+
+    /// Instead of on_message() when the options ask for parts. [loop]
+    virtual Flow on_part(MessagePart /*part*/) { return Flow::more; }
+
+    /// A Pong; the payload is valid during the call only. May throw like on_message(). [loop]
+    virtual void on_pong(std::span<const std::uint8_t> /*payload*/) {}
+
+    /// After Engine::tell_when_writable(): little enough is queued. May throw like on_message().
+    /// [loop]
+    virtual void on_writable() {}
+
+    /// The reason in the peer's Close; valid during the call only. Before drained(). [loop]
+    virtual void on_peer_close(std::string_view /*reason*/) noexcept {}
 
     /// The process is going to end: the connection will be closed within `left`. Before on_close(),
     /// at most once; does not come when the end is too near. [loop]

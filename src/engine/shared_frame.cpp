@@ -13,8 +13,9 @@ SharedFrame::~SharedFrame() {
     }
 }
 
-SharedFrame SharedFrame::build(protocol::Opcode opcode, std::span<const std::uint8_t> payload) {
-    return join(protocol::EncodedHeader(opcode, payload.size()).bytes(), payload);
+SharedFrame SharedFrame::build(protocol::Opcode opcode, std::span<const std::uint8_t> payload,
+                               bool fin) {
+    return join(protocol::EncodedHeader(opcode, payload.size(), fin).bytes(), payload);
 }
 
 SharedFrame SharedFrame::join(std::span<const std::uint8_t> first,

@@ -29,9 +29,9 @@ public:
     }
     ~SharedFrame();
 
-    /// One whole frame. Throws std::bad_alloc. [any thread]
+    /// One frame, which ends its message or does not. Throws std::bad_alloc. [any thread]
     [[nodiscard]] static SharedFrame build(protocol::Opcode opcode,
-                                           std::span<const std::uint8_t> payload);
+                                           std::span<const std::uint8_t> payload, bool fin = true);
 
     /// Bytes that are encoded already, in the order given. Throws std::bad_alloc. [any thread]
     [[nodiscard]] static SharedFrame join(std::span<const std::uint8_t> first,

@@ -9,7 +9,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "httpd/module.hpp"
 
@@ -38,12 +40,13 @@ unsigned default_loops() {
     return std::clamp(std::thread::hardware_concurrency(), 1U, kMostDefaultLoops);
 }
 
-engine::EngineOptions engine_options(const Config& config) {
+engine::EngineOptions engine_options(const Config& config, std::function<void()> on_end) {
     engine::EngineOptions options;
     options.loops = config.has(Setting::threads)
                         ? static_cast<unsigned>(config.get(Setting::threads))
                         : default_loops();
     options.max_connections = static_cast<std::uint32_t>(config.get(Setting::max_connections));
+    options.on_end = std::move(on_end);
     return options;
 }
 
@@ -79,9 +82,12 @@ void stay_loaded() {
 }  // namespace
 
 Child::Child(server_rec* server)
-    : log_(server), engine_(engine_options(process_config(server)), log_),
+    : log_(server),
+      engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
-      pump_places_(process_config(server).pump_places) {}
+      pump_places_(process_config(server).pump_places) {
+    host_.metrics = &metrics_;
+}
 
 Child* Child::instance() noexcept { return process_child; }
 
@@ -124,13 +130,27 @@ apr_status_t Child::stop(void* data) {
     child->log_.end();
     child->error_logs_.end();
     if (child->host_.sessions.load() != 0) {
-        plugin::V0Plugin::abandon_all();  // a callback has not returned
+        plugin::Plugin::abandon_all();  // a callback has not returned
     }
     return APR_SUCCESS;
 }
 
-const plugin::Endpoint& Child::endpoint(const Config& config) {
-    const plugin::Endpoint wanted = make_endpoint(config);
+plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {
+    const std::lock_guard lock(endpoints_mutex_);
+    const auto known = std::ranges::find(
+        instances_, &endpoint, [](const plugin::V1Instance& one) { return &one.endpoint(); });
+    return known != instances_.end() ? *known : instances_.emplace_back(host_, endpoint);
+}
+
+void Child::end_instances() noexcept {
+    const std::lock_guard lock(endpoints_mutex_);
+    for (plugin::V1Instance& instance : instances_) {
+        instance.end();
+    }
+}
+
+const plugin::Endpoint& Child::endpoint(const Config& config, const server_rec* server) {
+    const plugin::Endpoint wanted = make_endpoint(config, server);
     const std::lock_guard lock(endpoints_mutex_);
     const auto known = std::ranges::find(endpoints_, wanted);
     return known != endpoints_.end() ? *known : endpoints_.emplace_back(wanted);

@@ -14,7 +14,9 @@
 #include "httpd/log_writer.hpp"
 #include "httpd/pump_places.hpp"
 #include "plugin/endpoint.hpp"
+#include "plugin/metrics.hpp"
 #include "plugin/pool.hpp"
+#include "plugin/v1_instance.hpp"
 
 namespace websocket::httpd {
 
@@ -40,10 +42,14 @@ public:
 
     /// The endpoint for a section with a plugin; the same settings give the same object, which is
     /// never freed. Throws std::bad_alloc. [httpd worker]
-    [[nodiscard]] const plugin::Endpoint& endpoint(const Config& config);
+    [[nodiscard]] const plugin::Endpoint& endpoint(const Config& config, const server_rec* server);
+    /// The plugin of version 1 at that endpoint, not necessarily started. Throws std::bad_alloc.
+    /// [httpd worker]
+    [[nodiscard]] plugin::V1Instance& instance(const plugin::Endpoint& endpoint);
 
 private:
     static apr_status_t stop(void* child);
+    void end_instances() noexcept;
 
     ErrorLog log_;
     ErrorLogSinks error_logs_;
@@ -52,8 +58,10 @@ private:
     plugin::Pool pool_;
     plugin::Host host_;
     const PumpPlaces pump_places_;
-    std::mutex endpoints_mutex_;  // guards endpoints_
+    plugin::Metrics metrics_;
+    std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
     std::deque<plugin::Endpoint> endpoints_;
+    std::deque<plugin::V1Instance> instances_;
 };
 
 }  // namespace websocket::httpd

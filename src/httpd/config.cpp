@@ -15,6 +15,7 @@
 #include "httpd/connection_caps.hpp"
 #include "httpd/connection_log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/plugin_options.hpp"
 #include "httpd/setting_value.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -76,8 +77,24 @@ const char* set_number(cmd_parms* cmd, void* section, const char* text) {
     });
 }
 
+/// Replaces the option of this name, or adds it.
+void put_option(apr_pool_t* pool, apr_array_header_t*& options, const Option& option) {
+    if (options == nullptr) {
+        options = apr_array_make(pool, 4, sizeof(Option));
+    }
+    const std::span known(reinterpret_cast<Option*>(options->elts),
+                          static_cast<std::size_t>(options->nelts));
+    const auto same = std::ranges::find_if(
+        known, [&](const Option& one) { return std::string_view(one.name) == option.name; });
+    if (same != known.end()) {
+        *same = option;
+    } else {
+        *static_cast<Option*>(apr_array_push(options)) = option;
+    }
+}
+
 apr_status_t destroy_plugin(void* plugin) {
-    delete static_cast<plugin::V0Plugin*>(plugin);
+    delete static_cast<plugin::Plugin*>(plugin);
     return APR_SUCCESS;
 }
 
@@ -89,15 +106,22 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
         }
         std::string error;
         const char* file = ap_server_root_relative(cmd->pool, path);
-        auto plugin = plugin::V0Plugin::load(file != nullptr ? file : path, path, symbol, error);
+        auto plugin = plugin::Plugin::load(file != nullptr ? file : path, path, symbol, error);
         if (plugin == nullptr) {
             return apr_pstrdup(cmd->pool, error.c_str());
         }
         auto* config = static_cast<Config*>(section);
         config->plugin = plugin.release();
+        note_plugin(cmd, *config);
         apr_pool_cleanup_register(cmd->pool, config->plugin, destroy_plugin, apr_pool_cleanup_null);
         return nullptr;
     });
+}
+
+const char* set_option(cmd_parms* cmd, void* section, const char* name, const char* value) {
+    put_option(cmd->pool, static_cast<Config*>(section)->options,
+               {apr_pstrdup(cmd->pool, name), apr_pstrdup(cmd->pool, value)});
+    return nullptr;
 }
 
 const char* add_trusted_origin(cmd_parms* cmd, void* section, const char* origin) {
@@ -141,6 +165,10 @@ command_rec command_of(const Directive& directive) {
     switch (directive.setting) {
         case Setting::handler:
             command.func = as_command(set_handler);
+            command.args_how = TAKE2;
+            break;
+        case Setting::option:
+            command.func = as_command(set_option);
             command.args_how = TAKE2;
             break;
         case Setting::trusted_origin:
@@ -199,6 +227,14 @@ std::int64_t Config::get(Setting setting) const noexcept {
                         : directive_for(setting).fallback;
 }
 
+std::span<const Option> options_of(const Config& config) noexcept {
+    if (config.options == nullptr) {
+        return {};
+    }
+    return {reinterpret_cast<const Option*>(config.options->elts),
+            static_cast<std::size_t>(config.options->nelts)};
+}
+
 const command_rec* commands() noexcept {
     static const auto table = [] {
         std::array<command_rec, kDirectives.size() + 1> rows{};  // the last one ends the table
@@ -233,6 +269,12 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
                 ? apr_array_append(pool, base.trusted_origins, more.trusted_origins)
                 : more.trusted_origins;
     }
+    if (base.options != nullptr && more.options != nullptr) {
+        merged->options = apr_array_copy(pool, base.options);
+    }
+    for (const Option& option : options_of(more)) {
+        put_option(pool, merged->options, option);
+    }
     return merged;
 }
 
@@ -263,14 +305,34 @@ int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
     return OK;
 }
 
-plugin::Endpoint make_endpoint(const Config& config) noexcept {
+namespace {
+
+void add_v1_settings(const Config& config, const server_rec* server, plugin::Endpoint& endpoint) {
+    for (const Option& option : options_of(config)) {
+        endpoint.plugin_options.push_back({option.name, option.value});
+    }
+    // Also in other children the same, and after a restart.
+    endpoint.scope = server->server_hostname != nullptr ? server->server_hostname : "";
+    endpoint.scope += ':';
+    endpoint.scope += std::to_string(server->port);
+    endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
+}
+
+}  // namespace
+
+plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
     using std::chrono::milliseconds;
     const auto size = [&config](Setting setting) {
         return static_cast<std::size_t>(config.get(setting));
     };
     plugin::Endpoint endpoint;
     endpoint.callbacks = &config.plugin->callbacks();
-    endpoint.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
+    endpoint.v1 = config.plugin->v1();
+    if (endpoint.v1 == nullptr) {
+        endpoint.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
+    } else {
+        add_v1_settings(config, server, endpoint);
+    }
     engine::ConnectionOptions& options = endpoint.options;
     options.reader.max_message_size = size(Setting::max_message_size);
     options.reader.max_fragments = static_cast<std::uint32_t>(config.get(Setting::max_fragments));

@@ -8,11 +8,12 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "httpd/directives.hpp"
 #include "httpd/pump_places.hpp"
 #include "plugin/endpoint.hpp"
-#include "plugin/v0_loader.hpp"
+#include "plugin/loader.hpp"
 
 namespace websocket::httpd {
 
@@ -20,13 +21,14 @@ namespace websocket::httpd {
 struct Config {
     std::array<std::int64_t, kNumericSettings> values{};
     std::uint64_t configured = 0;                   ///< bit per Setting
-    const plugin::V0Plugin* plugin = nullptr;       ///< null: none here
+    const plugin::Plugin* plugin = nullptr;         ///< null: none here
     apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
     apr_array_header_t* logs = nullptr;             ///< of ConnectionLog *, of a server; null: none
     /// Which directives the caps come from: connections below the same one are counted together.
     std::uint64_t address_cap = 0;
     std::uint64_t location_cap = 0;
-    PumpPlaces pump_places;  ///< of the server process
+    PumpPlaces pump_places;                 ///< of the server process
+    apr_array_header_t* options = nullptr;  ///< of Option, each name once; null: none
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;
@@ -44,6 +46,13 @@ struct Config {
     static_assert(kNumericSettings <= 64);
 };
 
+/// One WebSocketOption.
+struct Option {
+    const char* name;
+    const char* value;
+};
+[[nodiscard]] std::span<const Option> options_of(const Config& config) noexcept;
+
 /// The directives, for the module record.
 [[nodiscard]] const command_rec* commands() noexcept;
 
@@ -60,7 +69,10 @@ void* create_server_config(apr_pool_t* pool, server_rec* server);
 /// Checks what single directives cannot, and makes what all children inherit. [config]
 int check_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
-/// The plugin side's view of a section that has a plugin.
-[[nodiscard]] plugin::Endpoint make_endpoint(const Config& config) noexcept;
+/// Asks the plugins whether their options are right, also for httpd -t. [config]
+int check_options(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
+
+/// The plugin side's view of a section that has a plugin. Throws std::bad_alloc.
+[[nodiscard]] plugin::Endpoint make_endpoint(const Config& config, const server_rec* server);
 
 }  // namespace websocket::httpd

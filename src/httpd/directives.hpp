@@ -44,6 +44,7 @@ enum class Setting : std::uint8_t {
     handler,
     trusted_origin,
     log,
+    option,
 };
 constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
 
@@ -106,6 +107,10 @@ inline constexpr std::array kDirectives{
               "*path* *init-function*", "none",
               "Plugin that serves the section: a shared object (relative to ServerRoot) and the name "
               "of its init function."},
+    Directive{"WebSocketOption", Setting::option, Scope::location, ValueKind::special, 0, 0, 0, {},
+              "*name* *value*", "none",
+              "An option of the plugin (version 1 of the interface); its documentation says which "
+              "there are. An inner section replaces the value of the same name."},
     Directive{"WebSocketMaxMessageSize", Setting::max_message_size, Scope::section, ValueKind::size,
               32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
               "Largest message to accept, all its fragments together; larger ones are answered with "
@@ -138,8 +143,8 @@ inline constexpr std::array kDirectives{
               "with Close 1008."},
     Directive{"WebSocketDispatch", Setting::dispatch, Scope::section, ValueKind::choice, 0, 0, 1,
               kDispatches, "Pool\\|Inline", "Pool",
-              "Whether the plugin's on_message may block (it runs in a thread pool) or never does (it "
-              "runs on the event loop)."},
+              "Whether on_message of a plugin of version 0 may block (it runs in a thread pool) or never "
+              "does (it runs on the event loop). Others say it themselves."},
     Directive{"WebSocketSendBuffer", Setting::send_buffer, Scope::section, ValueKind::size,
               256 * kKiB, 1, 128 * kMiB, {}, "*size*", "256K",
               "Octets that may wait for a client; above, it counts as slow and is no longer read "

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "httpd/ask_plugin.hpp"
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
 #include "httpd/connection_caps.hpp"
@@ -17,9 +18,7 @@
 #include "httpd/opening_handshake.hpp"
 #include "httpd/pump.hpp"
 #include "httpd/record.hpp"
-#include "httpd/request_snapshot.hpp"
 #include "httpd/takeover.hpp"
-#include "plugin/v0_session.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -39,15 +38,6 @@ int unavailable(request_rec* r, const char* why) {
                   why);
     apr_table_clear(r->headers_out);
     return HTTP_SERVICE_UNAVAILABLE;
-}
-
-/// The plugin does not want this client: no body, nothing of the handshake, no further request.
-int refuse(request_rec* r) {
-    apr_table_clear(r->headers_out);
-    r->connection->keepalive = AP_CONN_CLOSE;
-    r->status = HTTP_FORBIDDEN;
-    ap_set_content_length(r, 0);
-    return OK;
 }
 
 int connect(request_rec* r, const Config& config, const Handshake& handshake, Child& child) {
@@ -76,12 +66,8 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     if (!host.pool.ready()) {
         return unavailable(r, "no thread for the plugin");
     }
-    const plugin::Endpoint& endpoint = child.endpoint(config);
+    const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
     auto record = Record::make(r, child, endpoint.options.rates, std::move(leases), place->id());
-    auto snapshot = RequestSnapshot::take(r);
-    RequestSnapshot& request = *snapshot;
-    auto session =
-        std::make_unique<plugin::V0Session>(host, endpoint, place->id(), std::move(snapshot));
     auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
                                                         .place = std::move(*place),
                                                         .socket = std::move(socket),
@@ -90,15 +76,10 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
                                                         .version = handshake.version});
 
     set_accepting_headers(r, handshake);
-    switch (session->connect()) {
-        case plugin::V0Session::Connected::accepted: break;
-        case plugin::V0Session::Connected::refused: return refuse(r);
-        case plugin::V0Session::Connected::failed:
-            apr_table_clear(r->headers_out);
-            return HTTP_INTERNAL_SERVER_ERROR;
+    if (const int status = ask_plugin(r, child, endpoint, handover->place.id(), handover->session);
+        handover->session == nullptr) {
+        return status;
     }
-    request.detach();
-    handover->session = std::move(session);
     if (record != nullptr) {
         record->opened(r);
         handover->place.attach(std::move(record));

@@ -2,6 +2,7 @@
 #include "httpd/request_snapshot.hpp"
 
 #include <apr_lib.h>
+#include <apr_optional.h>
 #include <apr_strings.h>
 #include <http_log.h>
 
@@ -16,12 +17,19 @@
 #include "httpd/module.hpp"
 #include "httpd/request_copy.hpp"
 #include "protocol/handshake.hpp"
+#include "websocket/extensions.h"
 
 APLOG_USE_MODULE(websocket);
+
+// As mod_ssl declares it; its header is not installed everywhere.
+APR_DECLARE_OPTIONAL_FN(char*, ssl_var_lookup,
+                        (apr_pool_t*, server_rec*, conn_rec*, request_rec*, char*));
 
 namespace websocket::httpd {
 
 namespace {
+
+constexpr const char* kBodyKey = "websocket-refusal-body";
 
 const char* next(const char* text) { return text + std::strlen(text) + 1; }
 
@@ -83,6 +91,17 @@ bool set_clean_header(request_rec* r, const char* name, const char* value) {
     }
     apr_table_set(r->headers_out, name, value);
     return true;
+}
+
+/// What mod_ssl knows, also without SSLOptions +StdEnvVars; null when there is none.
+const char* tls_variable(request_rec* r, const char* name) {
+    static const auto lookup = APR_RETRIEVE_OPTIONAL_FN(ssl_var_lookup);
+    if (lookup == nullptr || std::string_view(name).substr(0, 4) != "SSL_") {
+        return nullptr;
+    }
+    const char* value =
+        lookup(r->pool, r->server, r->connection, r, const_cast<char*>(name));  // it only reads it
+    return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
 }  // namespace
@@ -176,12 +195,89 @@ const char* RequestSnapshot::header(const char* name) const noexcept {
     return nullptr;
 }
 
-void RequestSnapshot::set_response_header(const char* name, const char* value) {
+bool RequestSnapshot::set_response_header(const char* name, const char* value) {
     if (real_ == nullptr || !set_clean_header(real_, name, value)) {
-        return;
+        return false;
     }
     if (native_ != nullptr) {
         apr_table_set(native_->headers_out, name, value);
+    }
+    return true;
+}
+
+bool RequestSnapshot::set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) {
+    if (real_ == nullptr) {
+        return false;
+    }
+    const char* type_copy = apr_pstrmemdup(real_->pool, type.data(), type.size());
+    if (!is_clean(type_copy)) {
+        return false;
+    }
+    auto* kept = static_cast<Body*>(apr_palloc(real_->pool, sizeof(Body)));
+    *kept = {type_copy,
+             static_cast<const char*>(apr_pmemdup(real_->pool, body.data(), body.size())),
+             body.size()};
+    apr_pool_userdata_setn(kept, kBodyKey, nullptr, real_->pool);
+    return true;
+}
+
+const RequestSnapshot::Body* RequestSnapshot::refusal_body(request_rec* r) {
+    void* body = nullptr;
+    apr_pool_userdata_get(&body, kBodyKey, r->pool);
+    return static_cast<const Body*>(body);
+}
+
+const char* RequestSnapshot::text(std::uint32_t what) const noexcept {
+    const auto either = [this](Field first, Field second) {
+        const char* found = field(first);
+        return found != nullptr ? found : field(second);
+    };
+    switch (what) {
+        case WS_REQUEST_METHOD: return "GET";
+        case WS_REQUEST_TARGET: return field(unparsed_uri);
+        case WS_REQUEST_PATH: return either(uri, unparsed_uri);
+        case WS_REQUEST_QUERY: return field(args);
+        case WS_REQUEST_HOST: return field(hostname);
+        case WS_REQUEST_USER: return field(user);
+        case WS_REQUEST_AUTH: return field(auth_type);
+        case WS_REQUEST_CLIENT: return either(useragent_ip, client_ip);
+        case WS_REQUEST_PEER: return field(client_ip);
+        case WS_REQUEST_SERVER: return field(local_ip);
+        default: return nullptr;
+    }
+}
+
+std::uint16_t RequestSnapshot::port(std::uint32_t which) const noexcept {
+    switch (which) {
+        case WS_PORT_PEER: return client_port_;
+        case WS_PORT_SERVER: return local_port_;
+        default: return 0;
+    }
+}
+
+const char* RequestSnapshot::environment(const char* name) const noexcept {
+    const char* at = strings() + headers_at_;
+    for (unsigned i = 0; i < 2U * headers_; ++i) {
+        at = next(at);
+    }
+    for (unsigned i = 0; i < environment_; ++i) {
+        const char* value = next(at);
+        if (std::strcmp(full_name(at), name) == 0) {
+            return value;
+        }
+        at = next(value);
+    }
+    return real_ != nullptr ? tls_variable(real_, name) : nullptr;
+}
+
+void RequestSnapshot::visit_headers(VisitHeader visit, void* data) const {
+    const char* at = strings() + headers_at_;
+    for (unsigned i = 0; i < headers_; ++i) {
+        const char* value = next(at);
+        if (!visit(data, full_name(at), value)) {
+            return;
+        }
+        at = next(value);
     }
 }
 

@@ -52,7 +52,12 @@ public:
     }
 
     [[nodiscard]] const char* header(const char* name) const noexcept override;
-    void set_response_header(const char* name, const char* value) override;
+    bool set_response_header(const char* name, const char* value) override;
+    bool set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) override;
+    [[nodiscard]] const char* text(std::uint32_t what) const noexcept override;
+    [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
+    [[nodiscard]] const char* environment(const char* name) const noexcept override;
+    void visit_headers(VisitHeader visit, void* data) const override;
     [[nodiscard]] std::size_t subprotocol_count() const noexcept override { return subprotocols_; }
     [[nodiscard]] const char* subprotocol(std::size_t index) const noexcept override;
     [[nodiscard]] request_rec* native() override;
@@ -69,6 +74,14 @@ public:
     [[nodiscard]] apr_port_t client_port() const noexcept { return client_port_; }
     [[nodiscard]] apr_port_t local_port() const noexcept { return local_port_; }
     void copy_tables_to(apr_table_t* headers, apr_table_t* environment) const;
+
+    /// What set_refusal_body() has left with the request; null when nothing.
+    struct Body {
+        const char* type;
+        const char* bytes;
+        std::size_t size;
+    };
+    [[nodiscard]] static const Body* refusal_body(request_rec* r);
 
 private:
     struct Contents;

@@ -4,13 +4,18 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "engine/connection_options.hpp"
 #include "engine/engine.hpp"
 #include "plugin/pool.hpp"
-#include "websocket_plugin.h"
+#include "websocket/plugin.h"
 
 namespace websocket::plugin {
+
+class Metrics;
+class Topics;
 
 /// Where the callbacks of a plugin run.
 enum class Dispatch : std::uint8_t {
@@ -18,11 +23,22 @@ enum class Dispatch : std::uint8_t {
     inline_,  ///< on the event loop, for plugins that never block
 };
 
+/// One WebSocketOption.
+struct PluginOption {
+    std::string name;
+    std::string value;
+
+    bool operator==(const PluginOption&) const = default;
+};
+
 /// Never changes; outlives its connections.
 struct Endpoint {
     const WebSocketPlugin* callbacks = nullptr;
     engine::ConnectionOptions options;
-    Dispatch dispatch = Dispatch::pool;
+    Dispatch dispatch = Dispatch::pool;  ///< of plugins of version 0; others say it themselves
+    const ws_plugin* v1 = nullptr;       ///< null: the plugin is of version 0
+    std::vector<PluginOption> plugin_options = {};
+    std::string scope = {};  ///< the virtual host, for topics
 
     bool operator==(const Endpoint&) const = default;
 };
@@ -32,7 +48,10 @@ struct Host {
     engine::Engine& engine;
     Pool& pool;
     engine::Log& log;
-    std::atomic<std::uint32_t> sessions{0};  ///< alive, in whatever state
+    std::atomic<std::uint32_t> sessions{0};  ///< alive, in whatever state; and plugins not stopped
+    std::atomic<std::uint64_t> numbers{0};   ///< given to timers and watches so far
+    Topics* topics = nullptr;                ///< null: there are none
+    Metrics* metrics = nullptr;              ///< null: there are none
 };
 
 }  // namespace websocket::plugin

@@ -14,15 +14,20 @@ void QueuedMessage::Free::operator()(QueuedMessage* message) const noexcept {
 
 QueuedMessage::Owner QueuedMessage::make(engine::Message message) {
     const bool copy = message.owner == nullptr;
-    const std::size_t extra = copy ? message.payload.size() : 0;
-    void* memory = ::operator new(sizeof(QueuedMessage) + extra);
-    Owner queued(new (memory) QueuedMessage(message.type));
-    if (copy) {
-        queued->copied = extra;
-        std::copy(message.payload.begin(), message.payload.end(), queued->payload().begin());
-    } else {
+    Owner queued = make(Kind::message, copy ? message.payload : std::span<const std::uint8_t>{});
+    queued->type = message.type;
+    if (!copy) {
         queued->buffer = std::move(*message.owner);
     }
+    return queued;
+}
+
+QueuedMessage::Owner QueuedMessage::make(Kind kind, std::span<const std::uint8_t> payload) {
+    void* memory = ::operator new(sizeof(QueuedMessage) + payload.size());
+    Owner queued(new (memory) QueuedMessage());
+    queued->kind = kind;
+    queued->copied = payload.size();
+    std::ranges::copy(payload, queued->payload().begin());
     return queued;
 }
 

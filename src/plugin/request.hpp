@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
 
 struct request_rec;
 
@@ -19,9 +22,29 @@ public:
     /// Value of a request header, repeated ones joined by ", "; null when absent. [any thread]
     [[nodiscard]] virtual const char* header(const char* name) const noexcept = 0;
 
-    /// Sets a header of the response; strings are copied. Without effect after on_connect.
-    /// [httpd worker]
-    virtual void set_response_header(const char* name, const char* value) = 0;
+    /// Sets a header of the response; strings are copied. False, and without effect, when it is not
+    /// allowed or on_connect is over. [httpd worker]
+    virtual bool set_response_header(const char* name, const char* value) = 0;
+
+    /// Sets the body of a refusal; both are copied. False when on_connect is over. [httpd worker]
+    virtual bool set_refusal_body(std::string_view /*type*/,
+                                  std::span<const std::uint8_t> /*body*/) {
+        return false;
+    }
+
+    /// One of WS_REQUEST_*; null when there is none. [any thread]
+    [[nodiscard]] virtual const char* text(std::uint32_t /*what*/) const noexcept {
+        return nullptr;
+    }
+    /// One of WS_PORT_*. [any thread]
+    [[nodiscard]] virtual std::uint16_t port(std::uint32_t /*which*/) const noexcept { return 0; }
+    /// A variable of the request's environment; null when there is none. [any thread]
+    [[nodiscard]] virtual const char* environment(const char* /*name*/) const noexcept {
+        return nullptr;
+    }
+    /// Calls `visit` with name and value of each header until it says false. [any thread]
+    using VisitHeader = bool (*)(void* data, const char* name, const char* value);
+    virtual void visit_headers(VisitHeader /*visit*/, void* /*data*/) const {}
 
     /// Subprotocols that the client offered, in its order. [any thread]
     [[nodiscard]] virtual std::size_t subprotocol_count() const noexcept = 0;

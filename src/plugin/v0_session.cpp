@@ -17,9 +17,6 @@ using protocol::Opcode;
 
 namespace {
 
-/// Messages of one connection that a thread handles before others have their turn.
-constexpr int kMessagesATurn = 16;
-
 constexpr int abi_type(MessageType type) {
     return type == MessageType::text ? MESSAGE_TYPE_TEXT : MESSAGE_TYPE_BINARY;
 }
@@ -51,9 +48,9 @@ protocol::ClosePayload sanitised(std::span<const std::uint8_t> payload) {
 
 V0Session::V0Session(Host& host, const Endpoint& endpoint, engine::ConnectionId id,
                      std::unique_ptr<Request> request) noexcept
-    : server_(make_v0_server(*this)), host_(host), endpoint_(endpoint), id_(id),
+    : SerialQueue(host, endpoint.options, id), server_(make_v0_server(*this)), endpoint_(endpoint),
       request_(std::move(request)) {
-    host_.sessions.fetch_add(1);
+    host.sessions.fetch_add(1);
 }
 
 V0Session::~V0Session() {
@@ -63,7 +60,7 @@ V0Session::~V0Session() {
         std::this_thread::yield();
     }
     request_.reset();  // may run cleanups of the plugin: the session still counts
-    host_.sessions.fetch_sub(1);
+    host().sessions.fetch_sub(1);
 }
 
 // --- callbacks -----------------------------------------------------------------------------------
@@ -94,8 +91,8 @@ void V0Session::on_open() noexcept {
             if (frame.opcode == Opcode::close) {
                 begin_close(frame.payload);
             } else {
-                static_cast<void>(host_.engine.send(id_, frame.opcode, frame.payload,
-                                                    endpoint_.options.send_buffer));
+                static_cast<void>(host().engine.send(id(), frame.opcode, frame.payload,
+                                                     endpoint_.options.send_buffer));
             }
         }
         early_.reset();
@@ -109,36 +106,14 @@ engine::Flow V0Session::on_message(engine::Message message) {
         call_on_message(message.type, message.payload);
         return engine::Flow::more;
     }
-    QueuedMessage::Owner queued = QueuedMessage::make(message);
-    const std::size_t total = queued_.fetch_add(queued->weight()) + queued->weight();
-    messages_.push(std::move(queued));
-    schedule();
-    if (total <= endpoint_.options.receive_buffer) {
-        return engine::Flow::more;
-    }
-    return pause_until_fallen() ? engine::Flow::pause : engine::Flow::more;
+    return push(QueuedMessage::make(message));
 }
 
 bool V0Session::drained() noexcept {
     if (endpoint_.dispatch == Dispatch::inline_) {
         return true;
     }
-    draining_.store(true);
-    if (!pause_until_fallen()) {
-        host_.engine.resume(id_);  // handled, but the answers may still be in the loop's mailbox
-    }
-    return false;
-}
-
-/// False when little enough is queued; else Engine::resume() will be called once it is.
-bool V0Session::pause_until_fallen() noexcept {
-    paused_.store(true);
-    // The pool may have emptied the queue before it could see the mark.
-    return queued_.load() > resume_mark() || !paused_.exchange(false);
-}
-
-std::size_t V0Session::resume_mark() const noexcept {
-    return draining_.load() ? 0 : endpoint_.options.receive_buffer / 2;
+    return SerialQueue::drained();
 }
 
 void V0Session::on_close(const engine::CloseInfo& /*info*/) noexcept {
@@ -148,35 +123,15 @@ void V0Session::on_close(const engine::CloseInfo& /*info*/) noexcept {
         return;
     }
     // Also with Inline: on_disconnect commonly joins threads.
-    schedule();
+    push_end();
 }
 
-void V0Session::schedule() noexcept {
-    if (pending_.fetch_add(1) == 0) {
-        host_.pool.submit(*this);
+void V0Session::handle(QueuedMessage& message) noexcept {
+    try {
+        call_on_message(message.type, message.payload());
+    } catch (...) {
+        report_exception("on_message");
     }
-}
-
-void V0Session::run() noexcept {
-    for (int i = 0; i < kMessagesATurn; ++i) {
-        QueuedMessage::Owner message = messages_.pop();
-        if (message == nullptr) {
-            end();
-            return;
-        }
-        try {
-            call_on_message(message->type, message->payload());
-        } catch (...) {
-            report_exception("on_message");
-        }
-        const std::size_t weight = message->weight();
-        message.reset();
-        handled(weight);
-        if (pending_.fetch_sub(1) == 1) {
-            return;  // from here on the loop may submit this again
-        }
-    }
-    host_.pool.submit(*this);
 }
 
 void V0Session::call_on_message(MessageType type, std::span<std::uint8_t> payload) {
@@ -188,20 +143,7 @@ void V0Session::call_on_message(MessageType type, std::span<std::uint8_t> payloa
     endpoint_.callbacks->on_message(private_, &server_, abi_type(type), bytes, payload.size());
 }
 
-void V0Session::handled(std::size_t weight) noexcept {
-    queued_.fetch_sub(weight);
-    if (queued_.load() > resume_mark() || !paused_.exchange(false)) {
-        return;
-    }
-    // The mark may be younger than the look at the queue, and more have come in between.
-    if (queued_.load() <= resume_mark()) {
-        host_.engine.resume(id_);
-    } else {
-        paused_.store(true);
-    }
-}
-
-void V0Session::end() noexcept {
+void V0Session::handle_end() noexcept {
     if (endpoint_.callbacks->on_disconnect != nullptr) {
         try {
             endpoint_.callbacks->on_disconnect(private_, &server_);
@@ -222,10 +164,10 @@ void V0Session::report_exception(const char* callback) noexcept {
     } catch (...) {
         std::snprintf(line.data(), line.size(), "WS0403: plugin threw in %s", callback);
     }
-    host_.log.write(engine::LogLevel::error, line.data());
+    host().log.write(engine::LogLevel::error, line.data());
     failed_.store(true);
-    host_.engine.close(
-        id_, protocol::ClosePayload(protocol::CloseCode::internal_error, "plugin failed"));
+    host().engine.close(
+        id(), protocol::ClosePayload(protocol::CloseCode::internal_error, "plugin failed"));
 }
 
 // --- what the plugin calls -----------------------------------------------------------------------
@@ -273,24 +215,24 @@ bool V0Session::transmit(Opcode opcode, std::span<const std::uint8_t> payload) {
     }
     const engine::ConnectionOptions& options = endpoint_.options;
     for (;;) {
-        const SendResult result = host_.engine.send(id_, opcode, payload, options.send_buffer);
+        const SendResult result = host().engine.send(id(), opcode, payload, options.send_buffer);
         if (result != SendResult::full) {
             return result == SendResult::ok;
         }
         if (options.slow_consumer == engine::SlowConsumer::close) {
-            host_.engine.close(
-                id_, protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+            host().engine.close(
+                id(), protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
             return false;
         }
         if (options.slow_consumer == engine::SlowConsumer::drop || engine::Engine::on_loop()) {
             return false;
         }
-        host_.engine.wait_for_room(id_, options.send_buffer / 2);
+        host().engine.wait_for_room(id(), options.send_buffer / 2);
     }
 }
 
 bool V0Session::begin_close(std::span<const std::uint8_t> payload) noexcept {
-    return host_.engine.close(id_, sanitised(payload));
+    return host().engine.close(id(), sanitised(payload));
 }
 
 /// True when the frame's fate is settled in `sent`, false when the session is open by now.
@@ -341,7 +283,7 @@ void V0Session::enter(Phase phase) noexcept {
 /// Held for moments, once or twice in a connection's life: one for many sessions will do.
 std::mutex& V0Session::early_mutex() const noexcept {
     static std::array<std::mutex, 16> mutexes;
-    return mutexes[id_.slot() % mutexes.size()];
+    return mutexes[id().slot() % mutexes.size()];
 }
 
 }  // namespace websocket::plugin

@@ -12,16 +12,15 @@
 
 #include "engine/session.hpp"
 #include "plugin/endpoint.hpp"
-#include "plugin/message_queue.hpp"
-#include "plugin/pool.hpp"
 #include "plugin/request.hpp"
+#include "plugin/serial_queue.hpp"
 #include "websocket_plugin.h"
 
 namespace websocket::plugin {
 
 /// Adapter between the engine and WebSocketPlugin callbacks. Made before the 101; the engine owns
 /// it until on_close(), then it owns itself until on_disconnect has returned.
-class V0Session final : public engine::Session, private PoolTask {
+class V0Session final : public engine::Session, private SerialQueue {
 public:
     enum class Connected : std::uint8_t {
         accepted,
@@ -66,13 +65,9 @@ private:
     };
     enum class Kept : std::uint8_t { yes, refused, not_yet, too_late };
 
-    void run() noexcept override;
-    void schedule() noexcept;
-    [[nodiscard]] bool pause_until_fallen() noexcept;
-    [[nodiscard]] std::size_t resume_mark() const noexcept;
+    void handle(QueuedMessage& message) noexcept override;
+    void handle_end() noexcept override;
     void call_on_message(protocol::MessageType type, std::span<std::uint8_t> payload);
-    void handled(std::size_t weight) noexcept;
-    void end() noexcept;
     void report_exception(const char* callback) noexcept;
 
     [[nodiscard]] Kept keep_early(protocol::Opcode opcode, std::span<const std::uint8_t> payload);
@@ -84,20 +79,13 @@ private:
     [[nodiscard]] std::mutex& early_mutex() const noexcept;
 
     WebSocketServer server_;
-    Host& host_;
     const Endpoint& endpoint_;
-    const engine::ConnectionId id_;
     std::unique_ptr<Request> request_;
     void* private_ = nullptr;       // the plugin's
     std::unique_ptr<Early> early_;  // while connecting; guarded by early_mutex()
-    MessageQueue messages_;
     std::atomic<Phase> phase_{Phase::connecting};
     std::atomic<std::uint32_t> senders_{0};  // threads inside of send()
-    std::atomic<std::uint32_t> pending_{0};  // messages, and one for the end, not handled yet
-    std::atomic<bool> paused_{false};        // the engine waits for queued_ to fall
-    std::atomic<bool> draining_{false};      // ... to nothing, else to half of receive_buffer
     std::atomic<bool> failed_{false};        // a callback threw: no more messages
-    std::atomic<std::size_t> queued_{0};     // weight of what is not handled yet
 };
 
 }  // namespace websocket::plugin

@@ -51,9 +51,9 @@ constexpr std::size_t kMaxMaskedHeader = kMaxUnmaskedHeader + 4;
 /// An encoded header: `bytes()` is what goes on the wire before the payload.
 class EncodedHeader {
 public:
-    /// A header of one whole, unmasked, unfragmented frame. [any thread]
-    constexpr EncodedHeader(Opcode opcode, std::uint64_t payload_length) noexcept {
-        bytes_[0] = static_cast<std::uint8_t>(kFin | static_cast<std::uint8_t>(opcode));
+    /// A header of one unmasked frame, which ends its message or does not. [any thread]
+    constexpr EncodedHeader(Opcode opcode, std::uint64_t payload_length, bool fin = true) noexcept {
+        bytes_[0] = static_cast<std::uint8_t>((fin ? kFin : 0) | static_cast<std::uint8_t>(opcode));
         if (payload_length < kLength16) {
             bytes_[1] = static_cast<std::uint8_t>(payload_length);
             size_ = 2;

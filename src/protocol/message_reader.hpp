@@ -40,6 +40,15 @@ concept MessageSink = requires(Sink sink, std::span<std::uint8_t> bytes, ByteBuf
     { sink.on_violation(violation) } -> std::same_as<void>;
 };
 
+/// A sink that may want the parts of a message as they come. When wants_parts(), a message that is
+/// not whole in one read is handed to on_part() instead of on_message(), a last part included.
+template <class Sink>
+concept PartSink = MessageSink<Sink> &&
+    requires(Sink sink, std::span<std::uint8_t> bytes, bool flag) {
+    { sink.wants_parts() } -> std::same_as<bool>;
+    { sink.on_part(MessageType::text, bytes, flag, flag) } -> std::same_as<Next>;
+};
+
 /// One per connection. Between messages it is a null pointer; only a frame or message of which a
 /// part has come owns memory. Throws std::bad_alloc and nothing else.
 class MessageReader {
@@ -73,7 +82,8 @@ private:
         std::uint8_t control_size = 0;
         MessageProgress message;
         Utf8Validator utf8;
-        ByteBuffer payload;  ///< of the message
+        ByteBuffer payload;        ///< of the message
+        bool handed_over = false;  ///< some of the message went to on_part() already
     };
 
     static constexpr MessageProgress kNoMessage{};
@@ -91,6 +101,9 @@ private:
     Next end_of_frame(const ReaderLimits& limits, Sink& sink);
     template <MessageSink Sink>
     Next end_of_message(Sink& sink);
+    /// Hands over what has come of a message that is not whole, if the sink wants it.
+    template <MessageSink Sink>
+    Next hand_over_part(Sink& sink);
 
     /// Takes header octets; the decoder's answer for all that have come.
     HeaderResult take_header(std::span<std::uint8_t>& bytes, const ReaderLimits& limits);
@@ -216,9 +229,7 @@ std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLim
             return used;
         }
     }
-    if (partial.remaining == 0) {
-        next = end_of_frame(limits, sink);
-    }
+    next = partial.remaining == 0 ? end_of_frame(limits, sink) : hand_over_part(sink);
     return used;
 }
 
@@ -231,6 +242,8 @@ void MessageReader::received(std::size_t count, Sink& sink) {
         // A data frame: no limit can be violated by its end, and the sink's wish to stop is moot,
         // because no octet behind it was received.
         static_cast<void>(end_of_frame({}, sink));
+    } else {
+        static_cast<void>(hand_over_part(sink));
     }
 }
 
@@ -252,10 +265,11 @@ Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
         return end_of_message(sink);
     }
     if constexpr (requires { sink.on_fragment(); }) {
-        return sink.on_fragment();
-    } else {
-        return Next::more;
+        if (const Next next = sink.on_fragment(); next != Next::more) {
+            return next;
+        }
     }
+    return hand_over_part(sink);
 }
 
 template <MessageSink Sink>
@@ -266,8 +280,28 @@ Next MessageReader::end_of_message(Sink& sink) {
         return Next::stop;
     }
     ByteBuffer payload = std::move(partial_->payload);
+    [[maybe_unused]] const bool first = !partial_->handed_over;
     partial_.reset();
+    if constexpr (PartSink<Sink>) {
+        if (sink.wants_parts()) {
+            return sink.on_part(type, payload.bytes(), first, true);
+        }
+    }
     return sink.on_message(type, payload.bytes(), &payload);
+}
+
+template <MessageSink Sink>
+Next MessageReader::hand_over_part([[maybe_unused]] Sink& sink) {
+    if constexpr (PartSink<Sink>) {
+        const bool control = partial_->in_payload && is_control(partial_->frame.opcode);
+        if (!control && !partial_->payload.empty() && sink.wants_parts()) {
+            ByteBuffer payload = std::move(partial_->payload);
+            const bool first = !partial_->handed_over;
+            partial_->handed_over = true;
+            return sink.on_part(partial_->message.type, payload.bytes(), first, false);
+        }
+    }
+    return Next::more;
 }
 
 }  // namespace websocket::protocol

@@ -180,7 +180,7 @@ START_TEST(a_connection_that_comes_after_the_stop_is_told_and_closed) {
     const ConnectionId id = place.id();
     service.engine().begin_stop();
     await_quietly([&] { return service.engine().stopped(); }, "the loops' end");
-    ck_assert(service.send(id, "x") == SendResult::gone);
+    ck_assert(service.send(id, "x") == SendResult::closing);  // not open yet
     Client late = service.connect(std::move(place));
     late.expect_closed(1006, false);
     ck_assert(!late.record->get().opened);

@@ -10,8 +10,17 @@
 using websocket::engine::Admission;
 using websocket::engine::Gate;
 
+START_TEST(nothing_passes_a_gate_that_was_not_opened) {
+    Gate gate;
+    ck_assert(gate.admit(1, 1, 100) == Admission::closing);
+    gate.open();
+    ck_assert(gate.admit(1, 1, 100) == Admission::accepted);
+}
+END_TEST
+
 START_TEST(below_the_mark_one_frame_of_any_size_is_taken) {
     Gate gate;
+    gate.open();
     ck_assert(gate.admit(1, 99, 100) == Admission::accepted);
     ck_assert(gate.admit(1, Gate::kMaxQueued - 1, 100) == Admission::accepted);
     ck_assert(gate.admit(1, 1, 100) == Admission::full);
@@ -23,6 +32,7 @@ END_TEST
 
 START_TEST(a_frame_that_can_never_be_queued_is_refused) {
     Gate gate;
+    gate.open();
     ck_assert(gate.admit(1, Gate::kMaxQueued, SIZE_MAX) == Admission::too_big);
     ck_assert_uint_eq(gate.queued(), 0);
 }
@@ -31,6 +41,7 @@ END_TEST
 /// However high the mark: the count must not run into the flags.
 START_TEST(the_count_stays_clear_of_the_flags) {
     Gate gate;
+    gate.open();
     while (gate.admit(1, Gate::kMaxQueued - 1, SIZE_MAX) == Admission::accepted) {
     }
     gate.add(1U << 20);
@@ -43,11 +54,13 @@ END_TEST
 
 START_TEST(what_nobody_writes_is_taken_back) {
     Gate gate;
+    gate.open();
     ck_assert(gate.admit(1, 60, 100) == Admission::accepted);
     gate.withdraw(1, 60);
     ck_assert_uint_eq(gate.queued(), 0);
     ck_assert(gate.admit(1, 60, 100) == Admission::accepted);
     ck_assert(!gate.retire());
+    gate.open();
     ck_assert(gate.admit(2, 10, 100) == Admission::accepted);
     gate.withdraw(1, 60);  // too late: it counts for somebody else
     ck_assert_uint_eq(gate.queued(), 10);
@@ -56,6 +69,7 @@ END_TEST
 
 START_TEST(a_closing_gate_takes_nothing_and_closes_once) {
     Gate gate;
+    gate.open();
     ck_assert(!gate.close(2));
     ck_assert(gate.close(1));
     ck_assert(!gate.close(1));
@@ -67,12 +81,14 @@ END_TEST
 
 START_TEST(a_stale_generation_gets_nowhere) {
     Gate gate;
+    gate.open();
     ck_assert(gate.admit(1, 50, 100) == Admission::accepted);
     ck_assert(gate.close(1));
     ck_assert(!gate.retire());
     ck_assert_uint_eq(gate.generation(), 2);
     ck_assert_uint_eq(gate.queued(), 0);
-    ck_assert(!gate.closing());
+    ck_assert(gate.closing());
+    gate.open();
     ck_assert(gate.admit(1, 1, 100) == Admission::gone);
     ck_assert(!gate.close(1));
     ck_assert(!gate.begin_wait(1, 0));
@@ -82,6 +98,7 @@ END_TEST
 
 START_TEST(waiters_are_told_when_there_is_room_and_not_before) {
     Gate gate;
+    gate.open();
     ck_assert(!gate.begin_wait(1, 0));
     ck_assert(gate.admit(1, 100, 100) == Admission::accepted);
     ck_assert(!gate.begin_wait(1, 100));
@@ -96,6 +113,7 @@ END_TEST
 
 START_TEST(the_end_tells_waiters) {
     Gate gate;
+    gate.open();
     gate.add(100);
     ck_assert(gate.begin_wait(1, 50));
     ck_assert(gate.retire());
@@ -106,6 +124,7 @@ END_TEST
 START_TEST(threads_together_get_no_more_than_the_mark) {
     constexpr std::size_t kMark = 100'000;
     Gate gate;
+    gate.open();
     std::atomic<std::size_t> accepted{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i) {
@@ -122,6 +141,7 @@ END_TEST
 /// Senders with old ids race against slot reuse: no octet may count against a later connection.
 START_TEST(no_octet_of_the_past_counts_against_the_next_connection) {
     Gate gate;
+    gate.open();
     std::atomic<bool> over{false};
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) {
@@ -146,6 +166,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(gate) {
     tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, nothing_passes_a_gate_that_was_not_opened);
     tcase_add_test(tests, below_the_mark_one_frame_of_any_size_is_taken);
     tcase_add_test(tests, a_frame_that_can_never_be_queued_is_refused);
     tcase_add_test(tests, the_count_stays_clear_of_the_flags);

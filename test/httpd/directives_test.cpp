@@ -93,7 +93,9 @@ END_TEST
 
 START_TEST(code_is_loaded_only_where_an_administrator_says_so) {
     for (const Directive& directive : kDirectives) {
-        ck_assert((directive.scope == Scope::location) == (directive.setting == Setting::handler));
+        const bool plugin =
+            directive.setting == Setting::handler || directive.setting == Setting::option;
+        ck_assert((directive.scope == Scope::location) == plugin);
     }
 }
 END_TEST

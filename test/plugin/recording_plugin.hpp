@@ -31,8 +31,9 @@ public:
     const char* header(const char* name) const noexcept override {
         return std::string(name) == "Origin" ? "https://example.org" : nullptr;
     }
-    void set_response_header(const char* name, const char* value) override {
+    bool set_response_header(const char* name, const char* value) override {
         response_headers[name] = value;
+        return true;
     }
     std::size_t subprotocol_count() const noexcept override { return 2; }
     const char* subprotocol(std::size_t index) const noexcept override {

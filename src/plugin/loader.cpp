@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/v0_loader.hpp"
+#include "plugin/loader.hpp"
 
 #include <atomic>
+
+#include "plugin/v1_loader.hpp"
 
 namespace websocket::plugin {
 
@@ -10,9 +12,14 @@ namespace {
 std::atomic<bool> abandoned{false};
 
 /// What is wrong with the answer of an init function; empty when nothing is.
-std::string objection(const WebSocketPlugin* plugin) {
+std::string objection(const WebSocketPlugin* plugin, std::optional<ws_plugin>& v1) {
     if (plugin == nullptr) {
         return "returned NULL";
+    }
+    if (plugin->version == WEBSOCKET_PLUGIN_VERSION_1) {
+        std::string wrong;
+        v1 = read_v1_plugin(*plugin, wrong);
+        return wrong;
     }
     if (plugin->version != WEBSOCKET_PLUGIN_VERSION_0) {
         return "unsupported plugin version " + std::to_string(plugin->version);
@@ -34,9 +41,9 @@ WebSocketPlugin* call_init(void* symbol, std::string& thrown) {
 
 }  // namespace
 
-void V0Plugin::abandon_all() noexcept { abandoned.store(true); }
+void Plugin::abandon_all() noexcept { abandoned.store(true); }
 
-V0Plugin::~V0Plugin() {
+Plugin::~Plugin() {
     if (abandoned.load()) {
         object_.leave_loaded();
         return;
@@ -51,8 +58,8 @@ V0Plugin::~V0Plugin() {
     }
 }
 
-std::unique_ptr<V0Plugin> V0Plugin::load(const std::string& path, const std::string& shown_path,
-                                         const std::string& symbol, std::string& error) {
+std::unique_ptr<Plugin> Plugin::load(const std::string& path, const std::string& shown_path,
+                                     const std::string& symbol, std::string& error) {
     std::string reason;
     SharedObject object = SharedObject::open(path, reason);
     if (!object.valid()) {
@@ -66,15 +73,16 @@ std::unique_ptr<V0Plugin> V0Plugin::load(const std::string& path, const std::str
         return nullptr;
     }
     WebSocketPlugin* plugin = call_init(init, reason);
+    std::optional<ws_plugin> v1;
     if (reason.empty()) {
-        reason = objection(plugin);
+        reason = objection(plugin, v1);
     }
     if (!reason.empty()) {
         error = "Invalid response from WebSocketHandler initialization function " + symbol + " (" +
                 reason + ")";
         return nullptr;
     }
-    return std::unique_ptr<V0Plugin>(new V0Plugin(std::move(object), plugin));
+    return std::unique_ptr<Plugin>(new Plugin(std::move(object), plugin, v1));
 }
 
 }  // namespace websocket::plugin

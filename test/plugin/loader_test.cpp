@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sentences are those of apache-websocket: tools that look for them keep finding them.
-#include "plugin/v0_loader.hpp"
+#include "plugin/loader.hpp"
 
 #include "plugin/built_plugin.hpp"
 #include "unit.hpp"
 
-using websocket::plugin::V0Plugin;
+using websocket::plugin::Plugin;
 using websocket::test::built_plugin;
 
 namespace {
@@ -13,7 +13,7 @@ namespace {
 /// Why it could not be loaded; empty when it could.
 std::string error_of(const std::string& path, const std::string& symbol) {
     std::string error;
-    const auto plugin = V0Plugin::load(path, "SHOWN", symbol, error);
+    const auto plugin = Plugin::load(path, "SHOWN", symbol, error);
     ck_assert_int_eq(plugin == nullptr, !error.empty());
     return error;
 }
@@ -30,8 +30,8 @@ void expect_invalid(const std::string& name, const std::string& reason) {
 
 START_TEST(a_good_plugin_is_ready_to_be_called) {
     std::string error;
-    const auto plugin = V0Plugin::load(built_plugin("plugins/mod_websocket_echo.so"), "echo.so",
-                                       "echo_init", error);
+    const auto plugin =
+        Plugin::load(built_plugin("plugins/mod_websocket_echo.so"), "echo.so", "echo_init", error);
     ck_assert_msg(plugin != nullptr, "%s", error.c_str());
     ck_assert(plugin->callbacks().on_message != nullptr);
     ck_assert_uint_ge(plugin->callbacks().size, sizeof(WebSocketPlugin));
@@ -41,8 +41,8 @@ END_TEST
 START_TEST(a_plugin_may_be_loaded_twice) {
     std::string error;
     const std::string path = built_plugin("plugins/mod_websocket_echo.so");
-    const auto first = V0Plugin::load(path, "echo.so", "echo_init", error);
-    auto second = V0Plugin::load(path, "echo.so", "echo_init", error);
+    const auto first = Plugin::load(path, "echo.so", "echo_init", error);
+    auto second = Plugin::load(path, "echo.so", "echo_init", error);
     ck_assert(first != nullptr && second != nullptr);
     second.reset();
     ck_assert(first->callbacks().on_message != nullptr);
@@ -73,7 +73,7 @@ START_TEST(an_invalid_answer_says_what_is_wrong_with_it) {
 }
 END_TEST
 
-WEBSOCKET_TEST_SUITE(v0_loader) {
+WEBSOCKET_TEST_SUITE(loader) {
     tcase_add_test(tests, a_good_plugin_is_ready_to_be_called);
     tcase_add_test(tests, a_plugin_may_be_loaded_twice);
     tcase_add_test(tests, a_file_that_cannot_be_loaded_is_shown_as_it_was_written);

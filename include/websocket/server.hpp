@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server as one plugin in one location sees it, and what it hands out: timers, watches, prepared
+// messages, figures. Part of the C++ face of websocket/plugin.h; include websocket/plugin.hpp.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "values.hpp"
+
+namespace websocket {
+
+class Server;
+
+namespace detail {
+
+/// A function of the plugin on its way through the server, which owns it until it calls done().
+class Closure {
+public:
+    using Function = std::function<void(std::uint32_t events)>;
+
+    Closure(const Server& server, ws_conn conn, Function function)
+        : server_(server), conn_(conn), function_(std::move(function)) {}
+
+    static void run(void* closure) noexcept { static_cast<Closure*>(closure)->call(0); }
+    static void run_io(void* closure, std::uint32_t events) noexcept {
+        static_cast<Closure*>(closure)->call(events);
+    }
+    static void done(void* closure) noexcept { delete static_cast<Closure*>(closure); }
+
+private:
+    void call(std::uint32_t events) noexcept;
+
+    const Server& server_;
+    const ws_conn conn_;
+    const Function function_;
+};
+
+inline void check(Result result) {
+    if (result == Result::no_memory) {
+        throw std::bad_alloc();
+    }
+    if (result == Result::bad_argument) {
+        throw std::invalid_argument("websocket: an argument is not allowed");
+    }
+}
+
+}  // namespace detail
+
+/// Calls a function later, until it is destroyed or its connection ends. Not running it any more when
+/// the destructor returns is sure on its own thread only.
+class Timer {
+public:
+    Timer() noexcept = default;
+    Timer(const ws_host* host, const ws_timer_1* table, std::uint64_t number) noexcept
+        : host_(host), table_(table), number_(number) {}
+    Timer(Timer&& other) noexcept { *this = std::move(other); }
+    Timer& operator=(Timer&& other) noexcept {
+        std::swap(host_, other.host_);
+        std::swap(table_, other.table_);
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+    ~Timer() { cancel(); }
+
+    void cancel() noexcept {
+        if (number_ != 0) {
+            table_->cancel(host_, std::exchange(number_, 0));
+        }
+    }
+    /// Goes on without this object.
+    void detach() noexcept { number_ = 0; }
+    /// False when it could not be started, because its connection is gone, or was cancelled.
+    [[nodiscard]] explicit operator bool() const noexcept { return number_ != 0; }
+
+private:
+    const ws_host* host_ = nullptr;
+    const ws_timer_1* table_ = nullptr;
+    std::uint64_t number_ = 0;
+};
+
+/// Watches a descriptor until it is destroyed or its connection ends.
+class Watch {
+public:
+    Watch() noexcept = default;
+    Watch(const ws_host* host, const ws_io_1* table, std::uint64_t number) noexcept
+        : host_(host), table_(table), number_(number) {}
+    Watch(Watch&& other) noexcept { *this = std::move(other); }
+    Watch& operator=(Watch&& other) noexcept {
+        std::swap(host_, other.host_);
+        std::swap(table_, other.table_);
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() { cancel(); }
+
+    /// WS_READABLE, WS_WRITABLE, both or 0.
+    void change(std::uint32_t events) const noexcept {
+        if (number_ != 0) {
+            table_->change(host_, number_, events);
+        }
+    }
+    void cancel() noexcept {
+        if (number_ != 0) {
+            table_->unwatch(host_, std::exchange(number_, 0));
+        }
+    }
+    [[nodiscard]] explicit operator bool() const noexcept { return number_ != 0; }
+
+private:
+    const ws_host* host_ = nullptr;
+    const ws_io_1* table_ = nullptr;
+    std::uint64_t number_ = 0;
+};
+
+/// A message that is encoded once for many. Copies share it.
+class Prepared {
+public:
+    Prepared() noexcept = default;
+    Prepared(const ws_buffer_1* table, ws_buffer* buffer) noexcept
+        : table_(table), buffer_(buffer) {}
+    Prepared(const Prepared& other) noexcept : table_(other.table_), buffer_(other.buffer_) {
+        if (buffer_ != nullptr) {
+            table_->retain(buffer_);
+        }
+    }
+    Prepared(Prepared&& other) noexcept
+        : table_(other.table_), buffer_(std::exchange(other.buffer_, nullptr)) {}
+    Prepared& operator=(Prepared other) noexcept {
+        std::swap(table_, other.table_);
+        std::swap(buffer_, other.buffer_);
+        return *this;
+    }
+    ~Prepared() {
+        if (buffer_ != nullptr) {
+            table_->release(buffer_);
+        }
+    }
+    [[nodiscard]] ws_buffer* get() const noexcept { return buffer_; }
+
+private:
+    const ws_buffer_1* table_ = nullptr;
+    ws_buffer* buffer_ = nullptr;
+};
+
+/// A figure for the administrator. Valid as long as the plugin.
+class Metric {
+public:
+    Metric() noexcept = default;
+    Metric(const ws_metrics_1* table, ws_metric* metric) noexcept
+        : table_(table), metric_(metric) {}
+    void add(std::int64_t amount = 1) const noexcept {
+        if (metric_ != nullptr) table_->add(metric_, amount);
+    }
+    void set(std::int64_t value) const noexcept {
+        if (metric_ != nullptr) table_->set(metric_, value);
+    }
+
+private:
+    const ws_metrics_1* table_ = nullptr;
+    ws_metric* metric_ = nullptr;
+};
+
+/// Made by the SDK before the plugin's constructor runs; lives as long as the plugin. Functions may
+/// be called on any thread; they throw MissingExtension when the server is too old for them, and
+/// std::bad_alloc.
+class Server {
+public:
+    using Duration = std::chrono::milliseconds;
+
+    explicit Server(const ws_host* host) noexcept : host_(host) {
+        load(timer_, WS_TIMER_1);
+        load(post_, WS_POST_1);
+        load(io_, WS_IO_1);
+        load(buffer_, WS_BUFFER_1);
+        load(request_, WS_REQUEST_1);
+        load(stream_, WS_STREAM_1);
+        load(flow_, WS_FLOW_1);
+        load(metrics_, WS_METRICS_1);
+        load(topic_, WS_TOPIC_1);
+    }
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    [[nodiscard]] const ws_host* host() const noexcept { return host_; }
+    [[nodiscard]] std::string_view name() const noexcept { return host_->name; }
+    [[nodiscard]] std::string_view version() const noexcept { return host_->version; }
+    [[nodiscard]] bool has_topics() const noexcept { return topic_ != nullptr; }
+
+    /// Lines of httpd's error log.
+    void error(std::string_view text) const noexcept { log(WS_LOG_ERROR, text); }
+    void warning(std::string_view text) const noexcept { log(WS_LOG_WARNING, text); }
+    void info(std::string_view text) const noexcept { log(WS_LOG_INFO, text); }
+    void debug(std::string_view text) const noexcept { log(WS_LOG_DEBUG, text); }
+
+    /// Sends to all subscribers of a topic but `except`.
+    Result publish(std::string_view topic, std::string_view text, ws_conn except = 0) const {
+        return publish(topic, Type::text, bytes_of(text), except);
+    }
+    Result publish(std::string_view topic, Type type, Bytes bytes, ws_conn except = 0) const {
+        return Result{topics().publish(host_, topic.data(), topic.size(),
+                                       static_cast<std::uint32_t>(type), bytes.data(), bytes.size(),
+                                       except, 0)};
+    }
+
+    /// Calls `function()` once after `delay`, or again and again every `period`, one call after the
+    /// other, beside the callbacks of connections.
+    [[nodiscard]] Timer after(Duration delay, std::function<void()> function) const {
+        return start(0, delay, Duration::zero(), std::move(function));
+    }
+    [[nodiscard]] Timer every(Duration period, std::function<void()> function) const {
+        return start(0, period, period, std::move(function));
+    }
+    /// Calls `function()` soon, where timers of the plugin run. False when the server is ending.
+    bool post(std::function<void()> function) const { return post(0, std::move(function)); }
+    /// Calls `function(events)` whenever the descriptor is ready for `events` (WS_READABLE,
+    /// WS_WRITABLE) or broken. Throws std::invalid_argument when it cannot be watched.
+    [[nodiscard]] Watch watch(int descriptor, std::uint32_t events,
+                              std::function<void(std::uint32_t)> function) const {
+        return watch(0, descriptor, events, std::move(function));
+    }
+
+    [[nodiscard]] Prepared prepare(std::string_view text) const {
+        return prepare(Type::text, bytes_of(text));
+    }
+    [[nodiscard]] Prepared prepare(Type type, Bytes bytes) const {
+        ws_buffer* buffer =
+            buffers().make(host_, static_cast<std::uint32_t>(type), bytes.data(), bytes.size());
+        if (buffer == nullptr) {
+            throw std::bad_alloc();
+        }
+        return {buffer_, buffer};
+    }
+
+    /// A figure of this process; names are of a-z, 0-9 and _.
+    [[nodiscard]] Metric counter(std::string_view name) const noexcept {
+        return metric(name, WS_COUNTER);
+    }
+    [[nodiscard]] Metric gauge(std::string_view name) const noexcept {
+        return metric(name, WS_GAUGE);
+    }
+
+    // The tables of extensions, and what Connection and Request build on.
+    [[nodiscard]] const ws_timer_1& timers() const { return need(timer_, WS_TIMER_1); }
+    [[nodiscard]] const ws_post_1& posts() const { return need(post_, WS_POST_1); }
+    [[nodiscard]] const ws_io_1& io() const { return need(io_, WS_IO_1); }
+    [[nodiscard]] const ws_buffer_1& buffers() const { return need(buffer_, WS_BUFFER_1); }
+    [[nodiscard]] const ws_request_1& requests() const { return need(request_, WS_REQUEST_1); }
+    [[nodiscard]] const ws_stream_1& streams() const { return need(stream_, WS_STREAM_1); }
+    [[nodiscard]] const ws_flow_1& flow() const { return need(flow_, WS_FLOW_1); }
+    [[nodiscard]] const ws_topic_1& topics() const { return need(topic_, WS_TOPIC_1); }
+
+    [[nodiscard]] Timer start(ws_conn conn, Duration delay, Duration period,
+                              std::function<void()> function) const {
+        const ws_timer_1& table = timers();
+        auto closure = make_closure(conn, std::move(function));
+        std::uint64_t number = 0;
+        const Result result{table.start(host_, conn, static_cast<std::uint64_t>(delay.count()),
+                                        static_cast<std::uint64_t>(period.count()),
+                                        detail::Closure::run, detail::Closure::done, closure.get(),
+                                        &number)};
+        detail::check(result);
+        if (!taken(result)) {
+            return {};
+        }
+        static_cast<void>(closure.release());
+        return {host_, timer_, number};
+    }
+    bool post(ws_conn conn, std::function<void()> function) const {
+        const ws_post_1& table = posts();
+        auto closure = make_closure(conn, std::move(function));
+        const Result result{
+            table.post(host_, conn, detail::Closure::run, detail::Closure::done, closure.get())};
+        detail::check(result);
+        if (taken(result)) {
+            static_cast<void>(closure.release());
+        }
+        return taken(result);
+    }
+    [[nodiscard]] Watch watch(ws_conn conn, int descriptor, std::uint32_t events,
+                              std::function<void(std::uint32_t)> function) const {
+        const ws_io_1& table = io();
+        auto closure = std::make_unique<detail::Closure>(*this, conn, std::move(function));
+        std::uint64_t number = 0;
+        const Result result{table.watch(host_, conn, descriptor, events, detail::Closure::run_io,
+                                        detail::Closure::done, closure.get(), &number)};
+        detail::check(result);
+        if (!taken(result)) {
+            return {};
+        }
+        static_cast<void>(closure.release());
+        return {host_, io_, number};
+    }
+
+    /// For an exception that is being handled: logs it, and closes `conn`, if any, with 1011.
+    void report_exception(const char* where, ws_conn conn) const noexcept {
+        try {
+            try {
+                throw;
+            } catch (const std::exception& error) {
+                this->error(std::string("exception in ") + where + ": " + error.what());
+            } catch (...) {
+                this->error(std::string("exception in ") + where);
+            }
+        } catch (...) {
+            this->error("exception, and no memory to describe it");
+        }
+        if (conn != 0) {
+            constexpr std::string_view kReason = "plugin failed";
+            host_->close(host_, conn, 1011, kReason.data(), kReason.size());
+        }
+    }
+
+private:
+    template <class Table>
+    void load(const Table*& table, const char* name) noexcept {
+        table = static_cast<const Table*>(host_->extension(host_, name));
+    }
+    template <class Table>
+    [[nodiscard]] static const Table& need(const Table* table, const char* name) {
+        if (table == nullptr) {
+            throw MissingExtension(name);
+        }
+        return *table;
+    }
+    [[nodiscard]] std::unique_ptr<detail::Closure>
+    make_closure(ws_conn conn, std::function<void()> function) const {
+        return std::make_unique<detail::Closure>(
+            *this, conn, [call = std::move(function)](std::uint32_t /*events*/) { call(); });
+    }
+    [[nodiscard]] Metric metric(std::string_view name, std::uint32_t kind) const noexcept {
+        return metrics_ != nullptr
+                   ? Metric(metrics_, metrics_->metric(host_, name.data(), name.size(), kind))
+                   : Metric();
+    }
+    void log(std::uint32_t level, std::string_view text) const noexcept {
+        host_->log(host_, level, text.data(), text.size());
+    }
+
+    const ws_host* host_;
+    const ws_timer_1* timer_ = nullptr;
+    const ws_post_1* post_ = nullptr;
+    const ws_io_1* io_ = nullptr;
+    const ws_buffer_1* buffer_ = nullptr;
+    const ws_request_1* request_ = nullptr;
+    const ws_stream_1* stream_ = nullptr;
+    const ws_flow_1* flow_ = nullptr;
+    const ws_metrics_1* metrics_ = nullptr;
+    const ws_topic_1* topic_ = nullptr;
+};
+
+inline void detail::Closure::call(std::uint32_t events) noexcept {
+    try {
+        function_(events);
+    } catch (...) {
+        server_.report_exception("a timer, watch or posted function", conn_);
+    }
+}
+
+}  // namespace websocket

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A server in memory, so that a plugin's author can test it without httpd: no sockets, no threads, and
+// a clock that moves when the test says so.
+//
+//     #include <websocket/testing.hpp>
+//
+//     websocket::testing::Host host(*echo_init(), {{"limit", "5"}});
+//     auto client = host.connect("/echo?name=alice");
+//     client->text("hello");
+//     assert(client->received().back().payload == "hello");
+//     host.advance(std::chrono::seconds(1));      // timers run here
+//
+// One thread. Callbacks run in the call that provokes them, so everything has happened when that
+// returns; posted functions run at the end of it.
+#pragma once
+
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "extensions.h"
+#include "plugin.h"
+
+namespace websocket::testing {
+
+using Milliseconds = std::chrono::milliseconds;
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+/// What the plugin has sent to a client.
+struct Sent {
+    std::uint32_t type;  ///< WS_TEXT and so on
+    std::string payload;
+};
+
+/// Who asks for a connection.
+struct Handshake {
+    std::string target = "/";
+    Pairs headers = {};
+    std::vector<std::string> subprotocols = {};
+    std::string user = {};
+    std::string client = "127.0.0.1";
+    Pairs environment = {};
+};
+
+/// What the plugin answered.
+struct Answer {
+    std::uint32_t status = 101;
+    Pairs headers = {};
+    std::string type = {};
+    std::string body = {};
+};
+
+class Host;
+
+/// One connection. Valid as long as the Host.
+class Client {
+public:
+    [[nodiscard]] ws_conn id() const noexcept { return id_; }
+    [[nodiscard]] bool open() const noexcept { return open_; }
+    [[nodiscard]] const Answer& answer() const noexcept { return answer_; }
+    [[nodiscard]] const std::vector<Sent>& received() const noexcept { return received_; }
+    /// The text messages that came since the last call.
+    [[nodiscard]] std::vector<std::string> texts() {
+        std::vector<std::string> result;
+        for (; seen_ < received_.size(); ++seen_) {
+            if (received_[seen_].type == WS_TEXT) result.push_back(received_[seen_].payload);
+        }
+        return result;
+    }
+    /// The code that the plugin closed with; nothing when it has not.
+    [[nodiscard]] std::optional<std::uint32_t> closed_with() const noexcept { return close_code_; }
+    [[nodiscard]] const std::string& close_reason() const noexcept { return close_reason_; }
+    [[nodiscard]] bool paused() const noexcept { return paused_; }
+
+    void text(std::string_view payload) { message(WS_TEXT, payload); }
+    void binary(std::string_view payload) { message(WS_BINARY, payload); }
+    void message(std::uint32_t type, std::string_view payload);
+    void pong(std::string_view payload);
+    /// The client's Close.
+    void close(std::uint32_t code = 1000, std::string_view reason = {});
+    /// The network's end: no Close.
+    void vanish();
+    /// Takes nothing more from now on: sends are WS_FULL after `room` octets. read() ends that.
+    void stop_reading(std::size_t room = 0) noexcept { room_ = room; }
+    void read();
+
+private:
+    friend class Host;
+    Client(Host& host, ws_conn id, Handshake handshake)
+        : host_(host), id_(id), handshake_(std::move(handshake)) {}
+
+    Host& host_;
+    const ws_conn id_;
+    Handshake handshake_;
+    Answer answer_;
+    void* state_ = nullptr;
+    bool upgrading_ = false;
+    bool open_ = false;
+    bool paused_ = false;
+    bool wants_room_ = false;
+    std::optional<std::size_t> room_;  ///< none: takes everything
+    std::size_t waiting_ = 0;
+    std::vector<Sent> received_;
+    std::size_t seen_ = 0;
+    std::optional<Sent> stream_;
+    std::optional<std::uint32_t> close_code_;
+    std::string close_reason_;
+};
+
+/// The server. Makes the plugin's instance, and stops it when destroyed.
+class Host {
+public:
+    /// Throws std::runtime_error with the plugin's words when it does not like its options or does
+    /// not start.
+    explicit Host(const WebSocketPlugin& plugin, const Pairs& options = {});
+    ~Host() { stop(); }
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+
+    /// A client whose answer() says whether it was accepted; if so, it is open.
+    std::shared_ptr<Client> connect(Handshake handshake);
+    std::shared_ptr<Client> connect(const std::string& target = "/") {
+        Handshake handshake;
+        handshake.target = target;
+        return connect(std::move(handshake));
+    }
+
+    /// Moves the clock; timers that are due run in their order.
+    void advance(Milliseconds time);
+    /// Polls watched descriptors once, without waiting.
+    void poll();
+    void drain(Milliseconds deadline) {
+        if (plugin_.on_drain != nullptr) {
+            plugin_.on_drain(self_, static_cast<std::uint64_t>(deadline.count()));
+            settle();
+        }
+    }
+    /// Ends all connections, timers and watches, then the plugin.
+    void stop();
+
+    [[nodiscard]] const std::vector<std::string>& log() const noexcept { return log_; }
+    [[nodiscard]] std::int64_t metric(const std::string& name) const {
+        const auto found = metrics_.find(name);
+        return found != metrics_.end() ? found->second : 0;
+    }
+    [[nodiscard]] const ws_plugin& plugin() const noexcept { return plugin_; }
+    [[nodiscard]] const ws_host* abi() const noexcept { return &table_.abi; }
+    /// What the plugin did that it must not do.
+    [[nodiscard]] const std::vector<std::string>& offences() const noexcept { return offences_; }
+
+private:
+    friend class Client;
+    struct Table {
+        ws_host abi;
+        Host* host;
+    };
+    struct Call {
+        ws_conn conn;
+        ws_call run;
+        void (*run_io)(void*, std::uint32_t);
+        ws_call done;
+        void* data;
+        Milliseconds due;
+        Milliseconds period;
+        int descriptor;
+        std::uint32_t events;
+    };
+
+    static Host& of(const ws_host* host) noexcept {
+        return *reinterpret_cast<const Table*>(host)->host;
+    }
+    static Client& of(const ws_request* request) noexcept {
+        return *reinterpret_cast<Client*>(const_cast<ws_request*>(request));
+    }
+    Client* find(ws_conn conn) noexcept {
+        const auto found = clients_.find(conn);
+        return found != clients_.end() && found->second->open_ ? found->second.get() : nullptr;
+    }
+    void settle();
+    void end(Client& client, std::uint32_t code, std::string_view reason, bool by_peer, bool clean);
+    void finish(std::uint64_t number);
+    ws_result deliver(Client& client, std::uint32_t type, std::string_view payload);
+    static const void* table(const ws_host* host, const char* name);
+
+    ws_plugin plugin_{};
+    Table table_{};
+    Pairs option_texts_;
+    std::vector<ws_option> options_;
+    void* self_ = nullptr;
+    bool started_ = false;
+    std::map<ws_conn, std::shared_ptr<Client>> clients_;
+    ws_conn next_client_ = (std::uint64_t{1} << 32) | 1;
+    std::map<std::uint64_t, Call> calls_;
+    std::uint64_t next_call_ = 1;
+    std::deque<Call> posted_;
+    bool settling_ = false;
+    std::vector<Client*> closing_;
+    Milliseconds now_{0};
+    std::map<std::string, std::set<ws_conn>> topics_;
+    std::map<std::string, std::int64_t> metrics_;
+    std::vector<std::string> log_;
+    std::vector<std::string> offences_;
+};
+
+}  // namespace websocket::testing
+
+#include "testing_host.hpp"

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of websocket/testing.hpp, which is what to include: extensions of the server in memory.
+#pragma once
+
+#include "testing.hpp"
+
+struct ws_buffer {
+    std::uint32_t references;
+    std::uint32_t type;
+    std::string payload;
+};
+
+namespace websocket::testing {
+
+inline const void* Host::table(const ws_host* /*host*/, const char* name) {
+    static constexpr ws_timer_1 kTimer{
+        sizeof(ws_timer_1), 0,
+        [](const ws_host* host, ws_conn conn, std::uint64_t delay, std::uint64_t period,
+           ws_call run, ws_call done, void* data, std::uint64_t* number) -> ws_result {
+            Host& self = of(host);
+            if (run == nullptr || number == nullptr) return WS_BAD_ARG;
+            if (conn != 0 && self.find(conn) == nullptr) return WS_GONE;
+            *number = self.next_call_++;
+            self.calls_[*number] = {conn,
+                                    run,
+                                    nullptr,
+                                    done,
+                                    data,
+                                    self.now_ + Milliseconds(delay),
+                                    Milliseconds(period),
+                                    -1,
+                                    0};
+            return WS_OK;
+        },
+        [](const ws_host* host, std::uint64_t number) { of(host).finish(number); }};
+    static constexpr ws_post_1 kPost{
+        sizeof(ws_post_1), 0,
+        [](const ws_host* host, ws_conn conn, ws_call run, ws_call done, void* data) -> ws_result {
+            Host& self = of(host);
+            if (run == nullptr) return WS_BAD_ARG;
+            if (conn != 0 && self.find(conn) == nullptr) return WS_GONE;
+            self.posted_.push_back(
+                {conn, run, nullptr, done, data, Milliseconds(0), Milliseconds(0), -1, 0});
+            return WS_OK;
+        }};
+    static constexpr ws_io_1 kIo{
+        sizeof(ws_io_1), 0,
+        [](const ws_host* host, ws_conn conn, std::int32_t descriptor, std::uint32_t events,
+           void (*run)(void*, std::uint32_t), ws_call done, void* data,
+           std::uint64_t* number) -> ws_result {
+            Host& self = of(host);
+            if (run == nullptr || number == nullptr || descriptor < 0) return WS_BAD_ARG;
+            if (conn != 0 && self.find(conn) == nullptr) return WS_GONE;
+            *number = self.next_call_++;
+            self.calls_[*number] = {
+                conn,       nullptr, run, done, data, Milliseconds(0), Milliseconds(0),
+                descriptor, events};
+            return WS_OK;
+        },
+        [](const ws_host* host, std::uint64_t number, std::uint32_t events) {
+            const auto found = of(host).calls_.find(number);
+            if (found != of(host).calls_.end()) found->second.events = events;
+        },
+        [](const ws_host* host, std::uint64_t number) { of(host).finish(number); }};
+    static constexpr ws_buffer_1 kBuffer{
+        sizeof(ws_buffer_1),
+        0,
+        [](const ws_host* /*host*/, std::uint32_t type, const void* bytes, std::uint64_t n) {
+            return new ws_buffer{1, type, std::string(detail::view(bytes, n))};
+        },
+        [](ws_buffer* buffer) { ++buffer->references; },
+        [](ws_buffer* buffer) {
+            if (buffer != nullptr && --buffer->references == 0) delete buffer;
+        },
+        [](const ws_host* host, ws_conn conn, ws_buffer* buffer, std::uint32_t flags) {
+            return host->send(host, conn, buffer->type, buffer->payload.data(),
+                              buffer->payload.size(), flags);
+        }};
+    static constexpr ws_stream_1 kStream{
+        sizeof(ws_stream_1), 0,
+        [](const ws_host* host, ws_conn conn, std::uint32_t type, std::uint32_t part,
+           const void* bytes, std::uint64_t n) -> ws_result {
+            Client* client = of(host).find(conn);
+            if (client == nullptr || client->close_code_) return WS_GONE;
+            if (((part & WS_FIRST) != 0) == client->stream_.has_value()) {
+                of(host).offences_.emplace_back("stream: parts out of order");
+                return WS_BAD_ARG;
+            }
+            if (!client->stream_) client->stream_ = Sent{type, {}};
+            client->stream_->payload += detail::view(bytes, n);
+            if ((part & WS_LAST) == 0) return WS_OK;
+            const Sent whole = std::move(*client->stream_);
+            client->stream_.reset();
+            return of(host).deliver(*client, whole.type, whole.payload);
+        }};
+    static constexpr auto kHold = [](const ws_host* host, ws_conn conn, bool still) -> ws_result {
+        Client* client = of(host).find(conn);
+        if (client == nullptr) return WS_GONE;
+        client->paused_ = still;
+        return WS_OK;
+    };
+    static constexpr ws_flow_1 kFlow{
+        sizeof(ws_flow_1), 0,
+        [](const ws_host* host, ws_conn conn) { return kHold(host, conn, true); },
+        [](const ws_host* host, ws_conn conn) { return kHold(host, conn, false); }};
+    static constexpr ws_metrics_1 kMetrics{
+        sizeof(ws_metrics_1), 0,
+        [](const ws_host* host, const char* metric, std::uint64_t n, std::uint32_t /*kind*/) {
+            const std::string key(detail::view(metric, n));
+            return reinterpret_cast<ws_metric*>(&of(host).metrics_[key]);
+        },
+        [](ws_metric* metric, std::int64_t amount) {
+            if (metric != nullptr) *reinterpret_cast<std::int64_t*>(metric) += amount;
+        },
+        [](ws_metric* metric, std::int64_t value) {
+            if (metric != nullptr) *reinterpret_cast<std::int64_t*>(metric) = value;
+        }};
+    static constexpr ws_topic_1 kTopic{
+        sizeof(ws_topic_1), 0,
+        [](const ws_host* host, ws_conn conn, const void* topic, std::uint64_t n) -> ws_result {
+            if (topic == nullptr || n == 0 || n > 255) return WS_BAD_ARG;
+            if (of(host).find(conn) == nullptr) return WS_GONE;
+            of(host).topics_[std::string(detail::view(topic, n))].insert(conn);
+            return WS_OK;
+        },
+        [](const ws_host* host, ws_conn conn, const void* topic, std::uint64_t n) -> ws_result {
+            if (topic == nullptr || n == 0 || n > 255) return WS_BAD_ARG;
+            of(host).topics_[std::string(detail::view(topic, n))].erase(conn);
+            return WS_OK;
+        },
+        [](const ws_host* host, const void* topic, std::uint64_t topic_size, std::uint32_t type,
+           const void* bytes, std::uint64_t n, ws_conn except,
+           std::uint32_t /*flags*/) -> ws_result {
+            Host& self = of(host);
+            if (topic == nullptr || topic_size == 0 || topic_size > 255) return WS_BAD_ARG;
+            for (const ws_conn conn : self.topics_[std::string(detail::view(topic, topic_size))]) {
+                Client* client = conn != except ? self.find(conn) : nullptr;
+                if (client != nullptr && !client->close_code_) {
+                    static_cast<void>(self.deliver(*client, type, detail::view(bytes, n)));
+                }
+            }
+            return WS_OK;
+        }};
+    static constexpr auto kFind = [](const Pairs& pairs, std::string_view key,
+                                     std::uint64_t* size) -> const char* {
+        for (const auto& [one, value] : pairs) {
+            if (detail::same_name(one, key)) return detail::measured(&value, size);
+        }
+        return detail::measured(nullptr, size);
+    };
+    static constexpr ws_request_1 kRequest{
+        sizeof(ws_request_1),
+        0,
+        [](const ws_request* request, std::uint32_t what, std::uint64_t* size) {
+            const Handshake& from = of(request).handshake_;
+            const std::size_t mark = std::min(from.target.find('?'), from.target.size());
+            static thread_local std::map<std::string, std::string> texts;  // keeps them alive
+            const auto keep = [](std::string text) -> const std::string* {
+                return text.empty() ? nullptr : &texts.emplace(text, text).first->second;
+            };
+            switch (what) {
+                case WS_REQUEST_METHOD: return detail::measured(keep("GET"), size);
+                case WS_REQUEST_TARGET: return detail::measured(&from.target, size);
+                case WS_REQUEST_PATH:
+                    return detail::measured(keep(from.target.substr(0, mark)), size);
+                case WS_REQUEST_QUERY: {
+                    const bool query = mark < from.target.size();
+                    return detail::measured(query ? keep(from.target.substr(mark + 1)) : nullptr,
+                                            size);
+                }
+                case WS_REQUEST_HOST: return detail::measured(keep("localhost"), size);
+                case WS_REQUEST_USER:
+                    return detail::measured(from.user.empty() ? nullptr : &from.user, size);
+                case WS_REQUEST_CLIENT:
+                case WS_REQUEST_PEER: return detail::measured(&from.client, size);
+                default: return detail::measured(nullptr, size);
+            }
+        },
+        [](const ws_request* /*request*/, std::uint32_t which) -> std::uint32_t {
+            return which == WS_PORT_SERVER ? 80 : which == WS_PORT_PEER ? 40000 : 0;
+        },
+        [](const ws_request* request, const char* key, std::uint64_t n, std::uint64_t* size) {
+            return kFind(of(request).handshake_.headers, detail::view(key, n), size);
+        },
+        [](const ws_request* request, const char* key, std::uint64_t n, std::uint64_t* size) {
+            return kFind(of(request).handshake_.environment, detail::view(key, n), size);
+        },
+        [](const ws_request* request,
+           std::int32_t (*visit)(void*, const char*, std::uint64_t, const char*, std::uint64_t),
+           void* data) {
+            for (const auto& [key, value] : of(request).handshake_.headers) {
+                if (visit(data, key.c_str(), key.size(), value.c_str(), value.size()) != 0) return;
+            }
+        },
+        [](const ws_request* request) -> std::uint64_t {
+            return of(request).handshake_.subprotocols.size();
+        },
+        [](const ws_request* request, std::uint64_t index, std::uint64_t* size) {
+            const auto& offered = of(request).handshake_.subprotocols;
+            return detail::measured(
+                index < offered.size() ? &offered[static_cast<std::size_t>(index)] : nullptr, size);
+        },
+        [](ws_request* request, const char* key, std::uint64_t n) -> ws_result {
+            Client& client = of(request);
+            const auto& offered = client.handshake_.subprotocols;
+            const std::string choice(detail::view(key, n));
+            if (!client.upgrading_ || std::ranges::find(offered, choice) == offered.end()) {
+                return WS_BAD_ARG;
+            }
+            client.answer_.headers.emplace_back("Sec-WebSocket-Protocol", choice);
+            return WS_OK;
+        },
+        [](ws_request* request, const char* key, std::uint64_t key_size, const char* value,
+           std::uint64_t value_size) -> ws_result {
+            const auto clean = [](std::string_view text) {
+                return std::ranges::none_of(text, [](char c) {
+                    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
+                });
+            };
+            const std::string_view header = detail::view(key, key_size);
+            const std::string_view text = detail::view(value, value_size);
+            if (!of(request).upgrading_ || header.empty() || !clean(header) || !clean(text)) {
+                return WS_BAD_ARG;
+            }
+            of(request).answer_.headers.emplace_back(header, text);
+            return WS_OK;
+        },
+        [](ws_request* request, const char* type, std::uint64_t type_size, const void* bytes,
+           std::uint64_t n) -> ws_result {
+            if (!of(request).upgrading_) return WS_BAD_ARG;
+            of(request).answer_.type = detail::view(type, type_size);
+            of(request).answer_.body = detail::view(bytes, n);
+            return WS_OK;
+        }};
+    const std::pair<std::string_view, const void*> known[] = {
+        {WS_TIMER_1, &kTimer},   {WS_POST_1, &kPost},       {WS_IO_1, &kIo},
+        {WS_BUFFER_1, &kBuffer}, {WS_REQUEST_1, &kRequest}, {WS_STREAM_1, &kStream},
+        {WS_FLOW_1, &kFlow},     {WS_METRICS_1, &kMetrics}, {WS_TOPIC_1, &kTopic},
+    };
+    for (const auto& [one, extension] : known) {
+        if (one == name) return extension;
+    }
+    return nullptr;
+}
+
+}  // namespace websocket::testing

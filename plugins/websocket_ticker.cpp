@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Publishes the time to all its clients. A client only listens.
+//
+//     WebSocketOption interval 1000     milliseconds, 10 to 3600000
+//     WebSocketOption topic ticker      what others publish there comes as well
+#include <ctime>
+
+#include <websocket/plugin.hpp>
+
+namespace {
+
+class Ticker {
+public:
+    static constexpr const char* name = "ticker";
+    static constexpr bool never_blocks = true;
+
+    static void check(const websocket::Options& options) {
+        options.allow_only({"interval", "topic"});
+        static_cast<void>(interval(options));
+        const std::string_view topic = options.text("topic", "ticker");
+        if (topic.empty() || topic.size() > 255) {
+            throw websocket::OptionError("option topic: it has to be 1 to 255 bytes long");
+        }
+    }
+    Ticker(const websocket::Server& server, const websocket::Options& options)
+        : server_(server), topic_(options.text("topic", "ticker")),
+          ticks_(server.gauge("clients")) {
+        static_cast<void>(server.topics());  // throws when there are none
+        timer_ = server.every(interval(options), [this] { tick(); });
+    }
+    void on_open(websocket::Connection client) {
+        ticks_.add(1);
+        client.subscribe(topic_);
+    }
+    void on_message(websocket::Connection, websocket::Message) {}
+    void on_close(websocket::Connection, const websocket::Close&) { ticks_.add(-1); }
+
+private:
+    static std::chrono::milliseconds interval(const websocket::Options& options) {
+        return std::chrono::milliseconds(options.number("interval", 1000, 10, 3'600'000));
+    }
+    void tick() const {
+        const std::time_t now = std::time(nullptr);
+        std::tm utc{};
+        ::gmtime_r(&now, &utc);
+        char text[32];
+        const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+        server_.publish(topic_, std::string_view(text, size));
+    }
+
+    const websocket::Server& server_;
+    const std::string topic_;
+    const websocket::Metric ticks_;
+    websocket::Timer timer_;
+};
+
+}  // namespace
+
+WEBSOCKET_PLUGIN(ticker_init, Ticker)

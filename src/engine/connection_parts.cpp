@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames that others have encoded, among them messages in parts; and reading on demand.
+#include <new>
+
+#include "engine/connection.hpp"
+#include "engine/loop.hpp"
+
+namespace websocket::engine {
+
+using protocol::Next;
+using protocol::Opcode;
+
+Next Connection::deliver(MessagePart part) {
+    return !part.last || admit_message() ? after_delivery(session_->on_part(part)) : Next::stop;
+}
+
+Next Connection::after_delivery(Flow flow) noexcept {
+    if (flow == Flow::pause) {
+        pause_ |= kForSession;
+    }
+    if (gate_.queued() >= options_->send_buffer) {
+        pause_ |= kForPeer;
+    }
+    return reading() && pause_ == 0 && !leaving_ ? Next::more : Next::stop;
+}
+
+SendResult Connection::transmit(const SharedFrame& frame) {
+    if (retired_ || broken_) return SendResult::gone;
+    const SendResult admitted = admit(frame.bytes().size());
+    if (admitted == SendResult::ok) {
+        try {
+            enqueue(frame);
+        } catch (const std::bad_alloc&) {
+            account_written(frame.bytes().size());
+            return SendResult::no_memory;
+        }
+    }
+    return admitted;
+}
+
+SendResult Connection::admit(std::size_t octets) noexcept {
+    switch (gate_.admit(id_.generation(), octets, options_->send_buffer)) {
+        case Admission::accepted: break;
+        case Admission::full: return SendResult::full;
+        case Admission::closing: return SendResult::closing;
+        case Admission::gone: return SendResult::gone;
+        case Admission::too_big: return SendResult::too_big;
+    }
+    return SendResult::ok;
+}
+
+/// A message in parts may be interrupted by control frames only (RFC 6455 section 5.4).
+Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
+    const std::uint8_t first = frame.bytes().front();
+    const auto opcode = static_cast<Opcode>(first & protocol::kOpcodeBits);
+    const bool fin = (first & protocol::kFin) != 0;
+    if (protocol::is_control(opcode)) {
+        return Turn::now;
+    }
+    if (opcode != Opcode::continuation && streaming_) {
+        return fin ? Turn::later : Turn::never;
+    }
+    if (opcode == Opcode::continuation && !streaming_) {
+        return Turn::never;
+    }
+    streaming_ = !fin;
+    return Turn::now;
+}
+
+void Connection::hold(bool still) noexcept {
+    pause_ =
+        static_cast<std::uint8_t>(still ? pause_ | kForApplication : pause_ & ~kForApplication);
+    loop_.mark_dirty(*this);
+}
+
+}  // namespace websocket::engine

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/ask_plugin.hpp"
+
+#include <apr_strings.h>
+#include <http_protocol.h>
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "httpd/request_snapshot.hpp"
+#include "plugin/v0_session.hpp"
+#include "plugin/v1_session.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+using plugin::V0Session;
+using plugin::V1Session;
+
+/// Version 0 cannot say more than no: no body, nothing of the handshake, no further request.
+int refuse_v0(request_rec* r) {
+    apr_table_clear(r->headers_out);
+    r->connection->keepalive = AP_CONN_CLOSE;
+    r->status = HTTP_FORBIDDEN;
+    ap_set_content_length(r, 0);
+    return OK;
+}
+
+int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
+           engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
+    auto snapshot = RequestSnapshot::take(r);
+    RequestSnapshot& request = *snapshot;
+    auto candidate = std::make_unique<V0Session>(host, endpoint, id, std::move(snapshot));
+    switch (candidate->connect()) {
+        case V0Session::Connected::accepted: break;
+        case V0Session::Connected::refused: return refuse_v0(r);
+        case V0Session::Connected::failed:
+            apr_table_clear(r->headers_out);
+            return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    request.detach();
+    session = std::move(candidate);
+    return OK;
+}
+
+/// The plugin's headers and body, or httpd's own page for the status.
+int refuse_v1(request_rec* r, int status) {
+    for (const char* name :
+         {"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"}) {
+        apr_table_unset(r->headers_out, name);
+    }
+    r->connection->keepalive = AP_CONN_CLOSE;
+    const RequestSnapshot::Body* body = RequestSnapshot::refusal_body(r);
+    if (body == nullptr) {
+        // httpd drops the others for an error page.
+        r->err_headers_out = apr_table_overlay(r->pool, r->err_headers_out, r->headers_out);
+        return status;
+    }
+    r->status = status;
+    if (std::strncmp(ap_get_status_line(status), std::to_string(status).c_str(), 3) != 0) {
+        r->status_line = apr_psprintf(r->pool, "%d Refused", status);  // one httpd does not know
+    }
+    ap_set_content_type(r, body->type);
+    ap_set_content_length(r, static_cast<apr_off_t>(body->size));
+    ap_rwrite(body->bytes, static_cast<int>(body->size), r);
+    return OK;
+}
+
+int ask_v1(request_rec* r, plugin::V1Instance& instance, engine::ConnectionId id,
+           std::unique_ptr<engine::Session>& session) {
+    if (!instance.start()) {
+        apr_table_clear(r->headers_out);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    auto snapshot = RequestSnapshot::take(r);
+    RequestSnapshot& request = *snapshot;
+    std::unique_ptr<plugin::Request> kept = std::move(snapshot);
+    auto candidate = V1Session::make(instance, id);
+    if (const std::uint32_t status = candidate->upgrade(kept); status != 0) {
+        return refuse_v1(r, static_cast<int>(status));
+    }
+    request.detach();  // whoever has it now
+    session = std::move(candidate);
+    return OK;
+}
+
+}  // namespace
+
+int ask_plugin(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
+               engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
+    return endpoint.v1 != nullptr ? ask_v1(r, child.instance(endpoint), id, session)
+                                  : ask_v0(r, child.host(), endpoint, id, session);
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Publish and subscribe, as plugins see it. Implemented by the hub.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "engine/connection_id.hpp"
+#include "engine/connection_options.hpp"
+#include "protocol/frame.hpp"
+
+namespace websocket::plugin {
+
+enum class TopicResult : std::uint8_t {
+    ok,
+    gone,       ///< the connection is closing or has ended
+    too_many,   ///< subscriptions of one connection, or topics
+    too_big,    ///< the message
+    no_memory,  ///< nothing was done
+};
+
+/// A topic is known by its scope, the virtual host, and its name, 1 to 255 octets of anything.
+/// Nothing here throws or blocks. [any thread]
+class Topics {
+public:
+    static constexpr std::size_t kLongestName = 255;
+
+    Topics() noexcept = default;
+    Topics(const Topics&) = delete;
+    Topics& operator=(const Topics&) = delete;
+    virtual ~Topics() = default;
+
+    /// `options` are those of the connection. Twice is once.
+    virtual TopicResult subscribe(std::string_view scope, std::string_view topic,
+                                  engine::ConnectionId connection,
+                                  const engine::ConnectionOptions& options) noexcept = 0;
+    virtual void unsubscribe(std::string_view scope, std::string_view topic,
+                             engine::ConnectionId connection) noexcept = 0;
+    /// The connection has ended.
+    virtual void unsubscribe_all(engine::ConnectionId connection) noexcept = 0;
+
+    /// `except` may name none. `flags` are those of ws_topic_1.publish.
+    virtual TopicResult publish(std::string_view scope, std::string_view topic,
+                                protocol::MessageType type, std::span<const std::uint8_t> payload,
+                                engine::ConnectionId except, std::uint32_t flags) noexcept = 0;
+};
+
+}  // namespace websocket::plugin

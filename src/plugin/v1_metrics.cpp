@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// ws.metrics/1
+#include <algorithm>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "plugin/metrics.hpp"
+#include "plugin/v1_host.hpp"
+#include "plugin/v1_instance.hpp"
+
+namespace websocket::plugin {
+
+namespace {
+
+constexpr std::size_t kLongestName = 64;
+
+bool is_name(std::string_view name) {
+    return !name.empty() && name.size() <= kLongestName && std::ranges::all_of(name, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    });
+}
+
+Metric* metric_of(ws_metric* metric) { return reinterpret_cast<Metric*>(metric); }
+
+ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t kind) {
+    if (host == nullptr || name == nullptr || kind > WS_GAUGE || !is_name({name, n})) {
+        return nullptr;
+    }
+    const V1Instance& instance = V1Instance::of(host);
+    try {
+        const std::string whole = std::string(instance.plugin().name) + '.' + std::string(name, n);
+        return reinterpret_cast<ws_metric*>(instance.host().metrics->find_or_add(
+            whole, kind == WS_GAUGE ? Metric::Kind::gauge : Metric::Kind::counter));
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void add(ws_metric* metric, int64_t amount) {
+    if (metric != nullptr) {
+        metric_of(metric)->value.fetch_add(amount, std::memory_order_relaxed);
+    }
+}
+
+void set(ws_metric* metric, int64_t value) {
+    if (metric != nullptr) {
+        metric_of(metric)->value.store(value, std::memory_order_relaxed);
+    }
+}
+
+}  // namespace
+
+const void* metrics_extension() noexcept {
+    static constexpr ws_metrics_1 kTable{sizeof(ws_metrics_1), 0, metric, add, set};
+    return &kTable;
+}
+
+}  // namespace websocket::plugin

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// What plugins of interface version 1 want of a connection: messages in parts, both ways, word that
+// there is room, pongs, and reading on demand.
+#include <functional>
+
+#include "engine/loop.hpp"
+#include "engine/loop_task.hpp"
+#include "engine/service.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using websocket::engine::Connection;
+using websocket::engine::Loop;
+using websocket::engine::LoopTask;
+using websocket::engine::MessagePart;
+using websocket::engine::Session;
+using websocket::engine::SharedFrame;
+
+namespace {
+
+struct Events {
+    std::string log;
+    int closes = 0;
+};
+using EventLog = Awaited<Events>;
+
+/// Writes down what it is told, a word each.
+class Listener final : public Session {
+public:
+    explicit Listener(EventLog& events) : events_(events) {}
+    void on_open() noexcept override { note("open"); }
+    Flow on_message(Message message) override {
+        note("message:" + text_of(message.payload));
+        return Flow::more;
+    }
+    Flow on_part(MessagePart part) override {
+        note(std::string(part.first ? "first" : "next") + (part.last ? "+last:" : ":") +
+             text_of(part.payload));
+        return Flow::more;
+    }
+    void on_pong(std::span<const std::uint8_t> payload) override {
+        note("pong:" + text_of(payload));
+    }
+    void on_writable() override { note("writable"); }
+    void on_peer_close(std::string_view reason) noexcept override {
+        note("reason:" + std::string(reason));
+    }
+    void on_close(const CloseInfo& info) noexcept override {
+        note("close:" + std::to_string(info.code) + (info.clean ? ":clean" : ":unclean"));
+        EventLog& events = events_;
+        delete this;
+        events.update([](Events& all) { ++all.closes; });
+    }
+
+private:
+    void note(const std::string& word) {
+        events_.update([&](Events& all) { all.log += word + " "; });
+    }
+    EventLog& events_;
+};
+
+struct Fixture {
+    EventLog events;
+    Service service;
+    ConnectionId id;
+
+    Peer connect(int socket_buffer = 0) {
+        Engine::Place place = service.reserve();
+        id = place.id();
+        SocketPair sockets = tcp_pair(socket_buffer);
+        service.engine().adopt(
+            std::move(place),
+            std::make_unique<websocket::engine::SocketTransport>(std::move(sockets.server)),
+            std::make_unique<Listener>(events), service.options, 13, {});
+        await("open ");
+        return Peer(std::move(sockets.client));
+    }
+    void await(const std::string& text) {
+        events.await([&](const Events& all) { return all.log.find(text) != std::string::npos; },
+                     text.c_str());
+    }
+    SendResult part(Opcode opcode, std::string_view payload, bool fin) {
+        return service.engine().send(id, SharedFrame::build(opcode, octets(payload), fin),
+                                     service.options.send_buffer);
+    }
+    /// Runs `work` on the connection's loop, with the others that `work` posts behind it.
+    void on_loop(std::function<void(Connection*)> work) {
+        struct Task final : LoopTask {
+            std::function<void(Connection*)> work;
+            void run(Loop& /*loop*/, Connection* connection) noexcept override { work(connection); }
+        };
+        auto task = std::make_unique<Task>();
+        task->work = std::move(work);
+        std::unique_ptr<LoopTask> posted = std::move(task);
+        ck_assert(service.engine().post(id, posted) == Engine::Posted::yes);
+    }
+    ~Fixture() { service.stop(); }
+};
+
+}  // namespace
+
+START_TEST(a_session_that_wants_parts_gets_them_as_they_come) {
+    Fixture f;
+    f.service.options.parts = true;
+    Peer peer = f.connect();
+    peer.send(masked(Opcode::text, "whole"));
+    f.await("first+last:whole ");
+    peer.send(masked(Opcode::text, "one", false));
+    f.await("first:one ");
+    const std::string two = masked(Opcode::continuation, "two", false);
+    peer.send(std::string_view(two).substr(0, two.size() - 1));
+    f.await("next:tw ");
+    peer.send(std::string_view(two).substr(two.size() - 1));
+    f.await("next:o ");
+    peer.send(masked(Opcode::ping, "!"));
+    peer.expect(Opcode::pong, "!");
+    peer.send(masked(Opcode::continuation, ""));
+    f.await("next+last: ");
+}
+END_TEST
+
+START_TEST(parts_of_text_are_checked_across_their_borders) {
+    Fixture f;
+    f.service.options.parts = true;
+    Peer peer = f.connect();
+    peer.send(masked(Opcode::text, "\xC3", false) + masked(Opcode::continuation, "\xA4"));
+    f.await("next+last:\xA4 ");
+    peer.send(masked(Opcode::text, "\xC3", false) + masked(Opcode::continuation, ""));
+    peer.expect_close(1007);
+    f.await("close:1007:unclean");
+}
+END_TEST
+
+START_TEST(other_messages_wait_for_the_end_of_a_message_in_parts) {
+    Fixture f;
+    Peer peer = f.connect();
+    ck_assert(f.part(Opcode::text, "a", false) == SendResult::ok);
+    ck_assert(f.service.send(f.id, "later") == SendResult::ok);
+    ck_assert(f.service.send(f.id, "!", Opcode::ping) == SendResult::ok);
+    f.on_loop([&](Connection* connection) {
+        ck_assert(connection->transmit(Opcode::text, octets("last")) == SendResult::ok);
+    });
+    ck_assert(f.part(Opcode::continuation, "b", true) == SendResult::ok);
+    peer.expect(Opcode::text, "a");
+    peer.expect(Opcode::ping, "!");
+    peer.expect(Opcode::continuation, "b");
+    peer.expect(Opcode::text, "later");
+    peer.expect(Opcode::text, "last");
+    ck_assert(f.service.send(f.id, "more") == SendResult::ok);
+    peer.expect(Opcode::text, "more");
+}
+END_TEST
+
+START_TEST(parts_out_of_order_never_reach_the_peer) {
+    for (const bool twice : {false, true}) {
+        Fixture f;
+        Peer peer = f.connect();
+        if (twice) {
+            ck_assert(f.part(Opcode::text, "a", false) == SendResult::ok);
+            peer.expect(Opcode::text, "a");
+        }
+        ck_assert(f.part(twice ? Opcode::text : Opcode::continuation, "b", false) ==
+                  SendResult::ok);
+        peer.expect_close(1011);
+        f.await("close:1011:unclean");
+    }
+}
+END_TEST
+
+START_TEST(a_close_in_the_middle_of_a_message_in_parts_drops_what_waits) {
+    Fixture f;
+    Peer peer = f.connect();
+    ck_assert(f.part(Opcode::text, "a", false) == SendResult::ok);
+    ck_assert(f.service.send(f.id, "later") == SendResult::ok);
+    ck_assert(f.service.close(f.id, 1000));
+    peer.expect(Opcode::text, "a");
+    peer.expect_close(1000);
+    peer.send_close(1000);
+    peer.expect_end();
+    f.await("close:1000:clean");
+}
+END_TEST
+
+START_TEST(the_session_is_told_once_when_there_is_room_again) {
+    Fixture f;
+    f.service.options.send_buffer = 50'000;
+    Peer peer = f.connect(8'000);
+    while (f.service.send(f.id, std::string(10'000, 'x')) == SendResult::ok) {
+    }
+    ck_assert(f.service.engine().tell_when_writable(f.id, 25'000));
+    ck_assert(f.service.engine().queued(f.id) > 25'000);
+    std::size_t seen = 0;
+    while (f.events.get().log.find("writable") == std::string::npos) {
+        if (peer.readable(1ms)) seen += peer.receive().payload.size();
+    }
+    ck_assert_uint_gt(seen, 0);
+    ck_assert(!f.service.engine().tell_when_writable(f.id, 25'000));
+}
+END_TEST
+
+START_TEST(pongs_and_reasons_reach_the_session) {
+    Fixture f;
+    Peer peer = f.connect();
+    peer.send(masked(Opcode::pong, "p"));
+    f.await("pong:p ");
+    peer.send(Opcode::close, close_payload(4000) + "because");
+    f.await("reason:because close:4000:clean ");
+}
+END_TEST
+
+START_TEST(reading_stops_and_goes_on_as_the_application_likes) {
+    Fixture f;
+    Peer peer = f.connect();
+    Door held;
+    f.on_loop([&](Connection* connection) {
+        connection->hold(true);
+        held.open();
+    });
+    held.await("the pause");
+    peer.send_text("unheard");
+    Door looked;
+    f.on_loop([&](Connection* /*connection*/) { looked.open(); });  // a turn of the loop at least
+    looked.await("a turn");
+    ck_assert(f.events.get().log.find("unheard") == std::string::npos);
+    f.on_loop([](Connection* connection) { connection->hold(false); });
+    f.await("message:unheard ");
+}
+END_TEST
+
+START_TEST(a_task_runs_without_a_connection_once_that_has_ended) {
+    Fixture f;
+    Peer peer = f.connect();
+    peer.reset();
+    f.await("close:1006:unclean");
+    Awaited<int> ran;
+    f.on_loop([&](Connection* connection) {
+        ran.update([&](int& value) { value = connection == nullptr ? 1 : 2; });
+    });
+    ck_assert_int_eq(ran.await([](int value) { return value != 0; }, "the task"), 1);
+    ck_assert(!f.service.engine().queued(f.id).has_value());
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(connection_parts) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, a_session_that_wants_parts_gets_them_as_they_come);
+    tcase_add_test(tests, parts_of_text_are_checked_across_their_borders);
+    tcase_add_test(tests, other_messages_wait_for_the_end_of_a_message_in_parts);
+    tcase_add_test(tests, parts_out_of_order_never_reach_the_peer);
+    tcase_add_test(tests, a_close_in_the_middle_of_a_message_in_parts_drops_what_waits);
+    tcase_add_test(tests, the_session_is_told_once_when_there_is_room_again);
+    tcase_add_test(tests, pongs_and_reasons_reach_the_session);
+    tcase_add_test(tests, reading_stops_and_goes_on_as_the_application_likes);
+    tcase_add_test(tests, a_task_runs_without_a_connection_once_that_has_ended);
+}

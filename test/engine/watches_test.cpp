@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/watches.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <functional>
+#include <utility>
+
+#include "unit.hpp"
+
+using websocket::engine::ConnectionId;
+using websocket::engine::Descriptor;
+using websocket::engine::Watches;
+using websocket::engine::WatchTask;
+
+namespace {
+
+class Task final : public WatchTask {
+public:
+    explicit Task(std::function<bool(std::uint32_t)> function) : function_(std::move(function)) {
+        ++alive;
+    }
+    ~Task() override { --alive; }
+    bool ready(std::uint32_t events) noexcept override { return function_(events); }
+
+    static inline int alive = 0;
+
+private:
+    std::function<bool(std::uint32_t)> function_;
+};
+
+constexpr ConnectionId kAlice(0, 1, 1);
+
+/// An epoll instance, its watches, and a pipe.
+struct Fixture {
+    Descriptor epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    Watches watches{epoll.get()};
+    Descriptor in;
+    Descriptor out;
+
+    Fixture() {
+        std::array<int, 2> ends{};
+        ck_assert_int_eq(::pipe(ends.data()), 0);
+        in = Descriptor(ends[0]);
+        out = Descriptor(ends[1]);
+    }
+    bool watch(std::uint64_t number, std::function<bool(std::uint32_t)> function,
+               ConnectionId owner = {}) {
+        return watches.start(number, owner, Descriptor(::dup(in.get())), EPOLLIN,
+                             std::make_unique<Task>(std::move(function)));
+    }
+    void write() const { ck_assert_int_eq(::write(out.get(), "x", 1), 1); }
+    /// Handles what is ready now; returns how many events there were.
+    int turn() {
+        std::array<epoll_event, 8> events{};
+        const int count = ::epoll_wait(epoll.get(), events.data(), 8, 0);
+        for (int i = 0; i < count; ++i) {
+            const epoll_event& event = events.at(static_cast<std::size_t>(i));
+            ck_assert(Watches::is_watch(event.data.ptr));
+            watches.on_ready(event.data.ptr, event.events);
+        }
+        watches.bury();
+        return count;
+    }
+};
+
+}  // namespace
+
+START_TEST(a_watch_is_called_as_long_as_its_descriptor_is_ready) {
+    Fixture f;
+    int called = 0;
+    ck_assert(f.watch(1, [&](std::uint32_t events) {
+        called += events == EPOLLIN ? 1 : 0;
+        return true;
+    }));
+    ck_assert_int_eq(f.turn(), 0);
+    f.write();
+    f.turn();
+    f.turn();
+    ck_assert_int_eq(called, 2);
+    f.watches.change(1, 0);
+    ck_assert_int_eq(f.turn(), 0);
+    f.watches.stop(1);
+    f.watches.bury();
+    ck_assert_int_eq(Task::alive, 0);
+}
+END_TEST
+
+START_TEST(a_resting_watch_waits_to_be_armed_again) {
+    Fixture f;
+    int called = 0;
+    ck_assert(f.watch(1, [&](std::uint32_t) {
+        ++called;
+        return false;
+    }));
+    f.write();
+    f.turn();
+    ck_assert_int_eq(f.turn(), 0);
+    f.watches.change(1, EPOLLIN);  // does not wake it
+    ck_assert_int_eq(f.turn(), 0);
+    f.watches.rearm(1);
+    f.turn();
+    ck_assert_int_eq(called, 2);
+    f.watches.stop_all();
+}
+END_TEST
+
+START_TEST(a_watch_may_end_itself_and_others_whose_event_is_at_hand) {
+    Fixture f;
+    int called = 0;
+    const auto end_both = [&](std::uint32_t) {
+        ++called;
+        f.watches.stop(1);
+        f.watches.stop(2);
+        return true;
+    };
+    ck_assert(f.watch(1, end_both));
+    ck_assert(f.watch(2, end_both));
+    f.write();
+    ck_assert_int_eq(f.turn(), 2);
+    ck_assert_int_eq(called, 1);
+    ck_assert_int_eq(Task::alive, 0);
+}
+END_TEST
+
+START_TEST(the_end_of_a_connection_ends_its_watches_only) {
+    Fixture f;
+    ck_assert(f.watch(
+        1, [](std::uint32_t) { return true; }, kAlice));
+    ck_assert(f.watch(2, [](std::uint32_t) { return true; }));
+    f.watches.stop_all(kAlice);
+    f.watches.bury();
+    ck_assert_int_eq(Task::alive, 1);
+    f.watches.stop_all();
+    f.watches.bury();
+    ck_assert_int_eq(Task::alive, 0);
+}
+END_TEST
+
+START_TEST(what_cannot_be_polled_is_refused) {
+    Fixture f;
+    ck_assert(!f.watches.start(1, {}, Descriptor(-1), EPOLLIN,
+                               std::make_unique<Task>([](std::uint32_t) { return true; })));
+    ck_assert_int_eq(Task::alive, 0);
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(watches) {
+    tcase_add_test(tests, a_watch_is_called_as_long_as_its_descriptor_is_ready);
+    tcase_add_test(tests, a_resting_watch_waits_to_be_armed_again);
+    tcase_add_test(tests, a_watch_may_end_itself_and_others_whose_event_is_at_hand);
+    tcase_add_test(tests, the_end_of_a_connection_ends_its_watches_only);
+    tcase_add_test(tests, what_cannot_be_polled_is_refused);
+}
