@@ -26,6 +26,7 @@ build  libsimdjson-dev      /usr/include/simdjson.h
 build  check                /usr/include/check.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-websockets   /usr/lib/python3/dist-packages/websockets
+test   apache2-utils        rotatelogs
 test   nodejs               node
 test   npm                  npm
 test   ca-certificates      /etc/ssl/certs/ca-certificates.crt
