@@ -31,6 +31,7 @@ test   python3-h2           /usr/lib/python3/dist-packages/h2
 test   python3-selenium     /usr/lib/python3/dist-packages/selenium
 test   chromium             chromium
 test   chromium-driver      chromedriver
+test   apache2-utils        rotatelogs
 test   nodejs               node
 test   npm                  npm
 test   openssl              openssl

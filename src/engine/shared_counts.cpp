@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <new>
 
 namespace websocket::engine {
@@ -203,6 +205,15 @@ void SharedCounts::forget_process(pid_t process) noexcept {
             std::for_each(table(i), table(i) + entries_, [](Entry& entry) { entry.store(0); });
         }
         owners_[i].store(0);
+    }
+}
+
+void SharedCounts::forget_ended() noexcept {
+    for (std::uint32_t i = 0; i < processes_; ++i) {
+        const pid_t owner = owners_[i].load();
+        if (owner != 0 && ::kill(owner, 0) != 0 && errno == ESRCH) {
+            forget_process(owner);
+        }
     }
 }
 

@@ -74,6 +74,8 @@ public:
 
     /// The process has ended: what it had is free. [config]
     void forget_process(pid_t process) noexcept;
+    /// The same for all that do not exist any more. [config]
+    void forget_ended() noexcept;
 
     /// Entries a process.
     [[nodiscard]] std::uint32_t entries() const noexcept { return entries_; }

@@ -119,13 +119,10 @@ std::uint64_t cap_identity(const cmd_parms* cmd) noexcept {
 
 int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                  server_rec* server) {
-    if (!caps_configured) {
-        return OK;
-    }
     apr_pool_t* process = server->process->pool;
     void* made = nullptr;
     apr_pool_userdata_get(&made, kPoolKey, process);
-    if (made == nullptr) {
+    if (made == nullptr && caps_configured) {
         try {
             made = new (apr_palloc(process, sizeof(SharedCounts))) SharedCounts(most_processes());
         } catch (const std::bad_alloc&) {
@@ -138,6 +135,9 @@ int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
         apr_pool_userdata_setn(made, kPoolKey, nullptr, process);
     }
     shared_counts = static_cast<SharedCounts*>(made);
+    if (shared_counts != nullptr) {
+        shared_counts->forget_ended();  // whose end could not be told while the module was unloaded
+    }
     return OK;
 }
 

@@ -194,8 +194,8 @@ inline constexpr std::array kDirectives{
               "or closed with 1008."},
     Directive{"WebSocketLog", Setting::log, Scope::host, ValueKind::special, 0, 0, 0, {},
               "*file*\\|\"\\|*command*\" [*format* [Close\\|Open\\|Both]]", "none",
-              "Log with a line for each connection when it closes, when it opens, or both; see "
-              "[logging](logging.md). May be repeated."},
+              "Log with a line for each connection when it closes, when it opens, or both; "
+              "docs/logging.md tells what a format may contain. May be repeated."},
     Directive{"WebSocketThreads", Setting::threads, Scope::process, ValueKind::count, 0, 1, 64, {},
               "*number*", "processors, at most 4; 1 with prefork",
               "Event loops a child process."},

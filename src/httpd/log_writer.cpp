@@ -47,6 +47,13 @@ LogWriter::~LogWriter() {
     }
 }
 
+void LogWriter::begin() {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_.load()) {
+        start();
+    }
+}
+
 void LogWriter::push(LogSink& sink, std::string line) noexcept {
     try {
         if (!line.empty() && queue(sink, std::move(line))) {

@@ -59,7 +59,7 @@ private:
     LimitedLine reports_;
 };
 
-/// One a child process. The thread begins with the first line.
+/// One a child process. The thread begins with begin(), or with the first line.
 class LogWriter {
 public:
     /// How long stopping waits for logs that take nothing.
@@ -70,6 +70,10 @@ public:
     ~LogWriter();
     LogWriter(const LogWriter&) = delete;
     LogWriter& operator=(const LogWriter&) = delete;
+
+    /// Starts the thread, so that what it needs is there before there are lines. Throws
+    /// std::system_error without a descriptor or a thread. [any thread]
+    void begin();
 
     /// Queues a line that ends with a newline. When it cannot, and when there is no line for want of
     /// memory, the line is lost and counted.

@@ -5,6 +5,7 @@
 #include <http_config.h>
 #include <http_log.h>
 
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -65,9 +66,10 @@ void Record::opened(request_rec* r) noexcept {
     opened_ = steady_clock::now();
     try {
         begin_lines(r);
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0137: out of memory, a connection will be missing in logs");
+                      "WS0137: out of memory, descriptors or threads, a connection will be missing "
+                      "in logs");
     }
 }
 
@@ -75,6 +77,9 @@ void Record::begin_lines(request_rec* r) {
     const auto now = system_clock::now();
     const auto lookup = [&](const LogItem& item) { return log_value(r, item, id_); };
     const auto logs = connection_logs(r->server);
+    if (!logs.empty() || is_in_error_log(r)) {
+        child_.log_writer().begin();
+    }
     lines_.reserve(logs.size() + 1);
     for (ConnectionLog* log : logs) {
         std::string begun = log->format().begin(now, lookup);

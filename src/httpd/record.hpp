@@ -32,8 +32,8 @@ public:
            engine::ConnectionId id);
     ~Record() override;
 
-    /// The plugin has accepted the client: writes the lines about the opening. Without memory for
-    /// them the connection goes on without. [httpd worker]
+    /// The plugin has accepted the client: writes the lines about the opening. When there is no
+    /// memory for them the connection goes on without. [httpd worker]
     void opened(request_rec* r) noexcept;
 
 private:

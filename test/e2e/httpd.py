@@ -332,6 +332,10 @@ class Httpd:
         harm = _HARM.search(log)
         assert harm is None, f"the server came to harm:\n{log[max(0, harm.start() - 1500):harm.end() + 3000]}"
 
+    def forget_harm(self):
+        """What came to harm so far was what the test wanted."""
+        self._harmless = self.log_size()
+
     def status(self):
         """/server-status?auto as a dictionary of strings."""
         body = self.get("/server-status?auto").body.decode()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A WebSocket client on a bare socket: it sends whatever a test wants and says clearly what it missed."""
 
+import ctypes
 import fcntl
 import select
 import socket
@@ -13,6 +14,7 @@ import handshake
 from waiting import patience, wait_until
 
 _SECONDS = 10
+_SO_ATTACH_FILTER = 26
 
 
 class FrameClient:
@@ -152,6 +154,20 @@ class RawClient(FrameClient):
             self.sock.setblocking(True)
         return sent
 
+    def send_until_stuck(self, data, most):
+        """Sends again and again and reads nothing, until the server takes no more, ends it, or has got `most`."""
+        sent = 0
+        self.sock.setblocking(False)
+        try:
+            poll = select.poll()  # select.select() ends at descriptor 1023
+            poll.register(self.sock, select.POLLOUT)
+            while sent < most and poll.poll(20):
+                sent += self.sock.send(data)  # whole frames or not: it is no good client
+        except OSError:
+            pass
+        finally:
+            self.sock.setblocking(True)
+
     def wait_until_stalled(self):
         """Reads nothing, and waits until nothing more arrives: the server's way to here is full."""
         samples = [-1]
@@ -165,6 +181,13 @@ class RawClient(FrameClient):
     def half_close(self):
         """No more bytes from here; still reads."""
         self.sock.shutdown(socket.SHUT_WR)
+
+    def vanish(self):
+        """From here on nothing that the server sends arrives, and nothing is acknowledged."""
+        drop_all = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF: return 0
+        program = ctypes.create_string_buffer(drop_all)
+        fprog = struct.pack("HL", 1, ctypes.addressof(program))
+        self.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
 
     def reset(self):
         """Ends the connection with an RST."""

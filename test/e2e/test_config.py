@@ -49,6 +49,18 @@ _PER_SECTION = {
     "WebSocketCloseTimeout": (["5", "5s", "500ms"], ["-1", "x", "30x", "s", "99999999999999999999h"]),
 }
 
+# Also in sections, but not in .htaccess.
+_GUARDED = {
+    "WebSocketMaxConnectionsPerAddress": (["0", "1", "100000"], ["-1", "x", "1.5", "99999999999999999999"]),
+    "WebSocketMaxConnectionsPerLocation": (["0", "1", "100000"], ["-1", "x", "1.5", "10K"]),
+    "WebSocketMaxMessageRate": (["0", "1", "100000"], ["-1", "x", "0.5", "10/s", "99999999999999999999"]),
+    "WebSocketMaxByteRate": (["0", "1", "64K", "1024M", "1G"], ["-1", "x", "1.5M", "2G", "64K/s"]),
+    "WebSocketMaxControlRate": (["0", "1", "100000"], ["-1", "x", "0.5"]),
+    "WebSocketRateBurst": (["1", "100ms", "10s", "1h"], ["0", "99ms", "2h", "-1", "x", "1.5s"]),
+    "WebSocketRatePolicy": (["Slow", "Close", "close"], ["Drop", "On"]),
+}
+_PER_SECTION.update(_GUARDED)
+
 
 def _values(table, which):
     return [(name, value) for name, values in table.items() for value in values[which]]
@@ -273,6 +285,8 @@ def merged(mpm):
         "handler": f"WebSocketHandler {_ECHO}\n",
         "wrong": "WebSocketSlowConsumer Wait\n",
         "server": "WebSocketThreads 1\n",
+        "log": "WebSocketLog log\n",
+        **{name: f"{name} {values[0][1]}\n" for name, values in _GUARDED.items()},
     }.items():
         folder = server.root / "htdocs/files" / name
         folder.mkdir(parents=True)
@@ -318,9 +332,15 @@ def test_htaccess_may_set_limits(merged):
 
 @pytest.mark.parametrize(
     ("folder", "name"),
-    [("handler", "WebSocketHandler"), ("wrong", "WebSocketSlowConsumer"), ("server", "WebSocketThreads")],
+    [
+        ("handler", "WebSocketHandler"),
+        ("wrong", "WebSocketSlowConsumer"),
+        ("server", "WebSocketThreads"),
+        ("log", "WebSocketLog"),
+        *((name, name) for name in _GUARDED),
+    ],
 )
-def test_htaccess_may_not_load_code_or_be_wrong(merged, folder, name):
+def test_htaccess_may_not_load_code_or_lift_limits_or_be_wrong(merged, folder, name):
     start = merged.log_size()
     assert merged.answer(f"/files/{folder}/", host="plain.example").status == 500
     merged.expect_log(rf"\.htaccess: .*{name}", start)

@@ -190,6 +190,17 @@ START_TEST(what_a_killed_process_had_is_given_back) {
 }
 END_TEST
 
+START_TEST(processes_that_ended_unnoticed_can_be_found) {
+    SharedCounts counts(4);
+    const Holder survivor(counts, 1, 9);
+    Holder holder(counts, 3, 9);
+    holder.kill();
+    ck_assert_uint_eq(counts.total(kOne), 4);
+    counts.forget_ended();
+    ck_assert_uint_eq(counts.total(kOne), 1);
+}
+END_TEST
+
 START_TEST(a_process_without_a_table_counts_alone) {
     SharedCounts counts(1);
     const Holder other(counts, 2, 3);
@@ -252,6 +263,7 @@ WEBSOCKET_TEST_SUITE(shared_counts) {
     tcase_add_test(tests, what_a_full_table_cannot_count_is_let_in);
     tcase_add_test(tests, the_processes_of_a_server_are_counted_together);
     tcase_add_test(tests, what_a_killed_process_had_is_given_back);
+    tcase_add_test(tests, processes_that_ended_unnoticed_can_be_found);
     tcase_add_test(tests, a_process_without_a_table_counts_alone);
     tcase_add_test(tests, threads_never_get_more_than_is_allowed_together);
     tcase_add_test(tests, the_memory_is_shared_out_among_many_processes);

@@ -90,11 +90,17 @@ START_TEST(lines_are_written_in_order) {
 }
 END_TEST
 
-START_TEST(no_thread_runs_before_there_is_a_line) {
+START_TEST(no_thread_runs_before_somebody_wants_it) {
     LogWriter writer;
     ck_assert(writer.stopped());
     writer.begin_stop();
     ck_assert(writer.stopped());
+    writer.begin();  // too late
+    ck_assert(writer.stopped());
+    LogWriter other;
+    other.begin();
+    other.begin();
+    ck_assert(!other.stopped());
 }
 END_TEST
 
@@ -245,7 +251,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(log_writer) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, lines_are_written_in_order);
-    tcase_add_test(tests, no_thread_runs_before_there_is_a_line);
+    tcase_add_test(tests, no_thread_runs_before_somebody_wants_it);
     tcase_add_test(tests, lines_of_many_threads_stay_whole_and_none_is_lost);
     tcase_add_test(tests, what_waits_is_written_before_the_end);
     tcase_add_test(tests, after_the_end_lines_are_lost_and_counted);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "protocol/client_frame.hpp"
 #include "protocol/recording_sink.hpp"
@@ -297,12 +298,36 @@ START_TEST(nothing_is_read_behind_the_end) {
 }
 END_TEST
 
+START_TEST(a_sink_may_be_told_of_fragments_and_stop_at_each) {
+    struct FragmentSink : RecordingSink {
+        std::size_t fragments = 0;
+        websocket::protocol::Next on_fragment() {
+            ++fragments;
+            return websocket::protocol::Next::stop;
+        }
+    };
+    const std::string input =
+        text("whole") + first("a") + ping("p") + next("") + next("b") + last("c") + first("d");
+    websocket::protocol::MessageReader reader;
+    FragmentSink sink;
+    std::vector<std::uint8_t> bytes(input.begin(), input.end());
+    std::span<std::uint8_t> rest(bytes);
+    for (std::size_t wanted = 1; wanted <= 4; ++wanted) {
+        rest = rest.subspan(reader.consume(rest, {}, sink));
+        ck_assert_uint_eq(sink.fragments, wanted);
+        ck_assert_uint_eq(rest.empty(), wanted == 4);
+    }
+    assert_events(sink.events, {{"text", "whole"}, {"ping", "p"}, {"text", "abc"}}, "stopped");
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(message_reader) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, delivers_whole_messages_of_both_types);
     tcase_add_test(tests, delivers_every_width_of_length);
     tcase_add_test(tests, delivers_several_messages_of_one_read_in_their_order);
     tcase_add_test(tests, puts_fragments_together);
+    tcase_add_test(tests, a_sink_may_be_told_of_fragments_and_stop_at_each);
     tcase_add_test(tests, answers_control_frames_between_fragments_before_the_message);
     tcase_add_test(tests, a_ping_inside_of_a_character_does_not_break_it);
     tcase_add_test(tests, delivers_control_payloads_up_to_125_octets);
