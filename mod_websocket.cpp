@@ -5,6 +5,7 @@
 
 #include <http_config.h>
 #include <http_protocol.h>
+#include <mpm_common.h>
 
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
@@ -15,6 +16,7 @@ namespace {
 void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(websocket::httpd::Child::stopping, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_handler(websocket::httpd::handle_request, nullptr, nullptr, APR_HOOK_FIRST - 1);
 }
 

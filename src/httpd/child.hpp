@@ -9,6 +9,7 @@
 
 #include "engine/engine.hpp"
 #include "httpd/config.hpp"
+#include "httpd/lifecycle.hpp"
 #include "httpd/log.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/pool.hpp"
@@ -19,6 +20,8 @@ class Child {
 public:
     /// Made in every child process before it serves; stays until the process is gone. [config]
     static void init(apr_pool_t* pchild, server_rec* server);
+    /// The MPM tells this process to end. [child_stopping]
+    static void stopping(apr_pool_t* pchild, int graceful);
     /// Null before init(), or when memory ran out there. [any thread]
     [[nodiscard]] static Child* instance() noexcept;
 
@@ -31,12 +34,13 @@ public:
     [[nodiscard]] const plugin::Endpoint& endpoint(const Config& config);
 
 private:
-    static apr_status_t stop(void* child);
+    static apr_status_t leave(void* child);
 
     ErrorLog log_;
     engine::Engine engine_;
     plugin::Pool pool_;
     plugin::Host host_;
+    Lifecycle lifecycle_;
     std::mutex endpoints_mutex_;  // guards endpoints_
     std::deque<plugin::Endpoint> endpoints_;
 };

@@ -26,20 +26,25 @@ namespace {
 constexpr std::string_view kHandlerName = "websocket-handler";
 
 const char* text_of(engine::Refusal why) {
-    switch (why) {
-        case engine::Refusal::too_many_connections:
-            return "WebSocketMaxConnections are open in this child";
-        case engine::Refusal::no_resources: return "out of memory, descriptors or threads";
-        case engine::Refusal::stopping: break;
-    }
-    return "this child is stopping";
+    return why == engine::Refusal::too_many_connections
+               ? "WebSocketMaxConnections are open in this child"
+               : "out of memory, descriptors or threads";
 }
 
-int unavailable(request_rec* r, const char* why) {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WS0106: WebSocket handshake refused with 503: %s",
-                  why);
+int unavailable(request_rec* r, const char* why, int level = APLOG_ERR) {
+    ap_log_rerror(APLOG_MARK, level, 0, r, "WS0106: WebSocket handshake refused with 503: %s", why);
     apr_table_clear(r->headers_out);
     return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/// Another child takes the client, on another connection.
+int ask_to_come_again(request_rec* r) {
+    const int status = unavailable(
+        r, "this child is stopping; the client is told to close the connection and to come again",
+        APLOG_INFO);
+    r->connection->keepalive = AP_CONN_CLOSE;
+    apr_table_setn(r->err_headers_out, "Retry-After", "1");
+    return status;
 }
 
 /// The plugin does not want this client: no body, nothing of the handshake, no further request.
@@ -56,7 +61,8 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     auto why = engine::Refusal::stopping;
     auto place = host.engine.reserve(why);
     if (!place) {
-        return unavailable(r, text_of(why));
+        return why == engine::Refusal::stopping ? ask_to_come_again(r)
+                                                : unavailable(r, text_of(why));
     }
     engine::Descriptor socket = duplicate_socket(r);
     if (!socket.valid()) {
