@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <http_config.h>
 #include <http_log.h>
-#include <poll.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -25,10 +24,8 @@ Child* process_child = nullptr;  // httpd's hooks have no other place for it
 
 constexpr unsigned kMostDefaultLoops = 4;
 
-/// How long a child that is told to go waits for plugins to return from their callbacks.
-constexpr int kPatience = 1000;  // ms
-constexpr int kLook = 10;        // ms
-/// How long it waits for logs: a little more than the writer itself does.
+constexpr int kLook = 10;  // ms
+/// How long a child that ends waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
 
 unsigned default_loops() {
@@ -55,6 +52,10 @@ plugin::PoolOptions pool_options(const Config& config) {
     options.min_threads = static_cast<unsigned>(config.get(Setting::pool_min_threads));
     options.max_threads = static_cast<unsigned>(config.get(Setting::pool_max_threads));
     return options;
+}
+
+std::chrono::milliseconds drain_timeout(const Config& config) {
+    return std::chrono::milliseconds(config.get(Setting::drain_timeout));
 }
 
 /// Descriptors are what a million sockets need most.
@@ -85,7 +86,8 @@ Child::Child(server_rec* server)
     : log_(server),
       engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
-      pump_places_(process_config(server).pump_places) {
+      pump_places_(process_config(server).pump_places),
+      lifecycle_(server, host_, drain_timeout(process_config(server))) {
     host_.metrics = &metrics_;
 }
 
@@ -102,27 +104,21 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
                      "WS0202: out of memory, this child will serve no WebSocket");
         return;
     }
-    apr_pool_cleanup_register(pchild, process_child, stop, apr_pool_cleanup_null);
+    // Before anything else of the child is taken down: what plugins use still works while it drains.
+    apr_pool_pre_cleanup_register(pchild, process_child, leave);
 }
 
-void Child::stopping(apr_pool_t* /*pchild*/, int /*graceful*/) {
+void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
     if (process_child != nullptr) {
-        process_child->engine_.begin_stop();
+        process_child->lifecycle_.told_to_go(graceful != 0);
     }
 }
 
 /// The workers have ended. With prefork this may run inside of a signal handler, so nothing here
-/// may lock or allocate: the loops and the pool do the work, this waits.
-apr_status_t Child::stop(void* data) {
+/// may lock or allocate then: the loops and the pool do the work, this waits.
+apr_status_t Child::leave(void* data) {
     auto* child = static_cast<Child*>(data);
-    child->engine_.begin_stop();
-    constexpr int kLongest = static_cast<int>(engine::Loop::kStopTimeout.count()) + kPatience;
-    for (int waited = 0; waited < kLongest; waited += kLook) {
-        if (child->engine_.stopped() && child->host_.sessions.load() == 0) {
-            break;
-        }
-        ::poll(nullptr, 0, kLook);
-    }
+    child->lifecycle_.leave();
     child->log_writer_.begin_stop();
     for (int waited = 0; waited < kLogPatience && !child->log_writer_.stopped(); waited += kLook) {
         ::poll(nullptr, 0, kLook);

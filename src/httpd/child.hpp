@@ -10,6 +10,7 @@
 #include "engine/engine.hpp"
 #include "httpd/config.hpp"
 #include "httpd/error_log_sink.hpp"
+#include "httpd/lifecycle.hpp"
 #include "httpd/log.hpp"
 #include "httpd/log_writer.hpp"
 #include "httpd/pump_places.hpp"
@@ -27,8 +28,8 @@ public:
     /// Null before init(), or when memory ran out there. [any thread]
     [[nodiscard]] static Child* instance() noexcept;
 
-    /// This process is to end, at once if `graceful` is 0. Closes all connections, so that threads
-    /// which pump some come back to httpd: it waits for them before it destroys its pools.
+    /// This process is to end, at once if `graceful` is 0. Connections begin to close, so that
+    /// threads which pump some come back to httpd: it waits for them before it destroys its pools.
     /// Async-signal-safe. [any thread]
     static void stopping(apr_pool_t* pchild, int graceful);
 
@@ -48,7 +49,7 @@ public:
     [[nodiscard]] plugin::V1Instance& instance(const plugin::Endpoint& endpoint);
 
 private:
-    static apr_status_t stop(void* child);
+    static apr_status_t leave(void* child);
     void end_instances() noexcept;
 
     ErrorLog log_;
@@ -59,6 +60,7 @@ private:
     plugin::Host host_;
     const PumpPlaces pump_places_;
     plugin::Metrics metrics_;
+    Lifecycle lifecycle_;
     std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
     std::deque<plugin::Endpoint> endpoints_;
     std::deque<plugin::V1Instance> instances_;
