@@ -9,6 +9,9 @@ import httpd
 import tls
 from httpd import Httpd, template
 
+# What makes WebSockets travel over HTTP/2 with prior knowledge.
+H2_LINES = "Protocols h2c http/1.1\nH2WebSockets On\n"
+
 
 def pytest_addoption(parser):
     parser.addoption("--mpm", default="event", help="MPMs to run on, separated by commas")
@@ -77,6 +80,42 @@ def start_httpd(mpm):
             return running.enter_context(Httpd(mpm, parts, **{"children": 1, **options}))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def shared_h2_server(mpm, certificates):
+    """An httpd with HTTP/2, plain and, at tls_port, with TLS."""
+    words = {"TLS_PORT": httpd.free_port(), "CERTIFICATES": certificates}
+    parts = [
+        H2_LINES,
+        "WebSocketMaxPumped 20\n",
+        template("handshake.conf"),
+        template("plugins.conf"),
+        httpd.location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 400ms"),
+        httpd.location("/close", "debug", "WebSocketCloseTimeout 300ms"),
+        httpd.location("/drop", "hostile", "WebSocketSlowConsumer Drop", "WebSocketSendBuffer 64K"),
+        template("tls.conf", TLS="Protocols h2 http/1.1\n    SSLOptions +StdEnvVars", **words),
+    ]
+    with Httpd(mpm, "\n".join(parts), modules=("http2", *tls.MODULES)) as server:
+        server.tls_port = words["TLS_PORT"]
+        yield server
+
+
+@pytest.fixture
+def h2_server(shared_h2_server):
+    """The ordinary server with HTTP/2; the test fails if it harmed a child."""
+    yield shared_h2_server
+    shared_h2_server.assert_unharmed()
+
+
+@pytest.fixture
+def start_h2(start_httpd):
+    """start_h2(parts, **options): as start_httpd, with HTTP/2."""
+
+    def start(parts, **options):
+        return start_httpd(H2_LINES + parts, modules=("http2",), **options)
+
+    return start
 
 
 @pytest.fixture(scope="session")

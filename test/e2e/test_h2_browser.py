@@ -29,7 +29,8 @@ _PAGE = """<!DOCTYPE html>
 _TALK = """
     const [paths, done] = arguments;
     const show = text => {
-        document.getElementById("lines").append(Object.assign(document.createElement("li"), {textContent: text}));
+        const line = Object.assign(document.createElement("li"), {textContent: text});
+        document.getElementById("lines").append(line);
     };
     const sizes = [0, 1, 126, 65536, 3000000];
     const talk = path => new Promise(resolve => {
@@ -44,11 +45,13 @@ _TALK = """
             }
         };
         socket.onclose = event => {
-            show(`${path}: echoed ${got.join(", ")} bytes, closed with ${event.code}, clean: ${event.wasClean}`);
+            show(`${path}: echoed ${got.join(", ")} bytes, closed with ${event.code}, `
+                + `clean: ${event.wasClean}`);
             resolve([got, event.code, event.wasClean]);
         };
     });
-    Promise.all(paths.map(talk)).then(results => fetch("/index.html").then(() => done(JSON.stringify(results))));
+    Promise.all(paths.map(talk)).then(
+        results => fetch("/index.html").then(() => done(JSON.stringify(results))));
 """
 
 
@@ -117,7 +120,8 @@ def test_chromium_speaks_over_http_2_and_closes_cleanly(secure, browser, mpm):
     assert browser.save_screenshot(str(pictures / f"h2-{mpm}.png"))
 
     def entries():
-        return re.findall(r"^(\S+) (\d+) 101 (\S) /(?:echo|inline)$", (server.root / "h2.log").read_text(), re.MULTILINE)
+        log = (server.root / "h2.log").read_text()
+        return re.findall(r"^(\S+) (\d+) 101 (\S) /(?:echo|inline)$", log, re.MULTILINE)
 
     wait_until(lambda: len(entries()) == len(paths), 5, "all WebSockets in the access log")
     assert {protocol for protocol, _, _ in entries()} == {"HTTP/2.0"}

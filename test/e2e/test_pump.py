@@ -211,7 +211,7 @@ def test_a_quiet_connection_outlives_the_timeouts_of_httpd(start_pumped):
         + "Timeout 1\nRequestReadTimeout header=1 body=1\n"
     )
     with server.websocket("/quiet") as client:
-        client.expect_silence(2.5)
+        client.expect_silence(1.6)
         echoes(client)
         client.close_handshake()
 
@@ -267,15 +267,16 @@ def test_a_slow_reader_is_still_listened_to(pumped):
 def test_what_a_slow_plugin_and_its_client_make_the_server_hold_is_bounded(start_pumped):
     server = start_pumped(location("/sleepy", "sleepy", "WebSocketReceiveBuffer 64K"))
     with server.websocket("/sleepy") as client:
-        client.send(frames.text("sleep 3000"))
-        taken = client.send_while_reading(frames.binary(b"x" * 16384) * 4096, stall=0.5)
+        client.send(frames.text("sleep 1200"))
+        taken = client.send_while_reading(frames.binary(b"x" * 16384) * 4096, stall=0.4)
         assert taken < 16 << 20
         client.reset()
 
 
 def test_a_client_that_takes_nothing_loses_its_thread(start_pumped):
     server = start_pumped(
-        location("/block", "hostile", "WebSocketPingInterval 0") + "Timeout 1\nWebSocketMaxPumped 1\n", children=2
+        location("/block", "hostile", "WebSocketPingInterval 0") + "Timeout 1\nWebSocketMaxPumped 1\n",
+        children=2,
     )
     client = server.websocket("/block", receive_buffer=16384)
     client.send(frames.text("flood 400 65536"))

@@ -55,12 +55,14 @@ public:
     }
     void consume(std::size_t octets) noexcept override { filtered.erase(0, octets); }
     bool output(std::span<const std::uint8_t> bytes) noexcept override {
+        last_output = std::chrono::steady_clock::now();
         largest = std::max(largest, bytes.size());
         return !output_fails && ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                                     static_cast<ssize_t>(bytes.size());
     }
     void end_output() noexcept override {
         ++ends;
+        pause_before_end = std::chrono::steady_clock::now() - last_output;
         ::shutdown(socket_, SHUT_WR);
     }
     int descriptor() const noexcept override { return socket_; }
@@ -76,6 +78,8 @@ public:
     std::atomic<bool> output_fails{false};
     std::atomic<int> ends{0};
     std::size_t largest = 0;
+    std::chrono::steady_clock::time_point last_output;
+    std::chrono::steady_clock::duration pause_before_end{};
 
 private:
     static std::span<const std::uint8_t> bytes_of(const std::string& text) {
@@ -310,6 +314,19 @@ START_TEST(a_stream_is_read_to_its_end) {
 }
 END_TEST
 
+START_TEST(the_end_of_a_stream_keeps_a_distance_from_its_last_data) {
+    Running relay;
+    relay.stream.to_the_end = true;
+    relay.start();
+    send(relay.engine(), "last");
+    relay.close_engine();
+    expect(relay.client(), "last");
+    ck_assert(relay.result());
+    ck_assert(relay.stream.pause_before_end >= Relay::kSettle);
+    ck_assert(relay.stream.pause_before_end < kPatience);
+}
+END_TEST
+
 START_TEST(a_stream_without_an_end_is_left_when_the_engine_is_gone) {
     Running relay;
     relay.stream.to_the_end = true;
@@ -445,6 +462,7 @@ WEBSOCKET_TEST_SUITE(relay) {
     tcase_add_test(tests, the_clients_end_is_the_end_of_the_engines_input_only);
     tcase_add_test(tests, the_engines_end_comes_behind_all_that_it_has_sent);
     tcase_add_test(tests, a_stream_is_read_to_its_end);
+    tcase_add_test(tests, the_end_of_a_stream_keeps_a_distance_from_its_last_data);
     tcase_add_test(tests, a_stream_without_an_end_is_left_when_the_engine_is_gone);
     tcase_add_loop_test(tests, after_the_engines_end_an_aborted_stream_is_a_good_end, 0, 2);
     tcase_add_test(tests, an_aborted_client_is_the_end_of_the_engines_input);
