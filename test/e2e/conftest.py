@@ -5,8 +5,8 @@ import contextlib
 
 import pytest
 
+import certificates
 import httpd
-import tls
 from httpd import Httpd, template
 
 # What makes WebSockets travel over HTTP/2 with prior knowledge.
@@ -47,14 +47,6 @@ def pytest_report_header():
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
-    """The folder of tls.make_certificates."""
-    folder = tmp_path_factory.mktemp("certificates")
-    tls.make_certificates(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def shared_server(mpm):
     """The httpd of the ordinary tests, one for each MPM, with all locations of test/httpd."""
     parts = [template("handshake.conf"), template("plugins.conf")]
@@ -83,9 +75,9 @@ def start_httpd(mpm):
 
 
 @pytest.fixture(scope="session")
-def shared_h2_server(mpm, certificates):
+def shared_h2_server(mpm):
     """An httpd with HTTP/2, plain and, at tls_port, with TLS."""
-    words = {"TLS_PORT": httpd.free_port(), "CERTIFICATES": certificates}
+    tls_port = httpd.free_port()
     parts = [
         H2_LINES,
         "WebSocketMaxPumped 20\n",
@@ -94,10 +86,10 @@ def shared_h2_server(mpm, certificates):
         httpd.location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 400ms"),
         httpd.location("/close", "debug", "WebSocketCloseTimeout 300ms"),
         httpd.location("/drop", "hostile", "WebSocketSlowConsumer Drop", "WebSocketSendBuffer 64K"),
-        template("tls.conf", TLS="Protocols h2 http/1.1\n    SSLOptions +StdEnvVars", **words),
+        certificates.virtual_host(tls_port, "Protocols h2 http/1.1", "SSLOptions +StdEnvVars"),
     ]
-    with Httpd(mpm, "\n".join(parts), modules=("http2", *tls.MODULES)) as server:
-        server.tls_port = words["TLS_PORT"]
+    with Httpd(mpm, "\n".join(parts), modules=("http2", "ssl", "socache_shmcb")) as server:
+        server.tls_port = tls_port
         yield server
 
 

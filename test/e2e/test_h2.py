@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+import certificates
 import frames
-import tls
 from h2client import H2Client
 from httpd import location
 from waiting import wait_until
@@ -50,8 +50,7 @@ def test_the_server_offers_websockets_and_opens_them(client):
 
 
 def test_a_websocket_opens_over_tls(server):
-    context = tls.client_context()
-    context.set_alpn_protocols(["h2"])
+    context = certificates.client_context("h2")
     with H2Client(server.tls_port, tls=context) as client:
         websocket = client.websocket("/lifecycle")
         websocket.send(frames.text("env"))

@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
+import certificates
 import httpd
-import tls
 from httpd import free_port, location
 from test_clients import skippable
 from test_docs import TOP, snippet, with_our_files
@@ -85,21 +85,22 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def secure(start_httpd, certificates):
+def secure(start_httpd):
     """A server with the configuration of docs/http2.md, and the port where it speaks TLS."""
     port = free_port()
+    certificate_file, key_file = certificates.certificate()
     text = with_our_files(snippet(TOP / "docs/http2.md", "apache", "H2WebSockets On"))
     for shown, ours in (
         (r"LoadModule http2_module .*", f"Listen 127.0.0.1:{port}"),
         (r"\*:443", f"127.0.0.1:{port}"),
-        (r"/etc/ssl/certs/example\.pem", f"{certificates}/server.pem"),
-        (r"/etc/ssl/private/example\.key", f"{certificates}/server.key"),
+        (r"/etc/ssl/certs/example\.pem", str(certificate_file)),
+        (r"/etc/ssl/private/example\.key", str(key_file)),
     ):
         text, count = re.subn(shown, ours, text)
         assert count == 1, f"{shown} stands {count} times in docs/http2.md"
     log = 'CustomLog "@ROOT@/h2.log" "%H %{H2_STREAM_ID}e %>s %X %U"\n'
     server = start_httpd(
-        log + location("/inline", "echo", "WebSocketDispatch Inline") + text, modules=("http2", *tls.MODULES)
+        log + location("/inline", "echo", "WebSocketDispatch Inline") + text, modules=("http2", "ssl", "socache_shmcb")
     )
     (server.root / "htdocs/h2.html").write_text(_PAGE)
     return server, port

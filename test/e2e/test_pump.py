@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import certificates
 import frames
 import processes
 import tls
@@ -49,7 +50,7 @@ def start_pumped(start_httpd):
     """start_pumped(parts, **options): as start_httpd, with the filter in the way."""
 
     def start(parts, **options):
-        return start_httpd(_FILTER + parts, **options)
+        return start_httpd(_FILTER + "WebSocketDrainTimeout 1s\n" + parts, **options)
 
     return start
 
@@ -340,14 +341,16 @@ def test_rounds_of_connect_and_close_leak_no_descriptors(start_pumped):
 # ---- the end of the child --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGWINCH], ids=["graceful", "graceful-stop"])
-def test_a_child_that_ends_gracefully_closes_with_1001(start_pumped, number):
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGUSR1, 1012), (signal.SIGWINCH, 1001)], ids=["graceful", "graceful-stop"]
+)
+def test_a_child_that_ends_gracefully_closes_what_it_pumps(start_pumped, number, code):
     server = start_pumped(location("/echo", "echo"), children=2)
     with server.websocket("/echo") as client:
         old = server.children()
         echoes(client)
         server.signal(number)
-        client.expect_close(1001)
+        client.expect_close(code)
     _await_the_end_of(server, old, number)
 
 
@@ -393,7 +396,7 @@ def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, numb
     client.close()
 
 
-def test_a_child_that_has_had_its_connections_closes_with_1001(start_pumped, mpm):
+def test_a_child_that_has_had_its_connections_closes_with_1012(start_pumped, mpm):
     server = start_pumped("MaxConnectionsPerChild 20\n" + location("/echo", "echo"))
     old = server.child()
     with server.websocket("/echo") as client:
@@ -402,24 +405,24 @@ def test_a_child_that_has_had_its_connections_closes_with_1001(start_pumped, mpm
             client.close_handshake()
         wait_until(lambda: server.get("/index.html") and server.children() != [old], 10, "another child")
         if mpm != "prefork":
-            client.expect_close(1001)
+            client.expect_close(1012)
 
 
 # ---- TLS -------------------------------------------------------------------------------------------
 
 
-def test_the_filter_may_see_the_inside_of_tls(start_pumped, certificates):
+def test_the_filter_may_see_the_inside_of_tls(start_pumped):
     port = free_port()
-    words = {"TLS_PORT": port, "CERTIFICATES": certificates, "TLS": "SSLOptions +StdEnvVars"}
     start_pumped(
-        template("tls.conf", **words) + location("/echo", "echo") + location("/lifecycle", "lifecycle"),
-        modules=tls.MODULES,
+        certificates.virtual_host(port, "SSLOptions +StdEnvVars")
+        + location("/echo", "echo") + location("/lifecycle", "lifecycle"),
+        modules=("ssl", "socache_shmcb"),
     )
-    with tls.TlsClient(port, tls.client_context()).upgrade("/lifecycle") as client:
+    with tls.TlsClient(port, certificates.client_context()).upgrade("/lifecycle") as client:
         client.send(frames.text("env"))
         assert "SSL_PROTOCOL=TLSv1.3" in client.expect_text().splitlines()
         client.close_handshake()
-    with tls.TlsClient(port, tls.client_context()).upgrade("/echo") as client:
+    with tls.TlsClient(port, certificates.client_context()).upgrade("/echo") as client:
         payload = bytes(range(256)) * 8192
         client.send_while_reading(frames.binary(payload) * 4)
         for _ in range(4):
