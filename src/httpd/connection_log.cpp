@@ -79,7 +79,7 @@ bool ConnectionLog::open(apr_pool_t* pool, server_rec* server) {
 void ConnectionLog::report_lost(std::uint64_t count) noexcept {
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server_,
                  "WS0133: %" APR_UINT64_T_FMT " lines of WebSocketLog %s are lost: it takes them "
-                 "too slowly, or not at all",
+                 "too slowly or not at all, or memory is short",
                  static_cast<apr_uint64_t>(count), target_.c_str());
 }
 
