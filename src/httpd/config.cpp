@@ -149,7 +149,7 @@ int contexts_of(Scope scope) {
     switch (scope) {
         case Scope::process:
         case Scope::host: return RSRC_CONF;
-        case Scope::guarded: return RSRC_CONF | ACCESS_CONF;
+        case Scope::guarded:
         case Scope::location: return RSRC_CONF | ACCESS_CONF;  // the setter asks for a section
         case Scope::section: break;
     }

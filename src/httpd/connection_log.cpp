@@ -79,7 +79,7 @@ bool ConnectionLog::open(apr_pool_t* pool, server_rec* server) {
 void ConnectionLog::report_lost(std::uint64_t count) noexcept {
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server_,
                  "WS0133: %" APR_UINT64_T_FMT " lines of WebSocketLog %s are lost: it takes them "
-                 "too slowly, or not at all",
+                 "too slowly or not at all, or memory is short",
                  static_cast<apr_uint64_t>(count), target_.c_str());
 }
 
@@ -90,7 +90,7 @@ const char* add_connection_log(cmd_parms* cmd, const char* target, const char* f
     };
     if (*target == '\0' || std::string_view(target) == "|") {
         return refused('"' + std::string(target) +
-                       "\" is not allowed; it takes a file, or a \"|\" and a command");
+                       R"(" is not allowed; it takes a file, or a "|" and a command)");
     }
     std::string error;
     auto parsed = LogFormat::parse(format != nullptr ? format : kDefaultFormat, error);
@@ -106,7 +106,7 @@ const char* add_connection_log(cmd_parms* cmd, const char* target, const char* f
         std::make_unique<ConnectionLog>(target, std::move(*parsed), static_cast<LogEvents>(*when));
     Config& config = server_config(cmd->server);
     if (config.logs == nullptr) {
-        config.logs = apr_array_make(cmd->pool, 2, sizeof(ConnectionLog*));
+        config.logs = apr_array_make(cmd->pool, 2, sizeof(void*));
     }
     apr_pool_cleanup_register(cmd->pool, log.get(), destroy_log, apr_pool_cleanup_null);
     *static_cast<ConnectionLog**>(apr_array_push(config.logs)) = log.release();

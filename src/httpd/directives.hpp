@@ -194,7 +194,7 @@ inline constexpr std::array kDirectives{
               "What happens to a client above its message or byte rate: it is read from more slowly, "
               "or closed with 1008."},
     Directive{"WebSocketLog", Setting::log, Scope::host, ValueKind::special, 0, 0, 0, {},
-              "*file*\\|\"\\|*command*\" [*format* [Close\\|Open\\|Both]]", "none",
+              R"(*file*\|"\|*command*" [*format* [Close\|Open\|Both]])", "none",
               "Log with a line for each connection when it closes, when it opens, or both; "
               "docs/logging.md tells what a format may contain. May be repeated."},
     Directive{"WebSocketThreads", Setting::threads, Scope::process, ValueKind::count, 0, 1, 64, {},

@@ -23,7 +23,8 @@ void ErrorLogSink::report_lost(std::uint64_t count) noexcept {
     if (!ended_.load()) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server_,
                      "WS0133: %" APR_UINT64_T_FMT
-                     " lines of the error log are lost: it takes them too slowly",
+                     " lines of the error log are lost: it takes them too slowly, or memory "
+                     "is short",
                      static_cast<apr_uint64_t>(count));
     }
 }

@@ -67,6 +67,7 @@ def test_a_message_without_memory_ends_its_connection_only(server, path):
 def test_the_pool_without_memory_closes_with_1011(server):
     with server.websocket("/pool") as poor, server.websocket("/pool") as other:
         _echoes(poor, "before")
+        _echoes(other, "before")
         start = server.log_size()
         with out_of_memory(server):
             poor.send(frames.text("nowhere to keep this"))
