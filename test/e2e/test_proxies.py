@@ -195,6 +195,9 @@ def test_the_plugin_and_the_logs_see_the_client(front, secure):
         wait_until(
             lambda: f"{SOMEBODY} 127.0.0.1 101 {path}" in front.backend.addresses(), 5, "the access log"
         )
+    transport = "tls" if front.case.backend == "tls" else "tcp"
+    opened = rf'WS0131: opened .*: client {re.escape(SOMEBODY)}, .* transport {transport}'
+    front.backend.httpd.expect_log(opened, log)
     with front.client(secure=secure, source=SOMEBODY) as client:
         client.send(handshake.request(path, host=HOST, headers=[("Origin", "https://evil.example")]))
         assert client.read_response().status == 403
