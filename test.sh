@@ -118,10 +118,11 @@ PYTHON
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local report=$logs/e2e-$1-${2//,/-}.xml status=0
+    local report=$logs/e2e-$1-${2//,/-}.xml status=0 options=(--mpm "$2")
+    [ "$mode" = full ] || options+=(--quick)
     rm -f "$report"
     WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 2400 \
-        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" test/e2e --mpm "$2" ||
+        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" test/e2e "${options[@]}" ||
         status=$?
     [ ! -e "$report" ] || count_junit "$report" || status=1
     return $status

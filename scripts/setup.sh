@@ -36,6 +36,8 @@ test   nodejs               node
 test   npm                  npm
 test   openssl              openssl
 test   ca-certificates      /etc/ssl/certs/ca-certificates.crt
+full   nginx                nginx
+full   haproxy              haproxy
 full   git                  git
 full   cmake                cmake
 full   make                 make
@@ -51,6 +53,29 @@ is_there() {
         /*) [ -e "$1" ] ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
     esac
+}
+
+# install_packages PACKAGE...: as root, by the command in as_root. Debian starts a service when it installs it,
+# and at each boot from then on. The tests start nginx and haproxy themselves, so neither shall be.
+install_packages() {
+    "${as_root[@]}" bash -s -- "$@" <<'SCRIPT'
+set -eu
+services=()
+for package in "$@"; do
+    case $package in nginx | haproxy) services+=("$package") ;; esac
+done
+policy=/usr/sbin/policy-rc.d
+if [ ${#services[@]} -gt 0 ] && [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    trap 'exit 1' INT TERM HUP
+    printf '#!/bin/sh\ncase $1 in nginx* | haproxy*) exit 101 ;; esac\n' >$policy
+    chmod 755 $policy
+fi
+apt-get install -q -y --no-install-recommends "$@" </dev/null
+if [ ${#services[@]} -gt 0 ] && [ -d /run/systemd/system ]; then
+    systemctl --quiet disable "${services[@]}"
+fi
+SCRIPT
 }
 
 # setup KIND...: makes sure of every package that one of these kinds needs.
@@ -75,6 +100,5 @@ setup() {
     say "Installing ${missing[*]}"
     "${as_root[@]}" apt-get update -q </dev/null ||
         say "apt-get update failed; going on with the package lists that are there"
-    "${as_root[@]}" apt-get install -q -y --no-install-recommends "${missing[@]}" </dev/null ||
-        die "could not install ${missing[*]}"
+    install_packages "${missing[@]}" || die "could not install ${missing[*]}"
 }

@@ -4,6 +4,7 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
+#include <http_ssl.h>
 #include <unistd.h>
 
 #include "httpd/takeover.hpp"
@@ -19,7 +20,7 @@ const char* response_header(const request_rec* r, const char* name) {
 }
 
 /// How the octets of the connection travel: h2 for a stream of HTTP/2, pump when they go through
-/// filters of httpd, else tls or tcp.
+/// filters of httpd, else tls or tcp. Not by the scheme, which ServerName may set.
 const char* transport_of(const request_rec* r) {
     if (r->connection->master != nullptr) {
         return "h2";
@@ -27,7 +28,7 @@ const char* transport_of(const request_rec* r) {
     if (filter_in_the_way(r) != nullptr) {
         return "pump";
     }
-    return std::string_view(ap_http_scheme(r)) == "https" ? "tls" : "tcp";
+    return ap_ssl_conn_is_ssl(r->connection) != 0 ? "tls" : "tcp";
 }
 
 const char* text_of(request_rec* r, const LogItem& item, engine::ConnectionId id) {

@@ -114,8 +114,7 @@ request_rec* copy_request(const RequestSnapshot& snapshot, const request_rec* re
 
     const char* ip = snapshot.field(RequestSnapshot::useragent_ip);
     r->useragent_ip = ip != nullptr ? apr_pstrdup(pool, ip) : r->connection->client_ip;
-    r->useragent_addr =
-        ip != nullptr ? make_address(pool, ip, snapshot.client_port()) : r->connection->client_addr;
+    r->useragent_addr = make_address(pool, r->useragent_ip, snapshot.useragent_port());
     r->headers_in = apr_table_make(pool, 16);
     r->subprocess_env = apr_table_make(pool, 16);
     snapshot.copy_tables_to(r->headers_in, r->subprocess_env);

@@ -163,7 +163,8 @@ RequestSnapshot::RequestSnapshot(request_rec* r, const Contents& contents)
       subprotocols_at_(contents.subprotocols_at), present_(contents.present),
       headers_(contents.headers), environment_(contents.environment),
       subprotocols_(contents.subprotocols), proto_num_(static_cast<std::uint16_t>(r->proto_num)),
-      client_port_(r->connection->client_addr->port), local_port_(r->connection->local_addr->port) {
+      client_port_(r->connection->client_addr->port), useragent_port_(r->useragent_addr->port),
+      local_port_(r->connection->local_addr->port) {
     pack(contents.strings, reinterpret_cast<char*>(this + 1));
 }
 

@@ -72,6 +72,7 @@ public:
     /// As in request_rec::proto_num.
     [[nodiscard]] int proto_num() const noexcept { return proto_num_; }
     [[nodiscard]] apr_port_t client_port() const noexcept { return client_port_; }
+    [[nodiscard]] apr_port_t useragent_port() const noexcept { return useragent_port_; }
     [[nodiscard]] apr_port_t local_port() const noexcept { return local_port_; }
     void copy_tables_to(apr_table_t* headers, apr_table_t* environment) const;
 
@@ -105,6 +106,7 @@ private:
     std::uint16_t subprotocols_;
     std::uint16_t proto_num_;
     apr_port_t client_port_;
+    apr_port_t useragent_port_;  // 0 when a proxy did not tell it
     apr_port_t local_port_;
 };
 

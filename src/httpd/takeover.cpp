@@ -26,9 +26,10 @@ namespace websocket::httpd {
 namespace {
 
 /// Filters that only look at HTTP, count or delay, and may be left behind. Names as httpd registers
-/// them, in lower case.
-constexpr std::array<std::string_view, 5> kHarmlessFilters{
-    "core_in", "core", "log_input_output", "reqtimeout", "http_in",
+/// them, in lower case. remoteip_input takes a PROXY header off the begin of the connection, before
+/// any request can be read, holds nothing back and passes on everything from then on.
+constexpr std::array<std::string_view, 6> kHarmlessFilters{
+    "core_in", "core", "log_input_output", "reqtimeout", "http_in", "remoteip_input",
 };
 
 /// mod_ssl's, whose work the engine can do.

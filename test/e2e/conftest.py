@@ -15,6 +15,7 @@ H2_LINES = "Protocols h2c http/1.1\nH2WebSockets On\n"
 
 def pytest_addoption(parser):
     parser.addoption("--mpm", default="event", help="MPMs to run on, separated by commas")
+    parser.addoption("--quick", action="store_true", help="only one proxy of many, and no further programs")
 
 
 def _mpms(config):
@@ -33,7 +34,7 @@ def pytest_runtest_makereport():
     """Shows the end of the error logs with a failed test."""
     report = (yield).get_result()
     if report.failed:
-        report.sections += [(f"error log of {server.mpm}", server.log()[-3000:]) for server in httpd.running]
+        report.sections += [(f"error log of {server.name}", server.log()[-3000:]) for server in httpd.running]
 
 
 @pytest.fixture(scope="session")

@@ -116,16 +116,21 @@ def free_port():
     raise RuntimeError("found no free port")
 
 
-def _user():
-    """An unprivileged user for the children, as httpd insists on when it is started by root."""
+def unprivileged_user():
+    """Someone to run children as, as httpd insists on when it is started by root; None if it is not."""
     if os.getuid() != 0:
-        return ""
+        return None
     for name in ("www-data", "apache", "httpd", "daemon", "nobody"):
         try:
-            return f"User {name}\nGroup #{pwd.getpwnam(name).pw_gid}"
+            return pwd.getpwnam(name)
         except KeyError:
             continue
     raise RuntimeError("found no user to run the children as")
+
+
+def _user():
+    user = unprivileged_user()
+    return f"User {user.pw_name}\nGroup #{user.pw_gid}" if user else ""
 
 
 def _mpm_settings(mpm, children):
@@ -150,7 +155,7 @@ class Httpd:
     """
 
     def __init__(self, mpm, parts="", *, children=8, files=None, modules=(), preload=""):
-        self.mpm = mpm
+        self.name = self.mpm = mpm
         self._parts = parts
         self._children = children
         self._files = files
@@ -280,6 +285,12 @@ class Httpd:
             return len(seen) >= 3 and seen[-1] == seen[-2] == seen[-3]
 
         wait_until(quiet, 5, "the connections having ended")
+
+    def stop_gracefully(self):
+        """Lets httpd finish its requests and end, unless it has ended."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGWINCH)
+            self._process.wait(patience(20))
 
     def remove(self):
         shutil.rmtree(self.root)

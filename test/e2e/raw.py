@@ -101,15 +101,17 @@ class FrameClient:
 
 
 class RawClient(FrameClient):
-    """One TCP connection to a server at 127.0.0.1."""
+    """One TCP connection to a server at 127.0.0.1, from another address of this machine if need be."""
 
-    def __init__(self, port, *, receive_buffer=None, host="127.0.0.1"):
+    def __init__(self, port, *, receive_buffer=None, host="127.0.0.1", source=None):
         super().__init__()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.settimeout(patience(_SECONDS))
+        if source is not None:
+            self.sock.bind((source, 0))
         self.sock.connect((host, port))
         self._http = bytearray()
         self.response = None

@@ -93,6 +93,8 @@ static void send_request(const WebSocketServer* server) {
     add_line(&lines, "hostname", request->hostname);
     add_line(&lines, "user", request->user);
     add_line(&lines, "useragent_ip", request->useragent_ip);
+    add_line(&lines, "useragent_port", apr_itoa(request->pool, request->useragent_addr->port));
+    add_line(&lines, "client_ip", request->connection->client_ip);
     add_line(&lines, "protocol", request->protocol);
     add_line(&lines, "handler", request->handler);
     lines.text[lines.length] = '\0';
