@@ -19,10 +19,13 @@ int read_bio(BIO* bio, char* into, std::size_t size, std::size_t* count) {
     if (socket.read(reinterpret_cast<std::uint8_t*>(into), size, *count)) {
         return 1;
     }
-    if (socket.drained && !socket.ended) {
+    if (socket.ended) {
+        return 0;
+    }
+    if (socket.drained) {
         BIO_set_retry_read(bio);
     }
-    return 0;
+    return -1;  // as OpenSSL's own BIOs do, and as SSL_shutdown() wants it
 }
 
 int write_bio(BIO* bio, const char* from, std::size_t size, std::size_t* count) {
@@ -34,7 +37,7 @@ int write_bio(BIO* bio, const char* from, std::size_t size, std::size_t* count) 
     if (socket.full) {
         BIO_set_retry_write(bio);
     }
-    return 0;
+    return -1;
 }
 
 long control_bio(BIO* bio, int command, long /*number*/, void* /*pointer*/) {

@@ -128,9 +128,6 @@ void TlsTransport::take_over() {
 
     pending_ = !socket_.received.empty() || SSL_has_pending(ssl) != 0 ||
                (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
-    if (SSL_has_pending(ssl) == 0) {
-        SSL_free_buffers(ssl);
-    }
 }
 
 TlsTransport::~TlsTransport() {
@@ -161,22 +158,25 @@ IoResult TlsTransport::read(std::span<std::uint8_t> into) noexcept {
         } else if (socket_.drained) {
             return read_all(count);
         } else {
-            failed_ = ++barren_reads_ > kMostBarrenReads;
+            count_barren_read();
         }
     }
     pending_ = failed_ || SSL_has_pending(ssl) != 0;
     return {count > 0 ? IoStatus::done : IoStatus::failed, count};
 }
 
+/// OpenSSL took a handshake message or an alert, or the header of a record.
+void TlsTransport::count_barren_read() noexcept { failed_ = ++barren_reads_ > kMostBarrenReads; }
+
 /// The socket is empty.
 IoResult TlsTransport::read_all(std::size_t count) noexcept {
     if (count > 0) {
         return {IoStatus::done, count};
     }
-    if (barren_reads_ > 0 && SSL_has_pending(ssl_.get()) == 0) {
-        SSL_free_buffers(ssl_.get());  // what a handshake message makes OpenSSL set up
+    if (socket_.fresh > 0 && SSL_has_pending(ssl_.get()) == 0) {
+        count_barren_read();
     }
-    return {IoStatus::would_block, socket_.fresh};
+    return {failed_ ? IoStatus::failed : IoStatus::would_block, socket_.fresh};
 }
 
 /// Neither data nor just a lack of them. What was read before is handed out first.

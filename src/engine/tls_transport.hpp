@@ -50,6 +50,7 @@ public:
 private:
     void take_over();
     [[nodiscard]] IoResult read_all(std::size_t count) noexcept;
+    void count_barren_read() noexcept;
     [[nodiscard]] IoResult read_stopped(std::size_t count) noexcept;
     [[nodiscard]] std::size_t write_record(std::span<const std::uint8_t> record) noexcept;
     void change_key() noexcept;

@@ -31,8 +31,8 @@ public:
 
     [[nodiscard]] virtual IoResult read(std::span<std::uint8_t> into) noexcept = 0;
 
-    /// Writes from the front of `from`; a short count is not an error. After would_block the next
-    /// call begins with the same octets, maybe at another place and with more behind them.
+    /// Writes from the front of `from`; a short count is not an error. Then, and after would_block,
+    /// the next call begins with what is left, maybe at another place and with more behind it.
     [[nodiscard]] virtual IoResult write(std::span<const iovec> from) noexcept = 0;
 
     /// Tells the peer that nothing more will come; reading goes on. False as long as it has to be

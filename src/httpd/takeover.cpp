@@ -158,13 +158,14 @@ void send_switching_protocols(request_rec* r) {
 
 int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
     conn_rec* c = r->connection;
-    send_switching_protocols(r);
-    apr_pool_cleanup_register(r->pool, c, let_go, apr_pool_cleanup_null);
-
     if (SSL* ssl = tls_of(c)) {
         SSL_up_ref(ssl);
         handover->ssl.reset(ssl);
+        SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);  // after the 101, which is the last of httpd
     }
+    send_switching_protocols(r);
+    apr_pool_cleanup_register(r->pool, c, let_go, apr_pool_cleanup_null);
+
     bool complete = false;
     try {
         complete = take_early_input(r, *handover);

@@ -126,6 +126,11 @@ public:
         ck_assert_msg(frame.payload.substr(0, 2) == close_payload(code), "Close says \"%s\"",
                       frame.payload.size() > 1 ? frame.payload.c_str() + 2 : "nothing");
     }
+    /// What comes next, whatever it is; empty at the end of the stream.
+    [[nodiscard]] std::string receive_some() {
+        if (read_.empty()) read_more();
+        return std::exchange(read_, {});
+    }
     /// The server's FIN, and not one octet before it.
     void expect_end() {
         ck_assert_uint_eq(read_.size(), 0);
