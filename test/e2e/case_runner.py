@@ -17,8 +17,10 @@ _SENTINEL = b"end"
 class _Connection:
     """A non-blocking client that collects what the server sends."""
 
-    def __init__(self):
+    def __init__(self, context):
         self._loop = asyncio.get_running_loop()
+        self._context = context
+        self._streams = None  # instead of the socket with TLS
         self._sock = socket.socket()
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -29,14 +31,31 @@ class _Connection:
         self.ended = False
 
     def close(self):
+        if self._streams:
+            self._streams[1].transport.abort()
         self._sock.close()
+
+    async def _send_all(self, data):
+        if not self._streams:
+            return await self._loop.sock_sendall(self._sock, data)
+        self._streams[1].write(data)
+        return await self._streams[1].drain()
+
+    async def _receive(self):
+        if not self._streams:
+            return await self._loop.sock_recv(self._sock, 1 << 18)
+        return await self._streams[0].read(1 << 18)
 
     async def open(self, port, path, version):
         await self._loop.sock_connect(self._sock, ("127.0.0.1", port))
-        await self._loop.sock_sendall(self._sock, handshake.request(path, version=version))
+        if self._context:
+            self._streams = await asyncio.open_connection(
+                sock=self._sock, ssl=self._context, server_hostname="127.0.0.1"
+            )
+        await self._send_all(handshake.request(path, version=version))
         head = b""
         while b"\r\n\r\n" not in head:
-            data = await self._loop.sock_recv(self._sock, 65536)
+            data = await self._receive()
             assert data, f"no handshake, only {head!r}"
             head += data
         head, _, rest = head.partition(b"\r\n\r\n")
@@ -46,7 +65,7 @@ class _Connection:
     async def send(self, data):
         """Sends all of it, unless the server has gone, which next_frame will notice."""
         try:
-            await self._loop.sock_sendall(self._sock, data)
+            await self._send_all(data)
         except (ConnectionResetError, BrokenPipeError):
             pass
 
@@ -54,7 +73,7 @@ class _Connection:
         """Files the next frame; sets `ended` at the end of the stream."""
         while (frame := self._reader.next()) is None:
             try:
-                data = await self._loop.sock_recv(self._sock, 1 << 18)
+                data = await self._receive()
             except ConnectionResetError:
                 assert self.closed_with is not None, "the connection was reset before a Close came"
                 data = b""
@@ -121,9 +140,9 @@ def _show(messages, pongs, code):
     return ", ".join([*parts, f"Close {code}"])
 
 
-async def _run(port, case, path, portions):
+async def _run(port, case, path, portions, context):
     """None, or what went wrong."""
-    connection = _Connection()
+    connection = _Connection(context)
     try:
         async with asyncio.timeout(patience(_SECONDS)):
             await _converse(connection, port, case, path, portions)
@@ -147,14 +166,14 @@ def ways_to_cut(data):
         yield "byte by byte", [data[n : n + 1] for n in range(size)]
 
 
-async def _run_all(port, cases, path_of, cut, at_once):
+async def _run_all(port, cases, path_of, cut, at_once, context):
     failures = {}
     jobs = ((case, name, portions) for case in cases for name, portions in cut(case.send))
 
     async def work():
         for case, name, portions in jobs:
             if case.name not in failures:
-                error = await _run(port, case, path_of(case), portions)
+                error = await _run(port, case, path_of(case), portions, context)
                 if error is not None:
                     failures.setdefault(case.name, f"{name}: {error}")
 
@@ -162,6 +181,9 @@ async def _run_all(port, cases, path_of, cut, at_once):
     return failures
 
 
-def run_cases(port, cases, path_of, cut=ways_to_cut, at_once=_CONNECTIONS_AT_ONCE):
-    """Runs all cases in all ways; returns the first failure of each that failed, by name."""
-    return asyncio.run(_run_all(port, cases, path_of, cut, at_once))
+def run_cases(port, cases, path_of, cut=ways_to_cut, at_once=_CONNECTIONS_AT_ONCE, context=None):
+    """Runs all cases in all ways, with an ssl.SSLContext inside of TLS.
+
+    Returns the first failure of each that failed, by name.
+    """
+    return asyncio.run(_run_all(port, cases, path_of, cut, at_once, context))

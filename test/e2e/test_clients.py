@@ -11,7 +11,10 @@ import subprocess
 import pytest
 import websockets
 
+import certificates
 import httpd
+from httpd import template
+from tls import TlsHttpd
 from waiting import patience, wait_until
 
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
@@ -25,6 +28,14 @@ def skippable(name):
     return pytest.mark.skipif(name in _SKIPPED, reason=f"WEBSOCKET_SKIP_CLIENTS names {name}")
 
 
+@pytest.fixture(scope="module")
+def secure(mpm):
+    """A server with the same locations over TLS."""
+    parts = [template("echo.conf", PREFIX=name.lower(), DISPATCH=name) for name in ("Pool", "Inline")]
+    with TlsHttpd(mpm, template("handshake.conf") + "".join(parts)) as running:
+        yield running
+
+
 # ---- Python ----------------------------------------------------------------------------------------
 
 
@@ -36,19 +47,26 @@ def _run(coroutine):
     return asyncio.run(limited())
 
 
+async def _converse(url, **options):
+    async with websockets.connect(url, max_size=None, **options) as client:
+        for message in ("hello", "", "ä€😀", b"", b"\0\xff", "x" * (1 << 20), bytes(5 << 20)):
+            await client.send(message)
+            assert await client.recv() == message
+        await client.send(["one ", "two ", "three"])
+        assert await client.recv() == "one two three"
+        await (await client.ping(b"p"))
+    assert client.close_code == 1000
+
+
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_python_websockets_echoes(server, path):
-    async def talk():
-        async with websockets.connect(f"ws://127.0.0.1:{server.port}{path}", max_size=None) as client:
-            for message in ("hello", "", "ä€😀", b"", b"\0\xff", "x" * (1 << 20), bytes(5 << 20)):
-                await client.send(message)
-                assert await client.recv() == message
-            await client.send(["one ", "two ", "three"])
-            assert await client.recv() == "one two three"
-            await (await client.ping(b"p"))
-        assert client.close_code == 1000
+    _run(_converse(f"ws://127.0.0.1:{server.port}{path}"))
 
-    _run(talk())
+
+@pytest.mark.parametrize("path", ["/pool", "/inline"])
+def test_python_websockets_echoes_over_tls(secure, path):
+    context = certificates.client_context()
+    _run(_converse(f"wss://127.0.0.1:{secure.tls_port}{path}", ssl=context))
 
 
 def test_a_hundred_python_clients_echo_side_by_side(server):
@@ -82,17 +100,15 @@ def test_python_websockets_gets_its_subprotocol(server):
 # ---- Node ------------------------------------------------------------------------------------------
 
 
-@skippable("node")
-@pytest.mark.parametrize("path", ["/pool", "/inline"])
-def test_ws_on_node_echoes(server, path):
+def _run_node(url):
     modules = httpd.BUILD.parent / "node" / "node_modules"
     assert (
         modules / "ws"
     ).is_dir(), f"run: npm install --prefix {modules.parent} with test/clients/package.json"
     done = subprocess.run(
-        ["node", _CLIENTS / "ws_echo.cjs", f"ws://127.0.0.1:{server.port}{path}"],
+        ["node", "--no-warnings", _CLIENTS / "ws_echo.cjs", url],
         text=True,
-        env=dict(os.environ, NODE_PATH=str(modules)),
+        env=dict(os.environ, NODE_PATH=str(modules), NODE_TLS_REJECT_UNAUTHORIZED="0"),
         timeout=patience(30),
         check=False,
         stdout=subprocess.PIPE,
@@ -100,6 +116,18 @@ def test_ws_on_node_echoes(server, path):
     )
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout) == {"code": 1000}
+
+
+@skippable("node")
+@pytest.mark.parametrize("path", ["/pool", "/inline"])
+def test_ws_on_node_echoes(server, path):
+    _run_node(f"ws://127.0.0.1:{server.port}{path}")
+
+
+@skippable("node")
+@pytest.mark.parametrize("path", ["/pool", "/inline"])
+def test_ws_on_node_echoes_over_tls(secure, path):
+    _run_node(f"wss://127.0.0.1:{secure.tls_port}{path}")
 
 
 # ---- Chromium --------------------------------------------------------------------------------------
@@ -118,6 +146,7 @@ def browser():
         "--disable-gpu",
         "--window-size=1100,800",
         "--no-proxy-server",
+        "--ignore-certificate-errors",
     ):
         options.add_argument(argument)
     options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -126,10 +155,10 @@ def browser():
     driver.quit()
 
 
-def _page(server, browser, name):
+def _page(server, browser, name, origin=None):
     """Opens one of the example pages, served by httpd."""
     shutil.copy(_EXAMPLES / name, server.root / "htdocs" / name)
-    browser.get(f"http://127.0.0.1:{server.port}/{name}")
+    browser.get(f"{origin or f'http://127.0.0.1:{server.port}'}/{name}")
 
 
 def _text(browser, element):
@@ -159,9 +188,8 @@ def test_the_demo_page_works_in_chromium(server, browser):
     assert _text(browser, "status") == "connected"
 
 
-@skippable("chromium")
-def test_chromium_sees_codes_and_big_messages(server, browser):
-    _page(server, browser, "demo.html")
+def _exchange_sizes(browser, url):
+    """Has the page send messages of many sizes to an echo, and checks what it saw."""
     result = browser.execute_async_script(
         """
         const [url, done] = arguments;
@@ -177,9 +205,23 @@ def test_chromium_sees_codes_and_big_messages(server, browser):
         };
         socket.onclose = event => done([sizes, event.code, event.wasClean, socket.extensions]);
     """,
-        f"ws://127.0.0.1:{server.port}/pool",
+        url,
     )
     assert result == [[0, 125, 126, 65535, 65536, 3000000], 1000, True, ""]
+
+
+@skippable("chromium")
+def test_chromium_sees_codes_and_big_messages(server, browser):
+    _page(server, browser, "demo.html")
+    _exchange_sizes(browser, f"ws://127.0.0.1:{server.port}/pool")
+
+
+@skippable("chromium")
+def test_chromium_sees_the_same_over_tls(secure, browser):
+    host = f"127.0.0.1:{secure.tls_port}"
+    _page(secure, browser, "demo.html", f"https://{host}")
+    wait_until(lambda: _text(browser, "status") == "connected", 10, "the page being connected")
+    _exchange_sizes(browser, f"wss://{host}/pool")
 
 
 @skippable("chromium")

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS for the tests: certificates made on the spot, and clients that see the records."""
+"""An httpd with TLS, a WebSocket client that sees its records, and openssl's own client."""
 
 import select
 import socket
 import ssl
 import subprocess
+import threading
 
 import httpd
 from raw import RawClient
-from waiting import patience
+from waiting import patience, wait_until
 
 MODULES = ("ssl", "socache_shmcb")
 
@@ -51,9 +52,8 @@ def make_certificates(folder):
 class TlsHttpd(httpd.Httpd):
     """An Httpd with another port where the same locations are served over TLS.
 
-    folder       of make_certificates
-    tls          directives of that virtual host
-    environment  variables for httpd
+    folder  of make_certificates
+    tls     directives of that virtual host
     """
 
     def __init__(self, mpm, parts, folder, *, tls="", **options):
@@ -74,7 +74,7 @@ class TlsHttpd(httpd.Httpd):
 # ---- the client's side -----------------------------------------------------------------------------
 
 
-def client_context(version=None, *, certificate=None, tickets=True):
+def client_context(version=None, *, certificate=None):
     """A context that trusts every server.
 
     version      ssl.TLSVersion, the only one to speak
@@ -87,8 +87,6 @@ def client_context(version=None, *, certificate=None, tickets=True):
         context.minimum_version = context.maximum_version = version
     if certificate is not None:
         context.load_cert_chain(f"{certificate}.pem", f"{certificate}.key")
-    if not tickets:
-        context.options |= ssl.OP_NO_TICKET
     return context
 
 
@@ -142,12 +140,10 @@ class TlsSocket:
                 self.notified = not data
                 return data
             except ssl.SSLWantReadError:
+                self._flush()  # what another handshake wants to say
                 self._feed()
             except ssl.SSLEOFError:
                 return b""
-            finally:
-                if self._to_send.pending and not self.notified:
-                    self._flush()  # the answer to a KeyUpdate
 
     def sendall(self, data):
         self.tcp.sendall(self.encrypt(data))
@@ -178,9 +174,14 @@ class TlsSocket:
 class TlsClient(RawClient):
     """A RawClient inside of TLS; `sock` is a TlsSocket."""
 
-    def __init__(self, port, context, *, session=None, **options):
+    def __init__(self, port, context=None, *, session=None, **options):
         super().__init__(port, **options)
-        self.sock = TlsSocket(self.sock, context, session)
+        self.sock = TlsSocket(self.sock, context or client_context(), session)
+
+    @property
+    def tcp(self):
+        """The socket below, for records as they are."""
+        return self.sock.tcp
 
     def send_while_reading(self, data, stall=None):
         assert stall is None
@@ -192,3 +193,45 @@ class TlsClient(RawClient):
         """The server closes, and has said so in TLS before."""
         self.expect_end(seconds)
         assert self.sock.notified, "the stream ended without a close_notify"
+
+
+class OpensslClient:
+    """`openssl s_client`, which does on command what a library does not let a client do."""
+
+    def __init__(self, port, *options):
+        self._process = subprocess.Popen(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-brief", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._output = bytearray()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        while data := self._process.stdout.read1(65536):
+            self._output += data
+
+    def __enter__(self):
+        self.expect(b"CONNECTION ESTABLISHED")
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        try:
+            self._process.wait(patience(_SECONDS))
+        finally:
+            self._process.kill()
+            self._reader.join()
+            self._process.stdout.close()
+
+    def send(self, data):
+        """Data, or a command if it is one letter and a newline."""
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+
+    def expect(self, data):
+        """Waits until the program has printed this, and forgets what it has printed so far."""
+        wait_until(lambda: data in self._output, _SECONDS, f"{data!r} from openssl; there is {self._output!r}")
+        self._output.clear()

@@ -4,6 +4,8 @@
  * Counts what the server does with its clients and checks that it keeps the promised order. Counts
  * are per process. Needs the headers of httpd and APR.
  *
+ * Request header X-Ask-Environment: NAME; its answer, found in on_connect, is the response header
+ * X-Environment.
  * Text messages and what they send back:
  *   counts        "CONNECTS MESSAGES DISCONNECTS LIVE", this message included
  *   violations    number of broken promises: on_message after or during on_disconnect or during
@@ -115,10 +117,16 @@ static void use_pool(Client* client, const WebSocketServer* server) {
 /* ---- The callbacks --------------------------------------------------------------------------- */
 
 static void* CALLBACK lifecycle_on_connect(const WebSocketServer* server) {
+    const char* name = server->header_get(server, "X-Ask-Environment");
     Client* client = calloc(1, sizeof(*client));
 
     if (client == NULL) {
         return NULL;
+    }
+    if (name != NULL) {
+        const char* value = apr_table_get(server->request(server)->subprocess_env, name);
+
+        server->header_set(server, "X-Environment", value != NULL ? value : "<null>");
     }
     client->server = server;
     client->next = atomic_load(&clients);
