@@ -125,9 +125,6 @@ void TlsTransport::take_over() {
     SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);  // or one call may read for ever
     SSL_set_quiet_shutdown(ssl, 0);
     SSL_set_read_ahead(ssl, 1);  // a record's header and its content in one recv(2)
-
-    pending_ = !socket_.received.empty() || SSL_has_pending(ssl) != 0 ||
-               (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 
 TlsTransport::~TlsTransport() {

@@ -61,7 +61,7 @@ private:
     std::uint32_t records_ = 0;      ///< written with this key
     std::uint16_t repeat_ = 0;       ///< size of the record that has to be written first
     std::uint8_t barren_reads_ = 0;  ///< one behind the other
-    bool pending_ : 1 = false;
+    bool pending_ : 1 = true;        ///< at first, as it may have met data, an end or an error
     bool failed_ : 1 = false;
     bool read_waits_for_room_ : 1 = false;    ///< to write a KeyUpdate, before it can go on
     bool write_waits_for_input_ : 1 = false;  ///< the other way round; no TLS of today does that

@@ -126,8 +126,7 @@ void register_connection_hooks() {
 SSL* tls_of(conn_rec* c) {
     const Connection* connection = find(c);
     // mod_ssl frees its SSL object and goes on without when a client speaks plain HTTP.
-    const bool usable = connection != nullptr && connection->ssl != nullptr && same_openssl &&
-                        ap_ssl_conn_is_ssl(c) != 0 && SSL_is_init_finished(connection->ssl) != 0;
+    const bool usable = connection != nullptr && same_openssl && ap_ssl_conn_is_ssl(c) != 0;
     return usable ? connection->ssl : nullptr;
 }
 

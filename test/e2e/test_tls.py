@@ -205,6 +205,18 @@ def test_a_client_that_says_all_at_once(server, context):
         assert received
 
 
+@pytest.mark.parametrize("size", [1, 10, 10000])
+def test_garbage_behind_the_handshake_ends_the_connection(server, context, size):
+    with TlsClient(server.tls_port, context) as client:
+        client.tcp.sendall(client.sock.encrypt(handshake.request("/inline")) + b"\x17\x03\x03\x00\x20" + b"x" * size)
+        try:
+            client.tcp.sendall(b"x" * 100)
+            while client.tcp.recv(65536):
+                pass
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+
+
 def test_records_byte_by_byte(server, context):
     with server.tls_websocket("/inline", context) as client:
         record = client.sock.encrypt(frames.text("hello"))
@@ -401,7 +413,11 @@ def test_whatever_ends_a_connection_nothing_is_left_of_it(lone, context):
             for _ in range(5):
                 clients.append(server.tls_websocket(path, context))
                 end(clients[-1])
-    wait_until(lambda: processes.descriptors(child) <= base, 20, f"{base} descriptors again")
+    wait_until(
+        lambda: processes.descriptors(child) <= base,
+        20,
+        f"{base} descriptors again, there are {sorted(os.readlink(f.path) for f in os.scandir(f'/proc/{child}/fd'))}",
+    )
     for client in clients:
         client.tcp.close()
     assert server.child() == child

@@ -31,9 +31,13 @@ public:
                     buffer_of(received), records_per_key),
           peer(std::move(handshake.client), std::move(handshake.sockets.client)) {}
 
-    /// One read that waits for the descriptor, unless the transport says that it need not.
+    /// One read that waits for the descriptor, unless the transport has something to tell at once.
     IoResult read(std::span<std::uint8_t> into) {
-        if (!transport.pending()) await(POLLIN);
+        if (transport.pending()) {
+            const IoResult result = transport.read(into);
+            if (result.status != IoStatus::would_block || result.count > 0) return result;
+        }
+        await(POLLIN);
         return transport.read(into);
     }
     /// Reads until there are `count` octets.
