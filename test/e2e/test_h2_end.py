@@ -14,6 +14,7 @@ from waiting import wait_until
 # mod_http2 does not serve HTTP/2 with prefork.
 MPMS = ("event", "worker")
 
+_DRAIN = "WebSocketDrainTimeout 1s\n"
 _NO_ERROR = 0
 _CANCEL = 8
 
@@ -208,10 +209,14 @@ def test_idle_streams_cost_no_cpu_time(start_h2):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGUSR1, 1012), (signal.SIGWINCH, 1001)], ids=["graceful", "graceful-stop"]
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGUSR1, 1012, id="graceful"),
+        pytest.param(signal.SIGWINCH, 1001, id="graceful-stop"),
+    ],
 )
-def test_a_child_that_ends_gracefully_closes_all_streams(start_h2, number, code):
-    server = start_h2("WebSocketDrainTimeout 1s\n" + location("/echo", "echo"))
+def test_a_child_that_ends_gracefully_drains_its_streams(start_h2, number, code):
+    server = start_h2(_DRAIN + location("/echo", "echo"))
     with H2Client(server.port) as client:
         websockets = [client.websocket("/echo") for _ in range(3)]
         old = server.child()
@@ -244,7 +249,7 @@ def test_a_child_that_ends_at_once_is_not_held_up(start_h2, number):
 
 
 def test_a_stream_that_takes_nothing_holds_a_child_up_no_longer_than_a_timeout(start_h2):
-    server = start_h2("Timeout 1\n" + location("/hostile", "hostile"))
+    server = start_h2(_DRAIN + "Timeout 1\n" + location("/hostile", "hostile"))
     with H2Client(server.port, acknowledge=False) as client:
         websocket = client.websocket("/hostile")
         websocket.send(frames.text("flood 100 65536"))

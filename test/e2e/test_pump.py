@@ -341,16 +341,30 @@ def test_rounds_of_connect_and_close_leak_no_descriptors(start_pumped):
 # ---- the end of the child --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGUSR1, 1012), (signal.SIGWINCH, 1001)], ids=["graceful", "graceful-stop"]
-)
-def test_a_child_that_ends_gracefully_closes_what_it_pumps(start_pumped, number, code):
-    server = start_pumped(location("/echo", "echo"), children=2)
+_DRAIN = "WebSocketDrainTimeout 1s\n"
+# What clients are told: that the service restarts, or that the server goes away.
+_GRACEFUL = [
+    pytest.param(signal.SIGUSR1, 1012, id="graceful"),
+    pytest.param(signal.SIGWINCH, 1001, id="graceful-stop"),
+]
+
+
+@pytest.mark.parametrize(("number", "code"), _GRACEFUL)
+def test_a_child_that_ends_gracefully_drains(start_pumped, number, code):
+    server = start_pumped("WebSocketDrainTimeout 2s\n" + location("/echo", "echo"), children=2)
     with server.websocket("/echo") as client:
         old = server.children()
-        echoes(client)
         server.signal(number)
-        client.expect_close(code)
+        answers = 0
+        while True:
+            client.send(frames.text("still here"))
+            if (frame := client.next_frame()).opcode == frames.CLOSE:
+                break
+            assert frame == (frames.TEXT, b"still here")
+            answers += 1
+        assert frame.code == code and answers > 0
+        client.send(frames.close(code))
+        client.expect_end()
     _await_the_end_of(server, old, number)
 
 
@@ -386,7 +400,7 @@ def _expect_close_or_end(client):
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=["graceful", "stop"])
 def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, number):
-    server = start_pumped(location("/block", "hostile"), children=2)
+    server = start_pumped(_DRAIN + location("/block", "hostile"), children=2)
     client = server.websocket("/block", receive_buffer=16384)
     old = server.children()
     client.send(frames.text("flood 400 65536"))
@@ -396,8 +410,8 @@ def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, numb
     client.close()
 
 
-def test_a_child_that_has_had_its_connections_closes_with_1012(start_pumped, mpm):
-    server = start_pumped("MaxConnectionsPerChild 20\n" + location("/echo", "echo"))
+def test_a_child_that_has_had_its_connections_drains(start_pumped, mpm):
+    server = start_pumped(_DRAIN + "MaxConnectionsPerChild 20\n" + location("/echo", "echo"))
     old = server.child()
     with server.websocket("/echo") as client:
         echoes(client)
