@@ -60,16 +60,18 @@ void Drain::begin(Time deadline, DrainOrder::ChooseCode choose, Time now,
     active_ = true;
 }
 
+void Drain::welcome(Connection& connection, Time now) {
+    connection.announce_drain(left(now));
+    schedule_.add();
+    visited_ = std::min(visited_, connection.id().slot());
+}
+
 void Drain::advance(Time now) {
     const Time time_left = left(now);
     behind_ = slots_.for_some(announced_, kSlotsAStep, [time_left](Connection& connection) {
         connection.announce_drain(time_left);
         return true;
     });
-    if (schedule_.spread_over(now) && !swept_) {
-        swept_ = true;
-        visited_ = 0;  // for those that came in behind our back
-    }
     const std::size_t due = schedule_.due(now);
     const bool more = slots_.for_some(visited_, kSlotsAStep, [this, due](Connection& connection) {
         if (told_ - told_before_ >= due) {
@@ -80,14 +82,16 @@ void Drain::advance(Time now) {
         return true;
     });
     behind_ = behind_ || more;
+    finished_ = visited_ >= slots_.capacity();
 }
 
 Drain::Time Drain::rest(Time now) const noexcept {
     if (behind_) {
         return Time{0};
     }
-    const Time next =
-        schedule_.spread_over(now) ? schedule_.deadline() : schedule_.next(told_ - told_before_);
+    const Time next = finished_ || schedule_.spread_over(now)
+                          ? schedule_.deadline()
+                          : schedule_.next(told_ - told_before_);
     return std::max(kStep, next - now);
 }
 

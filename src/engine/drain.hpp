@@ -13,6 +13,7 @@
 
 namespace websocket::engine {
 
+class Connection;
 class SlotTable;
 
 /// Until when everything is to be closed, and with which code.
@@ -63,6 +64,9 @@ public:
     /// When the next one is due if `told` have been told.
     [[nodiscard]] Time next(std::size_t told) const noexcept;
 
+    /// One more has to be told.
+    void add() noexcept { ++connections_; }
+
     [[nodiscard]] bool spread_over(Time now) const noexcept { return now >= end_; }
     [[nodiscard]] bool over(Time now) const noexcept { return now >= deadline_; }
     [[nodiscard]] Time deadline() const noexcept { return deadline_; }
@@ -86,6 +90,8 @@ public:
     void begin(Time deadline, DrainOrder::ChooseCode choose, Time now,
                std::size_t connections) noexcept;
 
+    /// One whose handshake was under way has come in.
+    void welcome(Connection& connection, Time now);
     /// Does what is due, for a limited number of slots.
     void advance(Time now);
 
@@ -98,9 +104,6 @@ public:
     [[nodiscard]] protocol::CloseCode code() const noexcept { return code_(); }
     /// What a Close with this code gives as its reason.
     [[nodiscard]] static const char* reason(protocol::CloseCode code) noexcept;
-    /// Time until the deadline.
-    [[nodiscard]] Time left(Time now) const noexcept;
-
     /// Connections that have been told in this drain.
     [[nodiscard]] std::size_t told() const noexcept { return told_; }
 
@@ -108,12 +111,14 @@ private:
     static constexpr Time kStep{10};
     static constexpr std::uint32_t kSlotsAStep = 4096;
 
+    [[nodiscard]] Time left(Time now) const noexcept;
+
     SlotTable& slots_;
     DrainSchedule schedule_;
     DrainOrder::ChooseCode code_ = nullptr;
     bool active_ = false;
-    bool swept_ = false;           ///< the last pass has begun
     bool behind_ = false;          ///< more is due than one step allowed
+    bool finished_ = false;        ///< nobody is left to tell
     std::uint32_t announced_ = 0;  ///< sessions in slots before this one know
     std::uint32_t visited_ = 0;    ///< slots before this one had their turn
     std::size_t told_before_ = 0;  ///< when the schedule was made

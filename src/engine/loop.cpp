@@ -354,7 +354,7 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     if (stopping_) {
         served->fail(protocol::CloseCode::going_away, "server is stopping");
     } else if (drain_.active()) {
-        served->announce_drain(drain_.left(since_start_));
+        drain_.welcome(*served, since_start_);
     }
 }
 

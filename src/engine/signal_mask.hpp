@@ -6,12 +6,16 @@
 
 namespace websocket::engine {
 
-/// Blocks every signal on this thread while it lives; threads created meanwhile inherit that.
+/// Blocks every signal on this thread while it lives, but those that tell of a crash, for which
+/// httpd has a handler; threads created meanwhile inherit that.
 class SignalsBlocked {
 public:
     SignalsBlocked() noexcept {
         sigset_t all;
         sigfillset(&all);
+        for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) {
+            sigdelset(&all, crash);
+        }
         pthread_sigmask(SIG_SETMASK, &all, &before_);
     }
     ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

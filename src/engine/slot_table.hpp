@@ -37,6 +37,11 @@ public:
     /// The slot's gate has been retired. [any thread]
     void give_back(std::uint32_t index) noexcept;
 
+    /// No slot of this index or a higher one was ever taken. [any thread]
+    [[nodiscard]] std::uint32_t capacity() const noexcept {
+        return capacity_.load(std::memory_order_acquire);
+    }
+
     /// Null when no slot of this index was ever taken. [any thread]
     [[nodiscard]] Slot* find(std::uint32_t index) noexcept;
 
@@ -55,8 +60,8 @@ public:
     /// one. True when `most` slots were passed and there are more. [loop]
     template <class Visit>
     [[nodiscard]] bool for_some(std::uint32_t& cursor, std::uint32_t most, Visit visit) {
-        const std::uint32_t capacity = capacity_.load(std::memory_order_acquire);
-        for (std::uint32_t passed = 0; cursor < capacity; ++cursor, ++passed) {
+        const std::uint32_t end = capacity();
+        for (std::uint32_t passed = 0; cursor < end; ++cursor, ++passed) {
             if (passed == most) {
                 return true;
             }

@@ -25,11 +25,9 @@ Child* process_child = nullptr;  // httpd's hooks have no other place for it
 
 constexpr unsigned kMostDefaultLoops = 4;
 
-/// How long a child that is told to go waits for plugins to return from their callbacks.
-constexpr int kPatience = 1000;  // ms
-constexpr int kLook = 10;        // ms
 /// How long it waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
+constexpr int kLook = 10;                                                              // ms
 
 unsigned default_loops() {
     int threaded = AP_MPMQ_NOT_SUPPORTED;
@@ -55,6 +53,10 @@ plugin::PoolOptions pool_options(const Config& config) {
     options.min_threads = static_cast<unsigned>(config.get(Setting::pool_min_threads));
     options.max_threads = static_cast<unsigned>(config.get(Setting::pool_max_threads));
     return options;
+}
+
+std::chrono::milliseconds drain_timeout(const Config& config) {
+    return std::chrono::milliseconds(config.get(Setting::drain_timeout));
 }
 
 /// Descriptors are what a million sockets need most.
@@ -85,7 +87,10 @@ Child::Child(server_rec* server)
     : log_(server),
       engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
-      pump_places_(process_config(server).pump_places) {
+      pump_places_(process_config(server).pump_places),
+      lifecycle_(server, host_, drain_timeout(process_config(server)),
+                 [this](auto deadline) { announce_drain(deadline); }),
+      drain_notice_(*this) {
     host_.metrics = &metrics_;
 }
 
@@ -102,27 +107,21 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
                      "WS0202: out of memory, this child will serve no WebSocket");
         return;
     }
-    apr_pool_cleanup_register(pchild, process_child, stop, apr_pool_cleanup_null);
+    // Before anything else of the child is taken down: what plugins use still works while it drains.
+    apr_pool_pre_cleanup_register(pchild, process_child, leave);
 }
 
-void Child::stopping(apr_pool_t* /*pchild*/, int /*graceful*/) {
+void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
     if (process_child != nullptr) {
-        process_child->engine_.begin_stop();
+        process_child->lifecycle_.told_to_go(graceful != 0);
     }
 }
 
 /// The workers have ended. With prefork this may run inside of a signal handler, so nothing here
-/// may lock or allocate: the loops and the pool do the work, this waits.
-apr_status_t Child::stop(void* data) {
+/// may lock or allocate then: the loops and the pool do the work, this waits.
+apr_status_t Child::leave(void* data) {
     auto* child = static_cast<Child*>(data);
-    child->engine_.begin_stop();
-    constexpr int kLongest = static_cast<int>(engine::Loop::kStopTimeout.count()) + kPatience;
-    for (int waited = 0; waited < kLongest; waited += kLook) {
-        if (child->engine_.stopped() && child->host_.sessions.load() == 0) {
-            break;
-        }
-        ::poll(nullptr, 0, kLook);
-    }
+    child->lifecycle_.leave();
     child->log_writer_.begin_stop();
     for (int waited = 0; waited < kLogPatience && !child->log_writer_.stopped(); waited += kLook) {
         ::poll(nullptr, 0, kLook);
@@ -140,6 +139,33 @@ plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {
     const auto known = std::ranges::find(
         instances_, &endpoint, [](const plugin::V1Instance& one) { return &one.endpoint(); });
     return known != instances_.end() ? *known : instances_.emplace_back(host_, endpoint);
+}
+
+void Child::announce_drain(std::chrono::steady_clock::time_point deadline) noexcept {
+    {
+        const std::lock_guard lock(endpoints_mutex_);
+        if (instances_.empty()) {
+            return;
+        }
+    }
+    drain_notice_.deadline = deadline;
+    pool_.submit(drain_notice_);  // a plugin may block
+}
+
+void Child::DrainNotice::run() noexcept {
+    for (std::size_t i = 0;; ++i) {
+        plugin::V1Instance* instance = nullptr;
+        {
+            const std::lock_guard lock(child.endpoints_mutex_);
+            if (i == child.instances_.size()) {
+                return;
+            }
+            instance = &child.instances_[i];
+        }
+        const auto left = std::chrono::floor<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        instance->drain(std::max(left, std::chrono::milliseconds{0}));
+    }
 }
 
 void Child::end_instances() noexcept {

@@ -40,6 +40,7 @@ enum class Setting : std::uint8_t {
     max_pumped,
     pool_min_threads,
     pool_max_threads,
+    drain_timeout,
     // not a number: kept elsewhere
     handler,
     trusted_origin,
@@ -213,6 +214,10 @@ inline constexpr std::array kDirectives{
     Directive{"WebSocketPoolMaxThreads", Setting::pool_max_threads, Scope::process, ValueKind::count,
               64, 1, 1024, {}, "*number*", "64",
               "Threads for plugins of a child process; each may be blocked by one connection."},
+    Directive{"WebSocketDrainTimeout", Setting::drain_timeout, Scope::process, ValueKind::duration,
+              30 * kSecond, 0, kDay, {}, "*time*", "30s",
+              "How long a child that ends gracefully goes on serving its connections while it closes "
+              "one after the other."},
 };
 // clang-format on
 

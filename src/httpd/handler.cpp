@@ -28,16 +28,20 @@ namespace {
 
 constexpr std::string_view kHandlerName = "websocket-handler";
 
-const char* text_of(engine::Refusal why) {
-    return why == engine::Refusal::no_resources ? "out of memory, descriptors or threads"
-                                                : "this child is stopping";
-}
-
-int unavailable(request_rec* r, const char* why) {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "WS0106: WebSocket handshake refused with 503: %s",
-                  why);
+int unavailable(request_rec* r, const char* why, int level = APLOG_ERR) {
+    ap_log_rerror(APLOG_MARK, level, 0, r, "WS0106: WebSocket handshake refused with 503: %s", why);
     apr_table_clear(r->headers_out);
     return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/// Another child takes the client, on another connection.
+int ask_to_come_again(request_rec* r) {
+    const int status = unavailable(
+        r, "this child is stopping; the client is told to close the connection and to come again",
+        APLOG_INFO);
+    r->connection->keepalive = AP_CONN_CLOSE;
+    apr_table_setn(r->err_headers_out, "Retry-After", "1");
+    return status;
 }
 
 int connect(request_rec* r, const Config& config, const Handshake& handshake, Child& child) {
@@ -49,9 +53,13 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     auto why = engine::Refusal::stopping;
     auto place = host.engine.reserve(why);
     if (!place) {
-        return why == engine::Refusal::too_many_connections
-                   ? refuse_for_child_cap(r, host.engine.connections())
-                   : unavailable(r, text_of(why));
+        switch (why) {
+            case engine::Refusal::too_many_connections:
+                return refuse_for_child_cap(r, host.engine.connections());
+            case engine::Refusal::no_resources:
+                return unavailable(r, "out of memory, descriptors or threads");
+            case engine::Refusal::stopping: return ask_to_come_again(r);
+        }
     }
     std::optional<Pump> pump;
     if (const char* filter = filter_in_the_way(r)) {

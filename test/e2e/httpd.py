@@ -287,6 +287,13 @@ class Httpd:
     def signal(self, number):
         self._process.send_signal(number)
 
+    def wait(self, seconds):
+        """Waits until httpd has ended by itself; returns its exit status."""
+        try:
+            return self._process.wait(patience(seconds))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"httpd did not end within {patience(seconds)} s") from None
+
     # ---- looking inside ----------------------------------------------------------------------------
 
     @property
@@ -331,6 +338,11 @@ class Httpd:
         self._harmless = self.log_size()
         harm = _HARM.search(log)
         assert harm is None, f"the server came to harm:\n{log[max(0, harm.start() - 1500):harm.end() + 3000]}"
+
+    def expect_harm(self, pattern, seconds=10):
+        """Waits for a line that tells of harm which the test has done, and overlooks all up to now."""
+        self.expect_log(pattern, self._harmless, seconds)
+        self.forget_harm()
 
     def forget_harm(self):
         """What came to harm so far was what the test wanted."""

@@ -32,6 +32,12 @@ def children_of(pid):
     return sorted(child for child, stat in _all() if int(stat[1]) == pid)
 
 
+def zombies_of(pid):
+    """Children that have ended and that nobody has waited for, by id."""
+    stats = ((int(entry), _stat(entry)) for entry in os.listdir("/proc") if entry.isdigit())
+    return sorted(child for child, stat in stats if stat is not None and stat[0] == "Z" and int(stat[1]) == pid)
+
+
 def group_of(pgid):
     """The living members of a process group."""
     return sorted(pid for pid, stat in _all() if int(stat[2]) == pgid)

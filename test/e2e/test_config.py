@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import frames
+import handshake
 from httpd import BUILD, Httpd, location
 from waiting import wait_until
 
@@ -28,6 +29,7 @@ _SERVER_WIDE = {
     "WebSocketMaxConnections": (["0", "1", "1000000"], ["-1", "many", "1.5", "99999999999999999999"]),
     "WebSocketPoolMinThreads": (["0", "4"], ["-1", "x", "1.5"]),
     "WebSocketPoolMaxThreads": (["1", "64"], ["-1", "x", "1.5"]),
+    "WebSocketDrainTimeout": (["0", "30", "30s", "500ms", "2m"], ["-1", "x", "30x", "s", "99999999999999999999h"]),
 }
 
 _PER_SECTION = {
@@ -226,14 +228,28 @@ def test_a_plugin_is_found_below_the_server_root(configtest):
 def largest(server, path, **options):
     """The largest message that an echo location takes, of 2 to 12 bytes."""
     for size in range(12, 1, -1):
-        client = server.websocket(path, **options)
-        client.send(frames.text("x" * size))
-        frame = client.next_frame()
-        client.close()
+        with accepted(server, path, **options) as client:
+            client.send(frames.text("x" * size))
+            frame = client.next_frame()
         if frame.opcode == frames.TEXT:
             return size
-        assert frame.code in (1001, 1009)  # 1001: accepted by a child that is about to leave
+        assert frame.code == 1009
     return 0
+
+
+def accepted(server, path, **options):
+    """An open WebSocket, of another child if the first one is about to leave."""
+
+    def attempt():
+        client = server.client()
+        client.send(handshake.request(path, **options))
+        status = client.read_response().status
+        if status == 101:
+            return client
+        assert status == 503
+        return client.close()
+
+    return wait_until(attempt, 10, "a child that takes the client")
 
 
 _MERGED = f"""

@@ -569,16 +569,23 @@ def test_idle_streams_cost_no_cpu_time(start_h2):
 # ---- the end of the child --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGWINCH], ids=["graceful", "graceful-stop"])
-def test_a_child_that_ends_gracefully_closes_all_streams_with_1001(start_h2, number):
-    server = start_h2(location("/echo", "echo"))
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGUSR1, 1012), (signal.SIGWINCH, 1001)],
+    ids=["graceful", "graceful-stop"],
+)
+def test_a_child_that_ends_gracefully_drains(start_h2, number, code):
+    server = start_h2("WebSocketDrainTimeout 2s\n" + location("/echo", "echo"))
     with H2Client(server.port) as client:
         websockets = [client.websocket("/echo") for _ in range(3)]
         old = server.child()
         server.signal(number)
+        server.expect_log(f"WS0211: .* with {code} ")
         for websocket in websockets:
-            websocket.expect_close(1001, then_end=False)
-            websocket.send(frames.close(1001))
+            echoes(websocket)
+        for websocket in websockets:
+            websocket.expect_close(code, then_end=False)
+            websocket.send(frames.close(code))
             websocket.expect_end()
             websocket.half_close()
         client.wait_until(lambda: client.goaway is not None, "GOAWAY")

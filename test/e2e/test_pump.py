@@ -339,12 +339,37 @@ def test_rounds_of_connect_and_close_leak_no_descriptors(start_pumped):
 # ---- the end of the child --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGWINCH], ids=["graceful", "graceful-stop"])
-def test_a_child_that_ends_gracefully_closes_with_1001(start_pumped, number):
-    server = start_pumped(location("/echo", "echo"), children=2)
+_DRAIN = "WebSocketDrainTimeout 2s\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGUSR1, 1012), (signal.SIGWINCH, 1001)],
+    ids=["graceful", "graceful-stop"],
+)
+def test_a_child_that_ends_gracefully_drains(start_pumped, number, code):
+    server = start_pumped(_DRAIN + location("/echo", "echo"), children=2)
     with server.websocket("/echo") as client:
         old = server.children()
         echoes(client)
+        log = server.log_size()
+        server.signal(number)
+        server.expect_log(f"WS0211: .* with {code} ", log)
+        echoes(client)
+        client.expect_close(code)
+    _await_the_end_of(server, old, number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=["restart", "stop"])
+def test_something_harder_ends_a_drain(start_pumped, mpm, number):
+    server = start_pumped("WebSocketDrainTimeout 60s\n" + location("/echo", "echo"), children=2)
+    with server.websocket("/echo") as client:
+        old = server.children()
+        log = server.log_size()
+        server.signal(signal.SIGUSR1)
+        server.expect_log("WS0211: ", log)
+        echoes(client)
+        server.expect_log("resuming normal operations", log)
         server.signal(number)
         client.expect_close(1001)
     _await_the_end_of(server, old, number)
@@ -382,7 +407,7 @@ def _expect_close_or_end(client):
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=["graceful", "stop"])
 def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, number):
-    server = start_pumped(location("/block", "hostile"), children=2)
+    server = start_pumped(_DRAIN + location("/block", "hostile"), children=2)
     client = server.websocket("/block", receive_buffer=16384)
     old = server.children()
     client.send(frames.text("flood 400 65536"))
@@ -392,8 +417,8 @@ def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, numb
     client.close()
 
 
-def test_a_child_that_has_had_its_connections_closes_with_1001(start_pumped, mpm):
-    server = start_pumped("MaxConnectionsPerChild 20\n" + location("/echo", "echo"))
+def test_a_child_that_has_had_its_connections_drains(start_pumped, mpm):
+    server = start_pumped(_DRAIN + "MaxConnectionsPerChild 20\n" + location("/echo", "echo"))
     old = server.child()
     with server.websocket("/echo") as client:
         echoes(client)
@@ -401,7 +426,7 @@ def test_a_child_that_has_had_its_connections_closes_with_1001(start_pumped, mpm
             client.close_handshake()
         wait_until(lambda: server.get("/index.html") and server.children() != [old], 10, "another child")
         if mpm != "prefork":
-            client.expect_close(1001)
+            client.expect_close(1012)
 
 
 # ---- TLS -------------------------------------------------------------------------------------------

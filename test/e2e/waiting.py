@@ -9,12 +9,12 @@ _TICK = 0.01
 
 # Sanitizers slow a server down several times; a limit that is generous without them must be
 # generous with them as well.
-_SANITIZED = any(word in os.environ.get("WEBSOCKET_BUILD", "") for word in ("asan", "tsan"))
+SANITIZED = any(word in os.environ.get("WEBSOCKET_BUILD", "") for word in ("asan", "tsan"))
 
 
 def patience(seconds):
     """A limit for something that normally takes far less than `seconds`."""
-    return seconds * (4 if _SANITIZED else 1)
+    return seconds * (4 if SANITIZED else 1)
 
 
 def wait_until(predicate, seconds, what):

@@ -72,7 +72,18 @@ START_TEST(knows_when_the_next_one_is_due) {
         ck_assert_uint_eq(schedule.due(next), ++told);
         now = std::chrono::duration_cast<std::chrono::milliseconds>(next);
     }
-    ck_assert(schedule.next(7) == 11'100ms);  // the last look for those that came in late
+    ck_assert(schedule.next(7) == 11'100ms);
+}
+END_TEST
+
+START_TEST(one_that_comes_late_has_a_turn) {
+    DrainSchedule schedule(0ms, 8000ms, 0);
+    schedule.add();
+    ck_assert(schedule.next(0) == 3500ms);
+    schedule.add();
+    ck_assert_uint_eq(schedule.due(1749ms), 0);
+    ck_assert_uint_eq(schedule.due(1750ms), 1);
+    ck_assert_uint_eq(schedule.due(5250ms), 2);
 }
 END_TEST
 
@@ -98,6 +109,7 @@ WEBSOCKET_TEST_SUITE(drain) {
     tcase_add_test(tests, spreads_them_evenly);
     tcase_add_test(tests, a_single_one_is_told_in_the_middle);
     tcase_add_test(tests, knows_when_the_next_one_is_due);
+    tcase_add_test(tests, one_that_comes_late_has_a_turn);
     tcase_add_test(tests, all_are_due_when_there_is_no_time);
     tcase_add_test(tests, a_drain_of_nobody_ends_like_any_other);
 }

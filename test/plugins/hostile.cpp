@@ -13,6 +13,7 @@
  *   throw                 throws std::runtime_error from on_message
  *   throw-int             throws an int
  *   block                 never returns from on_message
+ *   crash                 SIGSEGV
  *   send-after-close      close(), then send(), whose result is kept for the process
  *   result                sends back that result ("none" if there is none), waiting for it if it
  *                         is under way
@@ -32,6 +33,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstddef>
 #include <memory>
 #include <sstream>
@@ -168,6 +170,8 @@ void run_command(Client& client, const std::string& text) {
         throw std::runtime_error("thrown from on_message");
     } else if (command == "throw-int") {
         throw 42;
+    } else if (command == "crash") {
+        std::raise(SIGSEGV);
     } else if (command == "block") {
         block_for_ever();
     } else if (command == "send-after-close") {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/stop_signals.hpp"
+
+#include <mpm_common.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+
+namespace websocket::httpd {
+
+namespace {
+
+// A signal handler gets no argument of ours.
+std::atomic<void (*)() noexcept> stop_callback{nullptr};
+std::atomic<bool> graceful_came{false};
+struct sigaction httpds_graceful_action {};
+
+// event and worker wake their main thread with a SIGTERM of their own.
+void on_stop_signal(int /*number*/, siginfo_t* info, void* /*context*/) {
+    const int saved = errno;
+    if (info->si_pid != ::getpid()) {
+        stop_callback.load()();
+    }
+    errno = saved;
+}
+
+void on_graceful_signal(int number) {
+    graceful_came.store(true);
+    httpds_graceful_action.sa_handler(number);
+}
+
+}  // namespace
+
+bool in_stop_signal_handler() noexcept {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    return sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1;
+}
+
+void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept {
+    stop_callback.store(on_stop);
+    struct sigaction action {};
+    action.sa_sigaction = on_stop_signal;
+    action.sa_flags = SA_SIGINFO;  // no SA_RESTART: httpd's main thread wants to be woken
+    sigemptyset(&action.sa_mask);
+    ::sigaction(SIGTERM, &action, nullptr);
+    if (prefork) {  // elsewhere SIGHUP belongs to the listener thread
+        ::sigaction(SIGHUP, &action, nullptr);
+    }
+}
+
+void watch_for_graceful_signal() noexcept {
+    struct sigaction action {};
+    if (::sigaction(AP_SIG_GRACEFUL, nullptr, &httpds_graceful_action) != 0 ||
+        (httpds_graceful_action.sa_flags & SA_SIGINFO) != 0 ||
+        httpds_graceful_action.sa_handler == SIG_DFL ||
+        httpds_graceful_action.sa_handler == SIG_IGN) {
+        return;
+    }
+    action = httpds_graceful_action;
+    action.sa_handler = on_graceful_signal;
+    ::sigaction(AP_SIG_GRACEFUL, &action, nullptr);
+}
+
+bool graceful_signal_came() noexcept { return graceful_came.load(); }
+
+}  // namespace websocket::httpd

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The signals by which httpd's parent ends its children.
+#pragma once
+
+namespace websocket::httpd {
+
+/// True inside of a handler for SIGTERM or SIGHUP: prefork leaves from there on a hard stop, where
+/// only async-signal-safe functions may be called. Async-signal-safe.
+[[nodiscard]] bool in_stop_signal_handler() noexcept;
+
+/// From now on SIGTERM, and SIGHUP with prefork, of any process but this one calls `on_stop` in the
+/// signal handler. For a child that is leaving: there, httpd itself ignores these signals.
+void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept;
+
+/// prefork: from now on graceful_signal_came() tells whether the parent has asked for a graceful
+/// end with its signal, as it does on a restart and on a stop, not when it has too many idle children.
+void watch_for_graceful_signal() noexcept;
+[[nodiscard]] bool graceful_signal_came() noexcept;
+
+}  // namespace websocket::httpd
