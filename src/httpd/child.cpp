@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <http_config.h>
 #include <http_log.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -24,9 +25,9 @@ Child* process_child = nullptr;  // httpd's hooks have no other place for it
 
 constexpr unsigned kMostDefaultLoops = 4;
 
-constexpr int kLook = 10;  // ms
-/// How long a child that ends waits for logs: a little more than the writer itself does.
+/// How long it waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
+constexpr int kLook = 10;                                                              // ms
 
 unsigned default_loops() {
     int threaded = AP_MPMQ_NOT_SUPPORTED;
@@ -87,7 +88,9 @@ Child::Child(server_rec* server)
       engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       pump_places_(process_config(server).pump_places),
-      lifecycle_(server, host_, drain_timeout(process_config(server))) {
+      lifecycle_(server, host_, drain_timeout(process_config(server)),
+                 [this](auto deadline) { announce_drain(deadline); }),
+      drain_notice_(*this) {
     host_.metrics = &metrics_;
 }
 
@@ -136,6 +139,33 @@ plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {
     const auto known = std::ranges::find(
         instances_, &endpoint, [](const plugin::V1Instance& one) { return &one.endpoint(); });
     return known != instances_.end() ? *known : instances_.emplace_back(host_, endpoint);
+}
+
+void Child::announce_drain(std::chrono::steady_clock::time_point deadline) noexcept {
+    {
+        const std::lock_guard lock(endpoints_mutex_);
+        if (instances_.empty()) {
+            return;
+        }
+    }
+    drain_notice_.deadline = deadline;
+    pool_.submit(drain_notice_);  // a plugin may block
+}
+
+void Child::DrainNotice::run() noexcept {
+    for (std::size_t i = 0;; ++i) {
+        plugin::V1Instance* instance = nullptr;
+        {
+            const std::lock_guard lock(child.endpoints_mutex_);
+            if (i == child.instances_.size()) {
+                return;
+            }
+            instance = &child.instances_[i];
+        }
+        const auto left = std::chrono::floor<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        instance->drain(std::max(left, std::chrono::milliseconds{0}));
+    }
 }
 
 void Child::end_instances() noexcept {

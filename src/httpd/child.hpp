@@ -4,6 +4,7 @@
 
 #include <httpd.h>
 
+#include <chrono>
 #include <deque>
 #include <mutex>
 
@@ -28,9 +29,9 @@ public:
     /// Null before init(), or when memory ran out there. [any thread]
     [[nodiscard]] static Child* instance() noexcept;
 
-    /// This process is to end, at once if `graceful` is 0. Connections begin to close, so that
+    /// This process is to end: see Lifecycle. Closes all connections, sooner or later, so that
     /// threads which pump some come back to httpd: it waits for them before it destroys its pools.
-    /// Async-signal-safe. [any thread]
+    /// [any thread]
     static void stopping(apr_pool_t* pchild, int graceful);
 
     explicit Child(server_rec* server);
@@ -50,7 +51,17 @@ public:
 
 private:
     static apr_status_t leave(void* child);
+    /// Tells plugins of version 1 that the process drains. [child_stopping]
+    void announce_drain(std::chrono::steady_clock::time_point deadline) noexcept;
     void end_instances() noexcept;
+
+    struct DrainNotice final : plugin::PoolTask {
+        explicit DrainNotice(Child& whose) noexcept : child(whose) {}
+        void run() noexcept override;
+
+        Child& child;
+        std::chrono::steady_clock::time_point deadline;
+    };
 
     ErrorLog log_;
     ErrorLogSinks error_logs_;
@@ -61,6 +72,7 @@ private:
     const PumpPlaces pump_places_;
     plugin::Metrics metrics_;
     Lifecycle lifecycle_;
+    DrainNotice drain_notice_;
     std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
     std::deque<plugin::Endpoint> endpoints_;
     std::deque<plugin::V1Instance> instances_;

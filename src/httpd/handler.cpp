@@ -56,10 +56,10 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         switch (why) {
             case engine::Refusal::too_many_connections:
                 return refuse_for_child_cap(r, host.engine.connections());
+            case engine::Refusal::no_resources:
+                return unavailable(r, "out of memory, descriptors or threads");
             case engine::Refusal::stopping: return ask_to_come_again(r);
-            case engine::Refusal::no_resources: break;
         }
-        return unavailable(r, "out of memory, descriptors or threads");
     }
     std::optional<Pump> pump;
     if (const char* filter = filter_in_the_way(r)) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "httpd/module.hpp"
 #include "httpd/stop_signals.hpp"
@@ -55,10 +56,12 @@ long in_ms(std::chrono::steady_clock::duration time) noexcept {
 
 }  // namespace
 
-Lifecycle::Lifecycle(server_rec* server, plugin::Host& host, milliseconds drain_timeout)
-    : server_(server), host_(host), drain_timeout_(drain_timeout), parent_(::getppid()),
-      prefork_(is_prefork()), single_process_(ap_exists_config_define("DEBUG") != 0 ||
-                                              ap_exists_config_define("ONE_PROCESS") != 0) {
+Lifecycle::Lifecycle(server_rec* server, plugin::Host& host, milliseconds drain_timeout,
+                     std::function<void(Clock::time_point)> on_drain)
+    : server_(server), host_(host), drain_timeout_(drain_timeout), on_drain_(std::move(on_drain)),
+      parent_(::getppid()), prefork_(is_prefork()),
+      single_process_(ap_exists_config_define("DEBUG") != 0 ||
+                      ap_exists_config_define("ONE_PROCESS") != 0) {
     process_lifecycle = this;
     if (prefork_ && !single_process_) {
         watch_for_graceful_signal();
@@ -70,9 +73,13 @@ void Lifecycle::told_to_go(bool graceful) noexcept {
     const bool drains = prefork_ ? !single_process_ && !in_stop_signal_handler() : graceful;
     if (!drains) {
         on_stop_signal();
-    } else if (!draining_.exchange(true)) {
+        return;
+    }
+    if (!draining_.exchange(true)) {
         begin_drain();
     }
+    // Also when it drains already: prefork has just begun to ignore the signals.
+    watch_for_stop(on_stop_signal, prefork_);
 }
 
 void Lifecycle::on_stop_signal() noexcept {
@@ -88,7 +95,7 @@ void Lifecycle::begin_drain() noexcept {
     deadline_ = begun_ + time;
     connections_ = host_.engine.connections();
     host_.engine.begin_drain({deadline_, close_code});
-    watch_for_stop(on_stop_signal, prefork_);
+    on_drain_(deadline_);
     if (connections_ == 0) {
         return;
     }
@@ -140,10 +147,18 @@ void Lifecycle::leave() noexcept {
     host_.engine.begin_stop();
     const Clock::time_point limit = Clock::now() + kLatest;
     wait(limit, [this] { return host_.engine.stopped(); });
-    wait(std::min(limit, Clock::now() + kPatience), [this] { return host_.sessions.load() == 0; });
+    wait_for_sessions(std::min(limit, Clock::now() + kPatience));
     if (draining_.load() && connections_ != 0) {
         report();
     }
+}
+
+/// Of plugins that still handle messages or the end of a client, and of whatever else they have.
+void Lifecycle::wait_for_sessions(Clock::time_point limit) noexcept {
+    const bool in_time = draining_.load() && !stopped_.load();
+    wait(in_time ? std::max(limit, deadline_) : limit, [this, limit] {
+        return host_.sessions.load() == 0 || (stopped_.load() && Clock::now() >= limit);
+    });
 }
 
 void Lifecycle::wait_for_drain() noexcept {
@@ -154,8 +169,7 @@ void Lifecycle::wait_for_drain() noexcept {
             on_stop_signal();  // a stop whose signal came too early, or nobody to come back to
         }
         make_room();
-        const bool empty = host_.engine.connections() == 0 && host_.sessions.load() == 0;
-        return empty || stopped_.load() || host_.engine.stopped();
+        return host_.engine.connections() == 0 || stopped_.load() || host_.engine.stopped();
     });
 }
 

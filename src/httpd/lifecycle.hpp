@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 
 #include "httpd/scoreboard.hpp"
 #include "plugin/endpoint.hpp"
@@ -16,8 +17,12 @@ namespace websocket::httpd {
 /// One in a process, for ever.
 class Lifecycle {
 public:
-    /// In child_init, with a host that is never destroyed.
-    Lifecycle(server_rec* server, plugin::Host& host, std::chrono::milliseconds drain_timeout);
+    using Clock = std::chrono::steady_clock;
+
+    /// In child_init, with a host that is never destroyed. `on_drain` is called with the end of the
+    /// drain when one begins, on any thread but not in a signal handler; it does not block or throw.
+    Lifecycle(server_rec* server, plugin::Host& host, std::chrono::milliseconds drain_timeout,
+              std::function<void(Clock::time_point)> on_drain);
 
     /// The child is told to go, with `graceful` as the MPM means it. Does not block. May run in a
     /// signal handler. [child_stopping]
@@ -30,14 +35,13 @@ public:
     static constexpr std::chrono::milliseconds kLatest{2000};
 
 private:
-    using Clock = std::chrono::steady_clock;
-
     void begin_drain() noexcept;
     [[nodiscard]] std::chrono::milliseconds drain_time(bool restart) const noexcept;
     [[nodiscard]] static protocol::CloseCode close_code() noexcept;
     static void on_stop_signal() noexcept;
 
     void wait_for_drain() noexcept;
+    void wait_for_sessions(Clock::time_point limit) noexcept;
     void make_room() noexcept;
     void report() const noexcept;
     /// Waits for `done`, at most until `limit`; true when it is.
@@ -47,6 +51,7 @@ private:
     server_rec* server_;
     plugin::Host& host_;
     const std::chrono::milliseconds drain_timeout_;
+    const std::function<void(Clock::time_point)> on_drain_;
     const Scoreboard scoreboard_;
     const pid_t parent_;
     const bool prefork_;

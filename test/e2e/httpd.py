@@ -353,6 +353,10 @@ class Httpd:
     def expect_harm(self, pattern, seconds=10):
         """Waits for a line that tells of harm which the test has done, and overlooks all up to now."""
         self.expect_log(pattern, self._harmless, seconds)
+        self.forget_harm()
+
+    def forget_harm(self):
+        """What came to harm so far was what the test wanted."""
         self._harmless = self.log_size()
 
     def status(self):

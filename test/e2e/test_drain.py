@@ -9,7 +9,7 @@ import pytest
 import frames
 import handshake
 import processes
-from httpd import location
+from httpd import BUILD, location
 from lifecycle import RESTART, assert_gone, long
 from waiting import patience, wait_until
 
@@ -203,6 +203,22 @@ def test_a_second_graceful_restart_leaves_a_drain_alone(start):
         echoes(first, "still there")
         first.expect_close(RESTART)
         assert 0.9 < time.monotonic() - begin < patience(3)
+
+
+@pytest.mark.parametrize("kind", ["loop", "pool"])
+def test_a_plugin_of_version_1_is_told_and_stopped_last(start_httpd, mpm, kind):
+    handler = f'SetHandler websocket-handler\nWebSocketHandler "{BUILD}/test/plugins/v1_probe.so" v1_{kind}_init'
+    slots = "ServerLimit 4\nMaxRequestWorkers 4" if mpm == "prefork" else "ServerLimit 4\nMaxRequestWorkers 100"
+    server = start_httpd(f"{slots}\nWebSocketDrainTimeout 2s\n<Location /probe>\n{handler}\n</Location>\n")
+    with server.websocket("/probe") as client:
+        begin_drain(server)
+        server.expect_log(r"drains for (1[5-9]\d\d|2000) ms")
+        client.send(frames.text("echo still there"))
+        client.expect_text("still there")
+        client.expect_close(RESTART)
+    server.expect_log("stopped with 0 clients")
+    log = server.log()
+    assert log.index("drains for") < log.index('] closed 1012 "connect again" by server') < log.index("stopped with")
 
 
 # ---- no time ---------------------------------------------------------------------------------------

@@ -96,6 +96,9 @@ struct Probe {
                     (close.clean ? " clean" : " unclean") + " then " +
                     std::to_string(static_cast<int>(client.send("too late"))));
     }
+    void on_drain(std::chrono::milliseconds left) {
+        server.info("drains for " + std::to_string(left.count()) + " ms");
+    }
     void on_message(Connection client, Message message, Client& state) {
         std::string_view rest = message.text();
         const std::string_view command = word(rest);
