@@ -27,6 +27,16 @@ def _make(name, subject, *more):
     return certificate_file, key_file
 
 
+def openssl(*arguments, folder=None):
+    """Runs the program; returns all that it printed."""
+    done = subprocess.run(
+        ["openssl", *map(str, arguments)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    text = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, text
+    return text
+
+
 @functools.cache
 def certificate():
     """Paths of the certificate, for localhost and 127.0.0.1, and of its key."""

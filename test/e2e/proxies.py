@@ -16,7 +16,7 @@ from typing import NamedTuple
 import frames
 import httpd
 import processes
-import tls
+import certificates
 from httpd import Httpd, free_port, location, unprivileged_user
 from raw import RawClient
 from tls import TlsClient
@@ -51,7 +51,7 @@ class Certificate:
 
     def __init__(self, folder):
         self.file, self.key, self.both = (folder / name for name in ("cert.pem", "key.pem", "both.pem"))
-        tls.openssl(
+        certificates.openssl(
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"),
             *("-keyout", self.key, "-out", self.file, "-subj", f"/CN={HOST}"),
             *("-addext", f"subjectAltName=DNS:{HOST},IP:127.0.0.1"),
@@ -347,7 +347,7 @@ class Front:
     def client(self, *, secure=False, source=None):
         """A connection to the port for ws, or to that for wss, from an address of this machine."""
         if secure:
-            return TlsClient(self.tls_port, tls.client_context(), source=source)
+            return TlsClient(self.tls_port, certificates.client_context(), source=source)
         return RawClient(self.port, source=source)
 
     def websocket(self, path, *, secure=False, source=None, **options):

@@ -10,6 +10,7 @@ import select
 
 import pytest
 
+import certificates
 import frames
 import handshake
 import tls
@@ -358,7 +359,7 @@ def test_a_backend_with_another_certificate_gets_nothing(tls_case, backends, tmp
 
 @pytest.fixture(scope="module")
 def h2_context():
-    context = tls.client_context()
+    context = certificates.client_context()
     context.set_alpn_protocols(["h2"])
     return context
 
@@ -399,7 +400,7 @@ def own_proxy(request, backends):
     backend = backends(request.param)
 
     def connect(path, *, source=None, **options):
-        client = tls.TlsClient(backend.own_proxy, tls.client_context(), source=source)
+        client = tls.TlsClient(backend.own_proxy, certificates.client_context(), source=source)
         return client.upgrade(path, host=HOST, **options)
 
     return connect

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+import certificates
 import frames
 import handshake
 import tls
@@ -27,9 +28,10 @@ def binary_header(source, port):
 
 
 @pytest.fixture
-def server(start_httpd, certificates):
+def server(start_httpd):
     """A server with ports for PROXY headers, and RemoteIPHeader at the ordinary one."""
     port, tls_port = free_port(), free_port()
+    certificate_file, key_file = certificates.certificate()
     parts = f"""
         # All connections are taken over.
         WebSocketMaxPumped 0
@@ -44,8 +46,8 @@ def server(start_httpd, certificates):
         <VirtualHost 127.0.0.1:{tls_port}>
             RemoteIPProxyProtocol On
             SSLEngine On
-            SSLCertificateFile "{certificates}/server.pem"
-            SSLCertificateKeyFile "{certificates}/server.key"
+            SSLCertificateFile "{certificate_file}"
+            SSLCertificateKeyFile "{key_file}"
         </VirtualHost>
     """
     running = start_httpd(parts + template("plugins.conf"), modules=("remoteip", "ssl"))
@@ -145,7 +147,7 @@ def test_nothing_behind_the_handshake_is_lost(server):
 def test_tls_may_follow_the_header(server):
     client = RawClient(server.proxy_tls_port)
     client.send(_LINE)
-    client.sock = tls.TlsSocket(client.sock, tls.client_context())
+    client.sock = tls.TlsSocket(client.sock, certificates.client_context())
     with client:
         client.upgrade("/lifecycle", first_frames=frames.text("early"))
         client.expect_text("early")

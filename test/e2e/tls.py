@@ -7,87 +7,27 @@ import ssl
 import subprocess
 import threading
 
+import certificates
 import httpd
 from raw import RawClient
 from waiting import patience, wait_until
 
-MODULES = ("ssl", "socache_shmcb")
-
 _SECONDS = 10
 
 
-# ---- the server's side -----------------------------------------------------------------------------
-
-
-def openssl(*arguments, folder=None, feed=b"", seconds=30):
-    """Runs the program; returns all that it printed."""
-    done = subprocess.run(
-        ["openssl", *map(str, arguments)],
-        cwd=folder,
-        input=feed,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=patience(seconds),
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout.decode(errors="replace")
-    return done.stdout.decode(errors="replace")
-
-
-def _certificate(folder, name, subject, *more):
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    files = ("-keyout", f"{name}.key", "-out", f"{name}.pem")
-    openssl("req", "-x509", *key, *files, "-subj", subject, *more, folder=folder)
-
-
-def make_certificates(folder):
-    """server.pem for 127.0.0.1, ca.pem, and client.pem which that signed; each with its .key."""
-    leaf = ("-addext", "basicConstraints=critical,CA:FALSE")
-    names = ("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost")
-    _certificate(folder, "server", "/CN=127.0.0.1", *leaf, *names)
-    _certificate(folder, "ca", "/O=Wonderland/CN=Authority")
-    _certificate(folder, "client", "/O=Wonderland/CN=Alice", *leaf, "-CA", "ca.pem", "-CAkey", "ca.key")
-
-
 class TlsHttpd(httpd.Httpd):
-    """An Httpd with another port where the same locations are served over TLS.
+    """An Httpd that serves its locations at `tls_port`, too; `tls` are directives for there."""
 
-    folder  of make_certificates
-    tls     directives of that virtual host
-    """
-
-    def __init__(self, mpm, parts, folder, *, tls="", **options):
+    def __init__(self, mpm, parts, *, tls=(), **options):
         self.tls_port = httpd.free_port()
-        words = {"TLS_PORT": self.tls_port, "CERTIFICATES": folder, "TLS": tls}
-        super().__init__(mpm, httpd.template("tls.conf", **words) + parts, modules=MODULES, **options)
-
-    def tls_client(self, context=None, **options):
-        """A TlsClient, connected."""
-        return TlsClient(self.tls_port, context or client_context(), **options)
+        parts = 'SSLSessionCache "shmcb:@ROOT@/sessions(512000)"\n' + parts
+        parts += certificates.virtual_host(self.tls_port, *tls)
+        super().__init__(mpm, parts, **{"modules": ("ssl", "socache_shmcb"), **options})
 
     def tls_websocket(self, path, context=None, *, session=None, receive_buffer=None, **options):
-        """An open WebSocket; options are those of handshake.request."""
-        client = self.tls_client(context, session=session, receive_buffer=receive_buffer)
+        """An open WebSocket; options are those of RawClient.upgrade."""
+        client = TlsClient(self.tls_port, context, session=session, receive_buffer=receive_buffer)
         return client.upgrade(path, **options)
-
-
-# ---- the client's side -----------------------------------------------------------------------------
-
-
-def client_context(version=None, *, certificate=None):
-    """A context that trusts every server.
-
-    version      ssl.TLSVersion, the only one to speak
-    certificate  path of the client's own, without .pem and .key
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if version is not None:
-        context.minimum_version = context.maximum_version = version
-    if certificate is not None:
-        context.load_cert_chain(f"{certificate}.pem", f"{certificate}.key")
-    return context
 
 
 class TlsSocket:
@@ -176,7 +116,7 @@ class TlsClient(RawClient):
 
     def __init__(self, port, context=None, *, session=None, **options):
         super().__init__(port, **options)
-        self.sock = TlsSocket(self.sock, context or client_context(), session)
+        self.sock = TlsSocket(self.sock, context or certificates.client_context(), session)
 
     @property
     def tcp(self):
