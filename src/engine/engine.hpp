@@ -59,6 +59,7 @@ public:
     };
 
     /// `log` outlives the engine.
+    // NOLINTNEXTLINE(modernize-pass-by-value): it is made once
     Engine(const EngineOptions& options, Log& log) noexcept : options_(options), log_(log) {}
     /// Stops and waits for the threads.
     ~Engine();

@@ -175,6 +175,7 @@ private:
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
 
     // Asked for with every send: initial-exec saves the call that finds a module's thread-locals.
+    // NOLINTNEXTLINE(readability-identifier-naming): a member, whatever clang-tidy takes it for
     [[gnu::tls_model("initial-exec")]] static constinit thread_local Loop* current_;
 
     const std::uint32_t index_;
