@@ -75,7 +75,7 @@ def test_messages_that_wait_for_the_plugin_are_answered_before_the_close(start):
 
 @pytest.mark.parametrize("path", ["/echo", "/inline"])
 def test_a_message_that_is_coming_in_is_answered_before_the_close(start, path):
-    server = start("3s")
+    server = start("5s")
     with server.websocket(path) as client, server.websocket(path) as witness:
         frame = frames.text("x" * 100_000)
         client.send(frame[:1000])
@@ -192,7 +192,7 @@ def test_new_clients_are_served_while_the_old_child_drains(start, mpm):
 
 @long
 def test_a_second_graceful_restart_leaves_a_drain_alone(start):
-    server = start("3s")
+    server = start("8s")
     with server.websocket("/echo") as first:
         child = server.children()
         begin = begin_drain(server)
@@ -202,7 +202,7 @@ def test_a_second_graceful_restart_leaves_a_drain_alone(start):
         server.expect_log("resuming normal operations", log)
         echoes(first, "still there")
         first.expect_close(RESTART)
-        assert 0.9 < time.monotonic() - begin < patience(3)
+        assert 3 < time.monotonic() - begin < patience(7)  # in the middle of the spread
 
 
 @pytest.mark.parametrize("kind", ["loop", "pool"])
@@ -218,7 +218,7 @@ def test_a_plugin_of_version_1_is_told_and_stopped_last(start_httpd, mpm, kind):
         client.expect_close(RESTART)
     server.expect_log("stopped with 0 clients")
     log = server.log()
-    assert log.index("drains for") < log.index('] closed 1012 "connect again" by server') < log.index("stopped with")
+    assert log.index("drains for") < log.index("] closed 1012 ") < log.index("stopped with")
 
 
 # ---- no time ---------------------------------------------------------------------------------------
