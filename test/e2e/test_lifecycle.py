@@ -10,7 +10,9 @@ import time
 
 import pytest
 
+import certificates
 import frames
+import httpd
 import processes
 from lifecycle import (
     RESTART,
@@ -31,8 +33,25 @@ from waiting import SANITIZED, patience, wait_until
 
 @pytest.fixture
 def start(start_httpd, mpm):
-    """start(*lines) starts a server of several children with these lines in its configuration."""
-    return lambda *lines: start_httpd(parts(mpm, *lines))
+    """start(*lines) starts a server of several children with these lines in its configuration.
+
+    With tls=True it has a tls_port, too.
+    """
+
+    def start_server(*lines, tls=False):
+        if not tls:
+            return start_httpd(parts(mpm, *lines))
+        port = httpd.free_port()
+        host = certificates.virtual_host(port)
+        server = start_httpd(parts(mpm, *lines, host), modules=("ssl", "socache_shmcb"))
+        server.tls_port = port
+        return server
+
+    return start_server
+
+
+# Both ways to connect; the second one takes longer to begin.
+schemes = pytest.mark.parametrize("tls", [False, pytest.param(True, marks=long)], ids=["ws", "wss"])
 
 
 def busy(traffic):
@@ -44,9 +63,10 @@ def busy(traffic):
 # ---- restart ---------------------------------------------------------------------------------------
 
 
-def test_a_graceful_restart_closes_one_after_the_other(start):
-    server = start("WebSocketDrainTimeout 2s")
-    with Traffic(server, SOCKETS, slow=0.02) as traffic:
+@schemes
+def test_a_graceful_restart_closes_one_after_the_other(start, tls):
+    server = start("WebSocketDrainTimeout 2s", tls=tls)
+    with Traffic(server, SOCKETS, tls=tls, slow=0.02) as traffic:
         busy(traffic)
         old, begin, log = server.children(), time.monotonic(), server.log_size()
         server.signal(signal.SIGUSR1)
@@ -79,9 +99,10 @@ def test_clients_that_come_back_are_served_while_old_children_drain(start):
 
 
 @long
-def test_a_restart_closes_all_at_once(start):
-    server = start()
-    with Traffic(server, SOCKETS) as traffic:
+@schemes
+def test_a_restart_closes_all_at_once(start, tls):
+    server = start(tls=tls)
+    with Traffic(server, SOCKETS, tls=tls) as traffic:
         busy(traffic)
         old = server.children()
         server.signal(signal.SIGHUP)
@@ -151,9 +172,10 @@ def test_restarts_faster_than_the_drain_find_room_for_new_children(start_httpd, 
 
 
 @long
-def test_a_graceful_stop_closes_one_after_the_other(start):
-    server = start("WebSocketDrainTimeout 2s")
-    with Traffic(server, SOCKETS, slow=0.02) as traffic:
+@schemes
+def test_a_graceful_stop_closes_one_after_the_other(start, tls):
+    server = start("WebSocketDrainTimeout 2s", tls=tls)
+    with Traffic(server, SOCKETS, tls=tls, slow=0.02) as traffic:
         busy(traffic)
         begin = time.monotonic()
         server.signal(signal.SIGWINCH)
@@ -181,9 +203,10 @@ def test_a_graceful_stop_is_done_before_httpd_kills(start):
 
 
 @long
-def test_a_stop_closes_all_at_once(start):
-    server = start()
-    with Traffic(server, SOCKETS) as traffic:
+@schemes
+def test_a_stop_closes_all_at_once(start, tls):
+    server = start(tls=tls)
+    with Traffic(server, SOCKETS, tls=tls) as traffic:
         busy(traffic)
         server.signal(signal.SIGTERM)
         state = traffic.wait_all_ended(2)

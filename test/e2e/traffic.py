@@ -8,9 +8,11 @@ import pathlib
 import random
 import select
 import socket
+import ssl
 import time
 from typing import NamedTuple
 
+import certificates
 import frames
 import handshake
 from waiting import patience, wait_until
@@ -19,6 +21,8 @@ _TICK = 0.02  # s between two rounds of sending
 _WINDOW = 3  # messages of a socket that may be under way
 _LARGE = 20_000  # octets of every tenth message or so
 _REST = 0.05, 0.3  # s until a socket that has ended is opened again
+
+_LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 BROKEN = 1006  # ended without a Close
 
@@ -72,6 +76,7 @@ class _Socket:
         self._waiting = collections.deque()  # payloads that have to come back
         self._sent = self._echoed = 0
         self._code = None
+        self._secured = self._traffic.context is None
         self.sock = socket.socket()
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -98,23 +103,40 @@ class _Socket:
 
     def on_ready(self, events):
         try:
-            if events & select.EPOLLOUT:
+            if not self._secured:
+                self._secure()
+            elif events & select.EPOLLOUT:
                 self._flush()
-            if events & ~select.EPOLLOUT:
-                data = self.sock.recv(1 << 16)
-                if data:
-                    self._take(data)
-                else:
-                    self._end(reached=bool(self._head))
-        except BlockingIOError:
+            if self._secured and events & ~select.EPOLLOUT:
+                self._receive()
+        except _LATER:
             pass
         except OSError:
             self._end(reached=bool(self._head))
 
+    def _secure(self):
+        """The next step of the TLS handshake."""
+        if not isinstance(self.sock, ssl.SSLSocket):
+            self.sock = self._traffic.context.wrap_socket(self.sock, do_handshake_on_connect=False)
+            self._traffic.watch(self, select.EPOLLIN)
+        self.sock.do_handshake()
+        self._secured = True
+        self._flush()
+
+    def _receive(self):
+        while True:
+            data = self.sock.recv(1 << 16)
+            if not data:
+                self._end(reached=bool(self._head))
+                return
+            self._take(data)
+            if self.sock is None or self._traffic.context is None or self.sock.pending() == 0:
+                return
+
     def _flush(self):
         try:
             self._unsent = self._unsent[self.sock.send(self._unsent) :]
-        except BlockingIOError:
+        except _LATER:
             pass
         wanted = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
         self._traffic.watch(self, wanted)
@@ -178,8 +200,9 @@ class _Socket:
 class _Process:
     """What runs in the other process."""
 
-    def __init__(self, pipe, port, sockets, path, tally, interval, slow, reconnect, seed):
+    def __init__(self, pipe, port, tls, sockets, path, tally, interval, slow, reconnect, seed):
         self.port, self.path, self.tally, self.slow = port, path, tally, slow
+        self.context = certificates.client_context() if tls else None
         self.random = random.Random(seed)
         self.refused = collections.Counter()
         self.connects = self.unreachable = self.echoed = 0
@@ -267,18 +290,22 @@ class Traffic:
     """So many sockets that talk to an echo, from `with` on.
 
     path       where; see the plugin tally
+    tls        whether they use TLS, at the server's tls_port
     interval   s between two messages of a socket
     slow       share of messages that the plugin takes time for
     reconnect  whether sockets that have ended, or were refused, come again
     """
 
-    def __init__(self, server, sockets, path="/echo", *, interval=0.2, slow=0.0, reconnect=False, seed=1):
+    def __init__(
+        self, server, sockets, path="/echo", *, tls=False, interval=0.2, slow=0.0, reconnect=False, seed=1
+    ):
         self._tally = pathlib.Path(server.root) / f"tally-{id(self)}"
         self._tally.touch()
         self._tally.chmod(0o666)
         self.sockets = sockets
         self._pipe, there = multiprocessing.Pipe()
-        arguments = (server.port, sockets, path, str(self._tally), interval, slow, reconnect, seed)
+        port = server.tls_port if tls else server.port
+        arguments = (port, tls, sockets, path, str(self._tally), interval, slow, reconnect, seed)
         self._process = multiprocessing.get_context("fork").Process(
             target=_run, args=(there, self._pipe, *arguments), daemon=True
         )
