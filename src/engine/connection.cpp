@@ -228,7 +228,7 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
     if (octets >= Gate::kMaxQueued) return SendResult::too_big;
 
     if (loop_.corked(*this) && outbox_.empty() && !streaming_) {
-        account_sent(opcode);
+        account_sent(header.bytes().front());
         if (loop_.cork_has_room(*this, octets)) {
             loop_.cork_append(header.bytes(), payload);
             return SendResult::ok;
@@ -255,7 +255,7 @@ void Connection::enqueue(SharedFrame frame) {
         account_written(octets);  // it lost the race against the Close
         return;
     }
-    account_sent(static_cast<Opcode>(frame.bytes().front() & protocol::kOpcodeBits));
+    account_sent(frame.bytes().front());
     const bool was_streaming = streaming_;
     switch (turn_of(frame)) {
         case Turn::now: break;

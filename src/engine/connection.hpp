@@ -151,8 +151,13 @@ private:
     [[nodiscard]] bool admit_control_frame() noexcept {
         return record_ == nullptr || record_control_frame();
     }
-    void account_sent(protocol::Opcode opcode) noexcept {
-        if (record_ != nullptr) record_->traffic.messages_out += is_control(opcode) ? 0U : 1U;
+    /// `first` is the first octet of a frame; the last frame of a message makes one.
+    void account_sent(std::uint8_t first) noexcept {
+        const bool ends_message =
+            (first & (protocol::kFin | protocol::kControlBit)) == protocol::kFin;
+        if (record_ != nullptr && ends_message) {
+            ++record_->traffic.messages_out;
+        }
     }
     void account_wire(std::size_t octets) noexcept {
         if (record_ != nullptr) record_->traffic.octets_out += octets;

@@ -5,6 +5,7 @@
 #include <apr_strings.h>
 #include <http_log.h>
 
+#include <algorithm>
 #include <new>
 #include <string_view>
 
@@ -42,14 +43,16 @@ std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE4842223
     return hash;
 }
 
-/// As many as can live at a time: those of the old generation may end slowly.
+/// As many as may live at a time: while old generations drain there are more than the limit, with
+/// worker up to nine times as many.
 std::uint32_t most_processes() {
     int limit = 0;
     if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &limit) != APR_SUCCESS || limit < 1) {
         limit = 1;
     }
+    const auto most = static_cast<std::uint32_t>(limit);
     constexpr std::uint32_t kSpare = 16;
-    return 2 * static_cast<std::uint32_t>(limit) + kSpare;
+    return std::min(10 * most, 2 * most + 256) + kSpare;
 }
 
 std::span<const std::uint8_t> octets_of(const apr_sockaddr_t* address) {

@@ -311,6 +311,24 @@ def _is_open(client):
         client.sock.setblocking(True)
 
 
+def test_connections_of_children_that_drain_still_count(mpm):
+    threads = "<IfModule !mpm_prefork_module>\nServerLimit 4\nMaxRequestWorkers 100\n</IfModule>\n"
+    drain = "WebSocketDrainTimeout 1h\n"
+    with Httpd(mpm, threads + drain + location("/cap", "echo", *_caps(address=4))) as server, Clients() as clients:
+        clients.open(server, "/cap", 3)
+        for client in clients:
+            client.send(frames.text("served"))
+            client.expect_text("served")
+        old = set(server.children())
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: set(server.children()) - old, 10, "new children")
+        _open_up_to(server, clients, 4)
+        assert [server.answer("/cap").status for _ in range(10)] == [429] * 10
+        for client in clients:
+            client.send(frames.text("alive"))
+            client.expect_text("alive")
+
+
 def test_places_are_free_after_a_graceful_restart(start_httpd):
     server = start_httpd(location("/cap", "echo", *_caps(address=3)))
     old = set(server.children())

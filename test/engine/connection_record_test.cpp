@@ -100,6 +100,25 @@ START_TEST(large_messages_and_what_other_threads_send_are_counted_too) {
 }
 END_TEST
 
+START_TEST(a_message_that_is_sent_in_parts_is_one) {
+    Service service;
+    Recorded recorded;
+    Client client = recorded.connect(service);
+    client.await_open();
+    const auto send = [&](Opcode opcode, std::string_view payload, bool fin) {
+        const auto frame = websocket::engine::SharedFrame::build(opcode, octets(payload), fin);
+        ck_assert(service.engine().send(client.id, frame, 1'000'000) == SendResult::ok);
+    };
+    send(Opcode::text, "a", false);
+    send(Opcode::ping, "p", true);
+    send(Opcode::continuation, "b", false);
+    send(Opcode::continuation, "c", true);
+    for (int i = 0; i < 4; ++i) static_cast<void>(client.peer.receive());
+    close_properly(client);
+    recorded.expect_traffic({kClientHeader + 2, 4 * (kServerHeader + 1) + kServerHeader + 2, 0, 1});
+}
+END_TEST
+
 START_TEST(what_came_behind_the_handshake_and_behind_the_end_counts) {
     Service service;
     Recorded recorded;
@@ -233,6 +252,7 @@ WEBSOCKET_TEST_SUITE(connection_record) {
     tcase_add_test(tests, whole_messages_and_all_octets_are_counted_both_ways);
     tcase_add_test(tests, fragments_are_one_message_and_control_frames_are_none);
     tcase_add_test(tests, large_messages_and_what_other_threads_send_are_counted_too);
+    tcase_add_test(tests, a_message_that_is_sent_in_parts_is_one);
     tcase_add_test(tests, what_came_behind_the_handshake_and_behind_the_end_counts);
     tcase_add_test(tests, what_the_peer_did_not_take_is_not_counted_as_sent);
     tcase_add_test(tests, a_clients_close_is_its_own);
