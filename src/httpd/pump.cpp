@@ -81,8 +81,12 @@ int run_pump(request_rec* r, Pump pump, std::unique_ptr<Handover> handover) {
         const auto patience = std::chrono::milliseconds(apr_time_as_msec(r->server->timeout));
         ended = Relay(client, pump.relay_end.get(), watch, patience).run();
     }
-    // mod_http2 also sets this when both sides have closed a stream; the access log would show it.
-    c->aborted = ended ? 0 : 1;
+    if (!ended) {
+        c->aborted = 1;
+    } else if (c->master != nullptr) {
+        // mod_http2 also sets it when both sides have closed a stream; the access log would show it.
+        c->aborted = 0;
+    }
     r->eos_sent = 1;
     r->sent_bodyct = 1;  // so that the access log shows them
     return OK;

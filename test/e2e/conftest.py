@@ -18,6 +18,17 @@ def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="only one proxy of many, and no further programs")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: takes its time, so --quick leaves it out")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--quick"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
 def _mpms(config):
     return config.getoption("--mpm").split(",")
 

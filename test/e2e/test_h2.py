@@ -281,6 +281,7 @@ def test_a_slow_reader_does_not_hold_up_its_other_streams(server):
         other.close_cleanly()
 
 
+@pytest.mark.full
 def test_a_slow_plugin_closes_the_window(start_h2):
     server = start_h2(location("/sleepy", "sleepy", "WebSocketReceiveBuffer 64K"))
     with H2Client(server.port) as client:
@@ -307,6 +308,7 @@ def test_ten_websockets_share_a_connection_with_ordinary_requests(client):
     assert client.get("/index.html").status == 200
 
 
+@pytest.mark.full
 def test_streams_that_send_on_their_own_do_not_mix(client):
     warm_up(client)
     headers = [("sec-websocket-protocol", "dumb-increment-protocol")]
@@ -339,6 +341,7 @@ def _opens(client):
     return client.await_response(stream) == 200
 
 
+@pytest.mark.full
 def test_a_client_with_many_streams_does_not_starve_others(start_h2):
     server = start_h2(location("/echo", "echo"))
     greedy = [H2Client(server.port) for _ in range(12)]

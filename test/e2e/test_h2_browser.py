@@ -106,6 +106,7 @@ def secure(start_httpd):
     return server, port
 
 
+@pytest.mark.full
 @skippable("chromium")
 def test_chromium_speaks_over_http_2_and_closes_cleanly(secure, browser, mpm):
     server, port = secure

@@ -149,6 +149,7 @@ def test_the_plugin_hears_of_every_end_at_every_stage(server, stage, way):
     assert after[0] - after[2] == 1 and after[0] >= before[0]
 
 
+@pytest.mark.full
 def test_a_thousand_streams_that_are_reset_at_once_harm_nobody(server):
     with H2Client(server.port) as bystander:
         witness = bystander.websocket("/echo")
@@ -167,6 +168,7 @@ def test_a_thousand_streams_that_are_reset_at_once_harm_nobody(server):
 # ---- time ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_quiet_stream_outlives_the_timeouts_of_httpd(start_h2):
     server = start_h2(
         location("/quiet", "echo", "WebSocketPingInterval 0")
@@ -193,6 +195,7 @@ def test_a_dead_stream_is_ended(client):
         assert frame.opcode in (frames.PING, frames.CLOSE), frame
 
 
+@pytest.mark.full
 def test_idle_streams_cost_no_cpu_time(start_h2):
     server = start_h2(location("/quiet", "echo", "WebSocketPingInterval 0"))
     child = server.child()
@@ -248,6 +251,7 @@ def test_a_child_that_ends_at_once_is_not_held_up(start_h2, number):
             wait_until(lambda: server.get("/index.html").status == 200, 8, "a new child")
 
 
+@pytest.mark.full
 def test_a_stream_that_takes_nothing_holds_a_child_up_no_longer_than_a_timeout(start_h2):
     server = start_h2(_DRAIN + "Timeout 1\n" + location("/hostile", "hostile"))
     with H2Client(server.port, acknowledge=False) as client:

@@ -112,6 +112,7 @@ def test_sixteen_megabytes_pass_both_ways(pumped):
         client.close_handshake()
 
 
+@pytest.mark.full
 def test_twenty_thousand_messages_come_back_in_order(pumped):
     with pumped.websocket("/echo") as client:
         client.send_while_reading(b"".join(frames.text(str(n)) for n in range(20000)))
@@ -206,6 +207,7 @@ def test_the_access_log_shows_status_and_bytes_when_the_connection_has_ended(sta
 # ---- time ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_quiet_connection_outlives_the_timeouts_of_httpd(start_pumped):
     server = start_pumped(
         location("/quiet", "echo", "WebSocketPingInterval 0")
@@ -231,6 +233,7 @@ def test_a_dead_client_is_dropped(pumped):
             assert frame.opcode in (frames.PING, frames.CLOSE), frame
 
 
+@pytest.mark.full
 def test_an_idle_connection_costs_no_cpu_time(start_pumped):
     server = start_pumped(location("/quiet", "echo", "WebSocketPingInterval 0"))
     child = server.child()
@@ -265,6 +268,7 @@ def test_a_slow_reader_is_still_listened_to(pumped):
         assert 0 < received < 400
 
 
+@pytest.mark.full
 def test_what_a_slow_plugin_and_its_client_make_the_server_hold_is_bounded(start_pumped):
     server = start_pumped(location("/sleepy", "sleepy", "WebSocketReceiveBuffer 64K"))
     with server.websocket("/sleepy") as client:
@@ -274,6 +278,7 @@ def test_what_a_slow_plugin_and_its_client_make_the_server_hold_is_bounded(start
         client.reset()
 
 
+@pytest.mark.full
 def test_a_client_that_takes_nothing_loses_its_thread(start_pumped):
     server = start_pumped(
         location("/block", "hostile", "WebSocketPingInterval 0") + "Timeout 1\nWebSocketMaxPumped 1\n",
@@ -303,6 +308,7 @@ def test_one_connection_too_many_gets_503_and_ordinary_requests_are_served(start
         wait_until(lambda: server.answer().status == 101, 5, "a free place")
 
 
+@pytest.mark.full
 def test_by_default_half_of_the_threads_stay_free(start_pumped, mpm):
     server = start_pumped(location("/echo", "echo"), children=6)
     most = 3 if mpm == "prefork" else 12
@@ -319,6 +325,7 @@ def test_none_at_all_can_be_allowed(start_pumped):
     assert server.get("/index.html").status == 200
 
 
+@pytest.mark.full
 def test_rounds_of_connect_and_close_leak_no_descriptors(start_pumped):
     server = start_pumped("WebSocketMaxPumped 8\n" + location("/echo", "echo"))
     child = server.child()
@@ -398,6 +405,7 @@ def _expect_close_or_end(client):
     assert frame is None or (frame.opcode, frame.code) == (frames.CLOSE, 1001), frame
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=["graceful", "stop"])
 def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, number):
     server = start_pumped(_DRAIN + location("/block", "hostile"), children=2)
@@ -410,6 +418,7 @@ def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, numb
     client.close()
 
 
+@pytest.mark.full
 def test_a_child_that_has_had_its_connections_drains(start_pumped, mpm):
     server = start_pumped(_DRAIN + "MaxConnectionsPerChild 20\n" + location("/echo", "echo"))
     old = server.child()
