@@ -41,7 +41,7 @@ std::unique_ptr<engine::Transport> make_transport(Handover& handover) {
     if (handover.ssl == nullptr) {
         return std::make_unique<engine::SocketTransport>(std::move(handover.socket));
     }
-    // mod_ssl has marked it as shut down, so that nothing would be sent.
+    // mod_ssl has marked it as shut down.
     SSL_set_shutdown(handover.ssl.get(), handover.tls_ended ? SSL_RECEIVED_SHUTDOWN : 0);
     return std::make_unique<engine::TlsTransport>(
         std::move(handover.ssl), std::move(handover.socket), std::move(handover.early_records));

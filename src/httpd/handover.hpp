@@ -37,8 +37,8 @@ void register_connection_hooks();
 /// Gives the connection to the engine. [httpd worker]
 void adopt(std::unique_ptr<Handover> handover, conn_rec* c);
 
-/// Does so as soon as httpd destroys its pool and nothing of httpd can
-/// touch it any more. [httpd worker]
+/// Does so as soon as httpd destroys the connection's pool and nothing of httpd can touch it any
+/// more. [httpd worker]
 void hand_over_later(conn_rec* c, std::unique_ptr<Handover> handover);
 
 }  // namespace websocket::httpd

@@ -11,10 +11,9 @@ import subprocess
 import pytest
 import websockets
 
-import certificates
 import httpd
 from httpd import template
-from tls import TlsHttpd
+from tls import TlsHttpd, client_context
 from waiting import patience, wait_until
 
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
@@ -29,10 +28,10 @@ def skippable(name):
 
 
 @pytest.fixture(scope="module")
-def secure(mpm):
+def secure(mpm, certificates):
     """A server with the same locations over TLS."""
     parts = [template("echo.conf", PREFIX=name.lower(), DISPATCH=name) for name in ("Pool", "Inline")]
-    with TlsHttpd(mpm, template("handshake.conf") + "".join(parts)) as running:
+    with TlsHttpd(mpm, template("handshake.conf") + "".join(parts), certificates) as running:
         yield running
 
 
@@ -65,8 +64,7 @@ def test_python_websockets_echoes(server, path):
 
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_python_websockets_echoes_over_tls(secure, path):
-    context = certificates.client_context()
-    _run(_converse(f"wss://127.0.0.1:{secure.tls_port}{path}", ssl=context))
+    _run(_converse(f"wss://127.0.0.1:{secure.tls_port}{path}", ssl=client_context()))
 
 
 def test_a_hundred_python_clients_echo_side_by_side(server):

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """WebSockets on TLS connections, which are taken over like plain ones."""
 
+import contextlib
 import os
 import ssl
 import subprocess
 
 import pytest
 
-import certificates
 import frames
 import handshake
 import processes
 from case_runner import run_cases
 from frame_cases import CASES
 from httpd import location, template
-from tls import OpensslClient, TlsClient, TlsHttpd
+from tls import OpensslClient, TlsClient, TlsHttpd, client_context
 from waiting import patience, wait_until
 
 _SANITIZED = patience(1) > 1
@@ -30,8 +30,8 @@ _PARTS = "".join(
 
 
 @pytest.fixture(scope="module")
-def shared_tls_server(mpm):
-    with TlsHttpd(mpm, _PARTS, tls=["SSLOptions +StdEnvVars"]) as server:
+def shared_tls_server(mpm, certificates):
+    with TlsHttpd(mpm, _PARTS, certificates, tls="SSLOptions +StdEnvVars") as server:
         yield server
 
 
@@ -46,23 +46,20 @@ def server(shared_tls_server):
 
 
 @pytest.fixture
-def lone(mpm):
-    """lone(tls=..., **options) starts a server of one child."""
-    started = []
+def lone(mpm, certificates):
+    """lone(parts, tls=...) starts a server of one child."""
+    with contextlib.ExitStack() as running:
 
-    def start(parts=_PARTS, **options):
-        started.append(TlsHttpd(mpm, parts, children=1, **options))
-        return started[-1].__enter__()
+        def start(parts=_PARTS, **options):
+            return running.enter_context(TlsHttpd(mpm, parts, certificates, children=1, **options))
 
-    yield start
-    for server in started:
-        server.__exit__(None, None, None)
+        yield start
 
 
 @pytest.fixture(params=_VERSIONS)
 def context(request):
     """A client's, for one version of TLS."""
-    return certificates.client_context(version=_VERSIONS[request.param])
+    return client_context(_VERSIONS[request.param])
 
 
 def _echoes(client, text="hello"):
@@ -118,9 +115,9 @@ def test_sessions_are_resumed(server, context):
 
 
 def test_sessions_are_resumed_from_the_cache_of_httpd(lone):
-    server = lone(tls=["SSLSessionTickets Off"])
+    server = lone(tls="SSLSessionTickets Off")
     for version in _VERSIONS.values():
-        context = certificates.client_context(version=version)
+        context = client_context(version)
         first = server.tls_websocket("/inline", context)
         _echoes(first)
         session = first.sock.tls.session
@@ -331,7 +328,7 @@ def test_nobody_of_mod_ssl_is_called_any_more(lone, monkeypatch, tmp_path):
         client.send(frames.text("with another key"))
         client.expect(b"with another key")
     for version in _VERSIONS.values():
-        with server.tls_websocket("/inline", certificates.client_context(version=version)) as client:
+        with server.tls_websocket("/inline", client_context(version)) as client:
             client.tcp.sendall(b"GET / HTTP/1.1\r\n\r\n")  # a fatal alert
             with pytest.raises(ssl.SSLError):
                 client.next_frame()
@@ -339,19 +336,13 @@ def test_nobody_of_mod_ssl_is_called_any_more(lone, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("version", _VERSIONS)
-def test_certificates_of_clients(lone, version):
-    authority, _ = certificates.authority()
+def test_certificates_of_clients(lone, certificates, version):
     server = lone(
-        tls=[
-            f"SSLCACertificateFile {authority}",
-            "SSLOptions +StdEnvVars +ExportCertData",
-            "<Location /certified>",
-            "SSLVerifyClient require",
-            "</Location>",
-        ],
-        parts=_PARTS + location("/certified", "lifecycle"),
+        _PARTS + location("/certified", "lifecycle"),
+        tls=f"SSLCACertificateFile {certificates}/ca.pem\nSSLOptions +StdEnvVars +ExportCertData\n"
+        "<Location /certified>\nSSLVerifyClient require\n</Location>",
     )
-    context = certificates.client_context(version=_VERSIONS[version], certified=certificates.alice())
+    context = client_context(_VERSIONS[version], certificate=certificates / "client")
     context.post_handshake_auth = True
     ask = [("X-Ask-Environment", "SSL_CLIENT_S_DN")]
     # The certificate is asked for when the location is known, by another handshake.
@@ -435,10 +426,9 @@ def _connect_and_close(server, context, rounds):
 
 @pytest.mark.skipif(_SANITIZED, reason="a sanitizer has an allocator that does not give back")
 @pytest.mark.parametrize("certified", [False, True])
-def test_connecting_and_closing_leaks_nothing(lone, certified):
-    authority, _ = certificates.authority()
-    server = lone(tls=[f"SSLCACertificateFile {authority}", "SSLVerifyClient optional"])
-    context = certificates.client_context(certified=certificates.alice() if certified else None)
+def test_connecting_and_closing_leaks_nothing(lone, certificates, certified):
+    server = lone(tls=f"SSLCACertificateFile {certificates}/ca.pem\nSSLVerifyClient optional")
+    context = client_context(certificate=certificates / "client" if certified else None)
     child = server.child()
     _connect_and_close(server, context, 400)
     before = processes.private_kib(child)

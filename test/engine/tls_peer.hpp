@@ -141,7 +141,7 @@ public:
     }
     /// The server's close_notify, or whatever else makes SSL_read end with `error`.
     void expect_end(int error = SSL_ERROR_ZERO_RETURN) {
-        ck_assert_str_eq(receive(1).c_str(), "");
+        ck_assert(receive(1).empty());
         ck_assert_int_eq(error_, error);
     }
     /// What the socket holds now, as it is; it is not decrypted afterwards.
