@@ -4,6 +4,7 @@
 import base64
 import functools
 import hashlib
+import itertools
 import os
 import pathlib
 import pwd
@@ -103,9 +104,22 @@ def location(path, plugin, *directives):
     return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
 
 
+@functools.cache
+def _ports():
+    """Those below what the kernel hands to outgoing connections, in a random order, for ever.
+
+    Processes of pytest-xdist have ports of their own each, so that none takes what another has found.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = list(range(20000 + process, 32000, processes))
+    random.shuffle(ports)
+    return itertools.cycle(ports)
+
+
 def free_port():
-    """A port to listen on, below those that the kernel hands to outgoing connections."""
-    for port in random.sample(range(20000, 32000), 100):
+    """A port to listen on, which nobody has been given for a long time."""
+    for port in itertools.islice(_ports(), 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

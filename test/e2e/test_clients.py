@@ -11,9 +11,10 @@ import subprocess
 import pytest
 import websockets
 
+import certificates
 import httpd
 from httpd import template
-from tls import TlsHttpd, client_context
+from tls import TlsHttpd
 from waiting import patience, wait_until
 
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
@@ -28,10 +29,10 @@ def skippable(name):
 
 
 @pytest.fixture(scope="module")
-def secure(mpm, certificates):
+def secure(mpm):
     """A server with the same locations over TLS."""
     parts = [template("echo.conf", PREFIX=name.lower(), DISPATCH=name) for name in ("Pool", "Inline")]
-    with TlsHttpd(mpm, template("handshake.conf") + "".join(parts), certificates) as running:
+    with TlsHttpd(mpm, template("handshake.conf") + "".join(parts)) as running:
         yield running
 
 
@@ -64,7 +65,8 @@ def test_python_websockets_echoes(server, path):
 
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_python_websockets_echoes_over_tls(secure, path):
-    _run(_converse(f"wss://127.0.0.1:{secure.tls_port}{path}", ssl=client_context()))
+    context = certificates.client_context()
+    _run(_converse(f"wss://127.0.0.1:{secure.tls_port}{path}", ssl=context))
 
 
 def test_a_hundred_python_clients_echo_side_by_side(server):

@@ -8,13 +8,14 @@ import subprocess
 
 import pytest
 
+import certificates
 import frames
 import handshake
 import processes
 from case_runner import run_cases
 from frame_cases import CASES
 from httpd import location, template
-from tls import OpensslClient, TlsClient, TlsHttpd, client_context
+from tls import OpensslClient, TlsClient, TlsHttpd
 from waiting import patience, wait_until
 
 _SANITIZED = patience(1) > 1
@@ -30,8 +31,8 @@ _PARTS = "".join(
 
 
 @pytest.fixture(scope="module")
-def shared_tls_server(mpm, certificates):
-    with TlsHttpd(mpm, _PARTS, certificates, tls="SSLOptions +StdEnvVars") as server:
+def shared_tls_server(mpm):
+    with TlsHttpd(mpm, _PARTS, tls=["SSLOptions +StdEnvVars"]) as server:
         yield server
 
 
@@ -46,12 +47,12 @@ def server(shared_tls_server):
 
 
 @pytest.fixture
-def lone(mpm, certificates):
-    """lone(parts, tls=...) starts a server of one child."""
+def lone(mpm):
+    """lone(tls=..., **options) starts a server of one child."""
     with contextlib.ExitStack() as running:
 
         def start(parts=_PARTS, **options):
-            return running.enter_context(TlsHttpd(mpm, parts, certificates, children=1, **options))
+            return running.enter_context(TlsHttpd(mpm, parts, children=1, **options))
 
         yield start
 
@@ -59,7 +60,7 @@ def lone(mpm, certificates):
 @pytest.fixture(params=_VERSIONS)
 def context(request):
     """A client's, for one version of TLS."""
-    return client_context(_VERSIONS[request.param])
+    return certificates.client_context(version=_VERSIONS[request.param])
 
 
 def _echoes(client, text="hello"):
@@ -115,9 +116,9 @@ def test_sessions_are_resumed(server, context):
 
 
 def test_sessions_are_resumed_from_the_cache_of_httpd(lone):
-    server = lone(tls="SSLSessionTickets Off")
+    server = lone(tls=["SSLSessionTickets Off"])
     for version in _VERSIONS.values():
-        context = client_context(version)
+        context = certificates.client_context(version=version)
         first = server.tls_websocket("/inline", context)
         _echoes(first)
         session = first.sock.tls.session
@@ -328,7 +329,7 @@ def test_nobody_of_mod_ssl_is_called_any_more(lone, monkeypatch, tmp_path):
         client.send(frames.text("with another key"))
         client.expect(b"with another key")
     for version in _VERSIONS.values():
-        with server.tls_websocket("/inline", client_context(version)) as client:
+        with server.tls_websocket("/inline", certificates.client_context(version=version)) as client:
             client.tcp.sendall(b"GET / HTTP/1.1\r\n\r\n")  # a fatal alert
             with pytest.raises(ssl.SSLError):
                 client.next_frame()
@@ -336,13 +337,19 @@ def test_nobody_of_mod_ssl_is_called_any_more(lone, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("version", _VERSIONS)
-def test_certificates_of_clients(lone, certificates, version):
+def test_certificates_of_clients(lone, version):
+    authority, _ = certificates.authority()
     server = lone(
-        _PARTS + location("/certified", "lifecycle"),
-        tls=f"SSLCACertificateFile {certificates}/ca.pem\nSSLOptions +StdEnvVars +ExportCertData\n"
-        "<Location /certified>\nSSLVerifyClient require\n</Location>",
+        tls=[
+            f"SSLCACertificateFile {authority}",
+            "SSLOptions +StdEnvVars +ExportCertData",
+            "<Location /certified>",
+            "SSLVerifyClient require",
+            "</Location>",
+        ],
+        parts=_PARTS + location("/certified", "lifecycle"),
     )
-    context = client_context(_VERSIONS[version], certificate=certificates / "client")
+    context = certificates.client_context(version=_VERSIONS[version], certified=certificates.alice())
     context.post_handshake_auth = True
     ask = [("X-Ask-Environment", "SSL_CLIENT_S_DN")]
     # The certificate is asked for when the location is known, by another handshake.
@@ -404,11 +411,7 @@ def test_whatever_ends_a_connection_nothing_is_left_of_it(lone, context):
             for _ in range(5):
                 clients.append(server.tls_websocket(path, context))
                 end(clients[-1])
-    wait_until(
-        lambda: processes.descriptors(child) <= base,
-        20,
-        f"{base} descriptors again, there are {sorted(os.readlink(f.path) for f in os.scandir(f'/proc/{child}/fd'))}",
-    )
+    wait_until(lambda: processes.descriptors(child) <= base, 20, f"{base} descriptors again")
     for client in clients:
         client.tcp.close()
     assert server.child() == child
@@ -426,9 +429,10 @@ def _connect_and_close(server, context, rounds):
 
 @pytest.mark.skipif(_SANITIZED, reason="a sanitizer has an allocator that does not give back")
 @pytest.mark.parametrize("certified", [False, True])
-def test_connecting_and_closing_leaks_nothing(lone, certificates, certified):
-    server = lone(tls=f"SSLCACertificateFile {certificates}/ca.pem\nSSLVerifyClient optional")
-    context = client_context(certificate=certificates / "client" if certified else None)
+def test_connecting_and_closing_leaks_nothing(lone, certified):
+    authority, _ = certificates.authority()
+    server = lone(tls=[f"SSLCACertificateFile {authority}", "SSLVerifyClient optional"])
+    context = certificates.client_context(certified=certificates.alice() if certified else None)
     child = server.child()
     _connect_and_close(server, context, 400)
     before = processes.private_kib(child)
