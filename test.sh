@@ -118,7 +118,9 @@ PYTHON
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local report=$logs/e2e-$1-${2//,/-}.xml status=0 options=(--mpm "$2")
+    # Most tests wait most of their time, so there are more processes than cores.
+    local report=$logs/e2e-$1-${2//,/-}.xml status=0 processes=$((2 * $(nproc)))
+    local options=(--mpm "$2" --numprocesses $((processes < 8 ? processes : 8)))
     [ "$mode" = full ] || options+=(--quick)
     rm -f "$report"
     WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 2400 \
