@@ -118,9 +118,16 @@ PYTHON
 
 # end_to_end VARIANT MPMS
 end_to_end() {
+    local status=0 processes=$((2 * $(nproc)))
     # Most tests wait most of their time, so there are more processes than cores.
-    local report=$logs/e2e-$1-${2//,/-}.xml status=0 processes=$((2 * $(nproc)))
-    local options=(--mpm "$2" --numprocesses $((processes < 8 ? processes : 8)))
+    run_pytest "$1" "$2" "not alone" --dist loadgroup --numprocesses $((processes < 8 ? processes : 8)) || status=$?
+    run_pytest "$1" "$2" alone || status=$?
+    return $status
+}
+
+# run_pytest VARIANT MPMS MARKED OPTION...
+run_pytest() {
+    local report=$logs/e2e-$1-${2//,/-}-${3// /-}.xml status=0 options=(--mpm "$2" -m "$3" "${@:4}")
     [ "$mode" = full ] || options+=(--quick)
     rm -f "$report"
     WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 2400 \

@@ -9,7 +9,7 @@ import handshake
 from waiting import patience
 
 _CONNECTIONS_AT_ONCE = 64
-_SECONDS = 8
+_SECONDS = 30
 _BARRIER = b"wait"
 _SENTINEL = b"end"
 

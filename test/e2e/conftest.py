@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 import certificates
+import chromium
 import httpd
 from httpd import Httpd, template
 
@@ -20,6 +21,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: takes its time, so --quick leaves it out")
+    config.addinivalue_line("markers", "alone: wants the machine for itself; test.sh runs nothing beside it")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -27,6 +29,10 @@ def pytest_collection_modifyitems(config, items):
         left_out = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+    for item in items:
+        # With pytest-xdist: these share a fixture that runs all of them at once.
+        if "failures" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{item.callspec.params['mpm']}"))
 
 
 def _mpms(config):
@@ -128,3 +134,11 @@ def configtest(request):
     server = Httpd(_mpms(request.config)[0])
     yield server.configtest
     server.remove()
+
+
+@pytest.fixture
+def browser():
+    """A Chromium. Name it behind the server: a worker that waits for the first request on a connection that
+    the browser has opened in advance keeps its child from ending until httpd kills it."""
+    with chromium.chromium() as driver:
+        yield driver

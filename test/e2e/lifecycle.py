@@ -30,7 +30,7 @@ _PREFORK = """
     ServerLimit 40
     MaxRequestWorkers 40
     MinSpareServers 4
-    MaxSpareServers 20
+    MaxSpareServers 40
 """
 
 
@@ -56,7 +56,7 @@ def lost(traffic, state, codes=(RESTART, STOP)):
 def assert_spread(state, begin, seconds):
     """The Closes came evenly over the drain, none of them late."""
     times = sorted(ended.when - begin for ended in state.ended)
-    assert times[-1] < seconds + patience(0.5), f"the last Close came after {times[-1]} s"
+    assert times[-1] < seconds + patience(1), f"the last Close came after {times[-1]} s"
     span = times[-1] - times[0]
     assert span > seconds / 2, f"all Closes came within {span} s"
     fifths = [0] * 5
@@ -91,4 +91,11 @@ def assert_no_slot_is_stuck(server):
 
 def assert_serves(server, seconds=10):
     """New clients are served, after a moment."""
-    wait_until(lambda: server.answer("/echo").status == 101, seconds, "a handshake that succeeds")
+
+    def serves():
+        try:
+            return server.answer("/echo").status == 101
+        except OSError:
+            return False  # a child that has gone had accepted the connection
+
+    wait_until(serves, seconds, "a handshake that succeeds")

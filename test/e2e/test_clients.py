@@ -13,6 +13,7 @@ import websockets
 
 import certificates
 import httpd
+from chromium import skippable, text_of
 from httpd import template
 from tls import TlsHttpd
 from waiting import patience, wait_until
@@ -20,21 +21,11 @@ from waiting import patience, wait_until
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 _EXAMPLES = _CLIENTS.parent.parent / "examples"
 
-# For machines where something cannot be installed: WEBSOCKET_SKIP_CLIENTS=node,chromium
-_SKIPPED = os.environ.get("WEBSOCKET_SKIP_CLIENTS", "").split(",")
-
-
-def skippable(name):
-    return pytest.mark.skipif(name in _SKIPPED, reason=f"WEBSOCKET_SKIP_CLIENTS names {name}")
-
 
 @pytest.fixture(scope="module")
 def secure(mpm):
     """A server with the same locations over TLS."""
-    # A browser opens connections in advance; a worker that waits for the first request of one would
-    # keep its child from ending until httpd kills it.
-    parts = ["RequestReadTimeout handshake=4 header=4\n"]
-    parts += [template("echo.conf", PREFIX=name.lower(), DISPATCH=name) for name in ("Pool", "Inline")]
+    parts = [template("echo.conf", PREFIX=name.lower(), DISPATCH=name) for name in ("Pool", "Inline")]
     with TlsHttpd(mpm, template("handshake.conf") + "".join(parts)) as running:
         yield running
 
@@ -136,42 +127,16 @@ def test_ws_on_node_echoes_over_tls(secure, path):
 # ---- Chromium --------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--window-size=1100,800",
-        "--no-proxy-server",
-        "--ignore-certificate-errors",
-    ):
-        options.add_argument(argument)
-    options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-    yield driver
-    driver.quit()
-
-
 def _page(server, browser, name, origin=None):
     """Opens one of the example pages, served by httpd."""
     shutil.copy(_EXAMPLES / name, server.root / "htdocs" / name)
     browser.get(f"{origin or f'http://127.0.0.1:{server.port}'}/{name}")
 
 
-def _text(browser, element):
-    return browser.find_element("id", element).text
-
-
 @skippable("chromium")
 def test_the_demo_page_works_in_chromium(server, browser):
     _page(server, browser, "demo.html")
-    wait_until(lambda: _text(browser, "status") == "connected", 10, "the page being connected")
+    wait_until(lambda: text_of(browser, "status") == "connected", 10, "the page being connected")
     field = browser.find_element("id", "echo-input")
     for message in ("Hello, httpd!", "ä€😀"):
         browser.execute_script("arguments[0].value = arguments[1]", field, message)
@@ -182,13 +147,13 @@ def test_the_demo_page_works_in_chromium(server, browser):
             5,
             "the echo on the page",
         )
-    wait_until(lambda: int(_text(browser, "increment-value")) >= 20, 10, "the counter counting")
+    wait_until(lambda: int(text_of(browser, "increment-value")) >= 20, 10, "the counter counting")
     pictures = httpd.BUILD / "screenshots"
     pictures.mkdir(exist_ok=True)
     assert browser.save_screenshot(str(pictures / "demo.png"))
     browser.find_element("id", "increment-reset").click()
-    wait_until(lambda: int(_text(browser, "increment-value")) < 10, 5, "the counter starting again")
-    assert _text(browser, "status") == "connected"
+    wait_until(lambda: int(text_of(browser, "increment-value")) < 10, 5, "the counter starting again")
+    assert text_of(browser, "status") == "connected"
 
 
 def _exchange_sizes(browser, url):
@@ -223,7 +188,7 @@ def test_chromium_sees_codes_and_big_messages(server, browser):
 def test_chromium_sees_the_same_over_tls(secure, browser):
     host = f"127.0.0.1:{secure.tls_port}"
     _page(secure, browser, "demo.html", f"https://{host}")
-    wait_until(lambda: _text(browser, "status") == "connected", 10, "the page being connected")
+    wait_until(lambda: text_of(browser, "status") == "connected", 10, "the page being connected")
     _exchange_sizes(browser, f"wss://{host}/pool")
 
 

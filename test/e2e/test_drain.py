@@ -13,6 +13,8 @@ from httpd import BUILD, location
 from lifecycle import RESTART, assert_gone, long
 from waiting import patience, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def start(start_httpd, mpm):

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A browser whose WebSockets travel over HTTP/2, with the configuration of docs/http2.md."""
 
-import contextlib
 import json
 import re
-import shutil
 
 import pytest
 
 import certificates
 import httpd
+from chromium import skippable
 from httpd import free_port, location
-from test_clients import skippable
 from test_docs import TOP, snippet, with_our_files
 from waiting import wait_until
 
@@ -53,35 +51,6 @@ _TALK = """
     Promise.all(paths.map(talk)).then(
         results => fetch("/index.html").then(() => done(JSON.stringify(results))));
 """
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--ignore-certificate-errors",
-        "--no-proxy-server",
-        "--window-size=900,500",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(argument)
-    options.binary_location = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-    yield driver
-    with contextlib.suppress(Exception):
-        driver.quit()
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from lifecycle import (
 from traffic import BROKEN, Traffic
 from waiting import SANITIZED, patience, wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def start(start_httpd, mpm):
@@ -171,6 +173,12 @@ def test_restarts_faster_than_the_drain_find_room_for_new_children(start_httpd, 
 # ---- stop ------------------------------------------------------------------------------------------
 
 
+def assert_told_of_a_stop(state):
+    """The first child that is told may take it for a child too many until the next one is told, too."""
+    assert set(state.codes) <= {STOP, RESTART} and sum(state.codes.values()) == SOCKETS
+    assert state.codes[STOP] > 0.9 * SOCKETS
+
+
 @long
 @schemes
 def test_a_graceful_stop_closes_one_after_the_other(start, tls):
@@ -180,7 +188,7 @@ def test_a_graceful_stop_closes_one_after_the_other(start, tls):
         begin = time.monotonic()
         server.signal(signal.SIGWINCH)
         state = traffic.wait_all_ended(5)
-        assert state.codes == {STOP: SOCKETS}
+        assert_told_of_a_stop(state)
         assert_spread(state, begin, 2)
         assert lost(traffic, state) == 0
     assert server.wait(5) == 0
@@ -195,7 +203,7 @@ def test_a_graceful_stop_is_done_before_httpd_kills(start):
         begin = time.monotonic()
         server.signal(signal.SIGWINCH)
         state = traffic.wait_all_ended(5)
-        assert state.codes == {STOP: SOCKETS}
+        assert_told_of_a_stop(state)
         assert_spread(state, begin, 2)
         assert lost(traffic, state) == 0
     assert server.wait(5) == 0
@@ -235,7 +243,7 @@ def test_something_harder_ends_a_drain(start, first, number):
         begin = time.monotonic()
         server.signal(number)
         state = traffic.wait_all_ended(3)
-        late = [ended for ended in state.ended if ended.when > begin + patience(0.5)]
+        late = [ended for ended in state.ended if ended.when > begin + patience(1)]
         assert sum(state.codes.values()) == SOCKETS and set(state.codes) <= {STOP, RESTART}
         assert state.codes[STOP] > SOCKETS / 2
         # httpd looks for a stop once a second while it stops.

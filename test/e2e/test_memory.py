@@ -53,6 +53,7 @@ def test_new_handshakes_get_503_and_open_sockets_live_on(server):
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_a_message_without_memory_ends_its_connection_only(server, path):
     with server.websocket(path) as poor, server.websocket(path) as other:
+        _echoes(poor, "before")
         _echoes(other, "before")
         # Half a frame, so that the rest has to be kept.
         frame = frames.text("x" * 200_000)

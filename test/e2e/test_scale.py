@@ -13,6 +13,8 @@ import processes
 from httpd import location
 from waiting import patience, wait_until
 
+pytestmark = pytest.mark.alone
+
 _SANITIZED = patience(1) > 1
 _SOCKETS = 2000 if _SANITIZED else 10000
 _BATCH = 200

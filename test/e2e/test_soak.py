@@ -3,8 +3,12 @@
 
 import random
 
+import pytest
+
 from lifecycle import long
 from soak import soak
+
+pytestmark = pytest.mark.alone
 
 
 @long
