@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames that others have encoded, among them messages in parts; and reading on demand.
 #include <new>
+#include <utility>
 
 #include "engine/connection.hpp"
 #include "engine/loop.hpp"
 
 namespace websocket::engine {
 
+using protocol::CloseCode;
 using protocol::Next;
 using protocol::Opcode;
 
@@ -65,6 +67,42 @@ Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
     }
     streaming_ = !fin;
     return Turn::now;
+}
+
+void Connection::enqueue(SharedFrame frame) {
+    const std::size_t octets = frame.bytes().size();
+    if (close_queued_) {
+        account_written(octets);  // it lost the race against the Close
+        return;
+    }
+    account_sent(frame.bytes().front());
+    const bool was_streaming = streaming_;
+    switch (turn_of(frame)) {
+        case Turn::now: break;
+        case Turn::later: outbox_.park(std::move(frame)); return;
+        case Turn::never:
+            account_written(octets);
+            fail(CloseCode::internal_error, "parts of a message out of order");
+            return;
+    }
+    if (was_streaming && !streaming_) {
+        loop_.uncork(*this);
+        outbox_.push(std::move(frame));
+        outbox_.unpark();
+        loop_.mark_dirty(*this);
+        return;
+    }
+    if (loop_.cork_has_room(*this, octets)) {
+        loop_.cork_append(frame.bytes(), {});
+        account_written(octets);
+        if (pause_ != 0) {
+            loop_.mark_dirty(*this);
+        }
+        return;
+    }
+    loop_.uncork(*this);
+    outbox_.push(std::move(frame));
+    loop_.mark_dirty(*this);
 }
 
 void Connection::hold(bool still) noexcept {
