@@ -218,8 +218,9 @@ inline void Host::stop() {
 
 inline void Client::message(std::uint32_t type, std::string_view payload) {
     if (!open_) throw std::logic_error("the client is not connected");
+    constexpr std::size_t kGuard = 16;  // behind the payload, which the plugin may modify
     std::vector<std::uint8_t> bytes(payload.begin(), payload.end());
-    bytes.push_back(0);  // so that there is an address
+    bytes.resize(payload.size() + kGuard, 0xA5);
     if ((host_.plugin_.flags & WS_WANTS_FRAGMENTS) != 0) {
         const std::size_t half = payload.size() / 2;
         host_.plugin_.on_fragment(host_.self_, state_, id_, type, WS_FIRST, bytes.data(), half);
@@ -229,6 +230,9 @@ inline void Client::message(std::uint32_t type, std::string_view payload) {
         }
     } else {
         host_.plugin_.on_message(host_.self_, state_, id_, type, bytes.data(), payload.size());
+    }
+    if (std::count(bytes.end() - kGuard, bytes.end(), 0xA5) != kGuard) {
+        host_.offences_.emplace_back("a message: written behind its end");
     }
     host_.settle();
 }

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// websocket-plugin-check PLUGIN.so INIT [NAME=VALUE ...]: runs a plugin of version 1 in memory, with
+// good and hostile traffic, and says what breaks the contract of websocket/plugin.h. Exit code 0 when
+// nothing does, 1 when something does, 2 for a wrong command line.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <websocket/testing.hpp>
+
+#include "plugin/loader.hpp"
+
+namespace {
+
+using websocket::plugin::Plugin;
+using websocket::testing::Client;
+using websocket::testing::Handshake;
+using websocket::testing::Host;
+using websocket::testing::Pairs;
+
+constexpr unsigned kPatience = 10;  // s, for each trial
+
+struct Trial {
+    const char* name;
+    std::function<void()> run;
+};
+
+void complain(const std::string& what) {
+    std::printf("  %s\n", what.c_str());
+    std::fflush(stdout);
+}
+
+/// Runs a trial in a process of its own, so that a crash or a hang is one failed trial. The number of
+/// complaints is its exit code.
+bool passes(const Trial& trial) {
+    std::printf("%s\n", trial.name);
+    std::fflush(stdout);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::alarm(kPatience);
+        try {
+            trial.run();
+        } catch (const std::exception& error) {
+            complain(std::string("exception: ") + error.what());
+            std::_Exit(1);
+        } catch (...) {
+            complain("an exception left the plugin");
+            std::_Exit(1);
+        }
+        std::_Exit(0);
+    }
+    int status = 0;
+    if (child < 0 || ::waitpid(child, &status, 0) != child) {
+        complain("cannot start a process");
+        return false;
+    }
+    if (WIFSIGNALED(status)) {
+        complain(WTERMSIG(status) == SIGALRM
+                     ? "a callback does not return within 10 s"
+                     : "crashed: signal " + std::to_string(WTERMSIG(status)));
+        return false;
+    }
+    return WEXITSTATUS(status) == 0;
+}
+
+/// Ends the trial with a failure when the plugin has done something wrong.
+void judge(Host& host) {
+    host.stop();
+    for (const std::string& offence : host.offences()) complain(offence);
+    if (!host.offences().empty()) std::_Exit(1);
+}
+
+/// A client that the plugin accepts, or null: it may have its reasons.
+std::shared_ptr<Client> accepted(Host& host) {
+    Handshake handshake;
+    handshake.target = "/check?name=check&room=check";
+    handshake.user = "check";
+    handshake.headers = {{"Host", "localhost"}, {"Origin", "http://localhost"}};
+    const auto client = host.connect(handshake);
+    if (!client->open()) {
+        complain("(the plugin refuses the client with " + std::to_string(client->answer().status) +
+                 "; not checked further)");
+        return nullptr;
+    }
+    return client;
+}
+
+void talk(Client& client, const std::string& payload) {
+    for (const std::uint32_t type : {WS_TEXT, WS_BINARY}) {
+        if (client.open()) client.message(type, payload);
+    }
+}
+
+std::vector<Trial> trials(const WebSocketPlugin& plugin, const Pairs& options) {
+    const auto with_client = [&plugin, options](const std::function<void(Host&, Client&)>& work) {
+        return [&plugin, options, work] {
+            Host host(plugin, options);
+            if (const auto client = accepted(host)) work(host, *client);
+            judge(host);
+        };
+    };
+    return {
+        {"starts and stops, twice",
+         [&plugin, options] {
+             for (int i = 0; i < 2; ++i) {
+                 Host host(plugin, options);
+                 host.advance(std::chrono::seconds(5));
+                 judge(host);
+             }
+         }},
+        {"checks its options without writing behind the message",
+         [&plugin] {
+             ws_plugin known{};
+             std::memcpy(&known, &plugin, std::min<std::size_t>(plugin.size, sizeof known));
+             if (known.check == nullptr) return;
+             const ws_option unknown{"no-such-option", 14, "x", 1};
+             std::array<char, 32> error;
+             error.fill('#');
+             const bool refused = known.check(&unknown, 1, error.data(), 16) != 0;
+             if (std::count(error.begin() + 16, error.end(), '#') != 16) {
+                 complain("check writes behind the end of its buffer");
+                 std::_Exit(1);
+             }
+             if (refused &&
+                 std::find(error.begin(), error.begin() + 16, '\0') == error.begin() + 16) {
+                 complain("check leaves its message without a NUL");
+                 std::_Exit(1);
+             }
+             if (!refused) complain("(check accepts any option: typing errors stay unnoticed)");
+         }},
+        {"messages: empty, short, large, many, binary rubbish",
+         with_client([](Host& host, Client& c) {
+             talk(c, "");
+             talk(c, "hello");
+             talk(c, std::string(1, '\0'));
+             talk(c, std::string(1 << 20, 'x'));
+             std::string rubbish;
+             for (int i = 0; i < 1024; ++i) rubbish += static_cast<char>(i * 37);
+             if (c.open()) c.binary(rubbish);
+             for (int i = 0; i < 1000 && c.open(); ++i) c.text("{\"n\":" + std::to_string(i) + "}");
+             host.advance(std::chrono::seconds(5));
+             host.poll();
+         })},
+        {"pongs that nobody asked for", with_client([](Host&, Client& c) {
+             c.pong("");
+             c.pong(std::string(125, 'x'));
+         })},
+        {"a client that does not read, then does", with_client([](Host& host, Client& c) {
+             c.stop_reading(100);
+             for (int i = 0; i < 100 && c.open(); ++i) c.text("to a full client");
+             host.advance(std::chrono::seconds(5));
+             c.read();
+             talk(c, "again");
+         })},
+        {"ends: by a Close, by none, in the middle of timers",
+         with_client([](Host& host, Client& c) {
+             c.close(4000, "reason");
+             if (const auto other = accepted(host)) other->vanish();
+             const auto third = accepted(host);
+             host.advance(std::chrono::seconds(5));
+             if (third != nullptr) third->close(1005);
+             host.advance(std::chrono::minutes(5));
+         })},
+        {"many clients", with_client([](Host& host, Client& c) {
+             std::vector<std::shared_ptr<Client>> clients;
+             for (int i = 0; i < 200; ++i) clients.push_back(accepted(host));
+             talk(c, "to all?");
+             for (std::size_t i = 0; i < clients.size(); i += 2) {
+                 if (clients[i] != nullptr) clients[i]->vanish();
+             }
+             talk(c, "to the rest?");
+         })},
+        {"handshakes that lack everything",
+         [&plugin, options] {
+             Host host(plugin, options);
+             for (const char* target :
+                  {"", "/", "/?", "/?name", "/?name=%zz&&&=&%", "/?name=%00"}) {
+                 static_cast<void>(host.connect(target));
+             }
+             judge(host);
+         }},
+        {"a drain", with_client([](Host& host, Client&) {
+             host.drain(std::chrono::seconds(30));
+             host.advance(std::chrono::seconds(30));
+         })},
+    };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc < 3) {
+        std::fprintf(stderr, "usage: websocket-plugin-check PLUGIN.so INIT [NAME=VALUE ...]\n");
+        return 2;
+    }
+    Pairs options;
+    for (int i = 3; i < argc; ++i) {
+        const std::string text = argv[i];
+        const std::size_t equals = text.find('=');
+        if (equals == std::string::npos) {
+            std::fprintf(stderr, "websocket-plugin-check: \"%s\" is not NAME=VALUE\n", argv[i]);
+            return 2;
+        }
+        options.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    }
+    std::string path = argv[1];
+    if (path.find('/') == std::string::npos) path.insert(0, "./");
+    std::string error;
+    const auto plugin = Plugin::load(path, argv[1], argv[2], error);
+    if (plugin == nullptr) {
+        std::printf("%s\n", error.c_str());
+        return 1;
+    }
+    if (plugin->v1() == nullptr) {
+        std::printf("it loads; as a plugin of version 0 it cannot be checked further\n");
+        return 0;
+    }
+    int failed = 0;
+    for (const Trial& trial : trials(plugin->callbacks(), options)) {
+        failed += passes(trial) ? 0 : 1;
+    }
+    std::printf(failed == 0 ? "good\n" : "%d trials failed\n", failed);
+    return failed == 0 ? 0 : 1;
+}
