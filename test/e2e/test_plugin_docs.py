@@ -79,5 +79,5 @@ def test_the_echo_in_c_and_the_option(start_httpd, built):
 
 
 def test_the_reference_is_what_the_headers_say():
-    made = subprocess.run([_TOP / "scripts/plugin-reference"], capture_output=True, text=True, check=True).stdout
-    assert (_TOP / "docs/plugin-reference.md").read_text() == made, "run scripts/plugin-reference > docs/plugin-reference.md"
+    made = subprocess.run([_TOP / "tools/plugin-reference.py"], capture_output=True, text=True, check=True).stdout
+    assert (_TOP / "docs/plugin-reference.md").read_text() == made, "run tools/plugin-reference.py > docs/plugin-reference.md"

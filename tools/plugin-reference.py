@@ -60,7 +60,7 @@ def _page(header):
 def main():
     headers = [_TOP / "include/websocket" / name for name in ("plugin.h", "extensions.h")]
     print("# Plugin interface, version 1\n")
-    print("Made by `scripts/plugin-reference` from the headers, which are what counts. How to use it:")
+    print("Made by `tools/plugin-reference.py` from the headers, which are what counts. How to use it:")
     print("[plugins.md](plugins.md).\n")
     print("\n".join(_page(header) for header in headers), end="")
 
