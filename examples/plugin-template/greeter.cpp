@@ -10,9 +10,7 @@ struct Greeter {
     static constexpr const char* version = "0.1";
     static constexpr bool never_blocks = true;
 
-    static void check(const websocket::Options& options) {
-        options.allow_only({"greeting"});
-    }
+    static void check(const websocket::Options& options) { options.allow_only({"greeting"}); }
     Greeter(const websocket::Server&, const websocket::Options& options)
         : greeting(options.text("greeting", "hello")) {}
 
