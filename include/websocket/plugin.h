@@ -308,10 +308,10 @@ typedef struct ws_plugin {
     void (*on_close)(void* self, void* state, ws_conn conn, const ws_close_info* info);
 
     /*
-     * The child process is about to end: clients may be told to come back. Once; not when the end is
-     * too near for it.          [a loop or the pool, as the flags say; beside all other callbacks]
+     * The child process is about to end: clients should be told to come back elsewhere.
+     *                                                 [any thread, beside all other callbacks]
      *
-     * deadline_ms: what is left until the server has closed the last connection itself.
+     * deadline_ms: what is left until the server closes the connections itself.
      */
     void (*on_drain)(void* self, uint64_t deadline_ms);
 } ws_plugin;

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <new>
 
 #include "plugin/v1_host.hpp"
@@ -107,41 +106,20 @@ void V1Instance::end() noexcept {
     leave();
 }
 
-void V1Instance::drain(std::chrono::milliseconds left) noexcept {
-    if (plugin().on_drain == nullptr || draining_.exchange(true)) {
-        return;
+void V1Instance::drain(std::chrono::milliseconds deadline) noexcept {
+    {
+        const std::lock_guard lock(start_mutex_);
+        if (!started_ || ended_ || plugin().on_drain == nullptr) {
+            return;
+        }
+        enter();
     }
-    if (never_blocks()) {
-        call_on_drain(left);
-        return;
-    }
-    struct Order {
-        V1Instance* instance;
-        std::chrono::milliseconds left;
-    };
     try {
-        auto order = std::make_unique<Order>(Order{this, left});
-        const V1Call::Functions functions{
-            [](void* data) {
-                const Order& what = *static_cast<Order*>(data);
-                what.instance->call_on_drain(what.left);
-            },
-            nullptr, [](void* data) { delete static_cast<Order*>(data); }, order.get()};
-        const V1Call::Ref call = V1Call::make(*this, {}, 0, functions);
-        static_cast<void>(order.release());
-        queue_.push(call, 0);
-    } catch (const std::bad_alloc&) {
-        host_.log.write(engine::LogLevel::error, "WS0413: out of memory, leaving out a call");
-    }
-}
-
-/// While a session or a call keeps the plugin from being stopped.
-void V1Instance::call_on_drain(std::chrono::milliseconds left) noexcept {
-    try {
-        plugin().on_drain(self_, static_cast<std::uint64_t>(left.count()));
+        plugin().on_drain(self_, static_cast<std::uint64_t>(deadline.count()));
     } catch (...) {
         report_exception("on_drain", {});
     }
+    leave();
 }
 
 void V1Instance::leave() noexcept {

@@ -48,8 +48,8 @@ public:
     /// No connection and no loop is left: stops the plugin as soon as nothing of it runs.
     /// [any thread]
     void end() noexcept;
-    /// Calls the plugin's on_drain, the first time: now, or in the pool. [loop]
-    void drain(std::chrono::milliseconds left) noexcept;
+    /// Calls the plugin's on_drain. [any thread]
+    void drain(std::chrono::milliseconds deadline) noexcept;
 
     /// Something of the instance lives: while start() has succeeded. [any thread]
     void enter() noexcept { users_.fetch_add(1); }
@@ -81,7 +81,6 @@ public:
 
 private:
     [[nodiscard]] std::string wrong_options() const noexcept;
-    void call_on_drain(std::chrono::milliseconds left) noexcept;
 
     struct Table {
         ws_host abi;
@@ -99,7 +98,6 @@ private:
     bool started_ = false;
     bool ended_ = false;
     std::atomic<bool> uses_topics_{false};
-    std::atomic<bool> draining_{false};
     std::atomic<std::uint32_t> users_{0};
     std::mutex calls_mutex_;  // guards calls_
     std::unordered_map<std::uint64_t, V1Call*> calls_;

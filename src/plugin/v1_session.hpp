@@ -34,7 +34,6 @@ public:
     void on_pong(std::span<const std::uint8_t> payload) override;
     void on_writable() override;
     void on_peer_close(std::string_view reason) noexcept override;
-    void on_drain(std::chrono::milliseconds left) noexcept override { instance_.drain(left); }
     void on_close(const engine::CloseInfo& info) noexcept override;
 
     /// Has a call run on the connection's thread: now. [loop]
