@@ -128,7 +128,7 @@ typedef struct ws_close_info {
     uint32_t code;      /* of the Close; 1005 if it had none, 1006 if there was no Close at all */
     uint32_t who;       /* WS_BY_PEER or WS_BY_SERVER */
     uint32_t clean;     /* 1 if the peer has sent its Close, so both sides agree; else 0 */
-    const char* reason; /* the peer's, valid UTF-8; never NULL */
+    const char* reason; /* of that Close, valid UTF-8; never NULL */
     uint64_t reason_size;
 } ws_close_info;
 

@@ -55,7 +55,7 @@ struct Connection::Inbound {
     }
     Next on_pong(std::span<const std::uint8_t> payload) {
         if (!connection.admit_control_frame()) return Next::stop;
-        connection.session_->on_pong(payload);
+        if (connection.state_ != State::parting) connection.session_->on_pong(payload);
         return go_on();
     }
     void on_close(std::uint16_t code, std::string_view reason) {
@@ -194,6 +194,7 @@ void Connection::on_end_of_stream() noexcept {
 }
 
 Next Connection::deliver(Message message) {
+    if (state_ == State::parting) return Next::more;
     return admit_message() ? after_delivery(session_->on_message(message)) : Next::stop;
 }
 
@@ -212,8 +213,13 @@ void Connection::answer_ping(std::span<const std::uint8_t> payload) {
 }
 
 void Connection::on_peer_close(std::uint16_t code, std::string_view reason) noexcept {
+    if (state_ == State::parting) {
+        end_info_.clean = true;
+        finish(end_info_);
+        return;
+    }
     if (!reason.empty()) {
-        session_->on_peer_close(reason);
+        session_->on_close_reason(reason);
     }
     end_input(CloseCode::normal, "", {code, state_ == State::open, true});
 }
@@ -497,34 +503,13 @@ void Connection::fail(CloseCode code, const char* reason) noexcept {
     if (!in_session()) {
         return;
     }
-    end_code_ = code;
-    end_reason_ = reason;
-    end_info_ = {wire_code(code), false};
+    if (state_ != State::parting) {
+        end_code_ = code;
+        end_reason_ = reason;
+        end_info_ = {wire_code(code), false};
+        awaits_answer_ = false;
+    }
     end_now();
-}
-
-bool Connection::leave(CloseCode code, const char* reason) noexcept {
-    if (state_ != State::open || leaving_) {
-        return false;
-    }
-    leaving_ = true;
-    end_code_ = code;
-    end_reason_ = reason;
-    leave_at_boundary();
-    return true;
-}
-
-void Connection::leave_at_boundary() noexcept {
-    if (leaving_ && state_ == State::open && reader_.at_boundary()) {
-        end_input(end_code_, end_reason_, {wire_code(end_code_), false});
-    }
-}
-
-void Connection::announce_drain(std::chrono::milliseconds left) noexcept {
-    if (!announced_ && in_session()) {
-        announced_ = true;
-        session_->on_drain(left);
-    }
 }
 
 /// The stream of messages is over. What came before is answered first.
@@ -532,10 +517,16 @@ void Connection::end_input(CloseCode code, const char* reason, const CloseInfo& 
     if (!reading()) {
         return;
     }
+    if (state_ == State::parting) {
+        finish(end_info_);
+        return;
+    }
     end_code_ = code;
     end_reason_ = reason;
     end_info_ = info;
-    unread_.reset();
+    if (!awaits_answer_) {
+        unread_.reset();
+    }
     if (session_->drained()) {
         end_now();
         return;
@@ -553,16 +544,24 @@ void Connection::end_now() noexcept {
         std::snprintf(line.data(), line.size(), "WS0304: closing a connection with %u: %s",
                       unsigned{wire_code(end_code_)}, end_reason_);
         loop_.log().write(LogLevel::debug, line.data());
+        if (end_info_.code == wire_code(end_code_)) {
+            session_->on_close_reason(end_reason_);
+        }
     }
     const CloseInfo info = end_info_;
     queue_close_frame(end_code_, end_reason_);
+    if (awaits_answer_ && state_ < State::parting) {
+        await_answer();
+        return;
+    }
     finish(info);
 }
 
-void Connection::finish(const CloseInfo& info) noexcept {
+void Connection::finish(const CloseInfo& how) noexcept {
     if (!in_session()) {
         return;
     }
+    const CloseInfo info = state_ == State::parting ? end_info_ : how;
     record_ending(info);
     if (state_ == State::open) {
         start_close_timer();

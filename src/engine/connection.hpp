@@ -86,7 +86,8 @@ public:
     /// close_timeout.
     void fail(protocol::CloseCode code, const char* reason) noexcept;
     /// Closes with `code` once the message that is coming in is complete and the session has answered
-    /// all that it has. False when it is closing already.
+    /// all that it has; the session ends when the peer has answered the Close. False when it is closing
+    /// already.
     bool leave(protocol::CloseCode code, const char* reason) noexcept;
     /// Tells the session, once, that it has this much time.
     void announce_drain(std::chrono::milliseconds left) noexcept;
@@ -100,6 +101,7 @@ private:
         open,
         closing,    ///< our Close is queued; messages still come in until the peer's Close
         ending,     ///< nothing more is read; the session still handles what it has
+        parting,    ///< the Close of leave() is queued; messages are read away until the peer's
         finishing,  ///< the session is gone; what is queued goes out
         lingering,  ///< our side is shut; the rest is read away until the peer's side is
         dead,
@@ -121,6 +123,7 @@ private:
     void end_input(protocol::CloseCode code, const char* reason, const CloseInfo& info) noexcept;
     void end_now() noexcept;
     void leave_at_boundary() noexcept;
+    void await_answer() noexcept;
     [[nodiscard]] protocol::Next deliver(Message message);
     void answer_ping(std::span<const std::uint8_t> payload);
     [[nodiscard]] protocol::Next deliver(MessagePart part);
@@ -135,7 +138,7 @@ private:
     [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
     void tell_writable() noexcept;
     void flush() noexcept;
-    void finish(const CloseInfo& info) noexcept;
+    void finish(const CloseInfo& how) noexcept;
     void after_flush() noexcept;
     void account_written(std::size_t octets) noexcept;
 
@@ -183,9 +186,9 @@ private:
     [[nodiscard]] bool input_pending() const noexcept;
 
     [[nodiscard]] bool reading() const noexcept {
-        return state_ == State::open || state_ == State::closing;
+        return state_ == State::open || state_ == State::closing || state_ == State::parting;
     }
-    [[nodiscard]] bool in_session() const noexcept { return state_ <= State::ending; }
+    [[nodiscard]] bool in_session() const noexcept { return state_ <= State::parting; }
     [[nodiscard]] std::size_t low_water() const noexcept { return options_->send_buffer / 2; }
     [[nodiscard]] std::uint16_t wire_code(protocol::CloseCode code) const noexcept;
 
@@ -218,6 +221,7 @@ private:
     bool end_of_stream_ : 1 = false;  ///< the peer's side is shut
     bool retired_ : 1 = false;        ///< the gate belongs to the next generation
     bool leaving_ : 1 = false;        ///< leave() was called
+    bool awaits_answer_ : 1 = false;  ///< the session stays until the peer has answered leave()
     bool announced_ : 1 = false;      ///< the session knows of the drain
     bool streaming_ : 1 = false;      ///< a message went out in part; other messages wait
     bool room_again_ : 1 = false;     ///< somebody wants to be told that little is queued

@@ -13,6 +13,7 @@ using protocol::Next;
 using protocol::Opcode;
 
 Next Connection::deliver(MessagePart part) {
+    if (state_ == State::parting) return Next::more;
     return !part.last || admit_message() ? after_delivery(session_->on_part(part)) : Next::stop;
 }
 

@@ -383,8 +383,10 @@ void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
     std::uint32_t told = 0;
     slots_.for_each([&](Connection& connection) {
         if (connection.in_session()) {
-            ++forced;
-            told += connection.leaving_ ? 1U : 0U;
+            if (connection.state_ != Connection::State::parting) {
+                ++forced;
+                told += connection.leaving_ ? 1U : 0U;
+            }
             connection.fail(code, reason);
         }
     });

@@ -65,8 +65,8 @@ public:
     /// [loop]
     virtual void on_writable() {}
 
-    /// The reason in the peer's Close; valid during the call only. Before drained(). [loop]
-    virtual void on_peer_close(std::string_view /*reason*/) noexcept {}
+    /// The reason in the Close that on_close() is going to name; valid during the call only. [loop]
+    virtual void on_close_reason(std::string_view /*reason*/) noexcept {}
 
     /// The process is going to end: the connection will be closed within `left`. Before on_close(),
     /// at most once; does not come when the end is too near. [loop]

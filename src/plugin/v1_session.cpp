@@ -86,7 +86,7 @@ void V1Session::on_pong(std::span<const std::uint8_t> payload) { call_on_pong(pa
 
 void V1Session::on_writable() { call_on_writable(); }
 
-void V1Session::on_peer_close(std::string_view reason) noexcept {
+void V1Session::on_close_reason(std::string_view reason) noexcept {
     try {
         if (extra_ == nullptr) {
             extra_ = std::make_unique<Extra>();

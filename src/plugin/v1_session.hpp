@@ -33,7 +33,7 @@ public:
     engine::Flow on_part(engine::MessagePart part) override;
     void on_pong(std::span<const std::uint8_t> payload) override;
     void on_writable() override;
-    void on_peer_close(std::string_view reason) noexcept override;
+    void on_close_reason(std::string_view reason) noexcept override;
     void on_close(const engine::CloseInfo& info) noexcept override;
 
     /// Has a call run on the connection's thread: now. [loop]

@@ -217,10 +217,11 @@ def test_a_plugin_of_version_1_is_told_and_stopped_last(start_httpd, mpm, kind):
         server.expect_log(r"drains for (1[5-9]\d\d|2000) ms")
         client.send(frames.text("echo still there"))
         client.expect_text("still there")
-        client.expect_close(RESTART)
+        client.expect_close(RESTART)  # and answers it
     server.expect_log("stopped with 0 clients")
     log = server.log()
-    assert log.index("drains for") < log.index("] closed 1012 ") < log.index("stopped with")
+    closed = log.index('] closed 1012 "connect again" by server clean')
+    assert log.index("drains for") < closed < log.index("stopped with")
 
 
 # ---- no time ---------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ public:
         note("pong:" + text_of(payload));
     }
     void on_writable() override { note("writable"); }
-    void on_peer_close(std::string_view reason) noexcept override {
+    void on_close_reason(std::string_view reason) noexcept override {
         note("reason:" + std::string(reason));
     }
     void on_close(const CloseInfo& info) noexcept override {

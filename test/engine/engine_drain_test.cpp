@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process ends and closes its connections one after the other.
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -46,22 +47,21 @@ void leave(Client& client) {
 
 START_TEST(closes_one_after_the_other) {
     Service service({.loops = 2});
-    Awaited<std::vector<Clock::time_point>> ends;
     std::vector<Client> clients;
     for (int i = 0; i < 20; ++i) {
-        clients.push_back(service.connect({.on_close = [&](ConnectionId) {
-            ends.update([](auto& times) { times.push_back(Clock::now()); });
-        }}));
+        clients.push_back(service.connect());
         clients.back().await_open();
     }
     const auto begin = Clock::now();
     drain(service, 2000ms);
-    for (Client& client : clients) client.expect_closed(1012, false);
-    const std::vector<Clock::time_point> times = ends.get();
+    std::vector<Clock::time_point> times;
+    for (Client& client : clients) {
+        leave(client);
+        times.push_back(Clock::now());
+    }
     // The first and the last of each loop's ten are 9/10 of the spread of 1500 ms apart.
     ck_assert(times.back() - times.front() > 1000ms);
     ck_assert(times.back() - begin < 2000ms + kDelay);
-    for (Client& client : clients) leave(client);
     service.await_empty();
     expect_departures(service, 20, 0);
 }
@@ -133,8 +133,8 @@ START_TEST(handshakes_that_were_under_way_are_served_and_get_their_turn) {
     last.await_open();
     const auto begin = Clock::now();
     drain(service, 4000ms);
-    first.expect_closed(1012, false);
-    last.expect_closed(1012, false);
+    first.peer.expect_close(1012);
+    last.peer.expect_close(1012);
     for (Engine::Place& place : places) {
         Client late = service.connect(std::move(place), service.echo());
         late.peer.send_text("x");
@@ -237,6 +237,46 @@ START_TEST(an_application_that_never_answers_is_cut_off_at_the_deadline) {
 }
 END_TEST
 
+START_TEST(the_application_learns_whether_the_peer_has_answered) {
+    Service service;
+    std::vector<Client> clients;
+    for (int i = 0; i < 100; ++i) clients.push_back(service.connect());
+    for (Client& client : clients) client.await_open();
+    std::ranges::sort(clients, {}, [](const Client& client) { return client.id.slot(); });
+    Client& answers = clients[0];
+    Client& goes = clients[1];
+    drain(service, 60s);  // the first have their turn within a second, the deadline is far
+    for (Client* client : {&answers, &goes}) client->peer.expect_close(1012);
+    ck_assert(!answers.closed());
+    answers.peer.send_text("read away");
+    answers.peer.send(masked(Opcode::ping, ""));
+    answers.peer.send_close(1000);
+    goes.peer.disconnect();
+    const CloseInfo clean = answers.await_close();
+    ck_assert_uint_eq(clean.code, 1012);
+    ck_assert(clean.clean && !clean.by_peer);
+    ck_assert(answers.record->get().messages.empty());
+    answers.peer.expect_end();
+    const CloseInfo unclean = goes.await_close();
+    ck_assert_uint_eq(unclean.code, 1012);
+    ck_assert(!unclean.clean && !unclean.by_peer);
+}
+END_TEST
+
+START_TEST(a_peer_that_does_not_answer_is_waited_for_no_longer_than_for_others) {
+    Service service;
+    service.options.close_timeout = 100ms;
+    Client client = service.connect();
+    client.await_open();
+    drain(service, 4s);
+    client.peer.expect_close(1012);
+    client.expect_closed(1012, false);
+    client.peer.expect_end();
+    service.await_empty();
+    expect_departures(service, 1, 0);
+}
+END_TEST
+
 START_TEST(sessions_are_told_how_much_time_they_have) {
     Service service({.loops = 2});
     Awaited<std::vector<std::chrono::milliseconds>> told;
@@ -302,9 +342,9 @@ START_TEST(the_code_may_change_while_it_goes_on) {
     const bool first_is_first = clients[0].id.slot() < clients[1].id.slot();
     Client& first = clients[first_is_first ? 0 : 1];
     Client& second = clients[first_is_first ? 1 : 0];
-    first.expect_closed(1012, false);
+    first.peer.expect_close(1012);
     code = CloseCode::going_away;
-    second.expect_closed(1001, false);
+    second.peer.expect_close(1001);
 }
 END_TEST
 
@@ -436,6 +476,8 @@ WEBSOCKET_TEST_SUITE(engine_drain) {
     tcase_add_test(tests, a_message_that_never_ends_is_cut_off_at_the_deadline);
     tcase_add_test(tests, what_the_application_has_is_answered_before_the_close);
     tcase_add_test(tests, an_application_that_never_answers_is_cut_off_at_the_deadline);
+    tcase_add_test(tests, the_application_learns_whether_the_peer_has_answered);
+    tcase_add_test(tests, a_peer_that_does_not_answer_is_waited_for_no_longer_than_for_others);
     tcase_add_test(tests, sessions_are_told_how_much_time_they_have);
     tcase_add_test(tests, more_connections_than_one_step_handles_are_all_told_and_closed);
     tcase_add_test(tests, the_deadline_can_come_closer_and_not_go_away);
