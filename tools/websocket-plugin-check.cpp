@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// websocket-plugin-check PLUGIN.so INIT [NAME=VALUE ...]: runs a plugin of version 1 in memory, with
-// good and hostile traffic, and says what breaks the contract of websocket/plugin.h. Exit code 0 when
-// nothing does, 1 when something does, 2 for a wrong command line.
+// websocket-plugin-check [-t SECONDS] PLUGIN.so INIT [NAME=VALUE ...]: runs a plugin of version 1 in
+// memory, with good and hostile traffic, and says what breaks the contract of websocket/plugin.h. A
+// trial may take 10 s, or SECONDS. Exit code 0 when nothing does, 1 when something does, 2 for a wrong
+// command line.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <websocket/testing.hpp>
 
 #include "plugin/loader.hpp"
+#include "watched_plugin.hpp"
 
 namespace {
 
@@ -22,8 +24,7 @@ using websocket::testing::Client;
 using websocket::testing::Handshake;
 using websocket::testing::Host;
 using websocket::testing::Pairs;
-
-constexpr unsigned kPatience = 10;  // s, for each trial
+using websocket::tools::running;
 
 struct Trial {
     const char* name;
@@ -37,19 +38,20 @@ void complain(const std::string& what) {
 
 /// Runs a trial in a process of its own, so that a crash or a hang is one failed trial. The number of
 /// complaints is its exit code.
-bool passes(const Trial& trial) {
+bool passes(const Trial& trial, unsigned patience) {
     std::printf("%s\n", trial.name);
     std::fflush(stdout);
+    running().name = nullptr;
     const pid_t child = ::fork();
     if (child == 0) {
-        ::alarm(kPatience);
+        ::alarm(patience);
         try {
             trial.run();
-        } catch (const std::exception& error) {
-            complain(std::string("exception: ") + error.what());
+        } catch (const websocket::tools::LeftByException& left) {
+            complain(std::string(left.name) + ": an exception left it");
             std::_Exit(1);
-        } catch (...) {
-            complain("an exception left the plugin");
+        } catch (const std::exception& error) {
+            complain(error.what());
             std::_Exit(1);
         }
         std::_Exit(0);
@@ -60,9 +62,12 @@ bool passes(const Trial& trial) {
         return false;
     }
     if (WIFSIGNALED(status)) {
-        complain(WTERMSIG(status) == SIGALRM
-                     ? "a callback does not return within 10 s"
-                     : "crashed: signal " + std::to_string(WTERMSIG(status)));
+        const char* name = running().name;
+        const std::string where = name != nullptr ? name : "a timer, a posted function or a thread";
+        const int signal = WTERMSIG(status);
+        complain(where + (signal == SIGALRM
+                              ? ": does not return within " + std::to_string(patience) + " s"
+                              : ": crashes, signal " + std::to_string(signal)));
         return false;
     }
     return WEXITSTATUS(status) == 0;
@@ -96,7 +101,8 @@ void talk(Client& client, const std::string& payload) {
     }
 }
 
-std::vector<Trial> trials(const WebSocketPlugin& plugin, const Pairs& options) {
+std::vector<Trial> trials(const ws_plugin& watched, const Pairs& options) {
+    const WebSocketPlugin& plugin = watched.base;
     const auto with_client = [&plugin, options](const std::function<void(Host&, Client&)>& work) {
         return [&plugin, options, work] {
             Host host(plugin, options);
@@ -114,9 +120,7 @@ std::vector<Trial> trials(const WebSocketPlugin& plugin, const Pairs& options) {
              }
          }},
         {"checks its options without writing behind the message",
-         [&plugin] {
-             ws_plugin known{};
-             std::memcpy(&known, &plugin, std::min<std::size_t>(plugin.size, sizeof known));
+         [&known = watched] {
              if (known.check == nullptr) return;
              const ws_option unknown{"no-such-option", 14, "x", 1};
              std::array<char, 32> error;
@@ -194,12 +198,19 @@ std::vector<Trial> trials(const WebSocketPlugin& plugin, const Pairs& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc < 3) {
-        std::fprintf(stderr, "usage: websocket-plugin-check PLUGIN.so INIT [NAME=VALUE ...]\n");
+    unsigned patience = 10;
+    int first = 1;
+    if (argc > 2 && std::string(argv[1]) == "-t") {
+        patience = static_cast<unsigned>(std::strtoul(argv[2], nullptr, 10));
+        first = 3;
+    }
+    if (argc < first + 2 || patience == 0) {
+        std::fprintf(stderr, "usage: websocket-plugin-check [-t SECONDS] PLUGIN.so INIT "
+                             "[NAME=VALUE ...]\n");
         return 2;
     }
     Pairs options;
-    for (int i = 3; i < argc; ++i) {
+    for (int i = first + 2; i < argc; ++i) {
         const std::string text = argv[i];
         const std::size_t equals = text.find('=');
         if (equals == std::string::npos) {
@@ -208,10 +219,10 @@ int main(int argc, char** argv) {
         }
         options.emplace_back(text.substr(0, equals), text.substr(equals + 1));
     }
-    std::string path = argv[1];
+    std::string path = argv[first];
     if (path.find('/') == std::string::npos) path.insert(0, "./");
     std::string error;
-    const auto plugin = Plugin::load(path, argv[1], argv[2], error);
+    const auto plugin = Plugin::load(path, argv[first], argv[first + 1], error);
     if (plugin == nullptr) {
         std::printf("%s\n", error.c_str());
         return 1;
@@ -221,8 +232,9 @@ int main(int argc, char** argv) {
         return 0;
     }
     int failed = 0;
-    for (const Trial& trial : trials(plugin->callbacks(), options)) {
-        failed += passes(trial) ? 0 : 1;
+    const websocket::tools::WatchedPlugin watched(plugin->callbacks());
+    for (const Trial& trial : trials(watched.get(), options)) {
+        failed += passes(trial, patience) ? 0 : 1;
     }
     std::printf(failed == 0 ? "good\n" : "%d trials failed\n", failed);
     return failed == 0 ? 0 : 1;

@@ -128,7 +128,7 @@ public:
     /// Throws std::runtime_error with the plugin's words when it does not like its options or does
     /// not start.
     explicit Host(const WebSocketPlugin& plugin, const Pairs& options = {});
-    ~Host() { stop(); }
+    ~Host();
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
 
@@ -184,9 +184,9 @@ private:
     static Host& of(const ws_host* host) noexcept {
         return *reinterpret_cast<const Table*>(host)->host;
     }
-    static Client& of(const ws_request* request) noexcept {
-        return *reinterpret_cast<Client*>(const_cast<ws_request*>(request));
-    }
+    static Client& of(const ws_request* request);
+    [[nodiscard]] bool holds(const ws_buffer& buffer);
+    void count_buffers();
     Client* find(ws_conn conn) noexcept {
         const auto found = clients_.find(conn);
         return found != clients_.end() && found->second->open_ ? found->second.get() : nullptr;
@@ -213,6 +213,7 @@ private:
     Milliseconds now_{0};
     std::map<std::string, std::set<ws_conn>> topics_;
     std::map<std::string, std::int64_t> metrics_;
+    std::vector<std::unique_ptr<ws_buffer>> buffers_;
     std::vector<std::string> log_;
     std::vector<std::string> offences_;
 };

@@ -5,12 +5,26 @@
 #include "testing.hpp"
 
 struct ws_buffer {
+    websocket::testing::Host* host;  ///< keeps it until its own end
     std::uint32_t references;
     std::uint32_t type;
     std::string payload;
 };
 
 namespace websocket::testing {
+
+inline Host::~Host() { stop(); }
+
+inline bool Host::holds(const ws_buffer& buffer) {
+    if (buffer.references == 0) offences_.emplace_back("a buffer: used after its last reference");
+    return buffer.references > 0;
+}
+
+inline void Host::count_buffers() {
+    if (std::ranges::any_of(buffers_, [](const auto& one) { return one->references > 0; })) {
+        offences_.emplace_back("stop: buffers were not released");
+    }
+}
 
 inline const void* Host::table(const ws_host* /*host*/, const char* name) {
     static constexpr ws_timer_1 kTimer{
@@ -65,14 +79,20 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
     static constexpr ws_buffer_1 kBuffer{
         sizeof(ws_buffer_1),
         0,
-        [](const ws_host* /*host*/, std::uint32_t type, const void* bytes, std::uint64_t n) {
-            return new ws_buffer{1, type, std::string(detail::view(bytes, n))};
+        [](const ws_host* host, std::uint32_t type, const void* bytes, std::uint64_t n) {
+            Host& self = of(host);
+            self.buffers_.push_back(std::make_unique<ws_buffer>(
+                ws_buffer{&self, 1, type, std::string(detail::view(bytes, n))}));
+            return self.buffers_.back().get();
         },
-        [](ws_buffer* buffer) { ++buffer->references; },
         [](ws_buffer* buffer) {
-            if (buffer != nullptr && --buffer->references == 0) delete buffer;
+            if (buffer != nullptr && buffer->host->holds(*buffer)) ++buffer->references;
         },
-        [](const ws_host* host, ws_conn conn, ws_buffer* buffer, std::uint32_t flags) {
+        [](ws_buffer* buffer) {
+            if (buffer != nullptr && buffer->host->holds(*buffer)) --buffer->references;
+        },
+        [](const ws_host* host, ws_conn conn, ws_buffer* buffer, std::uint32_t flags) -> ws_result {
+            if (buffer == nullptr || !of(host).holds(*buffer)) return WS_BAD_ARG;
             return host->send(host, conn, buffer->type, buffer->payload.data(),
                               buffer->payload.size(), flags);
         }};
@@ -219,7 +239,14 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             };
             const std::string_view header = detail::view(key, key_size);
             const std::string_view text = detail::view(value, value_size);
-            if (!of(request).upgrading_ || header.empty() || !clean(header) || !clean(text)) {
+            const bool reserved = std::ranges::any_of(
+                std::initializer_list<std::string_view>{
+                    "Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol",
+                    "Sec-WebSocket-Extensions", "Sec-WebSocket-Version", "Content-Length",
+                    "Transfer-Encoding"},
+                [&](std::string_view one) { return detail::same_name(one, header); });
+            if (!of(request).upgrading_ || header.empty() || reserved || !clean(header) ||
+                !clean(text)) {
                 return WS_BAD_ARG;
             }
             of(request).answer_.headers.emplace_back(header, text);

@@ -22,7 +22,37 @@ namespace detail {
     return std::ranges::equal(a, b, {}, lower, lower);
 }
 
+[[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
+    for (std::size_t i = 0; i < text.size();) {
+        const auto at = [&](std::size_t k) -> unsigned {
+            return static_cast<unsigned char>(text[k]);
+        };
+        const unsigned lead = at(i);
+        const std::size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+        if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || text.size() - i < n) return false;
+        for (std::size_t k = 1; k < n; ++k) {
+            if ((at(i + k) & 0xC0) != 0x80) return false;
+        }
+        const unsigned second = n > 1 ? at(i + 1) : 0;
+        if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+            (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
+            return false;
+        }
+        i += n;
+    }
+    return true;
+}
+
 }  // namespace detail
+
+inline Client& Host::of(const ws_request* request) {
+    Client& client = *reinterpret_cast<Client*>(const_cast<ws_request*>(request));
+    if (!client.upgrading_ && (client.host_.plugin_.flags & WS_KEEP_REQUEST) == 0) {
+        client.host_.offences_.emplace_back(
+            "a request: used after on_upgrade, without WS_KEEP_REQUEST");
+    }
+    return client;
+}
 
 inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options) : option_texts_(options) {
     if (plugin.version != WEBSOCKET_PLUGIN_VERSION_1 || plugin.size < 152) {
@@ -95,6 +125,9 @@ inline ws_result Host::deliver(Client& client, std::uint32_t type, std::string_v
             return WS_FULL;
         }
         client.waiting_ += payload.size();
+    }
+    if (type == WS_TEXT && !detail::is_utf8(payload)) {
+        offences_.emplace_back("send: text that is not UTF-8");
     }
     client.received_.push_back({type, std::string(payload)});
     const bool much = client.room_ && client.waiting_ > *client.room_ / 2;
@@ -214,6 +247,7 @@ inline void Host::stop() {
     settle();
     if (plugin_.stop != nullptr) plugin_.stop(self_);
     if (!calls_.empty()) offences_.emplace_back("stop: timers or watches were started in it");
+    count_buffers();
 }
 
 inline void Client::message(std::uint32_t type, std::string_view payload) {

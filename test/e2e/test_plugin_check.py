@@ -8,8 +8,8 @@ import pytest
 from httpd import BUILD
 
 
-def _check(plugin, init, *options):
-    command = [BUILD / "tools/websocket-plugin-check", BUILD / plugin, init, *options]
+def _check(plugin, init, *settings, options=()):
+    command = [BUILD / "tools/websocket-plugin-check", *options, BUILD / plugin, init, *settings]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -30,8 +30,22 @@ def test_a_plugin_of_version_0_just_loads():
     "name, complaint",
     [
         ("writes_behind", "written behind its end"),
-        ("throws", "an exception left the plugin"),
-        ("crashes", "crashed: signal 6"),
+        ("throws", "on_message: an exception left it"),
+        ("throws_when_open", "on_open: an exception left it"),
+        ("throws_at_the_end", "on_close: an exception left it"),
+        ("crashes", "on_message: crashes, signal 6"),
+        ("crashes_at_the_end", "on_close: crashes, signal 6"),
+        ("drains_badly", "on_drain: crashes, signal 6"),
+        ("closes_oddly", "close: a wrong argument"),
+        ("sends_no_utf8", "send: text that is not UTF-8"),
+        ("streams_oddly", "stream: parts out of order"),
+        ("keeps_buffers", "stop: buffers were not released"),
+        ("releases_twice", "a buffer: used after its last reference"),
+        ("starts_timers_in_stop", "stop: timers or watches were started in it"),
+        ("asks_too_late", "a request: used after on_upgrade, without WS_KEEP_REQUEST"),
+        ("does_not_start", "the plugin did not start"),
+        ("no_name", "name is missing"),
+        ("small", "invalid plugin size"),
         ("sends_nonsense", "send: a wrong argument"),
         ("long_winded", "check writes behind the end of its buffer"),
         ("odd_status", "on_upgrade: no status"),
@@ -41,6 +55,20 @@ def test_a_plugin_of_version_0_just_loads():
 def test_what_breaks_the_contract_is_named(name, complaint):
     code, output = _check("test/plugins/v1_bad.so", f"{name}_init")
     assert code == 1 and complaint in output, output
+
+
+def test_a_callback_that_does_not_return_is_named():
+    code, output = _check("test/plugins/v1_bad.so", "hangs_init", options=("-t", "1"))
+    assert code == 1 and "on_message: does not return within 1 s" in output, output
+
+
+@pytest.mark.parametrize("init", ["v1_loop_init", "v1_pool_init", "v1_counter_init", "v1_pool_counter_init", "v1_layout_init"])
+def test_the_plugins_of_our_own_tests_are_good(init):
+    file = "v1_layout" if init == "v1_layout_init" else "v1_probe"
+    settings = ("colour=red",) if init == "v1_layout_init" else ()
+    code, output = _check(f"test/plugins/{file}.so", init, *settings)
+    assert (code, output.splitlines()[-1]) == (0, "good"), output
+    assert "not checked further" not in output
 
 
 def test_a_wrong_option_is_the_plugins_own_words():

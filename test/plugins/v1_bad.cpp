@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <websocket/extensions.h>
 #include <websocket/plugin.h>
 
 namespace {
@@ -35,6 +36,51 @@ void sends_nonsense(void*, void*, ws_conn conn, std::uint32_t, std::uint8_t*, st
 std::int32_t long_winded(const ws_option*, std::uint64_t, char* error, std::uint64_t) {
     std::strcpy(error, "there is no such option, sorry");
     return 1;
+}
+void closes_oddly(void*, void*, ws_conn conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    host->close(host, conn, 1006, nullptr, 0);
+}
+void sends_no_utf8(void*, void*, ws_conn conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    host->send(host, conn, WS_TEXT, "\xFF", 1, 0);
+}
+void streams_oddly(void*, void*, ws_conn conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    const auto* stream = static_cast<const ws_stream_1*>(host->extension(host, WS_STREAM_1));
+    stream->send(host, conn, WS_TEXT, WS_LAST, "x", 1);
+}
+ws_buffer* make_buffer() {
+    const auto* buffers = static_cast<const ws_buffer_1*>(host->extension(host, WS_BUFFER_1));
+    return buffers->make(host, WS_TEXT, "x", 1);
+}
+void keeps_buffers(void*, void*, ws_conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    static_cast<void>(make_buffer());
+}
+void releases_twice(void*, void*, ws_conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    const auto* buffers = static_cast<const ws_buffer_1*>(host->extension(host, WS_BUFFER_1));
+    ws_buffer* buffer = make_buffer();
+    buffers->release(buffer);
+    buffers->release(buffer);
+}
+void crashes_at_the_end(void*, void*, ws_conn, const ws_close_info*) { std::abort(); }
+void throws_at_the_end(void*, void*, ws_conn, const ws_close_info*) { throw 1; }
+void throws_when_open(void*, void*, ws_conn) { throw 1; }
+void drains_badly(void*, std::uint64_t) { std::abort(); }
+void starts_timers_in_stop(void*) {
+    const auto* timers = static_cast<const ws_timer_1*>(host->extension(host, WS_TIMER_1));
+    std::uint64_t number = 0;
+    timers->start(
+        host, 0, 1000, 0, [](void*) {}, nullptr, nullptr, &number);
+}
+std::uint32_t remember_request(void*, ws_request* request, ws_conn, void** state) {
+    *state = request;
+    return 0;
+}
+void asks_too_late(void*, void* state, ws_conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    const auto* requests = static_cast<const ws_request_1*>(host->extension(host, WS_REQUEST_1));
+    std::uint64_t size = 0;
+    requests->text(static_cast<ws_request*>(state), WS_REQUEST_TARGET, &size);
+}
+ws_result does_not_start(const ws_host*, const ws_option*, std::uint64_t, void**) {
+    return WS_NO_MEMORY;
 }
 std::uint32_t odd_status(void*, ws_request*, ws_conn, void**) { return 200; }
 
@@ -67,3 +113,17 @@ BAD(sends_nonsense, sends_nonsense, )
 BAD(long_winded, quiet, plugin.check = long_winded)
 BAD(odd_status, quiet, plugin.on_upgrade = odd_status)
 BAD(no_flags, quiet, plugin.flags = 0)
+BAD(no_name, quiet, plugin.name = nullptr)
+BAD(small, quiet, plugin.base.size = 100)
+BAD(closes_oddly, closes_oddly, )
+BAD(sends_no_utf8, sends_no_utf8, )
+BAD(streams_oddly, streams_oddly, )
+BAD(keeps_buffers, keeps_buffers, )
+BAD(releases_twice, releases_twice, )
+BAD(crashes_at_the_end, quiet, plugin.on_close = crashes_at_the_end)
+BAD(throws_at_the_end, quiet, plugin.on_close = throws_at_the_end)
+BAD(throws_when_open, quiet, plugin.on_open = throws_when_open)
+BAD(drains_badly, quiet, plugin.on_drain = drains_badly)
+BAD(starts_timers_in_stop, quiet, plugin.stop = starts_timers_in_stop)
+BAD(asks_too_late, asks_too_late, plugin.on_upgrade = remember_request)
+BAD(does_not_start, quiet, plugin.start = does_not_start)
