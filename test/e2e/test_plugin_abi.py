@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each published version of the plugin interface still holds: what it has stays, and its plugins run."""
+
+import itertools
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import frames
+
+_TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+_TODAY = _TOP / "include"
+_PUBLISHED = sorted((_TOP / "test/abi").glob("v*"))
+_HEADERS = ("websocket_plugin.h", "websocket/plugin.h", "websocket/extensions.h")
+_STRUCT = re.compile(r"^(?:typedef )?struct (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+_DEFINE = re.compile(r"^#\s*define (\w+)(?:\([^)]*\))?(.*)$", re.MULTILINE)
+_OTHER = re.compile(r"^(?:typedef (?!struct \w+ \{)|EXPORT )[^;{]*;", re.MULTILINE)
+
+
+def _code(file):
+    text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.DOTALL)
+    return re.sub(r"\\\n", " ", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
+
+
+def _words(text):
+    return " ".join(text.split())
+
+
+def _structs(file):
+    """Name: members in their order, as declared."""
+    found = {name: [_words(one) for one in body.split(";")] for name, body in _STRUCT.findall(_code(file))}
+    assert found, file
+    return {name: [member for member in members if member] for name, members in found.items()}
+
+
+def _others(file):
+    """Constants but the minor version, types and functions."""
+    defines = {name: _words(value) for name, value in _DEFINE.findall(_code(file)) if name != "WS_ABI_MINOR"}
+    return defines | {_words(one): "" for one in _OTHER.findall(_code(file))}
+
+
+@pytest.mark.parametrize("header", _HEADERS)
+@pytest.mark.parametrize("version", _PUBLISHED, ids=lambda folder: folder.name)
+def test_what_was_published_stays(version, header):
+    now = _structs(_TODAY / header)
+    for name, members in _structs(version / header).items():
+        assert now.get(name, [])[: len(members)] == members, f"struct {name} has changed, not only grown"
+    others = _others(_TODAY / header)
+    for name, value in _others(version / header).items():
+        assert others.get(name) == value, f"{name} has changed"
+
+
+def test_each_minor_version_is_kept():
+    minors = [folder.name for folder in _PUBLISHED]
+    minor = int(re.search(r"#define WS_ABI_MINOR (\d+)", (_TODAY / "websocket/plugin.h").read_text())[1])
+    assert minors == [f"v1.{n}" for n in range(minor + 1)]
+
+
+def test_the_comparison_sees_a_change(tmp_path):
+    """A member that is renamed, swapped or of another type, and a constant."""
+    original = _PUBLISHED[0] / "websocket/plugin.h"
+    changed = tmp_path / "plugin.h"
+    for old, new in (
+        ("uint32_t code; ", "uint16_t code; "),
+        ("void (*stop)(void* self);", "void (*halt)(void* self);"),
+        ("#define WS_GONE (-2)", "#define WS_GONE (-3)"),
+        ("typedef int32_t ws_result;", "typedef int64_t ws_result;"),
+    ):
+        text = original.read_text()
+        assert text.count(old) == 1
+        changed.write_text(text.replace(old, new))
+        same = _structs(changed) == _structs(original) and _others(original).items() <= _others(changed).items()
+        assert not same, old
+
+
+_PLUGIN = """
+#include <stdio.h>
+#include <websocket/extensions.h>
+#include <websocket/plugin.h>
+
+static const ws_host* host;
+static const ws_timer_1* timers;
+
+static ws_result start(const ws_host* server, const ws_option* options, uint64_t n, void** self) {
+    (void)options, (void)n, (void)self;
+    host = server;
+    timers = server->extension(server, WS_TIMER_1);
+    return timers != NULL && timers->size >= sizeof *timers ? WS_OK : WS_BAD_ARG;
+}
+static void on_message(void* self, void* state, ws_conn conn, uint32_t type, uint8_t* bytes, uint64_t n) {
+    (void)self, (void)state;
+    host->send(host, conn, type, bytes, n, 0);
+}
+static void on_close(void* self, void* state, ws_conn conn, const ws_close_info* info) {
+    char line[64];
+    (void)self, (void)state, (void)conn;
+    const int n = snprintf(line, sizeof line, "published %u %u %s", info->code, info->clean, info->reason);
+    host->log(host, WS_LOG_ERROR, line, (uint64_t)n);
+}
+static ws_plugin plugin = {
+    .base = {.size = sizeof(plugin), .version = WEBSOCKET_PLUGIN_VERSION_1},
+    .flags = FLAGS,
+    .minor = WS_ABI_MINOR,
+    .name = "published",
+    .start = start,
+    .on_message = on_message,
+    .on_close = on_close,
+};
+EXPORT WebSocketPlugin* CALLBACK published_init(void);
+EXPORT WebSocketPlugin* CALLBACK published_init(void) { return &plugin.base; }
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Plugins that were built with the published headers, each with its path."""
+    folder = tmp_path_factory.mktemp("published")
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    source = folder / "published.c"
+    source.write_text(_PLUGIN)
+    built = {}
+    for version, flags in itertools.product(_PUBLISHED, ("WS_NEVER_BLOCKS", "WS_POOL")):
+        file = folder / f"{version.name}-{flags}.so"
+        command = [*os.environ.get("CC", "gcc").split(), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        subprocess.run([*command, f"-DFLAGS={flags}", "-I", version, "-o", file, source], check=True)
+        built[f"/{file.stem}"] = file
+    return built
+
+
+def test_plugins_that_were_built_with_published_headers_run(start_httpd, published):
+    server = start_httpd(
+        "".join(
+            f'<Location "{path}">\nSetHandler websocket-handler\nWebSocketHandler "{file}" published_init\n</Location>\n'
+            for path, file in published.items()
+        )
+    )
+    assert len(published) >= 2
+    for path in published:
+        start = server.log_size()
+        with server.websocket(path) as client:
+            client.send(frames.binary(b"\x00\xff"))
+            client.expect(frames.BINARY, b"\x00\xff")
+            client.send(frames.close(4002, b"done"))
+            client.expect_close(1000, then_end=False)
+        server.expect_log(r"WS0414: \[published\] published 4002 1 done", start)
