@@ -86,3 +86,19 @@ def test_the_plugin_of_the_readme_counts(start_httpd, counter):
             client.send(frames.text(message))
             client.expect_text(f"message {number} has {len(message)} bytes")
         client.close_handshake()
+
+
+def test_the_first_plugin_of_the_readme_echoes(start_httpd, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("echo")
+    source = _readme("cpp", "my_echo_init")
+    assert source.count("\n") < 15
+    folder.joinpath("my_echo.cpp").write_text(source)
+    compilers = {"CPLUS_INCLUDE_PATH": str(TOP / "include")}
+    subprocess.run(_readme("sh", "my_echo.so"), shell=True, cwd=folder, env=os.environ | compilers, check=True)
+    text = _readme("apache", "my_echo_init")
+    server = start_httpd(text.replace("/usr/lib/apache2/modules/my_echo.so", str(folder / "my_echo.so")))
+    with server.websocket("/my-echo") as client:
+        client.send(frames.text(b"hi") + frames.binary(b"\x00"))
+        client.expect_text("hi")
+        client.expect(frames.BINARY, b"\x00")
+        client.close_handshake()
