@@ -71,7 +71,7 @@ def counter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     folder.joinpath("counter.c").write_text(_readme("c", "counter_init"))
     subprocess.run(
-        [os.environ.get("CC", "gcc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        [*os.environ.get("CC", "gcc").split(), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
         + ["-I", TOP / "include", "-o", folder / "counter.so", folder / "counter.c"],
         check=True,
     )
