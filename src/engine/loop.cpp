@@ -88,7 +88,7 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
     if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
         return SendResult::too_big;
     }
-    if (current_ == this) {
+    if (at_once()) {
         Connection* connection = find(id);
         return connection != nullptr ? connection->transmit(opcode, payload) : SendResult::gone;
     }
@@ -98,7 +98,7 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
 }
 
 SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water) noexcept {
-    if (current_ == this) {
+    if (at_once()) {
         Connection* connection = find(id);
         return connection != nullptr ? connection->transmit(frame) : SendResult::gone;
     }
@@ -121,7 +121,7 @@ SendResult Loop::post_frame(ConnectionId id, std::size_t octets, std::size_t hig
     }
     try {
         Command command(Command::Kind::send, id, make_frame());
-        return mailbox_.post(std::move(command)) ? SendResult::ok : SendResult::gone;
+        return post(std::move(command)) ? SendResult::ok : SendResult::gone;
     } catch (const std::bad_alloc&) {
         gate->withdraw(id.generation(), octets);
         return SendResult::no_memory;
@@ -163,7 +163,7 @@ bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcep
     }
     try {
         SharedFrame frame = SharedFrame::build(protocol::Opcode::close, payload.bytes());
-        if (current_ != this) {
+        if (!at_once()) {
             post_or_remember(Command(Command::Kind::close, id, std::move(frame)));
         } else if (Connection* connection = find(id)) {
             connection->enqueue_close(std::move(frame));
@@ -182,11 +182,20 @@ void Loop::resume(ConnectionId id) noexcept {
 
 void Loop::post_or_remember(Command&& command) noexcept {
     try {
-        static_cast<void>(mailbox_.post(std::move(command)));
+        static_cast<void>(post(std::move(command)));
     } catch (const std::bad_alloc&) {
         lost_requests_.store(true);
         mailbox_.wake();
     }
+}
+
+/// What the loop's own thread has posted once, all that follows must not overtake.
+bool Loop::post(Command&& command) {
+    const bool own = current_ == this;
+    const bool in_order = own && (own_posts_ > 0 || command.kind >= Command::Kind::leave);
+    const bool posted = mailbox_.post(std::move(command));
+    own_posts_ += in_order && posted ? 1U : 0U;
+    return posted;
 }
 
 void Loop::wait_for_room(ConnectionId id, std::size_t low_water) {
@@ -290,11 +299,13 @@ void Loop::update_now() noexcept {
 }
 
 void Loop::carry_out_commands() {
+    const std::size_t own_posts = own_posts_;
     mailbox_.take(batch_);
     for (auto command = batch_.begin(); command != batch_.end();) {
         command = carry_out_corked(command);
     }
     batch_.clear();
+    own_posts_ -= own_posts;
     if (lost_requests_.exchange(false)) {
         slots_.for_each([](Connection& connection) { connection.recover_lost_requests(); });
     }
@@ -312,9 +323,14 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
         start_serving(std::move(command->connection));
         return command + 1;
     }
+    if (command->kind >= Command::Kind::join) {
+        carry_out_for_group(*command);
+        return command + 1;
+    }
     const ConnectionId id = command->id;
-    const auto end = std::find_if(command, batch_.end(),
-                                  [id](const Command& other) { return !(other.id == id); });
+    const auto end = std::find_if(command, batch_.end(), [id](const Command& other) {
+        return !(other.id == id) || other.kind >= Command::Kind::join;
+    });
     if (Connection* connection = find(id)) {
         const Cork cork(*this, *connection);
         std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
@@ -338,7 +354,7 @@ void Loop::carry_out(Command& command, Connection* connection) {
                 command.task->run(*this, serving(command.id));
                 command.task.reset();
                 break;
-            case Command::Kind::adopt: break;
+            default: break;
         }
     } catch (const std::bad_alloc&) {
         log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
