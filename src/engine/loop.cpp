@@ -191,8 +191,10 @@ void Loop::post_or_remember(Command&& command) noexcept {
 
 /// What the loop's own thread has posted once, all that follows must not overtake.
 bool Loop::post(Command&& command) {
-    const bool own = current_ == this;
-    const bool in_order = own && (own_posts_ > 0 || command.kind >= Command::Kind::leave);
+    if (current_ != this) {
+        return mailbox_.post(std::move(command));
+    }
+    const bool in_order = own_posts_ > 0 || command.kind >= Command::Kind::leave;
     const bool posted = mailbox_.post(std::move(command));
     own_posts_ += in_order && posted ? 1U : 0U;
     return posted;
