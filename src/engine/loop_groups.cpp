@@ -141,6 +141,7 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
         return false;
     }
     push_counted(frame);
+    account_sent(static_cast<protocol::Opcode>(frame.bytes().front() & protocol::kOpcodeBits));
     return true;
 }
 

@@ -15,6 +15,8 @@
 #include "httpd/log.hpp"
 #include "httpd/log_writer.hpp"
 #include "httpd/pump_places.hpp"
+#include "hub/hub.hpp"
+#include "hub/local_bus.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/metrics.hpp"
 #include "plugin/pool.hpp"
@@ -37,6 +39,7 @@ public:
     explicit Child(server_rec* server);
 
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
+    [[nodiscard]] hub::Hub& hub() noexcept { return hub_; }
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
     [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
 
@@ -67,6 +70,8 @@ private:
     ErrorLogSinks error_logs_;
     LogWriter log_writer_;
     engine::Engine engine_;
+    hub::LocalBus bus_;
+    hub::Hub hub_;
     plugin::Pool pool_;
     plugin::Host host_;
     const PumpPlaces pump_places_;
