@@ -380,8 +380,8 @@ typedef struct ws_topic_1 {
      * bytes: copied once.
      * except: a connection that is to be left out, or 0.
      * flags: 0.
-     * Returns WS_OK, also if there is none; WS_BAD_ARG, WS_TOO_BIG, WS_NO_MEMORY. Subscribers that
-     * are too slow miss the message.
+     * Returns WS_OK, also if there is none; WS_BAD_ARG, WS_TOO_BIG; WS_FULL or WS_NO_MEMORY if some
+     * or all subscribers will not get it. Those that are too slow miss the message in any case.
      */
     ws_result (*publish)(const ws_host* host, const void* topic, uint64_t topic_size, uint32_t type,
                          const void* bytes, uint64_t n, ws_conn except, uint32_t flags);

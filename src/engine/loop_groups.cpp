@@ -140,8 +140,14 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
     if (gate_.queued() >= options_->send_buffer) {
         return false;
     }
-    push_counted(frame);
-    account_sent(static_cast<protocol::Opcode>(frame.bytes().front() & protocol::kOpcodeBits));
+    const std::size_t octets = frame.bytes().size();
+    gate_.add(octets);
+    try {
+        enqueue(frame);
+    } catch (...) {
+        account_written(octets);
+        throw;
+    }
     return true;
 }
 

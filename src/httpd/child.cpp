@@ -104,12 +104,13 @@ Child::Child(server_rec* server)
     : log_(server),
       engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
       bus_(topic_registry(), bus_options(process_config(server)), log_),
-      hub_(engine_, bus_, log_, hub_options(process_config(server))),
+      hub_(engine_, bus_, log_, hub_options(process_config(server))), topics_(hub_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       pump_places_(process_config(server).pump_places),
       lifecycle_(server, host_, drain_timeout(process_config(server)),
                  [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this) {
+    host_.topics = &topics_;
     host_.metrics = &metrics_;
 }
 

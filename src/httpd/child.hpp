@@ -18,6 +18,7 @@
 #include "hub/hub.hpp"
 #include "hub/local_bus.hpp"
 #include "plugin/endpoint.hpp"
+#include "plugin/hub_topics.hpp"
 #include "plugin/metrics.hpp"
 #include "plugin/pool.hpp"
 #include "plugin/v1_instance.hpp"
@@ -39,7 +40,6 @@ public:
     explicit Child(server_rec* server);
 
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
-    [[nodiscard]] hub::Hub& hub() noexcept { return hub_; }
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
     [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
 
@@ -72,6 +72,7 @@ private:
     engine::Engine engine_;
     hub::LocalBus bus_;
     hub::Hub hub_;
+    plugin::HubTopics topics_;
     plugin::Pool pool_;
     plugin::Host host_;
     const PumpPlaces pump_places_;

@@ -316,10 +316,7 @@ void add_v1_settings(const Config& config, const server_rec* server, plugin::End
     for (const Option& option : options_of(config)) {
         endpoint.plugin_options.push_back({option.name, option.value});
     }
-    // Also in other children the same, and after a restart.
-    endpoint.scope = server->server_hostname != nullptr ? server->server_hostname : "";
-    endpoint.scope += ':';
-    endpoint.scope += std::to_string(server->port);
+    endpoint.scope = topic_scope(server);
     endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
 }
 

@@ -14,10 +14,11 @@ namespace websocket::plugin {
 
 enum class TopicResult : std::uint8_t {
     ok,
+    full,       ///< published, but more waits already than some subscribers will get
     gone,       ///< the connection is closing or has ended
     too_many,   ///< subscriptions of one connection, or topics
     too_big,    ///< the message
-    no_memory,  ///< nothing was done
+    no_memory,  ///< or threads or descriptors: not subscribed, or not published to all
 };
 
 /// A topic is known by its scope, the virtual host, and its name, 1 to 255 octets of anything.

@@ -24,6 +24,7 @@ ws_result abi_result(TopicResult result) {
     switch (result) {
         case TopicResult::ok: return WS_OK;
         case TopicResult::gone: return WS_GONE;
+        case TopicResult::full:
         case TopicResult::too_many: return WS_FULL;
         case TopicResult::too_big: return WS_TOO_BIG;
         case TopicResult::no_memory: break;
