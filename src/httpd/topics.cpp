@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <new>
 #include <optional>
 #include <system_error>
 
@@ -31,6 +32,14 @@ std::optional<hub::Registry> registry;  // httpd's hooks have no other place for
 
 Config& config_of(const server_rec* server) {
     return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
+}
+
+/// httpd lets a host without directives of ours share the main server's record.
+void own_config(apr_pool_t* pool, const server_rec* first, server_rec* server) {
+    if (server != first && &config_of(server) == &config_of(first)) {
+        void* copy = new (apr_palloc(pool, sizeof(Config))) Config(config_of(first));
+        ap_set_module_config(server->module_config, &websocket_module, copy);
+    }
 }
 
 const char* shortened(apr_pool_t* pool, const char* text) {
@@ -102,7 +111,8 @@ const char* set_topic_scope(cmd_parms* cmd, void* /*section*/, const char* name)
 
 int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                    server_rec* server) {
-    for (const server_rec* host = server; host != nullptr; host = host->next) {
+    for (server_rec* host = server; host != nullptr; host = host->next) {
+        own_config(pconf, server, host);
         name_scope(pconf, server, host);
     }
     apr_pool_t* process = server->process->pool;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <new>
 #include <optional>
+#include <utility>
 
 namespace websocket::hub {
 
@@ -46,22 +47,18 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     if (table_.subscriptions_of(id) >= options.max_subscriptions) {
         return TopicResult::too_many_subscriptions;
     }
-    if (known == nullptr && table_.topics() >= options_.max_topics) {
-        if (refusals_.permits()) {
-            log_.write(engine::LogLevel::error,
-                       "WS0507: subscription refused: there are WebSocketMaxTopics topics");
-        }
-        return TopicResult::too_many_topics;
-    }
     try {
-        TopicTable::Entry& entry = table_.find_or_add(*key);
         TopicResult result = TopicResult::no_memory;
+        TopicTable::Entry* entry = find_or_add(*key, result);
+        if (entry == nullptr) {
+            return result;
+        }
         try {
-            result = subscribe_new(entry, *key, id);
+            result = subscribe_new(*entry, *key, id);
         } catch (const std::bad_alloc&) {
         }
-        if (known == nullptr && result != TopicResult::ok) {
-            table_.drop(entry);
+        if (!entry->second.wanted()) {
+            table_.drop(*entry);
         }
         return result;
     } catch (const std::bad_alloc&) {
@@ -69,10 +66,23 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     }
 }
 
+TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicResult& refusal) {
+    TopicTable::Entry* known = table_.find(key);
+    if (known == nullptr && table_.topics() >= options_.max_topics) {
+        if (refusals_.permits()) {
+            log_.write(engine::LogLevel::error,
+                       "WS0507: subscription refused: there are WebSocketMaxTopics topics");
+        }
+        refusal = TopicResult::too_many_topics;
+        return nullptr;
+    }
+    return known != nullptr ? known : &table_.find_or_add(key);
+}
+
 /// When it fails or throws std::bad_alloc nothing has changed.
 TopicResult Hub::subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
                                engine::ConnectionId id) {
-    const bool first = topic.second.shares.empty();
+    const bool first = !topic.second.wanted();
     table_.subscribe(id, topic);
     const auto undo = [&](TopicResult why) {
         table_.unsubscribe(id, topic);
@@ -130,11 +140,64 @@ void Hub::forget(engine::ConnectionId id) noexcept {
 
 void Hub::unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept {
     table_.unsubscribe(id, topic);
-    if (topic.second.shares.empty()) {
+    drop_unwanted(topic);
+}
+
+void Hub::drop_unwanted(TopicTable::Entry& topic) noexcept {
+    if (!topic.second.wanted()) {
         if (const auto key = TopicKey::parse(TopicTable::bytes(topic), options_.hash_key)) {
             bus_.remove_interest(*key);
         }
         table_.drop(topic);
+    }
+}
+
+// --- listeners -----------------------------------------------------------------------------------
+
+TopicResult Hub::listen(std::string_view scope, std::string_view topic,
+                        std::shared_ptr<TopicListener> listener) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return TopicResult::bad_name;
+    }
+    const std::lock_guard lock(mutex_);
+    try {
+        TopicResult result = TopicResult::no_memory;
+        TopicTable::Entry* entry = find_or_add(*key, result);
+        if (entry == nullptr) {
+            return result;
+        }
+        if (!entry->second.wanted() && !bus_.add_interest(*key)) {
+            table_.drop(*entry);
+            return TopicResult::unavailable;
+        }
+        try {
+            entry->second.listeners.push_back(std::move(listener));
+            return TopicResult::ok;
+        } catch (const std::bad_alloc&) {
+            drop_unwanted(*entry);
+        }
+    } catch (const std::bad_alloc&) {
+    }
+    return TopicResult::no_memory;
+}
+
+void Hub::ignore(std::string_view scope, std::string_view topic,
+                 const TopicListener& listener) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    std::shared_ptr<TopicListener> last;  // may end something else, so not with the lock held
+    const std::lock_guard lock(mutex_);
+    TopicTable::Entry* entry = key ? table_.find(*key) : nullptr;
+    if (entry == nullptr) {
+        return;
+    }
+    auto& listeners = entry->second.listeners;
+    const auto found =
+        std::ranges::find(listeners, &listener, [](const auto& one) { return one.get(); });
+    if (found != listeners.end()) {
+        last = std::move(*found);
+        listeners.erase(found);
+        drop_unwanted(*entry);
     }
 }
 
@@ -198,6 +261,11 @@ TopicResult Hub::broadcast(const TopicKey& key, const engine::SharedFrame& frame
                 case engine::SendResult::full: ++full; break;
                 case engine::SendResult::no_memory: ++failed; break;
                 default: break;  // a loop that has ended has no subscribers
+            }
+        }
+        for (const auto& listener : topic->second.listeners) {
+            if (!listener->take(frame)) {
+                ++full;
             }
         }
     }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string_view>
@@ -36,6 +37,18 @@ enum class TopicResult : std::uint8_t {
     unavailable,  ///< other processes cannot be reached: not subscribed; published in this one only
 };
 
+/// Part of this process that is told what is published.
+class TopicListener {
+public:
+    TopicListener() noexcept = default;
+    TopicListener(const TopicListener&) = delete;
+    TopicListener& operator=(const TopicListener&) = delete;
+    virtual ~TopicListener() = default;
+    /// One call after the other, in the order in which subscribers get it. Does not call the hub.
+    /// False when too much waits already: the message is lost. [any thread]
+    [[nodiscard]] virtual bool take(const engine::SharedFrame& frame) noexcept = 0;
+};
+
 /// Never blocks. A connection's subscriptions end with it. What is published once subscribe() has
 /// returned, in whatever process, reaches the subscriber, unless it is too slow or a queue is full;
 /// messages that one thread publishes arrive in order, and in order with what it sends to a
@@ -56,6 +69,14 @@ public:
                      engine::ConnectionId id) noexcept;
     /// [any thread]
     void unsubscribe_all(engine::ConnectionId id) noexcept;
+
+    /// A listener counts as a subscriber. It is kept until ignore(), and added to a topic once.
+    /// [any thread]
+    [[nodiscard]] TopicResult listen(std::string_view scope, std::string_view topic,
+                                     std::shared_ptr<TopicListener> listener) noexcept;
+    /// No take() runs any more when it returns. [any thread]
+    void ignore(std::string_view scope, std::string_view topic,
+                const TopicListener& listener) noexcept;
 
     /// Sends a message to all subscribers but `except`. What happens to those whose send_buffer is
     /// full, their ConnectionOptions::slow_consumer says: `close` closes, all else loses the
@@ -81,6 +102,10 @@ private:
     [[nodiscard]] TopicResult subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
                                             engine::ConnectionId id);
     void unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept;
+    /// The topic, perhaps new; null with the reason. Throws std::bad_alloc.
+    [[nodiscard]] TopicTable::Entry* find_or_add(const TopicKey& key, TopicResult& refusal);
+    /// Forgets a topic that nobody wants any more.
+    void drop_unwanted(TopicTable::Entry& topic) noexcept;
     void forget(engine::ConnectionId id) noexcept;
     [[nodiscard]] bool has_subscribers(const TopicKey& key) noexcept;
     [[nodiscard]] TopicResult broadcast(const TopicKey& key, const engine::SharedFrame& frame,

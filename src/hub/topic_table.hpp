@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,7 +16,9 @@
 
 namespace websocket::hub {
 
-/// A topic that has subscribers here.
+class TopicListener;
+
+/// A topic that has subscribers or listeners here.
 struct Topic {
     /// Subscribers on one loop.
     struct Share {
@@ -24,6 +27,9 @@ struct Topic {
     };
     engine::GroupId group = 0;
     std::vector<Share> shares;  ///< of the loops that have any
+    std::vector<std::shared_ptr<TopicListener>> listeners = {};
+
+    [[nodiscard]] bool wanted() const noexcept { return !shares.empty() || !listeners.empty(); }
 };
 
 /// A topic without subscribers, and a connection without subscriptions, take no memory. Not safe
@@ -40,7 +46,7 @@ public:
     [[nodiscard]] Entry* find(const TopicKey& key) noexcept;
     /// The topic, perhaps new and without subscribers. Throws std::bad_alloc.
     [[nodiscard]] Entry& find_or_add(const TopicKey& key);
-    /// Forgets a topic that has no subscriber.
+    /// Forgets a topic that nobody wants.
     void drop(Entry& topic) noexcept;
 
     [[nodiscard]] bool is_subscribed(engine::ConnectionId id, const Entry& topic) const noexcept;

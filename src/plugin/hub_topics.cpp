@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/hub_topics.hpp"
 
+#include <utility>
+
 namespace websocket::plugin {
 
 namespace {
@@ -35,6 +37,16 @@ void HubTopics::unsubscribe(std::string_view scope, std::string_view topic,
 
 void HubTopics::unsubscribe_all(engine::ConnectionId connection) noexcept {
     hub_.unsubscribe_all(connection);
+}
+
+TopicResult HubTopics::listen(std::string_view scope, std::string_view topic,
+                              std::shared_ptr<hub::TopicListener> listener) noexcept {
+    return result_of(hub_.listen(scope, topic, std::move(listener)));
+}
+
+void HubTopics::ignore(std::string_view scope, std::string_view topic,
+                       const hub::TopicListener& listener) noexcept {
+    hub_.ignore(scope, topic, listener);
 }
 
 TopicResult HubTopics::publish(std::string_view scope, std::string_view topic,

@@ -2,12 +2,15 @@
 // Publish and subscribe, as plugins see it. Implemented by the hub.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
+#include "hub/hub.hpp"
 #include "protocol/frame.hpp"
 
 namespace websocket::plugin {
@@ -40,6 +43,14 @@ public:
                              engine::ConnectionId connection) noexcept = 0;
     /// The connection has ended.
     virtual void unsubscribe_all(engine::ConnectionId connection) noexcept = 0;
+
+    /// What is published from now on goes to the listener as well, until ignore(); see hub::Hub.
+    virtual TopicResult listen(std::string_view scope, std::string_view topic,
+                               std::shared_ptr<hub::TopicListener> listener) noexcept = 0;
+    virtual void ignore(std::string_view scope, std::string_view topic,
+                        const hub::TopicListener& listener) noexcept = 0;
+    /// Octets that may wait for a listener.
+    [[nodiscard]] virtual std::size_t listener_buffer() const noexcept = 0;
 
     /// `except` may name none. `flags` are those of ws_topic_1.publish.
     virtual TopicResult publish(std::string_view scope, std::string_view topic,

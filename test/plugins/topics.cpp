@@ -30,6 +30,7 @@ struct Topics {
 
     struct Client {
         std::string last_words;  ///< published to this topic when the client is gone
+        websocket::Listener listener;
     };
 
     explicit Topics(const websocket::Server& host) : server(host) {}
@@ -49,6 +50,14 @@ struct Topics {
         } else if (command == "others") {
             const std::string_view topic = word(rest);
             client.send("others " + show(server.publish(topic, rest, client.id())));
+        } else if (command == "listen") {
+            state.listener = server.listen(word(rest), [client](const websocket::Published& news) {
+                client.send("heard " + std::string(news.text()));
+            });
+            client.send(state.listener ? "listen ok" : "listen no");
+        } else if (command == "ignore") {
+            state.listener.cancel();
+            client.send("ignore ok");
         } else if (command == "many") {
             many(client, rest);
         } else if (command == "last") {
