@@ -21,7 +21,6 @@
 #include <chrono>
 #include <deque>
 #include <map>
-#include <mutex>
 #include <random>
 #include <set>
 #include <string>
@@ -75,17 +74,9 @@ public:
     }
 
     void on_open(websocket::Connection connection, Client& client) {
-        const std::lock_guard lock(mutex_);
-        Room* room = find_or_begin(client.room);
-        if (room == nullptr || !taken(connection.subscribe(said(client.room)))) {
+        if (!server_.post([this, connection, client] { enter(connection, client); })) {
             connection.close(1013, "try again later");
-            return;
         }
-        room->members.emplace(connection.id(), Member{connection, false});
-        add(*room, client.name);
-        if (++room->here[client.name] == 1) tell_names(client.room, *room);
-        // What was said before the subscription has been heard when this runs.
-        server_.post([this, connection, place = client.room] { welcome(connection, place); });
     }
 
     void on_message(websocket::Connection connection, websocket::Message message, Client& client) {
@@ -105,19 +96,7 @@ public:
 
     void on_close(websocket::Connection connection, const websocket::Close& /*why*/,
                   Client& client) {
-        const std::lock_guard lock(mutex_);
-        const auto found = rooms_.find(client.room);
-        if (found == rooms_.end() || found->second.members.erase(connection.id()) == 0) return;
-        Room& room = found->second;
-        if (--room.here[client.name] == 0) {
-            room.here.erase(client.name);
-            tell_names(client.room, room);
-        }
-        remove(room, client.name);
-        if (room.members.empty()) {
-            room.left = ++departures_;
-            forget_oldest();
-        }
+        server_.post([this, connection, client] { leave(connection, client); });
     }
 
 private:
@@ -162,7 +141,36 @@ private:
     static std::string said(const std::string& room) { return "chat:" + room; }
     static std::string children(const std::string& room) { return "chat-children:" + room; }
 
-    // All below: with the mutex held, or taking it themselves where they are called by the server.
+    // All below is run by the server where it runs timers: one after the other, and what one thread
+    // sends to a client arrives in this order.
+
+    void enter(websocket::Connection connection, const Client& client) {
+        Room* room = find_or_begin(client.room);
+        if (room == nullptr || !taken(connection.subscribe(said(client.room)))) {
+            connection.close(1013, "try again later");
+            return;
+        }
+        room->members.emplace(connection.id(), Member{connection, false});
+        add(*room, client.name);
+        if (++room->here[client.name] == 1) tell_names(client.room, *room);
+        // What was said before the subscription has been heard when this runs.
+        server_.post([this, connection, place = client.room] { welcome(connection, place); });
+    }
+
+    void leave(websocket::Connection connection, const Client& client) {
+        const auto found = rooms_.find(client.room);
+        if (found == rooms_.end() || found->second.members.erase(connection.id()) == 0) return;
+        Room& room = found->second;
+        if (--room.here[client.name] == 0) {
+            room.here.erase(client.name);
+            tell_names(client.room, room);
+        }
+        remove(room, client.name);
+        if (room.members.empty()) {
+            room.left = ++departures_;
+            forget_oldest();
+        }
+    }
 
     Room* find_or_begin(const std::string& place) {
         const auto [found, begun] = rooms_.try_emplace(place);
@@ -170,13 +178,11 @@ private:
         if (begun) {
             room.lines_listener =
                 server_.listen(said(place), [this, place](const websocket::Published& message) {
-                    const std::lock_guard lock(mutex_);
                     const auto known = rooms_.find(place);
                     if (known != rooms_.end()) remember(known->second, Line(message.text()));
                 });
             room.children_listener =
                 server_.listen(children(place), [this, place](const websocket::Published& message) {
-                    const std::lock_guard lock(mutex_);
                     const auto known = rooms_.find(place);
                     if (known != rooms_.end()) hear(place, known->second, message.text());
                 });
@@ -190,7 +196,6 @@ private:
     }
 
     void welcome(websocket::Connection connection, const std::string& place) {
-        const std::lock_guard lock(mutex_);
         const auto room = rooms_.find(place);
         if (room == rooms_.end()) return;
         const auto member = room->second.members.find(connection.id());
@@ -285,7 +290,6 @@ private:
     }
 
     void beat() {
-        const std::lock_guard lock(mutex_);
         ++beats_;
         for (auto& [place, room] : rooms_) {
             if (!room.members.empty()) tell_names(place, room);
@@ -315,7 +319,6 @@ private:
     const std::string child_;
     const websocket::Metric messages_;
     std::atomic<std::uint64_t> next_line_{1};
-    std::mutex mutex_;  // guards what follows
     std::uint64_t beats_ = 0;
     std::uint64_t departures_ = 0;
     std::map<std::string, Room> rooms_;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Topics: what one client publishes reaches the others, in all children, whatever becomes of children."""
 
+import contextlib
 import json
 import os
+import pathlib
 import signal
 
 import pytest
@@ -298,6 +300,108 @@ def test_topics_work_on_after_a_graceful_restart(mpm):
             before = set(server.children())
             server.signal(signal.SIGUSR1)
             wait_until(lambda old=before: not old & set(server.children()), 20, "the old children's end")
+
+
+def test_generations_hear_each_other_while_one_publishes(mpm):
+    # With room for all generations: who has to make room closes its connections early.
+    parts = _PARTS.replace(f"ServerLimit {_CHILDREN}", f"ServerLimit {5 * _CHILDREN}")
+    with Httpd(mpm, parts + "WebSocketDrainTimeout 1h\n", children=5 * _CHILDREN) as server:
+        with _Clients(server) as clients:
+            publisher, listener = clients.apart(2)
+            _subscribe(listener, "t")
+            published = 0
+
+            def publish(count, *listeners):
+                nonlocal published
+                for _ in range(count):
+                    assert _ask(publisher, f"pub t {published}") == "pub ok"
+                    for one in listeners:
+                        one.expect_text(str(published))
+                    published += 1
+
+            publish(50, listener)
+            for _ in range(2):
+                before = set(server.children())
+                server.signal(signal.SIGUSR1)
+                newcomers = []
+
+                def in_new_generation(old=before, found=newcomers):
+                    publish(5, listener)
+                    found.append(clients.one())
+                    return found[-1].pid not in old
+
+                wait_until(in_new_generation, 20, "a client of the new generation")
+                newcomer = _subscribe(newcomers[-1], "t")
+                publish(50, listener, newcomer)
+                assert _ask(newcomer, "others t back") == "others ok"
+                listener.expect_text("back")
+                assert _ask(newcomer, "unsub t") == "unsub ok"
+
+
+def test_fifty_children_hear_each_other(mpm):
+    if mpm != "prefork":
+        return  # the others have no use for so many
+    settings = "ListenBackLog 500\nMinSpareServers 50\nMaxSpareServers 60\n"
+    with Httpd(mpm, _PARTS.replace(_MANY, settings), children=50) as server:
+        wait_until(lambda: len(server.children()) == 50, 20, "50 children")
+        children = server.children()
+        idle = min(processes.sockets(child) for child in children)  # one may still be at its last request
+        with contextlib.ExitStack() as open_ones:
+            clients = [open_ones.enter_context(server.client()) for _ in children]
+
+            def all_busy():
+                return all(processes.sockets(child) > idle for child in children)
+
+            # Each child waits for the request that begins here, so each gets one.
+            for client in clients:
+                client.send(b"\r\n")
+            wait_until(all_busy, 20, "a connection in each child")
+            for client in clients:
+                client.upgrade("/loop")
+            pids = {_ask(client, "pid") for client in clients}
+            assert len(pids) == 50
+            for client in clients:
+                _subscribe(client, "t")
+            for publisher in clients[:5]:
+                assert _ask(publisher, "others t hello") == "others ok"
+                for client in clients:
+                    if client is not publisher:
+                        client.expect_text("hello")
+            clients[0].send(frames.text(b"many t 1 16777216"))
+            for client in clients[1:]:
+                assert len(client.expect_text(seconds=60)) == 16 << 20
+
+
+def _bus_names():
+    """Names of the sockets between children, of all servers of this machine."""
+    lines = pathlib.Path("/proc/net/unix").read_text().splitlines()
+    return {line.split()[-1] for line in lines if "@mod_websocket/" in line}
+
+
+def _names_of(children):
+    """Those on which these children listen."""
+    inodes = {
+        os.readlink(entry.path).split("[")[1].rstrip("]")
+        for child in children
+        for entry in os.scandir(f"/proc/{child}/fd")
+        if os.readlink(entry.path).startswith("socket:")
+    }
+    lines = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()]
+    return {words[-1] for words in lines if words[-2] in inodes and words[-1].startswith("@mod_websocket/")}
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGWINCH])
+def test_nothing_is_left_behind(mpm, end):
+    settings = "WebSocketDrainTimeout 1s\n"
+    with Httpd(mpm, _PARTS + settings, children=_CHILDREN) as server, _Clients(server) as clients:
+        for client in clients.apart(3):
+            _subscribe(client, "t")
+            assert _ask(client, "others t x") == "others ok"
+        names = _names_of(server.children())
+        assert len(names) >= 3
+        server.signal(end)
+        server.wait(20)
+        assert not names & _bus_names()
 
 
 def test_virtual_hosts_share_nothing_unless_told_to(mpm):
