@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -13,6 +14,7 @@ import frames
 import httpd
 from httpd import BUILD, Httpd
 from test_clients import browser, skippable  # pylint: disable=unused-import
+from test_docs import TOP, snippet
 from waiting import wait_until
 
 _EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
@@ -184,6 +186,37 @@ def test_all_get_the_ticks(chat):
             for _ in range(3):
                 text = client.expect_text()
                 assert len(text) == len("2026-01-01T00:00:00Z") and text.endswith("Z")
+
+
+@pytest.fixture(scope="session")
+def room_plugin(tmp_path_factory):
+    """The plugin of docs/topics.md, compiled as it stands there."""
+    text = snippet(TOP / "docs/topics.md", "cpp", "room_init")
+    assert len([line for line in text.splitlines() if line.strip()]) < 40
+    folder = tmp_path_factory.mktemp("topics")
+    folder.chmod(0o755)
+    folder.joinpath("room.cpp").write_text(text)
+    subprocess.run(
+        [os.environ.get("CXX", "g++").split()[-1], "-std=c++20", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        + ["-I", TOP / "include", "-o", folder / "room.so", folder / "room.cpp"],
+        check=True,
+    )
+    return folder / "room.so"
+
+
+def test_the_room_of_the_documentation(start_httpd, room_plugin):  # pylint: disable=redefined-outer-name
+    lines = f'SetHandler websocket-handler\nWebSocketHandler "{room_plugin}" room_init\n'
+    server = start_httpd(f'<Location "/room">\n{lines}</Location>\n', children=3)
+    with server.websocket("/room?name=a") as one, server.websocket("/room?name=b") as other:
+        for client, text in ((one, "a: hello"), (other, "b: hello")):
+            client.send(frames.text(b"hello"))
+            while client.expect_text() != text:
+                pass  # of the other, who may have subscribed late or not
+        other.send(frames.text(b"again"))
+        while one.expect_text() != "b: again":
+            pass
+    with server.websocket(f"/room?name=c&room={'x' * 251}") as nobody:
+        nobody.expect_close(1013)
 
 
 # ---- Chromium --------------------------------------------------------------------------------------

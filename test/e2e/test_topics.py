@@ -111,6 +111,18 @@ class _Clients:
         return list(found.values())[:count]
 
 
+def test_what_is_no_topic_is_refused(topics):
+    with topics.websocket("/loop") as client:
+        for name in ("", "x" * 256):
+            assert _ask(client, f"sub {name}") == "sub bad"
+            assert _ask(client, f"unsub {name}") == "unsub bad"
+            assert _ask(client, f"pub {name} text") == "pub bad"
+            assert _ask(client, f"listen {name}") == "listen bad"
+        assert _ask(client, "unsub never-subscribed") == "unsub ok"
+        assert _ask(client, "pub nobody-there text") == "pub ok"
+        assert _ask(client, "ignore") == "ignore ok"
+
+
 @pytest.mark.parametrize("kind", ["loop", "pool"])
 def test_a_message_reaches_every_subscriber_in_every_child(topics, kind):
     with _Clients(topics, f"/{kind}") as clients:
@@ -261,6 +273,27 @@ def test_a_killed_child_harms_nobody_else(topics):
             assert _ask(publisher, f"pub t {round_number}") == "pub ok"
             newcomer.expect_text(str(round_number))
             stays.expect_text(str(round_number))
+
+
+def test_a_publisher_that_is_killed_leaves_whole_messages(topics):
+    with _Clients(topics) as clients:
+        for size in (100, 1000000):
+            listener, other, publisher = clients.apart(3)
+            _subscribe(listener, "t")
+            publisher.send(frames.text(f"many t 1000 {size}".encode()))
+            listener.expect_text()
+            os.kill(publisher.pid, signal.SIGKILL)
+            clients.all.remove(publisher)
+            publisher.close()
+            wait_until(lambda gone=publisher.pid: gone not in topics.children(), 10, "its end")
+            assert _ask(other, "pub t end") == "pub ok"
+            number = 1
+            while (text := listener.expect_text()) != "unsub ok":
+                if text == "end":  # may overtake what the killed child has sent
+                    listener.send(frames.text(b"unsub t"))
+                    continue
+                assert len(text) == size and text.split()[0] == str(number)
+                number += 1
 
 
 def test_a_stopped_child_delays_nobody_and_gets_it_later(topics):

@@ -51,10 +51,7 @@ struct Topics {
             const std::string_view topic = word(rest);
             client.send("others " + show(server.publish(topic, rest, client.id())));
         } else if (command == "listen") {
-            state.listener = server.listen(word(rest), [client](const websocket::Published& news) {
-                client.send("heard " + std::string(news.text()));
-            });
-            client.send(state.listener ? "listen ok" : "listen no");
+            listen(client, word(rest), state);
         } else if (command == "ignore") {
             state.listener.cancel();
             client.send("ignore ok");
@@ -78,6 +75,16 @@ struct Topics {
     }
 
 private:
+    void listen(Connection client, std::string_view topic, Client& state) {
+        try {
+            state.listener = server.listen(topic, [client](const websocket::Published& news) {
+                client.send("heard " + std::string(news.text()));
+            });
+            client.send(state.listener ? "listen ok" : "listen no");
+        } catch (const std::invalid_argument&) {
+            client.send("listen bad");
+        }
+    }
     /// many TOPIC COUNT SIZE: numbers, each in a message that is filled up with x.
     void many(Connection client, std::string_view rest) {
         const std::string_view topic = word(rest);
