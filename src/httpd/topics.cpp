@@ -111,11 +111,11 @@ const char* set_topic_scope(cmd_parms* cmd, void* /*section*/, const char* name)
 
 int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                    server_rec* server) {
+    apr_pool_t* process = server->process->pool;
     for (server_rec* host = server; host != nullptr; host = host->next) {
         own_config(pconf, server, host);
         name_scope(pconf, server, host);
     }
-    apr_pool_t* process = server->process->pool;
     void* memory = nullptr;
     apr_pool_userdata_get(&memory, kPoolKey, process);
     const std::uint32_t seats = most_processes();

@@ -9,7 +9,7 @@ namespace websocket::hub {
 namespace {
 
 /// For pointers to different objects, which < need not order.
-constexpr std::less<const TopicTable::Entry*> kBefore;
+constexpr std::less<> kBefore;
 
 }  // namespace
 
