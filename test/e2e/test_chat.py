@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -12,8 +13,8 @@ import pytest
 
 import frames
 import httpd
+from chromium import skippable
 from httpd import BUILD, Httpd
-from test_clients import browser, skippable  # pylint: disable=unused-import
 from test_docs import TOP, snippet
 from waiting import wait_until
 
@@ -152,25 +153,32 @@ def test_httpd_says_who_somebody_is(chat):
     assert chat.answer("/chat?name=%0a").status == 400
 
 
+def _pids(chat, start, count):
+    """The children of the clients that have come since, in the order of the log."""
+
+    def lines():
+        found = re.findall(r"\[pid (\d+)[^\n]*WS0131", chat.log(start))
+        return found if len(found) == count else None
+
+    return [int(pid) for pid in wait_until(lines, 10, f"{count} lines of connections")]
+
+
 def test_names_of_a_killed_child_are_gone_soon(chat):
+    start = chat.log_size()
     with _Guest(chat, "stays", "kill") as stays:
-        log = chat.log()
-        start = len(log)
+        (mine,) = _pids(chat, start, 1)
         guests = [_Guest(chat, f"g{number}", "kill") for number in range(8)]
         stays.sees("stays", *(f"g{number}" for number in range(8)))
-        opened = chat.log()[start:]
-        pids = {int(line.split("[pid ")[1].split(":")[0]) for line in opened.splitlines() if "WS0131" in line}
-        mine = int(log.rsplit("WS0131", 1)[0].rsplit("[pid ", 1)[1].split(":")[0])
-        for pid in pids - {mine}:
+        for pid in set(_pids(chat, start, 9)) - {mine}:
             os.kill(pid, signal.SIGKILL)
-        left = [f"g{number}" for number, guest in enumerate(guests) if _is_open(guest, pids - {mine}, chat)]
+        left = [f"g{number}" for number, guest in enumerate(guests) if _is_open(guest)]
         stays.sees("stays", *left)
         for guest in guests:
             guest.client.close()
         stays.sees("stays")
 
 
-def _is_open(guest, killed, chat):
+def _is_open(guest):
     """False when its child was among the killed: then the stream ends."""
     guest.say("still here")
     try:
@@ -204,7 +212,7 @@ def room_plugin(tmp_path_factory):
     return folder / "room.so"
 
 
-def test_the_room_of_the_documentation(start_httpd, room_plugin):  # pylint: disable=redefined-outer-name
+def test_the_room_of_the_documentation(start_httpd, room_plugin):
     lines = f'SetHandler websocket-handler\nWebSocketHandler "{room_plugin}" room_init\n'
     server = start_httpd(f'<Location "/room">\n{lines}</Location>\n', children=3)
     with server.websocket("/room?name=a") as one, server.websocket("/room?name=b") as other:
@@ -239,21 +247,16 @@ def _picture(driver, name):
 
 
 @pytest.fixture
-def two_tabs(browser):  # pylint: disable=redefined-outer-name
+def two_tabs(browser):
     first = browser.current_window_handle
     browser.switch_to.new_window("tab")
     second = browser.current_window_handle
     browser.switch_to.window(first)
-    yield first, second
-    if second in browser.window_handles:
-        browser.switch_to.window(second)
-        browser.close()
-    browser.switch_to.window(first)
-    browser.get("about:blank")
+    return first, second
 
 
 @skippable("chromium")
-def test_two_tabs_chat(chat, browser, two_tabs):  # pylint: disable=redefined-outer-name
+def test_two_tabs_chat(chat, browser, two_tabs):
     alice, bob = two_tabs
     _open_page(chat, browser, "chat.html")
     browser.find_element("id", "name").send_keys("alice")
@@ -288,7 +291,7 @@ def _say(driver, text):
 
 
 @skippable("chromium")
-def test_two_tabs_get_the_same_ticks(chat, browser, two_tabs):  # pylint: disable=redefined-outer-name
+def test_two_tabs_get_the_same_ticks(chat, browser, two_tabs):
     for tab in two_tabs:
         browser.switch_to.window(tab)
         _open_page(chat, browser, "ticker.html")
