@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shipped plugins in the server in memory that their authors have, too.
-#include <regex>
-
 #include <websocket/testing.hpp>
 
 #include "plugin/built_plugin.hpp"
@@ -46,7 +44,8 @@ void expect(const std::vector<std::string>& got, const std::vector<std::string>&
 std::vector<std::string> said(const std::shared_ptr<websocket::testing::Client>& client) {
     std::vector<std::string> texts = client->texts();
     for (std::string& text : texts) {
-        text = std::regex_replace(text, std::regex(R"("at":\d+,"id":"[^"]+",)"), "");
+        const std::size_t at = text.find("\"at\":");
+        if (at != std::string::npos) text.erase(at, text.find("\"from\":") - at);
     }
     return texts;
 }
