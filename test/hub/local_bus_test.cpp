@@ -366,11 +366,12 @@ START_TEST(a_stranger_that_connects_is_turned_away) {
         }
     }
     // With the secret, but with nonsense behind it.
-    for (const char* nonsense : {"\0\0\0\0\1\0\0\0", "\xff\xff\xff\xff\1\0\0\0", "\1\0\0\0\0\0\0\0",
-                                 "\1\0\0\0\2\0\0\0\7x"}) {
+    using namespace std::string_view_literals;
+    for (const std::string_view nonsense : {"\0\0\0\0\1\0\0\0??"sv, "\xff\xff\xff\xff\1\0\0\0??"sv,
+                                            "\1\0\0\0\0\0\0\0??"sv, "\1\0\0\0\2\0\0\0\7x"sv}) {
         Peer insider(websocket::hub::connect_to(process));
         insider.send({reinterpret_cast<const char*>(registry.secret().data()), 16});
-        insider.send({nonsense, 10});
+        insider.send(nonsense);
         insider.read_to_end();
     }
     Node publisher(registry);
@@ -379,6 +380,8 @@ START_TEST(a_stranger_that_connects_is_turned_away) {
 }
 END_TEST
 
+// UBSan needs a descriptor to look at the type of an object.
+#ifndef __SANITIZE_ADDRESS__
 START_TEST(without_descriptors_publications_are_lost_and_counted_until_there_are_some) {
     const Registry registry = Registry::create(40);
     std::vector<Node> nodes;
@@ -401,6 +404,7 @@ START_TEST(without_descriptors_publications_are_lost_and_counted_until_there_are
         "all others to get it");
 }
 END_TEST
+#endif
 
 WEBSOCKET_TEST_SUITE(local_bus) {
     tcase_set_timeout(tests, kTestTimeout);
@@ -422,6 +426,8 @@ WEBSOCKET_TEST_SUITE(local_bus) {
     tcase_add_test(tests, a_stopped_process_does_not_keep_others_from_ending);
     tcase_add_test(tests, small_messages_of_others_do_not_wait_for_a_large_one);
     tcase_add_test(tests, a_stranger_that_connects_is_turned_away);
+#ifndef __SANITIZE_ADDRESS__
     tcase_add_test(tests,
                    without_descriptors_publications_are_lost_and_counted_until_there_are_some);
+#endif
 }
