@@ -59,8 +59,8 @@ extern "C" {
 
 #define WEBSOCKET_PLUGIN_VERSION_1 1
 
-/* Counts what was appended to version 1. */
-#define WS_ABI_MINOR 0
+/* Counts what was appended to version 1: 1 are the listeners of ws.topic/1. */
+#define WS_ABI_MINOR 1
 
 /* ---- Values ----------------------------------------------------------------------------------- */
 
