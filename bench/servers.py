@@ -145,6 +145,9 @@ class Peer:
             self._log.cleanup()
 
 
+LOCATIONS = {"inline": ["WebSocketDispatch Inline"], "pool": ["WebSocketDispatch Pool"]}
+
+
 @dataclass
 class Httpd:
     """httpd with the module and the echo plugin: one child, one event loop, one core."""
@@ -155,10 +158,9 @@ class Httpd:
     core: int = 0
     directives: list[str] = field(default_factory=list)
     tls: bool = False
+    locations: dict[str, list[str]] = field(default_factory=lambda: dict(LOCATIONS))  # their own directives
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _root: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
-
-    LOCATIONS = {"inline": "Inline", "pool": "Pool"}
 
     def _own_module(self, name: str) -> list[str]:
         """httpd's own modules are compiled in or not, as each distribution likes."""
@@ -182,10 +184,10 @@ class Httpd:
             lines += [*self._own_module("ssl"), "SSLEngine on", f"SSLCertificateFile {root}/server.pem",
                       f"SSLCertificateKeyFile {root}/server.key"]
         lines += self.directives
-        for path, dispatch in self.LOCATIONS.items():
+        for path, own in self.locations.items():
             lines += [f"<Location /{path}>", "SetHandler websocket-handler",
                       f"WebSocketHandler {self.build}/plugins/mod_websocket_echo.so echo_init",
-                      f"WebSocketDispatch {dispatch}", "WebSocketMaxMessageSize 64M", "</Location>"]
+                      *own, "WebSocketMaxMessageSize 64M", "</Location>"]
         return "\n".join(lines) + "\n"
 
     def __enter__(self) -> list[Server]:
@@ -207,7 +209,7 @@ class Httpd:
             text = log.read_text(errors="replace").strip() if log.exists() else ""
             self.__exit__()
             raise BenchError(f"{error}\n{text}".strip()) from None
-        return [Server(f"httpd {path}", url + path, child, ours=True) for path in self.LOCATIONS]
+        return [Server(f"httpd {path}", url + path, child, ours=True) for path in self.locations]
 
     def _child(self) -> int | None:
         parent = self._process.pid
