@@ -14,12 +14,14 @@
 #include "httpd/connection_log.hpp"
 #include "httpd/handler.hpp"
 #include "httpd/handover.hpp"
+#include "httpd/topics.hpp"
 
 namespace {
 
 void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::on_child_status, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -183,6 +183,7 @@ until answers; do
 done
 say "mod_websocket demo: http://localhost:$port/"
 say "  echo at ws://localhost:$port/echo, dumb increment at ws://localhost:$port/dumb-increment"
+say "  chat: http://localhost:$port/chat.html, ticker: http://localhost:$port/ticker.html"
 say "  log: $root/error.log"
 say "  Ctrl-C stops it."
 

@@ -28,10 +28,9 @@ def in_all_modes(subjects: list[Httpd | Peer]) -> list[Httpd | Peer]:
     found: list[Httpd | Peer] = []
     for subject in subjects:
         if isinstance(subject, Httpd):
-            locations = {f"{mode} {dispatch}": [*lines, f"WebSocketDispatch {dispatch}"]
-                         for mode, lines in MODES.items() for dispatch in ("Inline", "Pool")}
-            found.append(dataclasses.replace(
-                subject, locations={name.replace(" ", "-"): lines for name, lines in locations.items()}))
+            found.append(dataclasses.replace(subject, own_locations={
+                f"{mode}-{dispatch}": ["mod_websocket_echo.so echo_init", *lines, f"WebSocketDispatch {dispatch}"]
+                for mode, lines in MODES.items() for dispatch in ("Inline", "Pool")}))
         elif "{mode}" in subject.command:
             found += [dataclasses.replace(subject, name=f"{subject.name} {mode}",
                                           command=subject.command.replace("{mode}", mode)) for mode in MODES]

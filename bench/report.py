@@ -90,6 +90,21 @@ def echo(runs: list[dict]) -> str:
             ratios(runs, "messages_per_second", "server_cpu_us_per_message") + disturbance(runs))
 
 
+def fanout(runs: list[dict]) -> str:
+    rows = []
+    for case, server, group in groups(runs):
+        latencies = [run["latency_us"] for run in group]
+        rows.append([f"{case}: {server}", number(median(group, "deliveries_per_second")),
+                     spread(group, "deliveries_per_second"),
+                     number(median(group, "server_cpu_us_per_delivery"), 3),
+                     number(median(group, "server_cpu_percent")), number(median(group, "client_cpu_percent")),
+                     *(number(median(latencies, key)) for key in ("p50", "p99"))])
+    header = ["case: server", "deliveries/s", "least to most", "server CPU µs/delivery", "server CPU %",
+              "client CPU %", "p50 µs", "p99 µs"]
+    return (table(header, rows) + "\n" +
+            ratios(runs, "deliveries_per_second", "server_cpu_us_per_delivery") + disturbance(runs))
+
+
 def churn(runs: list[dict]) -> str:
     rows = []
     for _, server, group in groups(runs):

@@ -19,12 +19,18 @@ CASES = {
     "16 KiB x 1": ["--size", "16K", "--pipeline", "1"],
     "1 MiB x 1": ["--size", "1M", "--pipeline", "1"],
 }
+FANOUT_CASES = {
+    "125 B, 1 at a time": ["--size", "125", "--window", "1"],
+    "125 B, 16 at a time": ["--size", "125", "--window", "16"],
+    "16 KiB, 1 at a time": ["--size", "16K", "--window", "1"],
+}
+FANOUT_SUBSCRIBERS = 5000
 ATTEMPTS = 5
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("echo", "churn", "memory", "deflate"), default="echo")
+    parser.add_argument("what", nargs="?", choices=("echo", "churn", "memory", "fanout", "deflate"), default="echo")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
     parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
@@ -39,12 +45,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--modules", type=Path, help="directory of httpd's own modules")
     parser.add_argument("--directive", action="append", default=[], metavar="LINE",
                         help="one more line of the httpd configuration")
-    parser.add_argument("--connections", type=int, help="64; for memory 10000")
+    parser.add_argument("--connections", type=int, help="64; for memory 10000; for fanout the subscribers, 5000")
+    parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--duration", type=float, default=1, help="seconds measured in each run")
     parser.add_argument("--warmup", type=float, default=0.3)
     parser.add_argument("--type", choices=("text", "binary"), default="binary")
-    parser.add_argument("--case", action="append", choices=list(CASES), help="only this case; repeatable")
+    parser.add_argument("--case", action="append", choices=[*CASES, *FANOUT_CASES], help="only this case; repeatable")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
     parser.add_argument("--quiet", type=float, default=5, metavar="PERCENT",
@@ -60,7 +67,7 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
     if not arguments.no_httpd:
         found.append(Httpd(arguments.httpd or find_httpd(), arguments.build,
                            arguments.modules or find_modules(), arguments.server_core, arguments.directive,
-                           arguments.tls))
+                           arguments.tls, arguments.what == "fanout", arguments.children))
     for text in arguments.peer:
         name, equals, rest = text.partition("=")
         url, _, pid = rest.partition(",")
@@ -79,8 +86,9 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
 
 def client(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
     """One run of a load program on the client's core."""
-    command = [str(arguments.build / "bench" / program), "--url", server.url,
-               "--connections", str(arguments.connections or 64),
+    many = (["--subscribers", str(arguments.connections or FANOUT_SUBSCRIBERS)] if program == "fanout"
+            else ["--connections", str(arguments.connections or 64)])
+    command = [str(arguments.build / "bench" / program), "--url", server.url, *many,
                "--duration", str(arguments.duration), "--warmup", str(arguments.warmup), *options]
     if server.pid:
         command += ["--server-pid", str(server.pid)]
@@ -135,6 +143,11 @@ def main() -> int:
                 if arguments.what == "churn":
                     runs = interleave(servers, {"churn": []}, "churn", arguments)
                     text = report.churn(runs)
+                elif arguments.what == "fanout":
+                    cases = {case: options for case, options in FANOUT_CASES.items()
+                             if not arguments.case or case in arguments.case}
+                    runs = interleave(servers, cases, "fanout", arguments)
+                    text = report.fanout(runs)
                 else:
                     cases = {case: [*options, "--type", arguments.type] for case, options in CASES.items()
                              if not arguments.case or case in arguments.case}

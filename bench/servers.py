@@ -145,12 +145,9 @@ class Peer:
             self._log.cleanup()
 
 
-LOCATIONS = {"inline": ["WebSocketDispatch Inline"], "pool": ["WebSocketDispatch Pool"]}
-
-
 @dataclass
 class Httpd:
-    """httpd with the module and the echo plugin: one child, one event loop, one core."""
+    """httpd with the module and plugins that echo, or one that broadcasts: an event loop a child, one core."""
 
     program: str
     build: Path
@@ -158,9 +155,25 @@ class Httpd:
     core: int = 0
     directives: list[str] = field(default_factory=list)
     tls: bool = False
-    locations: dict[str, list[str]] = field(default_factory=lambda: dict(LOCATIONS))  # their own directives
+    broadcast: bool = False
+    children: int = 1
+    own_locations: dict[str, list[str]] | None = None  # instead of the usual ones
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _root: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    ECHOES = {
+        "inline": ["mod_websocket_echo.so echo_init", "WebSocketDispatch Inline"],
+        "pool": ["mod_websocket_echo.so echo_init", "WebSocketDispatch Pool"],
+        "v1": ["websocket_echo.so echo_init"],
+    }
+    BROADCASTS = {"broadcast": ["websocket_broadcast.so broadcast_init"]}
+
+    @property
+    def locations(self) -> dict[str, list[str]]:
+        """The plugin of each path, and further lines."""
+        if self.own_locations is not None:
+            return self.own_locations
+        return self.BROADCASTS if self.broadcast else self.ECHOES
 
     def _own_module(self, name: str) -> list[str]:
         """httpd's own modules are compiled in or not, as each distribution likes."""
@@ -173,8 +186,9 @@ class Httpd:
             f"DocumentRoot {root}/htdocs", "ServerName localhost", f"Listen 127.0.0.1:{port}",
             f"ErrorLog {root}/log", "LogLevel warn",
             *self._own_module("mpm_event"), *self._own_module("unixd"), *self._own_module("authz_core"),
-            "StartServers 1", "ServerLimit 1", "ThreadsPerChild 25", "MaxRequestWorkers 25",
-            "MinSpareThreads 1", "MaxSpareThreads 25", "MaxConnectionsPerChild 0", "ListenBacklog 1024",
+            f"StartServers {self.children}", f"ServerLimit {self.children}", "ThreadsPerChild 25",
+            f"MaxRequestWorkers {25 * self.children}", f"MinSpareThreads {25 * self.children}",
+            f"MaxSpareThreads {25 * self.children}", "MaxConnectionsPerChild 0", "ListenBacklog 1024",
             f"LoadModule websocket_module {self.build}/mod_websocket.so", "WebSocketThreads 1",
         ]
         if os.geteuid() == 0:
@@ -184,10 +198,10 @@ class Httpd:
             lines += [*self._own_module("ssl"), "SSLEngine on", f"SSLCertificateFile {root}/server.pem",
                       f"SSLCertificateKeyFile {root}/server.key"]
         lines += self.directives
-        for path, own in self.locations.items():
+        for path, (plugin, *more) in self.locations.items():
             lines += [f"<Location /{path}>", "SetHandler websocket-handler",
-                      f"WebSocketHandler {self.build}/plugins/mod_websocket_echo.so echo_init",
-                      *own, "WebSocketMaxMessageSize 64M", "</Location>"]
+                      f"WebSocketHandler {self.build}/plugins/{plugin}", *more,
+                      "WebSocketMaxMessageSize 64M", "</Location>"]
         return "\n".join(lines) + "\n"
 
     def __enter__(self) -> list[Server]:
@@ -209,7 +223,8 @@ class Httpd:
             text = log.read_text(errors="replace").strip() if log.exists() else ""
             self.__exit__()
             raise BenchError(f"{error}\n{text}".strip()) from None
-        return [Server(f"httpd {path}", url + path, child, ours=True) for path in self.locations]
+        only = child if self.children == 1 else None  # whose CPU time is the server's
+        return [Server(f"httpd {path}", url + path, only, ours=True) for path in self.locations]
 
     def _child(self) -> int | None:
         parent = self._process.pid

@@ -354,6 +354,11 @@ typedef struct ws_metrics_1 {
 #define WS_TOPIC_1 "ws.topic/1"
 
 /*
+ * A function of the plugin that gets a message of a topic, valid during the call.
+ */
+typedef void (*ws_topic_message)(void* data, uint32_t type, const void* bytes, uint64_t n);
+
+/*
  * One message to all who want it. A topic is a name, 1 to 255 bytes of anything; it exists as long
  * as somebody has subscribed. Topics belong to the virtual host: its plugins share them.
  */
@@ -382,11 +387,34 @@ typedef struct ws_topic_1 {
      * bytes: copied once.
      * except: a connection that is to be left out, or 0.
      * flags: 0.
-     * Returns WS_OK, also if there is none; WS_BAD_ARG, WS_TOO_BIG, WS_NO_MEMORY. Subscribers that
-     * are too slow miss the message.
+     * Returns WS_OK, also if there is none; WS_BAD_ARG, WS_TOO_BIG; WS_FULL or WS_NO_MEMORY if some
+     * or all subscribers will not get it. Those that are too slow miss the message in any case.
      */
     ws_result (*publish)(const ws_host* host, const void* topic, uint64_t topic_size, uint32_t type,
                          const void* bytes, uint64_t n, ws_conn except, uint32_t flags);
+
+    /*
+     * Calls message(data, ...) with what is published from now on, also by the plugin itself, in
+     * whatever process: one call after the other, where timers of the plugin run. done(data), unless
+     * it is NULL, is called when there will be no more calls: after ignore, or before the plugin is
+     * stopped.                                                                      [any thread]
+     *
+     * listener: set before the first call, to a number that is not 0.
+     * Returns WS_OK; else nothing is called: WS_BAD_ARG, WS_GONE when the plugin is ending, WS_FULL
+     * when there are too many topics, WS_NO_MEMORY.
+     *
+     * What waits for a plugin that is slow is bounded (WebSocketTopicBuffer); above, it misses
+     * messages. What was published before a connection subscribed has been given to message before
+     * what is posted then (ws.post/1, for the plugin) runs.
+     */
+    ws_result (*listen)(const ws_host* host, const void* topic, uint64_t n,
+                        ws_topic_message message, ws_call done, void* data, uint64_t* listener);
+
+    /*
+     * Ends that. A call on another thread may still be under way. A number that is not known, or
+     * not any more, is ignored.                                                     [any thread]
+     */
+    void (*ignore)(const ws_host* host, uint64_t listener);
 } ws_topic_1;
 
 /* ---- The layout, checked where pointers have 64 bits and the compiler can ---------------------- */
@@ -418,7 +446,8 @@ WS_LAYOUT_(offsetof(ws_flow_1, pause) == 8 && offsetof(ws_flow_1, resume) == 16)
 WS_LAYOUT_(offsetof(ws_metrics_1, metric) == 8 && offsetof(ws_metrics_1, add) == 16);
 WS_LAYOUT_(offsetof(ws_metrics_1, set) == 24);
 WS_LAYOUT_(offsetof(ws_topic_1, subscribe) == 8 && offsetof(ws_topic_1, unsubscribe) == 16);
-WS_LAYOUT_(offsetof(ws_topic_1, publish) == 24);
+WS_LAYOUT_(offsetof(ws_topic_1, publish) == 24 && offsetof(ws_topic_1, listen) == 32);
+WS_LAYOUT_(offsetof(ws_topic_1, ignore) == 40);
 #undef WS_LAYOUT_
 #endif
 

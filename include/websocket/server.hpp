@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -38,6 +39,28 @@ private:
 
     const Server& server_;
     const ws_conn conn_;
+    const Function function_;
+};
+
+/// The same for messages of a topic.
+class Listening {
+public:
+    using Function = std::function<void(const Published&)>;
+
+    Listening(const Server& server, Function function)
+        : server_(server), function_(std::move(function)) {}
+
+    static void run(void* listening, std::uint32_t type, const void* bytes,
+                    std::uint64_t n) noexcept {
+        static_cast<Listening*>(listening)->call(
+            {Type{type}, {static_cast<const std::uint8_t*>(bytes), static_cast<std::size_t>(n)}});
+    }
+    static void done(void* listening) noexcept { delete static_cast<Listening*>(listening); }
+
+private:
+    void call(const Published& message) noexcept;
+
+    const Server& server_;
     const Function function_;
 };
 
@@ -119,6 +142,38 @@ public:
 private:
     const ws_host* host_ = nullptr;
     const ws_io_1* table_ = nullptr;
+    std::uint64_t number_ = 0;
+};
+
+/// Gets what is published to a topic, until it is destroyed. Not calling its function any more when
+/// the destructor returns is sure on the function's own thread only.
+class Listener {
+public:
+    Listener() noexcept = default;
+    Listener(const ws_host* host, const ws_topic_1* table, std::uint64_t number) noexcept
+        : host_(host), table_(table), number_(number) {}
+    Listener(Listener&& other) noexcept { *this = std::move(other); }
+    Listener& operator=(Listener&& other) noexcept {
+        std::swap(host_, other.host_);
+        std::swap(table_, other.table_);
+        std::swap(number_, other.number_);
+        return *this;
+    }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener() { cancel(); }
+
+    void cancel() noexcept {
+        if (number_ != 0) {
+            table_->ignore(host_, std::exchange(number_, 0));
+        }
+    }
+    /// False when the server did not take it: it is ending, or has too many topics.
+    [[nodiscard]] explicit operator bool() const noexcept { return number_ != 0; }
+
+private:
+    const ws_host* host_ = nullptr;
+    const ws_topic_1* table_ = nullptr;
     std::uint64_t number_ = 0;
 };
 
@@ -210,6 +265,26 @@ public:
         return Result{topics().publish(host_, topic.data(), topic.size(),
                                        static_cast<std::uint32_t>(type), bytes.data(), bytes.size(),
                                        except, 0)};
+    }
+
+    /// Calls `function(message)` with what is published to a topic from now on, in whatever process,
+    /// also by this plugin; where timers of the plugin run.
+    [[nodiscard]] Listener listen(std::string_view topic,
+                                  std::function<void(const Published&)> function) const {
+        const ws_topic_1& table = topics();
+        if (table.size < offsetof(ws_topic_1, ignore) + sizeof table.ignore) {
+            throw MissingExtension("ws.topic/1: listen");
+        }
+        auto closure = std::make_unique<detail::Listening>(*this, std::move(function));
+        std::uint64_t number = 0;
+        const Result result{table.listen(host_, topic.data(), topic.size(), detail::Listening::run,
+                                         detail::Listening::done, closure.get(), &number)};
+        detail::check(result);
+        if (!taken(result)) {
+            return {};
+        }
+        static_cast<void>(closure.release());
+        return {host_, topic_, number};
     }
 
     /// Calls `function()` once after `delay`, or again and again every `period`, one call after the
@@ -357,6 +432,14 @@ private:
     const ws_metrics_1* metrics_ = nullptr;
     const ws_topic_1* topic_ = nullptr;
 };
+
+inline void detail::Listening::call(const Published& message) noexcept {
+    try {
+        function_(message);
+    } catch (...) {
+        server_.report_exception("a listener of a topic", 0);
+    }
+}
 
 inline void detail::Closure::call(std::uint32_t events) noexcept {
     try {

@@ -181,6 +181,23 @@ private:
         std::uint32_t events;
     };
 
+    struct TopicListener {
+        std::string topic;
+        ws_topic_message message;
+        ws_call done;
+        void* data;
+    };
+    /// A message on its way to a listener.
+    struct Heard {
+        Host& host;
+        std::uint64_t listener;
+        std::uint32_t type;
+        std::string payload;
+
+        static void run(void* heard);
+        static void done(void* heard) { delete static_cast<Heard*>(heard); }
+    };
+
     static Host& of(const ws_host* host) noexcept {
         return *reinterpret_cast<const Table*>(host)->host;
     }
@@ -194,6 +211,7 @@ private:
     void settle();
     void end(Client& client, std::uint32_t code, std::string_view reason, bool by_peer, bool clean);
     void finish(std::uint64_t number);
+    void ignore(std::uint64_t listener);
     ws_result deliver(Client& client, std::uint32_t type, std::string_view payload);
     static const void* table(const ws_host* host, const char* name);
 
@@ -212,6 +230,8 @@ private:
     std::vector<Client*> closing_;
     Milliseconds now_{0};
     std::map<std::string, std::set<ws_conn>> topics_;
+    std::map<std::uint64_t, TopicListener> listeners_;
+    std::uint64_t hearing_ = 0;  ///< the listener that is being called
     std::map<std::string, std::int64_t> metrics_;
     std::vector<std::unique_ptr<ws_buffer>> buffers_;
     std::vector<std::string> log_;

@@ -136,7 +136,8 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             if (metric != nullptr) *reinterpret_cast<std::int64_t*>(metric) = value;
         }};
     static constexpr ws_topic_1 kTopic{
-        sizeof(ws_topic_1), 0,
+        sizeof(ws_topic_1),
+        0,
         [](const ws_host* host, ws_conn conn, const void* topic, std::uint64_t n) -> ws_result {
             if (topic == nullptr || n == 0 || n > 255) return WS_BAD_ARG;
             if (of(host).find(conn) == nullptr) return WS_GONE;
@@ -159,8 +160,26 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
                     static_cast<void>(self.deliver(*client, type, detail::view(bytes, n)));
                 }
             }
+            for (const auto& [number, one] : self.listeners_) {
+                if (one.topic != detail::view(topic, topic_size)) continue;
+                auto* heard = new Heard{self, number, type, std::string(detail::view(bytes, n))};
+                self.posted_.push_back({0, Heard::run, nullptr, Heard::done, heard, Milliseconds(0),
+                                        Milliseconds(0), -1, 0});
+            }
             return WS_OK;
-        }};
+        },
+        [](const ws_host* host, const void* topic, std::uint64_t n, ws_topic_message message,
+           ws_call done, void* data, std::uint64_t* listener) -> ws_result {
+            if (topic == nullptr || n == 0 || n > 255 || message == nullptr ||
+                listener == nullptr) {
+                return WS_BAD_ARG;
+            }
+            Host& self = of(host);
+            *listener = self.next_call_++;
+            self.listeners_[*listener] = {std::string(detail::view(topic, n)), message, done, data};
+            return WS_OK;
+        },
+        [](const ws_host* host, std::uint64_t listener) { of(host).ignore(listener); }};
     static constexpr auto kFind = [](const Pairs& pairs, std::string_view key,
                                      std::uint64_t* size) -> const char* {
         for (const auto& [one, value] : pairs) {

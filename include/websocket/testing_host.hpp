@@ -181,6 +181,29 @@ inline void Host::finish(std::uint64_t number) {
     if (call.done != nullptr) call.done(call.data);
 }
 
+inline void Host::ignore(std::uint64_t listener) {
+    const auto found = listeners_.find(listener);
+    if (found == listeners_.end()) return;
+    const TopicListener ended = found->second;
+    listeners_.erase(found);
+    if (ended.done == nullptr) return;
+    if (hearing_ == listener) {
+        posted_.push_front(
+            {0, ended.done, nullptr, nullptr, ended.data, Milliseconds(0), Milliseconds(0), -1, 0});
+    } else {
+        ended.done(ended.data);
+    }
+}
+
+inline void Host::Heard::run(void* heard) {
+    const auto& self = *static_cast<Heard*>(heard);
+    const auto found = self.host.listeners_.find(self.listener);
+    if (found == self.host.listeners_.end()) return;
+    self.host.hearing_ = self.listener;
+    found->second.message(found->second.data, self.type, self.payload.data(), self.payload.size());
+    self.host.hearing_ = 0;
+}
+
 inline void Host::settle() {
     if (std::exchange(settling_, true)) return;
     while (!closing_.empty() || !posted_.empty()) {
@@ -216,6 +239,7 @@ inline void Host::advance(Milliseconds time) {
         settle();
     }
     now_ = until;
+    settle();
 }
 
 inline void Host::poll() {
@@ -244,6 +268,7 @@ inline void Host::stop() {
     for (const auto& [id, client] : clients_) end(*client, 1001, "", false, false);
     settle();
     while (!calls_.empty()) finish(calls_.begin()->first);
+    while (!listeners_.empty()) ignore(listeners_.begin()->first);
     settle();
     if (plugin_.stop != nullptr) plugin_.stop(self_);
     if (!calls_.empty()) offences_.emplace_back("stop: timers or watches were started in it");

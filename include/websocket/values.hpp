@@ -51,6 +51,15 @@ struct Message {
     [[nodiscard]] std::string_view text() const noexcept { return text_of(bytes); }
 };
 
+/// A message of a topic; valid during the callback.
+struct Published {
+    Type type;
+    Bytes bytes;
+
+    [[nodiscard]] bool is_text() const noexcept { return type == Type::text; }
+    [[nodiscard]] std::string_view text() const noexcept { return text_of(bytes); }
+};
+
 /// What has come of a message; valid during the callback.
 struct Fragment {
     Type type;

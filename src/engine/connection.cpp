@@ -478,6 +478,9 @@ void Connection::finish(const CloseInfo& how) noexcept {
         loop_.wake_senders();
     }
     retired_ = true;
+    if (member_) {
+        loop_.end_memberships(*this);
+    }
     session_.release()->on_close(info);
 }
 

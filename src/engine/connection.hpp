@@ -72,6 +72,7 @@ public:
     [[nodiscard]] std::unique_ptr<Session> abandon() noexcept { return std::move(session_); }
 
     [[nodiscard]] ConnectionId id() const noexcept { return id_; }
+    [[nodiscard]] const ConnectionOptions& options() const noexcept { return *options_; }
 
     /// First call on the loop; the connection may be over when it returns.
     void open();
@@ -103,6 +104,8 @@ public:
     /// A whole, uncompressed frame that the gate has admitted and that is to be compressed. Throws
     /// std::bad_alloc.
     void enqueue_plain(SharedFrame frame);
+    /// A frame that others get, too. False when the peer is too slow for it. Throws std::bad_alloc.
+    [[nodiscard]] bool enqueue_shared(const SharedFrame& frame);
     /// Begins the closing handshake with an encoded Close; the gate is closed. Throws
     /// std::bad_alloc and has then done nothing.
     void enqueue_close(SharedFrame close);
@@ -279,6 +282,7 @@ private:
     bool deflates_ : 1 = false;       ///< compression was agreed on
     bool streaming_ : 1 = false;      ///< a message went out in part; other messages wait
     bool room_again_ : 1 = false;     ///< somebody wants to be told that little is queued
+    bool member_ : 1 = false;         ///< of a group of the loop
 };
 
 }  // namespace websocket::engine

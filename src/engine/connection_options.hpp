@@ -29,6 +29,9 @@ struct ConnectionOptions {
     std::size_t send_buffer = 256U << 10;
     SlowConsumer slow_consumer = SlowConsumer::block;
 
+    /// Topics that one connection may subscribe to: clients often choose which.
+    std::uint32_t max_subscriptions = 100;
+
     /// Octets of messages that may wait for the plugin before the socket is no longer read.
     std::size_t receive_buffer = 256U << 10;
 

@@ -57,6 +57,7 @@ bool Engine::start() noexcept {
                 std::make_unique<Loop>(static_cast<std::uint32_t>(loops_.size()), log_, [this] {
                     connections_.fetch_sub(1, std::memory_order_relaxed);
                 }));
+            loops_.back()->set_groups(options_.broadcast_buffer, group_listener_);
         }
         while (threads_.size() < options_.loops) {
             Loop& loop = *loops_[threads_.size()];
@@ -127,9 +128,9 @@ void Engine::adopt(Place place, std::unique_ptr<Transport> transport,
     place.loop_.adopt(std::move(connection));
 }
 
-Loop* Engine::loop_of(ConnectionId id) noexcept {
-    const bool known = started_.load(std::memory_order_acquire) && id.loop() < loops_.size();
-    return known ? loops_[id.loop()].get() : nullptr;
+Loop* Engine::loop_at(std::uint32_t index) noexcept {
+    const bool known = started_.load(std::memory_order_acquire) && index < loops_.size();
+    return known ? loops_[index].get() : nullptr;
 }
 
 SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
@@ -215,6 +216,29 @@ Departures Engine::departures() const noexcept {
         }
     }
     return all;
+}
+
+bool Engine::join(GroupId group, ConnectionId id) {
+    Loop* loop = loop_of(id);
+    return loop != nullptr && loop->join(group, id);
+}
+
+void Engine::leave(GroupId group, ConnectionId id) noexcept {
+    if (Loop* loop = loop_of(id)) {
+        loop->leave(group, id);
+    }
+}
+
+void Engine::leave_all(ConnectionId id) noexcept {
+    if (Loop* loop = loop_of(id)) {
+        loop->leave_all(id);
+    }
+}
+
+SendResult Engine::broadcast(std::uint32_t loop, GroupId group, const SharedFrame& frame,
+                             ConnectionId except) noexcept {
+    Loop* target = loop_at(loop);
+    return target != nullptr ? target->broadcast(group, frame, except) : SendResult::gone;
 }
 
 void Engine::begin_stop() noexcept {

@@ -22,6 +22,8 @@ struct EngineOptions {
     std::uint32_t max_connections = 0;  ///< in this process; 0 for no limit of its own
     /// Called when the last loop has ended, on its thread; may be empty.
     std::function<void()> on_end = {};
+    /// Octets of broadcasts that may wait for one loop, one broadcast of any size beyond.
+    std::size_t broadcast_buffer = 16U << 20;
 };
 
 /// Why there is no place for a connection.
@@ -126,6 +128,27 @@ public:
     /// [any thread but a loop's]
     void wait_for_room(ConnectionId id, std::size_t low_water);
 
+    // --- groups: one frame for many connections ---
+
+    /// Before the first connection; `listener` outlives the engine.
+    void set_group_listener(GroupListener& listener) noexcept { group_listener_ = &listener; }
+
+    /// Takes effect before what the calling thread does next, and for what other threads do once
+    /// they know of it. False when the connection is gone. A connection that is not served yet, or
+    /// ends before the loop knows, is reported to GroupListener::on_gone(). Throws std::bad_alloc
+    /// and has then done nothing. [any thread]
+    [[nodiscard]] bool join(GroupId group, ConnectionId id);
+    /// What was broadcast before still comes. [any thread]
+    void leave(GroupId group, ConnectionId id) noexcept;
+    /// [any thread]
+    void leave_all(ConnectionId id) noexcept;
+
+    /// Sends the frame to the members on one loop, whose options say what happens to the slow ones:
+    /// nobody waits. Comes behind what the calling thread has sent to them so far, and before what
+    /// it will send. `full` when broadcast_buffer is. [any thread]
+    [[nodiscard]] SendResult broadcast(std::uint32_t loop, GroupId group, const SharedFrame& frame,
+                                       ConnectionId except) noexcept;
+
     /// True on a thread that runs a loop and so must never block. [any thread]
     [[nodiscard]] static bool on_loop() noexcept { return Loop::current() != nullptr; }
 
@@ -151,7 +174,8 @@ private:
     [[nodiscard]] bool start() noexcept;
     void run(Loop& loop) noexcept;
     void order_drain() noexcept;
-    [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept;
+    [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept { return loop_at(id.loop()); }
+    [[nodiscard]] Loop* loop_at(std::uint32_t index) noexcept;
 
     const EngineOptions options_;
     Log& log_;
@@ -164,6 +188,7 @@ private:
     DrainRequest drain_request_;
     std::atomic<bool> started_{false};
     std::mutex start_mutex_;  // guards loops_ and threads_ until started_
+    GroupListener* group_listener_ = nullptr;
     std::vector<std::unique_ptr<Loop>> loops_;
     std::vector<std::thread> threads_;
 };

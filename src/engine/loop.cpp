@@ -89,7 +89,7 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
     if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
         return SendResult::too_big;
     }
-    if (current_ == this) {
+    if (at_once()) {
         Connection* connection = find(id);
         if (connection == nullptr) return SendResult::gone;
         return compression == Compression::as_agreed ? connection->transmit(opcode, payload)
@@ -108,7 +108,7 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
 SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
                       Compression compression) noexcept {
     const bool may_deflate = compression == Compression::as_agreed && frame.is_plain_message();
-    if (current_ == this) {
+    if (at_once()) {
         Connection* connection = find(id);
         if (connection == nullptr) return SendResult::gone;
         return may_deflate ? connection->transmit(frame) : connection->transmit_as_is(frame);
@@ -137,7 +137,7 @@ SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t oct
     }
     try {
         Command command(kind, id, make_frame());
-        return mailbox_.post(std::move(command)) ? SendResult::ok : SendResult::gone;
+        return post(std::move(command)) ? SendResult::ok : SendResult::gone;
     } catch (const std::bad_alloc&) {
         gate->withdraw(id.generation(), octets);
         return SendResult::no_memory;
@@ -179,7 +179,7 @@ bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcep
     }
     try {
         SharedFrame frame = SharedFrame::build(protocol::Opcode::close, payload.bytes());
-        if (current_ != this) {
+        if (!at_once()) {
             post_or_remember(Command(Command::Kind::close, id, std::move(frame)));
         } else if (Connection* connection = find(id)) {
             connection->enqueue_close(std::move(frame));
@@ -198,11 +198,22 @@ void Loop::resume(ConnectionId id) noexcept {
 
 void Loop::post_or_remember(Command&& command) noexcept {
     try {
-        static_cast<void>(mailbox_.post(std::move(command)));
+        static_cast<void>(post(std::move(command)));
     } catch (const std::bad_alloc&) {
         lost_requests_.store(true);
         mailbox_.wake();
     }
+}
+
+/// What the loop's own thread has posted once, all that follows must not overtake.
+bool Loop::post(Command&& command) {
+    if (current_ != this) {
+        return mailbox_.post(std::move(command));
+    }
+    const bool in_order = own_posts_ > 0 || command.kind >= Command::Kind::leave;
+    const bool posted = mailbox_.post(std::move(command));
+    own_posts_ += in_order && posted ? 1U : 0U;
+    return posted;
 }
 
 void Loop::wait_for_room(ConnectionId id, std::size_t low_water) {
@@ -307,11 +318,13 @@ void Loop::update_now() noexcept {
 }
 
 void Loop::carry_out_commands() {
+    const std::size_t own_posts = own_posts_;
     mailbox_.take(batch_);
     for (auto command = batch_.begin(); command != batch_.end();) {
         command = carry_out_corked(command);
     }
     batch_.clear();
+    own_posts_ -= own_posts;
     if (lost_requests_.exchange(false)) {
         slots_.for_each([](Connection& connection) { connection.recover_lost_requests(); });
     }
@@ -329,9 +342,14 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
         start_serving(std::move(command->connection));
         return command + 1;
     }
+    if (command->kind >= Command::Kind::join) {
+        carry_out_for_group(*command);
+        return command + 1;
+    }
     const ConnectionId id = command->id;
-    const auto end = std::find_if(command, batch_.end(),
-                                  [id](const Command& other) { return !(other.id == id); });
+    const auto end = std::find_if(command, batch_.end(), [id](const Command& other) {
+        return !(other.id == id) || other.kind >= Command::Kind::join;
+    });
     if (Connection* connection = find(id)) {
         const Cork cork(*this, *connection);
         std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
@@ -356,7 +374,7 @@ void Loop::carry_out(Command& command, Connection* connection) {
                 command.task->run(*this, serving(command.id));
                 command.task.reset();
                 break;
-            case Command::Kind::adopt: break;
+            default: break;
         }
     } catch (const std::bad_alloc&) {
         log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");

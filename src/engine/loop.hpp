@@ -16,6 +16,7 @@
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
+#include "engine/groups.hpp"
 #include "engine/log.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
@@ -36,6 +37,8 @@ public:
     /// std::system_error without descriptors, std::bad_alloc without memory.
     Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free);
     ~Loop();
+    /// Before run(): what broadcasts may wait, and who hears of lost members.
+    void set_groups(std::size_t broadcast_buffer, GroupListener* listener) noexcept;
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
@@ -94,6 +97,13 @@ public:
     /// Blocks until at most `low_water` octets are queued or the connection closes. [not a loop]
     void wait_for_room(ConnectionId id, std::size_t low_water);
 
+    // As in Engine.
+    [[nodiscard]] bool join(GroupId group, ConnectionId id);
+    void leave(GroupId group, ConnectionId id) noexcept;
+    void leave_all(ConnectionId id) noexcept;
+    [[nodiscard]] SendResult broadcast(GroupId group, const SharedFrame& frame,
+                                       ConnectionId except) noexcept;
+
     // --- [loop], for connections ---
 
     /// While it lives, small frames for `connection` are collected; then they are written.
@@ -135,6 +145,8 @@ public:
     [[nodiscard]] bool watch(int descriptor, Connection& connection, std::uint32_t events,
                              bool registered) noexcept;
     void wake_senders() noexcept;
+    /// The connection has ended and is a member no more.
+    void end_memberships(Connection& connection) noexcept;
 
     [[nodiscard]] std::span<std::uint8_t> read_buffer() noexcept {
         return {read_buffer_.get(), kReadBuffer};
@@ -173,6 +185,10 @@ private:
     [[nodiscard]] std::vector<Command>::iterator
     carry_out_corked(std::vector<Command>::iterator command);
     void carry_out(Command& command, Connection* connection);
+    void carry_out_for_group(Command& command) noexcept;
+    void join_now(const Command& command) noexcept;
+    void broadcast_now(const Command& command) noexcept;
+    void leave_or_close(Command&& command) noexcept;
     void start_serving(std::unique_ptr<Connection> connection);
     void service_dirty();
     void free_connection(Connection* connection) noexcept;
@@ -198,6 +214,9 @@ private:
     [[nodiscard]] bool end_tasks() noexcept;
     [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
+    /// True when what this thread asks for may happen at once, and not behind what it has posted.
+    [[nodiscard]] bool at_once() const noexcept { return current_ == this && own_posts_ == 0; }
+    [[nodiscard]] bool post(Command&& command);
 
     // Asked for with every send: initial-exec saves the call that finds a module's thread-locals.
     // NOLINTNEXTLINE(readability-identifier-naming): a member, whatever clang-tidy takes it for
@@ -220,6 +239,9 @@ private:
     std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
     std::condition_variable room_;
     SharedDeflate shared_deflate_;
+    std::atomic<std::size_t> broadcasts_{0};  ///< octets of them in the mailbox
+    std::size_t broadcast_buffer_ = SIZE_MAX;
+    GroupListener* group_listener_ = nullptr;
 
     // the loop's own
     std::chrono::steady_clock::time_point start_;
@@ -233,6 +255,8 @@ private:
     Connection* cork_owner_ = nullptr;
     Connection* dirty_ = nullptr;
     std::vector<Command> batch_;
+    std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out
+    Groups groups_;
     std::size_t serving_ = 0;
     bool stopping_ = false;
     Tick stop_deadline_ = 0;

@@ -9,6 +9,7 @@
 
 #include "engine/connection_id.hpp"
 #include "engine/descriptor.hpp"
+#include "engine/groups.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/shared_frame.hpp"
 
@@ -25,14 +26,20 @@ struct Command {
         close,    ///< write `frame`, a Close; the gate is closed already
         resume,   ///< the session can take messages again
         call,     ///< run `task`, also when the connection is gone
+        join,     ///< become a member of `group`
+        leave,    ///< leave `group`
+        leave_all,
+        broadcast,  ///< write `frame` to the members of `group`, `id` excepted
     };
     Kind kind;
     ConnectionId id;
+    GroupId group = 0;
     SharedFrame frame;
     std::unique_ptr<Connection> connection;
     std::unique_ptr<LoopTask> task;
 
     Command(Kind what, ConnectionId whom, SharedFrame content = {}) noexcept;
+    Command(Kind what, GroupId where, ConnectionId whom, SharedFrame content = {}) noexcept;
     explicit Command(std::unique_ptr<Connection> newcomer) noexcept;
     Command(ConnectionId whom, std::unique_ptr<LoopTask> work) noexcept;
     Command(Command&&) noexcept;

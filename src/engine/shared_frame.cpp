@@ -55,11 +55,14 @@ const SharedFrame::Variant& SharedFrame::add_variant(std::uint32_t key, SharedFr
 
 SharedFrame SharedFrame::join(std::span<const std::uint8_t> first,
                               std::span<const std::uint8_t> second) {
-    const std::size_t size = first.size() + second.size();
-    auto* block = new (::operator new(sizeof(Block) + size)) Block{{1}, size};
-    std::copy(first.begin(), first.end(), data(block));
-    std::copy(second.begin(), second.end(), data(block) + first.size());
-    return SharedFrame(block);
+    SharedFrame frame = unwritten(first.size() + second.size());
+    const auto end = std::copy(first.begin(), first.end(), frame.writable().begin());
+    std::copy(second.begin(), second.end(), end);
+    return frame;
+}
+
+SharedFrame SharedFrame::unwritten(std::size_t size) {
+    return SharedFrame(new (::operator new(sizeof(Block) + size)) Block{{1}, size});
 }
 
 }  // namespace websocket::engine

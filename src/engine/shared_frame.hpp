@@ -39,6 +39,13 @@ public:
     [[nodiscard]] static SharedFrame join(std::span<const std::uint8_t> first,
                                           std::span<const std::uint8_t> second);
 
+    /// Room for a frame that is received piece by piece. Throws std::bad_alloc. [any thread]
+    [[nodiscard]] static SharedFrame unwritten(std::size_t size);
+    /// What unwritten() has made, as long as no copy of this reference exists.
+    [[nodiscard]] std::span<std::uint8_t> writable() noexcept {
+        return {data(block_), block_->size};
+    }
+
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
         return block_ != nullptr ? std::span{data(block_), block_->size}
                                  : std::span<const std::uint8_t>{};

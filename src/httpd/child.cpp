@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "httpd/module.hpp"
+#include "httpd/topics.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -25,6 +26,8 @@ Child* process_child = nullptr;  // httpd's hooks have no other place for it
 
 constexpr unsigned kMostDefaultLoops = 4;
 
+/// How long it waits for the bus: a little more than the bus itself does.
+constexpr int kBusPatience = static_cast<int>(hub::LocalBus::kStopTimeout.count()) + 100;  // ms
 /// How long it waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
 constexpr int kLook = 10;                                                              // ms
@@ -45,6 +48,20 @@ engine::EngineOptions engine_options(const Config& config, std::function<void()>
                         : default_loops();
     options.max_connections = static_cast<std::uint32_t>(config.get(Setting::max_connections));
     options.on_end = std::move(on_end);
+    options.broadcast_buffer = static_cast<std::size_t>(config.get(Setting::topic_buffer));
+    return options;
+}
+
+hub::LocalBusOptions bus_options(const Config& config) {
+    hub::LocalBusOptions options;
+    options.buffer = static_cast<std::size_t>(config.get(Setting::topic_buffer));
+    return options;
+}
+
+hub::HubOptions hub_options(const Config& config) {
+    hub::HubOptions options;
+    options.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics));
+    options.hash_key = topic_registry().hash_key();
     return options;
 }
 
@@ -86,11 +103,15 @@ void stay_loaded() {
 Child::Child(server_rec* server)
     : log_(server),
       engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
+      bus_(topic_registry(), bus_options(process_config(server)), log_),
+      hub_(engine_, bus_, log_, hub_options(process_config(server))),
+      topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       pump_places_(process_config(server).pump_places),
       lifecycle_(server, host_, drain_timeout(process_config(server)),
                  [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this) {
+    host_.topics = &topics_;
     host_.metrics = &metrics_;
 }
 
@@ -122,6 +143,11 @@ void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
 apr_status_t Child::leave(void* data) {
     auto* child = static_cast<Child*>(data);
     child->lifecycle_.leave();
+    // What plugins have published at last goes out to other children.
+    child->bus_.begin_stop();
+    for (int waited = 0; waited < kBusPatience && !child->bus_.stopped(); waited += kLook) {
+        ::poll(nullptr, 0, kLook);
+    }
     child->log_writer_.begin_stop();
     for (int waited = 0; waited < kLogPatience && !child->log_writer_.stopped(); waited += kLook) {
         ::poll(nullptr, 0, kLook);

@@ -15,7 +15,10 @@
 #include "httpd/log.hpp"
 #include "httpd/log_writer.hpp"
 #include "httpd/pump_places.hpp"
+#include "hub/hub.hpp"
+#include "hub/local_bus.hpp"
 #include "plugin/endpoint.hpp"
+#include "plugin/hub_topics.hpp"
 #include "plugin/metrics.hpp"
 #include "plugin/pool.hpp"
 #include "plugin/v1_instance.hpp"
@@ -67,6 +70,9 @@ private:
     ErrorLogSinks error_logs_;
     LogWriter log_writer_;
     engine::Engine engine_;
+    hub::LocalBus bus_;
+    hub::Hub hub_;
+    plugin::HubTopics topics_;
     plugin::Pool pool_;
     plugin::Host host_;
     const PumpPlaces pump_places_;

@@ -17,6 +17,7 @@
 #include "httpd/module.hpp"
 #include "httpd/plugin_options.hpp"
 #include "httpd/setting_value.hpp"
+#include "httpd/topics.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -175,6 +176,10 @@ command_rec command_of(const Directive& directive) {
             command.func = as_command(add_trusted_origin);
             command.args_how = ITERATE;
             break;
+        case Setting::topic_scope:
+            command.func = as_command(set_topic_scope);
+            command.args_how = TAKE1;
+            break;
         case Setting::log:
             command.func = as_command(add_log);
             command.args_how = TAKE123;
@@ -331,10 +336,7 @@ void add_v1_settings(const Config& config, const server_rec* server, plugin::End
     for (const Option& option : options_of(config)) {
         endpoint.plugin_options.push_back({option.name, option.value});
     }
-    // Also in other children the same, and after a restart.
-    endpoint.scope = server->server_hostname != nullptr ? server->server_hostname : "";
-    endpoint.scope += ':';
-    endpoint.scope += std::to_string(server->port);
+    endpoint.scope = topic_scope(server);
     endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
 }
 
@@ -367,6 +369,7 @@ plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
     options.send_buffer = size(Setting::send_buffer);
     options.slow_consumer = static_cast<engine::SlowConsumer>(config.get(Setting::slow_consumer));
     options.receive_buffer = size(Setting::receive_buffer);
+    options.max_subscriptions = static_cast<std::uint32_t>(config.get(Setting::max_subscriptions));
     options.ping_interval = milliseconds(config.get(Setting::ping_interval));
     options.pong_timeout = milliseconds(config.get(Setting::pong_timeout));
     options.close_timeout = milliseconds(config.get(Setting::close_timeout));

@@ -29,6 +29,9 @@ struct Config {
     std::uint64_t location_cap = 0;
     PumpPlaces pump_places;                 ///< of the server process
     apr_array_header_t* options = nullptr;  ///< of Option, each name once; null: none
+    /// Of a host: as configured, null for not; and what results, of a host that has been read.
+    const char* chosen_topic_scope = nullptr;
+    const char* topic_scope = "";
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;

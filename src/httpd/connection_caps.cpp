@@ -13,6 +13,7 @@
 #include "httpd/limited_line.hpp"
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/most_processes.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -41,18 +42,6 @@ std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE4842223
         hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
     }
     return hash;
-}
-
-/// As many as may live at a time: while old generations drain there are more than the limit, with
-/// worker up to nine times as many.
-std::uint32_t most_processes() {
-    int limit = 0;
-    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &limit) != APR_SUCCESS || limit < 1) {
-        limit = 1;
-    }
-    const auto most = static_cast<std::uint32_t>(limit);
-    constexpr std::uint32_t kSpare = 16;
-    return std::min(10 * most, 2 * most + 256) + kSpare;
 }
 
 std::span<const std::uint8_t> octets_of(const apr_sockaddr_t* address) {

@@ -34,6 +34,7 @@ enum class Setting : std::uint8_t {
     max_control_rate,
     rate_burst,
     rate_policy,
+    max_subscriptions,
     deflate,
     deflate_mode,
     deflate_server_takeover,
@@ -51,11 +52,14 @@ enum class Setting : std::uint8_t {
     pool_min_threads,
     pool_max_threads,
     drain_timeout,
+    max_topics,
+    topic_buffer,
     // not a number: kept elsewhere
     handler,
     trusted_origin,
     log,
     option,
+    topic_scope,
 };
 constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
 
@@ -244,6 +248,13 @@ inline constexpr std::array kDirectives{
               R"(*file*\|"\|*command*" [*format* [Close\|Open\|Both]])", "none",
               "Log with a line for each connection when it closes, when it opens, or both; "
               "docs/logging.md tells what a format may contain. May be repeated."},
+    Directive{"WebSocketMaxSubscriptions", Setting::max_subscriptions, Scope::guarded,
+              ValueKind::count, 100, 0, 65536, {}, "*number*", "100",
+              "Topics that one connection may subscribe to; further subscriptions are refused."},
+    Directive{"WebSocketTopicScope", Setting::topic_scope, Scope::host, ValueKind::special, 0, 0, 0,
+              {}, "*name*", "the virtual host",
+              "Hosts with the same name share their topics; others never see each other's. That of "
+              "the main server goes for all hosts without one."},
     Directive{"WebSocketThreads", Setting::threads, Scope::process, ValueKind::count, 0, 1, 64, {},
               "*number*", "processors, at most 4; 1 with prefork",
               "Event loops a child process."},
@@ -265,6 +276,13 @@ inline constexpr std::array kDirectives{
               30 * kSecond, 0, kDay, {}, "*time*", "30s",
               "How long a child that ends gracefully goes on serving its connections while it closes "
               "one after the other."},
+    Directive{"WebSocketMaxTopics", Setting::max_topics, Scope::process, ValueKind::count, 100000, 0,
+              kMost32, {}, "*number*", "100000",
+              "Topics with subscribers in a child process; subscriptions to further ones are refused."},
+    Directive{"WebSocketTopicBuffer", Setting::topic_buffer, Scope::process, ValueKind::size,
+              16 * kMiB, 1, 1024 * kMiB, {}, "*size*", "16M",
+              "Octets of published messages that may wait for an event loop or for another child "
+              "process; above, they are lost there."},
 };
 // clang-format on
 

@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <utility>
 
 #include "plugin/v1_host.hpp"
+#include "plugin/v1_listener.hpp"
 
 namespace websocket::plugin {
 
@@ -90,6 +92,7 @@ bool V1Instance::start() noexcept {
         std::snprintf(line.data(), line.size(), "WS0411: plugin \"%s\" did not start (result %d)",
                       plugin().name, static_cast<int>(result));
         host_.log.write(engine::LogLevel::error, line.data());
+        end_listeners(false);
         host_.sessions.fetch_sub(1);
     }
     return started_;
@@ -103,7 +106,36 @@ void V1Instance::end() noexcept {
         }
         ended_ = true;
     }
+    end_listeners(true);
     leave();
+}
+
+bool V1Instance::add_listener(std::uint64_t number, std::shared_ptr<V1Listener> listener) {
+    const std::lock_guard lock(listeners_mutex_);
+    return takes_listeners_ && listeners_.emplace(number, std::move(listener)).second;
+}
+
+void V1Instance::end_listener(std::uint64_t number) noexcept {
+    Listeners::node_type listener;
+    {
+        const std::lock_guard lock(listeners_mutex_);
+        listener = listeners_.extract(number);
+    }
+    if (!listener.empty()) {
+        listener.mapped()->end();
+    }
+}
+
+void V1Instance::end_listeners(bool for_good) noexcept {
+    Listeners listeners;
+    {
+        const std::lock_guard lock(listeners_mutex_);
+        takes_listeners_ = !for_good;
+        listeners.swap(listeners_);
+    }
+    for (const auto& [number, listener] : listeners) {
+        listener->end();
+    }
 }
 
 void V1Instance::drain(std::chrono::milliseconds deadline) noexcept {

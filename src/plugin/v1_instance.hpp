@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -16,6 +17,8 @@
 #include "websocket/plugin.h"
 
 namespace websocket::plugin {
+
+class V1Listener;
 
 /// Never freed. The plugin is stopped when end() was called and whatever has called enter() has
 /// called leave().
@@ -79,7 +82,15 @@ public:
         return uses_topics_.load(std::memory_order_relaxed);
     }
 
+    // Listeners of topics, by number. [any thread]
+    /// False when the instance is ending. Throws std::bad_alloc.
+    [[nodiscard]] bool add_listener(std::uint64_t number, std::shared_ptr<V1Listener> listener);
+    void end_listener(std::uint64_t number) noexcept;
+
 private:
+    using Listeners = std::unordered_map<std::uint64_t, std::shared_ptr<V1Listener>>;
+
+    void end_listeners(bool for_good) noexcept;
     [[nodiscard]] std::string wrong_options() const noexcept;
 
     struct Table {
@@ -101,6 +112,9 @@ private:
     std::atomic<std::uint32_t> users_{0};
     std::mutex calls_mutex_;  // guards calls_
     std::unordered_map<std::uint64_t, V1Call*> calls_;
+    std::mutex listeners_mutex_;  // guards listeners_ and takes_listeners_
+    Listeners listeners_;
+    bool takes_listeners_ = true;
 };
 
 /// What the plugin says is wrong with the options; empty when nothing is. Throws std::bad_alloc.

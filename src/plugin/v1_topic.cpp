@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // ws.topic/1
+#include <memory>
+#include <new>
 #include <string_view>
 
 #include "plugin/topics.hpp"
 #include "plugin/v1_delivery.hpp"
 #include "plugin/v1_host.hpp"
+#include "plugin/v1_listener.hpp"
 
 namespace websocket::plugin {
 
@@ -24,6 +27,7 @@ ws_result abi_result(TopicResult result) {
     switch (result) {
         case TopicResult::ok: return WS_OK;
         case TopicResult::gone: return WS_GONE;
+        case TopicResult::full:
         case TopicResult::too_many: return WS_FULL;
         case TopicResult::too_big: return WS_TOO_BIG;
         case TopicResult::no_memory: break;
@@ -78,10 +82,42 @@ ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, u
                                         octets(bytes, n), ConnectionId::from_value(except), flags));
 }
 
+ws_result listen(const ws_host* host, const void* topic, uint64_t n, ws_topic_message message,
+                 ws_call done, void* data, uint64_t* listener) {
+    if (host == nullptr || !is_topic(topic, n) || message == nullptr || listener == nullptr) {
+        return WS_BAD_ARG;
+    }
+    V1Instance& instance = V1Instance::of(host);
+    try {
+        const auto made = std::make_shared<V1Listener>(instance, name_of(topic, n),
+                                                       V1Listener::Functions{message, done, data});
+        *listener = instance.next_number({});
+        if (!instance.add_listener(*listener, made)) {
+            made->forget();
+            return WS_GONE;
+        }
+        const TopicResult result = made->begin();
+        if (result != TopicResult::ok) {
+            made->forget();
+            instance.end_listener(*listener);
+        }
+        return abi_result(result);
+    } catch (const std::bad_alloc&) {
+        return WS_NO_MEMORY;
+    }
+}
+
+void ignore(const ws_host* host, uint64_t listener) {
+    if (host != nullptr) {
+        V1Instance::of(host).end_listener(listener);
+    }
+}
+
 }  // namespace
 
 const void* topic_extension() noexcept {
-    static constexpr ws_topic_1 kTable{sizeof(ws_topic_1), 0, subscribe, unsubscribe, publish};
+    static constexpr ws_topic_1 kTable{
+        sizeof(ws_topic_1), 0, subscribe, unsubscribe, publish, listen, ignore};
     return &kTable;
 }
 

@@ -111,7 +111,7 @@ END_TEST
 START_TEST(threads_connections_and_the_drain_are_settings_of_the_process) {
     for (const Directive& directive : kDirectives) {
         const bool process =
-            directive.setting >= Setting::threads && directive.setting <= Setting::drain_timeout;
+            directive.setting >= Setting::threads && directive.setting <= Setting::topic_buffer;
         ck_assert_msg((directive.scope == Scope::process) == process, "%s", directive.name);
     }
 }
@@ -124,7 +124,7 @@ START_TEST(what_protects_the_server_is_not_for_htaccess) {
                                  directive.setting != Setting::deflate_min_size;
         const bool guards =
             compression || (directive.setting >= Setting::max_connections_per_address &&
-                            directive.setting <= Setting::rate_policy);
+                            directive.setting <= Setting::max_subscriptions);
         ck_assert_msg((directive.scope == Scope::guarded) == guards, "%s", directive.name);
     }
 }

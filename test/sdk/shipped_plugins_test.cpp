@@ -40,6 +40,25 @@ void expect(const std::vector<std::string>& got, const std::vector<std::string>&
     ck_assert_msg(got == wanted, "got:\n%s", all.c_str());
 }
 
+/// The texts without when and in which process they were said.
+std::vector<std::string> said(const std::shared_ptr<websocket::testing::Client>& client) {
+    std::vector<std::string> texts = client->texts();
+    for (std::string& text : texts) {
+        const std::size_t at = text.find("\"at\":");
+        if (at != std::string::npos) text.erase(at, text.find("\"from\":") - at);
+    }
+    return texts;
+}
+
+/// What another child says in a room, as the shipped chat does.
+void say_elsewhere(const Host& host, const std::string& topic, const std::string& text) {
+    const auto* topics =
+        static_cast<const ws_topic_1*>(host.abi()->extension(host.abi(), WS_TOPIC_1));
+    ck_assert_int_eq(topics->publish(host.abi(), topic.data(), topic.size(), WS_TEXT, text.data(),
+                                     text.size(), 0, 0),
+                     WS_OK);
+}
+
 }  // namespace
 
 START_TEST(echo_sends_everything_back) {
@@ -98,30 +117,103 @@ END_TEST
 START_TEST(chat_has_rooms_with_presence_and_history) {
     Host host(load("chat"), {{"history", "2"}});
     const auto alice = host.connect("/chat?name=alice&room=tea");
-    expect(alice->texts(), {R"({"type":"here","names":["alice"]})"});
+    expect(said(alice), {R"({"type":"here","names":["alice"]})"});
     for (const char* text : {"one", "t\"wo", "three\n"}) alice->text(text);
-    expect(alice->texts(), {R"({"type":"message","from":"alice","text":"one"})",
-                            R"({"type":"message","from":"alice","text":"t\"wo"})",
-                            R"({"type":"message","from":"alice","text":"three\u000a"})"});
+    expect(said(alice), {R"({"type":"message","from":"alice","text":"one"})",
+                         R"({"type":"message","from":"alice","text":"t\"wo"})",
+                         R"({"type":"message","from":"alice","text":"three\u000a"})"});
     Handshake request;
     request.target = "/chat?name=mallory&room=tea";
     request.user = "bob";  // whom httpd knows counts
     const auto bob = host.connect(request);
-    expect(bob->texts(), {R"({"type":"message","from":"alice","text":"t\"wo"})",
-                          R"({"type":"message","from":"alice","text":"three\u000a"})",
-                          R"({"type":"here","names":["alice","bob"]})"});
-    expect(alice->texts(), {R"({"type":"joined","name":"bob"})"});
+    expect(said(bob), {R"({"type":"message","from":"alice","text":"t\"wo"})",
+                       R"({"type":"message","from":"alice","text":"three\u000a"})",
+                       R"({"type":"here","names":["alice","bob"]})"});
+    expect(said(alice), {R"({"type":"joined","name":"bob"})"});
     const auto elsewhere = host.connect("/chat?name=carol");
     const auto twice = host.connect(request);
-    expect(alice->texts(), {});
+    expect(said(alice), {});
     twice->close();
-    expect(alice->texts(), {});
+    expect(said(alice), {});
     bob->vanish();
-    expect(alice->texts(), {R"({"type":"left","name":"bob"})"});
-    expect(elsewhere->texts(), {R"({"type":"here","names":["carol"]})"});
+    expect(said(alice), {R"({"type":"left","name":"bob"})"});
+    expect(said(elsewhere), {R"({"type":"here","names":["carol"]})"});
     alice->binary("x");
     ck_assert(alice->closed_with() == 1003);
     ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(chat_knows_who_is_in_other_children_and_what_they_said) {
+    Host host(load("chat"), {{"heartbeat", "1000"}});
+    const auto alice = host.connect("/chat?name=alice&room=tea");
+    expect(said(alice), {R"({"type":"here","names":["alice"]})"});
+    const auto in_children = [&](const std::string& text) {
+        say_elsewhere(host, "chat-children:tea", text);
+        host.advance(0ms);
+    };
+    in_children("names\nother\nalice\nbob");
+    expect(said(alice), {R"({"type":"joined","name":"bob"})"});
+    in_children("names\nother\nbob\ncarol");
+    expect(said(alice), {R"({"type":"joined","name":"carol"})"});
+    const std::string line = R"({"type":"message","at":1,"id":"other.1","from":"bob","text":"hi"})";
+    say_elsewhere(host, "chat:tea", line);
+    host.advance(0ms);
+    expect(alice->texts(), {line});
+    expect(host.connect("/chat?name=dora&room=tea")->texts(),
+           {line, R"({"type":"here","names":["alice","bob","carol","dora"]})"});
+    expect(said(alice), {R"({"type":"joined","name":"dora"})"});
+    for (const char* nonsense :
+         {"", "\n", "names", "state", "ask", "state\n\n\n-1\nx", "what\nx"}) {
+        in_children(nonsense);
+        say_elsewhere(host, "chat:tea", nonsense);
+    }
+    static_cast<void>(alice->texts());
+    host.stop();
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(chat_forgets_children_that_are_silent) {
+    Host host(load("chat"), {{"heartbeat", "100"}});
+    const auto alice = host.connect("/chat?name=alice");
+    say_elsewhere(host, "chat-children:lobby", "names\nother\nbob");
+    host.advance(0ms);
+    expect(said(alice),
+           {R"({"type":"here","names":["alice"]})", R"({"type":"joined","name":"bob"})"});
+    host.advance(300ms);
+    expect(said(alice), {});
+    host.advance(100ms);
+    expect(said(alice), {R"({"type":"left","name":"bob"})"});
+}
+END_TEST
+
+START_TEST(chat_keeps_rooms_for_a_while_but_not_all) {
+    Host host(load("chat"));
+    const auto visit = [&](const std::string& room, const std::string& words) {
+        const auto client = host.connect("/chat?name=a&room=" + room);
+        const std::vector<std::string> texts = said(client);
+        if (!words.empty()) client->text(words);
+        client->close();
+        return texts;
+    };
+    visit("first", "kept");
+    for (int i = 0; i < 50; ++i) visit(std::to_string(i), "");
+    expect(visit("first", ""),
+           {R"({"type":"message","from":"a","text":"kept"})", R"({"type":"here","names":["a"]})"});
+    for (int i = 0; i < 101; ++i) visit(std::to_string(i), "");
+    expect(visit("first", ""), {R"({"type":"here","names":["a"]})"});
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(chat_refuses_what_is_too_long) {
+    Host host(load("chat"));
+    const auto client = host.connect("/chat?name=a");
+    client->text(std::string(16384, 'x'));
+    ck_assert(client->open());
+    client->text(std::string(16385, 'x'));
+    ck_assert(client->closed_with() == 1009);
 }
 END_TEST
 
@@ -139,5 +231,9 @@ WEBSOCKET_TEST_SUITE(shipped_plugins) {
     tcase_add_test(tests, dumb_increment_counts_each_client_until_reset);
     tcase_add_test(tests, ticker_tells_all_its_clients_the_time);
     tcase_add_test(tests, chat_has_rooms_with_presence_and_history);
+    tcase_add_test(tests, chat_knows_who_is_in_other_children_and_what_they_said);
+    tcase_add_test(tests, chat_forgets_children_that_are_silent);
+    tcase_add_test(tests, chat_keeps_rooms_for_a_while_but_not_all);
+    tcase_add_test(tests, chat_refuses_what_is_too_long);
     tcase_add_test(tests, chat_wants_a_name);
 }

@@ -1,0 +1,239 @@
+// fanout: N connections subscribe and one publishes. The server has to send what comes in on one
+// connection to all the others (and to the sender or not, as it likes). A new message goes out when
+// the last subscriber has got the one before. One thread; prints one line of JSON.
+
+#include "frames.hpp"
+#include "handshake.hpp"
+
+using namespace websocket::bench;
+
+namespace {
+
+struct FanoutOptions {
+    Target target;
+    std::uint64_t subscribers = 5000;
+    std::uint64_t size = 125;
+    std::uint64_t window = 1;
+    double duration = 5;
+    double warmup = 1;
+    double timeout = 10;
+    std::uint64_t server_pid = 0;
+
+    FanoutOptions(int argc, char** argv) {
+        std::vector<Option> table = target_options(target);
+        table.push_back(
+            number("--subscribers", "connections that receive (5000)", subscribers, 1, 60000));
+        table.push_back(number("--size", "payload bytes of a message (125)", size, 0, 1U << 24));
+        table.push_back(number("--window", "messages under way at a time (1)", window, 1, 1000));
+        table.push_back(seconds("--duration", "measured time (5)", duration, 0.01));
+        table.push_back(seconds("--warmup", "time before it (1)", warmup, 0));
+        table.push_back(
+            seconds("--timeout", "longest time without any progress (10)", timeout, 0.1));
+        table.push_back(
+            number("--server-pid", "process whose CPU time is reported", server_pid, 1, 1U << 30));
+        parse_options(argc, argv, "WebSocket fan-out", table);
+        if (server_pid != 0 && cpu_seconds_of(server_pid) < 0)
+            fail(usage_error, "--server-pid: there is no process %llu",
+                 static_cast<unsigned long long>(server_pid));
+        target.resolve();
+    }
+};
+
+// What was published when, and how many have it. Message k stands at k % window.
+class Publications {
+public:
+    Publications(std::uint64_t window, std::uint64_t subscribers)
+        : subscribers_(subscribers), sent_at_(window), missing_(window) {}
+
+    [[nodiscard]] bool may_send() const { return sent_ - complete_ < sent_at_.size(); }
+    void send() {
+        sent_at_[sent_ % sent_at_.size()] = now_ns();
+        missing_[sent_ % sent_at_.size()] = subscribers_;
+        ++sent_;
+    }
+    // False: nobody has published it.
+    [[nodiscard]] bool received(std::uint64_t message, Histogram* latency) {
+        if (message >= sent_) return false;
+        const std::size_t place = message % sent_at_.size();
+        if (latency != nullptr) latency->add(now_ns() - sent_at_[place]);
+        --missing_[place];
+        ++deliveries;
+        while (complete_ < sent_ && missing_[complete_ % sent_at_.size()] == 0) ++complete_;
+        return true;
+    }
+
+    std::uint64_t deliveries = 0;
+
+private:
+    const std::uint64_t subscribers_;
+    std::vector<std::uint64_t> sent_at_;
+    std::vector<std::uint64_t> missing_;
+    std::uint64_t sent_ = 0;
+    std::uint64_t complete_ = 0;
+};
+
+// Counts the messages of one connection.
+class Member {
+public:
+    explicit Member(Opened&& opened) : stream_(std::move(opened.stream)) { consume(opened.rest); }
+
+    // How many messages came; fails the program when the connection is over.
+    std::uint64_t ready(std::span<char> buffer) {
+        const std::uint64_t before = messages_;
+        for (;;) {
+            const ssize_t n = stream_.receive(buffer);
+            if (n < 0 && errno == EAGAIN) break;
+            if (n <= 0) fail(run_failed, "the server closed a connection");
+            consume({buffer.data(), static_cast<std::size_t>(n)});
+            // Less than asked for: the socket is empty, and its next byte raises a new edge.
+            if (static_cast<std::size_t>(n) < buffer.size()) break;
+        }
+        return messages_ - before;
+    }
+    [[nodiscard]] int fd() const { return stream_.fd(); }
+    [[nodiscard]] std::uint64_t messages() const { return messages_; }
+    void send(std::string_view frame) {
+        if (stream_.send(frame) != static_cast<ssize_t>(frame.size()))
+            fail(run_failed, "a message did not fit the publisher's socket");
+    }
+
+    bool frame(Opcode opcode, bool fin, std::uint64_t length) {
+        opcode_ = opcode;
+        fin_ = fin;
+        payload_.clear();
+        return opcode < Opcode::close || length <= 125;
+    }
+    bool payload(std::string_view piece) {
+        if (opcode_ == Opcode::ping) payload_ += piece;
+        return true;
+    }
+    bool frame_end() {
+        if (opcode_ == Opcode::ping) send(masked_frame(Opcode::pong, payload_));
+        if (opcode_ < Opcode::close && fin_) ++messages_;
+        return opcode_ != Opcode::close;
+    }
+
+private:
+    void consume(std::string_view bytes) {
+        if (!reader_.read(bytes, *this)) fail(run_failed, "the server sent a Close or nonsense");
+    }
+
+    Stream stream_;
+    Opcode opcode_ = Opcode::text;
+    bool fin_ = true;
+    std::string payload_;
+    std::uint64_t messages_ = 0;
+    FrameReader reader_;
+};
+
+struct Reading {
+    std::uint64_t at = now_ns();
+    std::uint64_t deliveries;
+    double own_cpu = own_cpu_seconds();
+    double server_cpu = -1;
+    double machine_cpu = machine_cpu_seconds();
+
+    Reading(std::uint64_t so_far, std::uint64_t server_pid) : deliveries(so_far) {
+        if (server_pid != 0) server_cpu = cpu_seconds_of(server_pid);
+    }
+};
+
+class Fanout {
+public:
+    explicit Fanout(const FanoutOptions& options)
+        : options_(options), frame_(masked_frame(Opcode::binary, std::string(options.size, 'x'))),
+          publications_(options.window, options.subscribers), epoll_(epoll_create1(EPOLL_CLOEXEC)),
+          buffer_(64U << 10) {
+        members_.reserve(options.subscribers + 1);  // the last one publishes
+        for (Opened& opened :
+             open_connections(options.target, options.subscribers + 1, 64, options.timeout))
+            members_.emplace_back(std::move(opened));
+        for (std::size_t i = 0; i < members_.size(); ++i) watch(epoll_, members_[i].fd(), i);
+    }
+
+    void run() {
+        run_for(options_.warmup, nullptr);
+        const Reading begin(publications_.deliveries, options_.server_pid);
+        run_for(options_.duration, &latency_);
+        print(begin, Reading(publications_.deliveries, options_.server_pid));
+    }
+
+private:
+    void publish() {
+        while (publications_.may_send()) {
+            publications_.send();
+            members_.back().send(frame_);
+        }
+    }
+
+    void run_for(double duration, Histogram* latency) {
+        std::uint64_t now = now_ns();
+        std::uint64_t last_delivery = now;
+        const std::uint64_t end = now + static_cast<std::uint64_t>(duration * 1e9);
+        const auto patience = static_cast<std::uint64_t>(options_.timeout * 1e9);
+        std::array<epoll_event, 512> events;
+        while (now < end) {
+            publish();
+            const int ready =
+                epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 100);
+            const std::uint64_t before = publications_.deliveries;
+            for (int i = 0; i < ready; ++i)
+                receive(events[static_cast<std::size_t>(i)].data.u64, latency);
+            now = now_ns();
+            if (publications_.deliveries != before) last_delivery = now;
+            if (now - last_delivery > patience)
+                fail(run_failed, "short run: nothing delivered for %g s", options_.timeout);
+        }
+    }
+
+    void receive(std::uint64_t index, Histogram* latency) {
+        Member& member = members_[index];
+        const std::uint64_t came = member.ready(buffer_);
+        if (index == options_.subscribers) return;  // the publisher may get its own, or not
+        for (std::uint64_t i = member.messages() - came; i < member.messages(); ++i)
+            if (!publications_.received(i, latency))
+                fail(run_failed, "a subscriber got a message that nobody has published");
+    }
+
+    void print(const Reading& begin, const Reading& end) const {
+        const double elapsed = static_cast<double>(end.at - begin.at) * 1e-9;
+        const double deliveries = static_cast<double>(end.deliveries - begin.deliveries);
+        std::printf("{\"url\": \"%s\", \"subscribers\": %llu, \"size\": %llu, \"window\": %llu, "
+                    "\"seconds\": %.3f, \"deliveries\": %.0f, \"deliveries_per_second\": %.1f, "
+                    "\"client_cpu_percent\": %.1f",
+                    options_.target.url.c_str(),
+                    static_cast<unsigned long long>(options_.subscribers),
+                    static_cast<unsigned long long>(options_.size),
+                    static_cast<unsigned long long>(options_.window), elapsed, deliveries,
+                    deliveries / elapsed, 100 * (end.own_cpu - begin.own_cpu) / elapsed);
+        if (begin.server_cpu >= 0 && end.server_cpu >= 0) {
+            const double cpu = end.server_cpu - begin.server_cpu;
+            const double others =
+                end.machine_cpu - begin.machine_cpu - cpu - (end.own_cpu - begin.own_cpu);
+            std::printf(", \"server_cpu_percent\": %.1f, \"server_cpu_us_per_delivery\": %.4f, "
+                        "\"other_cpu_percent\": %.1f",
+                        100 * cpu / elapsed, cpu * 1e6 / deliveries,
+                        100 * std::max(others, 0.0) / elapsed);
+        }
+        std::printf(", \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, "
+                    "\"max\": %.1f}}\n",
+                    latency_.microseconds(0.5), latency_.microseconds(0.99),
+                    latency_.microseconds(0.999), latency_.microseconds(1));
+    }
+
+    const FanoutOptions& options_;
+    const std::string frame_;
+    Publications publications_;
+    Histogram latency_;
+    const int epoll_;
+    std::vector<char> buffer_;
+    std::vector<Member> members_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const FanoutOptions options(argc, argv);
+    Fanout(options).run();
+    return 0;
+}

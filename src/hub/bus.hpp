@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// How publications reach subscribers of other processes, of this host or of others.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/shared_frame.hpp"
+#include "hub/losses.hpp"
+#include "hub/topic_key.hpp"
+
+namespace websocket::hub {
+
+/// Answer to a publication that is to leave the process.
+enum class BusResult : std::uint8_t {
+    ok,           ///< on its way, or nobody wants it
+    full,         ///< not sent: too much waits already
+    no_memory,    ///< not sent
+    unavailable,  ///< not sent: no thread or descriptor for it, or the bus has stopped
+};
+
+/// Never blocks, never throws. Publications of one thread arrive in order wherever they arrive.
+class Bus {
+public:
+    /// Called on a thread of the bus; has to return soon.
+    class Receiver {
+    public:
+        virtual ~Receiver() = default;
+        /// `frame` is a whole text or binary frame as a server writes it. [bus]
+        virtual void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept = 0;
+    };
+
+    Bus() noexcept = default;
+    Bus(const Bus&) = delete;
+    Bus& operator=(const Bus&) = delete;
+    virtual ~Bus() = default;
+
+    /// Before everything else. Both outlive the bus or its threads.
+    virtual void attach(Receiver& receiver, Losses& losses) noexcept = 0;
+
+    /// This process has got its first subscriber of the topic, or lost its last one. What others
+    /// publish once add_interest() has returned true reaches the receiver; so may what nobody here
+    /// subscribes to. Calls of these two do not overlap. [any thread]
+    [[nodiscard]] virtual bool add_interest(const TopicKey& key) noexcept = 0;
+    virtual void remove_interest(const TopicKey& key) noexcept = 0;
+
+    /// False when surely no other process has a subscriber. [any thread]
+    [[nodiscard]] virtual bool wanted(const TopicKey& key) const noexcept = 0;
+
+    /// Sends a frame to the other processes; it does not come back to the receiver. [any thread]
+    [[nodiscard]] virtual BusResult publish(const TopicKey& key,
+                                            const engine::SharedFrame& frame) noexcept = 0;
+
+    /// Makes a thread of the bus call Losses::report() in a second or so. [any thread]
+    virtual void report_soon() noexcept = 0;
+
+    /// Sends what is under way within kStopTimeout and ends. Async-signal-safe. [any thread]
+    virtual void begin_stop() noexcept = 0;
+    /// True when no thread of the bus runs. Async-signal-safe. [any thread]
+    [[nodiscard]] virtual bool stopped() const noexcept = 0;
+};
+
+}  // namespace websocket::hub

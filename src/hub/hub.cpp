@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/hub.hpp"
+
+#include <algorithm>
+#include <new>
+#include <optional>
+#include <utility>
+
+namespace websocket::hub {
+
+namespace {
+
+/// The one that says more about what did not work.
+TopicResult worse(TopicResult a, TopicResult b) noexcept { return std::max(a, b); }
+
+TopicResult result_of(BusResult result) noexcept {
+    switch (result) {
+        case BusResult::ok: return TopicResult::ok;
+        case BusResult::full: return TopicResult::full;
+        case BusResult::no_memory: return TopicResult::no_memory;
+        case BusResult::unavailable: break;
+    }
+    return TopicResult::unavailable;
+}
+
+}  // namespace
+
+Hub::Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& options) noexcept
+    : engine_(engine), bus_(bus), options_(options), log_(log), losses_(log) {
+    engine_.set_group_listener(*this);
+    bus_.attach(*this, losses_);
+}
+
+// --- subscriptions -------------------------------------------------------------------------------
+
+TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engine::ConnectionId id,
+                           const engine::ConnectionOptions& options) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return TopicResult::bad_name;
+    }
+    const std::lock_guard lock(mutex_);
+    TopicTable::Entry* known = table_.find(*key);
+    if (known != nullptr && table_.is_subscribed(id, *known)) {
+        return TopicResult::ok;
+    }
+    if (table_.subscriptions_of(id) >= options.max_subscriptions) {
+        return TopicResult::too_many_subscriptions;
+    }
+    try {
+        TopicResult result = TopicResult::no_memory;
+        TopicTable::Entry* entry = find_or_add(*key, result);
+        if (entry == nullptr) {
+            return result;
+        }
+        try {
+            result = subscribe_new(*entry, *key, id);
+        } catch (const std::bad_alloc&) {
+        }
+        if (!entry->second.wanted()) {
+            table_.drop(*entry);
+        }
+        return result;
+    } catch (const std::bad_alloc&) {
+        return TopicResult::no_memory;
+    }
+}
+
+TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicResult& refusal) {
+    TopicTable::Entry* known = table_.find(key);
+    if (known == nullptr && table_.topics() >= options_.max_topics) {
+        if (refusals_.permits()) {
+            log_.write(engine::LogLevel::error,
+                       "WS0507: subscription refused: there are WebSocketMaxTopics topics");
+        }
+        refusal = TopicResult::too_many_topics;
+        return nullptr;
+    }
+    return known != nullptr ? known : &table_.find_or_add(key);
+}
+
+/// When it fails or throws std::bad_alloc nothing has changed.
+TopicResult Hub::subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
+                               engine::ConnectionId id) {
+    const bool first = !topic.second.wanted();
+    table_.subscribe(id, topic);
+    const auto undo = [&](TopicResult why) {
+        table_.unsubscribe(id, topic);
+        return why;
+    };
+    if (first && !bus_.add_interest(key)) {
+        return undo(TopicResult::unavailable);
+    }
+    TopicResult result = TopicResult::gone;
+    try {
+        if (engine_.join(topic.second.group, id)) {
+            return TopicResult::ok;
+        }
+    } catch (const std::bad_alloc&) {
+        result = TopicResult::no_memory;
+    }
+    if (first) {
+        bus_.remove_interest(key);
+    }
+    return undo(result);
+}
+
+void Hub::unsubscribe(std::string_view scope, std::string_view topic,
+                      engine::ConnectionId id) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return;
+    }
+    const std::lock_guard lock(mutex_);
+    TopicTable::Entry* known = table_.find(*key);
+    if (known != nullptr && table_.is_subscribed(id, *known)) {
+        engine_.leave(known->second.group, id);
+        unsubscribe(*known, id);
+    }
+}
+
+void Hub::unsubscribe_all(engine::ConnectionId id) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (table_.subscriptions_of(id) > 0) {
+        engine_.leave_all(id);
+        forget(id);
+    }
+}
+
+void Hub::on_gone(engine::ConnectionId id) noexcept {
+    const std::lock_guard lock(mutex_);
+    forget(id);
+}
+
+void Hub::forget(engine::ConnectionId id) noexcept {
+    while (TopicTable::Entry* topic = table_.any_of(id)) {
+        unsubscribe(*topic, id);
+    }
+}
+
+void Hub::unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept {
+    table_.unsubscribe(id, topic);
+    drop_unwanted(topic);
+}
+
+void Hub::drop_unwanted(TopicTable::Entry& topic) noexcept {
+    if (!topic.second.wanted()) {
+        if (const auto key = TopicKey::parse(TopicTable::bytes(topic), options_.hash_key)) {
+            bus_.remove_interest(*key);
+        }
+        table_.drop(topic);
+    }
+}
+
+// --- listeners -----------------------------------------------------------------------------------
+
+TopicResult Hub::listen(std::string_view scope, std::string_view topic,
+                        std::shared_ptr<TopicListener> listener) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return TopicResult::bad_name;
+    }
+    const std::lock_guard lock(mutex_);
+    try {
+        TopicResult result = TopicResult::no_memory;
+        TopicTable::Entry* entry = find_or_add(*key, result);
+        if (entry == nullptr) {
+            return result;
+        }
+        if (!entry->second.wanted() && !bus_.add_interest(*key)) {
+            table_.drop(*entry);
+            return TopicResult::unavailable;
+        }
+        try {
+            entry->second.listeners.push_back(std::move(listener));
+            return TopicResult::ok;
+        } catch (const std::bad_alloc&) {
+            drop_unwanted(*entry);
+        }
+    } catch (const std::bad_alloc&) {
+    }
+    return TopicResult::no_memory;
+}
+
+void Hub::ignore(std::string_view scope, std::string_view topic,
+                 const TopicListener& listener) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    std::shared_ptr<TopicListener> last;  // may end something else, so not with the lock held
+    const std::lock_guard lock(mutex_);
+    TopicTable::Entry* entry = key ? table_.find(*key) : nullptr;
+    if (entry == nullptr) {
+        return;
+    }
+    auto& listeners = entry->second.listeners;
+    const auto found =
+        std::ranges::find(listeners, &listener, [](const auto& one) { return one.get(); });
+    if (found != listeners.end()) {
+        last = std::move(*found);
+        listeners.erase(found);
+        drop_unwanted(*entry);
+    }
+}
+
+// --- publications --------------------------------------------------------------------------------
+
+TopicResult Hub::publish(std::string_view scope, std::string_view topic, protocol::MessageType type,
+                         std::span<const std::uint8_t> payload,
+                         engine::ConnectionId except) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return TopicResult::bad_name;
+    }
+    if (payload.size() + protocol::kMaxUnmaskedHeader >= engine::Gate::kMaxQueued) {
+        return TopicResult::too_big;
+    }
+    const bool elsewhere = bus_.wanted(*key);
+    if (!elsewhere && !has_subscribers(*key)) {
+        return TopicResult::ok;
+    }
+    engine::SharedFrame frame;
+    try {
+        frame = engine::SharedFrame::build(
+            type == protocol::MessageType::text ? protocol::Opcode::text : protocol::Opcode::binary,
+            payload);
+    } catch (const std::bad_alloc&) {
+        count(Loss::no_resources);
+        return TopicResult::no_memory;
+    }
+    TopicResult result = broadcast(*key, frame, except);
+    if (elsewhere) {
+        const BusResult sent = bus_.publish(*key, frame);
+        if (sent != BusResult::ok) {
+            count(sent == BusResult::full ? Loss::busy_process : Loss::no_resources);
+        }
+        result = worse(result, result_of(sent));
+    }
+    return result;
+}
+
+bool Hub::has_subscribers(const TopicKey& key) noexcept {
+    const std::lock_guard lock(mutex_);
+    return table_.find(key) != nullptr;
+}
+
+void Hub::receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept {
+    static_cast<void>(broadcast(key, frame, {}));
+}
+
+TopicResult Hub::broadcast(const TopicKey& key, const engine::SharedFrame& frame,
+                           engine::ConnectionId except) noexcept {
+    std::size_t full = 0;
+    std::size_t failed = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        const TopicTable::Entry* topic = table_.find(key);
+        if (topic == nullptr) {
+            return TopicResult::ok;
+        }
+        for (const Topic::Share& share : topic->second.shares) {
+            switch (engine_.broadcast(share.loop, topic->second.group, frame, except)) {
+                case engine::SendResult::full: ++full; break;
+                case engine::SendResult::no_memory: ++failed; break;
+                default: break;  // a loop that has ended has no subscribers
+            }
+        }
+        for (const auto& listener : topic->second.listeners) {
+            if (!listener->take(frame)) {
+                ++full;
+            }
+        }
+    }
+    count(Loss::busy_loop, full);
+    count(Loss::no_resources, failed);
+    if (failed > 0) {
+        return TopicResult::no_memory;
+    }
+    return full > 0 ? TopicResult::full : TopicResult::ok;
+}
+
+void Hub::on_too_slow(std::size_t members) noexcept { count(Loss::slow_subscriber, members); }
+
+void Hub::count(Loss why, std::size_t messages) noexcept {
+    if (losses_.count(why, messages)) {
+        bus_.report_soon();
+    }
+}
+
+Hub::Figures Hub::figures() noexcept {
+    const std::lock_guard lock(mutex_);
+    return {table_.topics(), table_.subscriptions()};
+}
+
+}  // namespace websocket::hub

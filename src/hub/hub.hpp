@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Topics: what one connection publishes, all that subscribe get, in whatever process they are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string_view>
+
+#include "engine/connection_options.hpp"
+#include "engine/engine.hpp"
+#include "hub/bus.hpp"
+#include "hub/losses.hpp"
+#include "hub/pace.hpp"
+#include "hub/topic_table.hpp"
+#include "protocol/frame.hpp"
+
+namespace websocket::hub {
+
+struct HubOptions {
+    /// Topics with subscribers in this process: names may be chosen by clients.
+    std::size_t max_topics = 100'000;
+    HashKey hash_key{};  ///< the same in all processes of the bus; not known to clients
+};
+
+enum class TopicResult : std::uint8_t {
+    ok,
+    full,                    ///< published, but some subscribers will not get it: too much waits
+    gone,                    ///< the connection has ended
+    bad_name,                ///< of the topic or the scope; see TopicKey
+    too_big,                 ///< 256 MiB or more; not published
+    too_many_subscriptions,  ///< ConnectionOptions::max_subscriptions
+    too_many_topics,         ///< HubOptions::max_topics
+    no_memory,               ///< not subscribed; published to some at most
+    unavailable,  ///< other processes cannot be reached: not subscribed; published in this one only
+};
+
+/// Part of this process that is told what is published.
+class TopicListener {
+public:
+    TopicListener() noexcept = default;
+    TopicListener(const TopicListener&) = delete;
+    TopicListener& operator=(const TopicListener&) = delete;
+    virtual ~TopicListener() = default;
+    /// One call after the other, in the order in which subscribers get it. Does not call the hub.
+    /// False when too much waits already: the message is lost. [any thread]
+    [[nodiscard]] virtual bool take(const engine::SharedFrame& frame) noexcept = 0;
+};
+
+/// Never blocks. A connection's subscriptions end with it. What is published once subscribe() has
+/// returned, in whatever process, reaches the subscriber, unless it is too slow or a queue is full;
+/// messages that one thread publishes arrive in order, and in order with what it sends to a
+/// connection of its own process.
+class Hub final : private engine::GroupListener, private Bus::Receiver {
+public:
+    /// Before the engine has connections. `log`, `engine` and `bus` outlive the hub's last call;
+    /// the hub outlives the engine's and the bus's threads.
+    Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& options) noexcept;
+
+    /// From Session::on_open() on. Subscribing twice is subscribing once. `scope` keeps equal names
+    /// apart. [any thread]
+    [[nodiscard]] TopicResult subscribe(std::string_view scope, std::string_view topic,
+                                        engine::ConnectionId id,
+                                        const engine::ConnectionOptions& options) noexcept;
+    /// What was published before in this process still comes. [any thread]
+    void unsubscribe(std::string_view scope, std::string_view topic,
+                     engine::ConnectionId id) noexcept;
+    /// [any thread]
+    void unsubscribe_all(engine::ConnectionId id) noexcept;
+
+    /// A listener counts as a subscriber. It is kept until ignore(), and added to a topic once.
+    /// [any thread]
+    [[nodiscard]] TopicResult listen(std::string_view scope, std::string_view topic,
+                                     std::shared_ptr<TopicListener> listener) noexcept;
+    /// No take() runs any more when it returns. [any thread]
+    void ignore(std::string_view scope, std::string_view topic,
+                const TopicListener& listener) noexcept;
+
+    /// Sends a message to all subscribers but `except`. What happens to those whose send_buffer is
+    /// full, their ConnectionOptions::slow_consumer says: `close` closes, all else loses the
+    /// message. [any thread]
+    [[nodiscard]] TopicResult publish(std::string_view scope, std::string_view topic,
+                                      protocol::MessageType type,
+                                      std::span<const std::uint8_t> payload,
+                                      engine::ConnectionId except = {}) noexcept;
+
+    struct Figures {
+        std::size_t topics;
+        std::size_t subscriptions;
+    };
+    /// Of this process. [any thread]
+    [[nodiscard]] Figures figures() noexcept;
+    [[nodiscard]] const Losses& losses() const noexcept { return losses_; }
+
+private:
+    void on_gone(engine::ConnectionId id) noexcept override;
+    void on_too_slow(std::size_t members) noexcept override;
+    void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
+
+    [[nodiscard]] TopicResult subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
+                                            engine::ConnectionId id);
+    void unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept;
+    /// The topic, perhaps new; null with the reason. Throws std::bad_alloc.
+    [[nodiscard]] TopicTable::Entry* find_or_add(const TopicKey& key, TopicResult& refusal);
+    /// Forgets a topic that nobody wants any more.
+    void drop_unwanted(TopicTable::Entry& topic) noexcept;
+    void forget(engine::ConnectionId id) noexcept;
+    [[nodiscard]] bool has_subscribers(const TopicKey& key) noexcept;
+    [[nodiscard]] TopicResult broadcast(const TopicKey& key, const engine::SharedFrame& frame,
+                                        engine::ConnectionId except) noexcept;
+    void count(Loss why, std::size_t messages = 1) noexcept;
+
+    engine::Engine& engine_;
+    Bus& bus_;
+    const HubOptions options_;
+    engine::Log& log_;
+    Pace refusals_;
+    Losses losses_;
+    std::mutex mutex_;  // guards table_, and orders it with the loops' mailboxes and the bus
+    TopicTable table_;
+};
+
+}  // namespace websocket::hub

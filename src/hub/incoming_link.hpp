@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Publications from one other process.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "engine/descriptor.hpp"
+#include "engine/shared_frame.hpp"
+#include "hub/registry.hpp"
+#include "hub/topic_key.hpp"
+#include "protocol/byte_buffer.hpp"
+
+namespace websocket::hub {
+
+/// Reads records; what is not complete when the other process dies is forgotten. Not safe for
+/// threads.
+class IncomingLink {
+public:
+    /// What the records are for.
+    class Sink {
+    public:
+        virtual ~Sink() = default;
+        virtual void on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept = 0;
+        /// A record was skipped for want of memory.
+        virtual void on_lost_record() noexcept = 0;
+    };
+
+    IncomingLink(engine::Descriptor socket, const Registry& registry) noexcept
+        : socket_(std::move(socket)), registry_(registry) {}
+
+    [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
+
+    /// Reads once, into `buffer` or where the octets will stay. False when the other process is
+    /// gone, or is none of this httpd's.
+    [[nodiscard]] bool read(std::span<std::uint8_t> buffer, Sink& sink) noexcept;
+
+private:
+    enum class State : std::uint8_t { hello, head, key, frame, skipping };
+
+    [[nodiscard]] bool consume(std::span<const std::uint8_t> bytes, Sink& sink);
+    [[nodiscard]] bool take_hello(std::span<const std::uint8_t> bytes) noexcept;
+    [[nodiscard]] bool take_head(std::span<const std::uint8_t> bytes) noexcept;
+    [[nodiscard]] bool take_key(std::span<const std::uint8_t> bytes, Sink& sink) noexcept;
+    void take_frame_part(std::span<const std::uint8_t> bytes, Sink& sink) noexcept;
+    [[nodiscard]] std::size_t wanted() const noexcept;
+
+    engine::Descriptor socket_;
+    const Registry& registry_;
+    State state_ = State::hello;
+    protocol::ByteBuffer partial_;  // of a hello, head or key
+    std::size_t frame_size_ = 0;
+    std::size_t key_size_ = 0;
+    std::optional<TopicKey> key_;
+    engine::SharedFrame frame_;
+    std::size_t received_ = 0;  // of the frame
+};
+
+}  // namespace websocket::hub

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// What any thread may call. The thread of the bus is in local_bus_thread.cpp.
+#include "hub/local_bus.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <system_error>
+
+#include "engine/signal_mask.hpp"
+#include "hub/local_bus_tags.hpp"
+#include "hub/local_socket.hpp"
+#include "hub/record.hpp"
+
+namespace websocket::hub {
+
+using engine::Descriptor;
+using engine::SharedFrame;
+
+namespace {
+
+constexpr std::size_t kBuffer = 256U << 10;
+/// Memory that a publication takes besides its octets.
+constexpr std::size_t kCost = 128;
+
+template <class Value>
+std::span<const std::uint8_t> bytes_of(const Value& value) noexcept {
+    return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
+}
+
+}  // namespace
+
+LocalBus::LocalBus(const Registry& registry, const LocalBusOptions& options,
+                   engine::Log& log) noexcept
+    : registry_(registry), options_(options), log_(log) {}
+
+LocalBus::~LocalBus() {
+    begin_stop();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+}
+
+void LocalBus::attach(Receiver& receiver, Losses& losses) noexcept {
+    receiver_ = &receiver;
+    losses_ = &losses;
+}
+
+std::size_t LocalBus::Publication::cost() const noexcept {
+    return head.bytes().size() + frame.bytes().size() + kCost;
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+bool LocalBus::start() noexcept {
+    if (started_.load(std::memory_order_acquire)) {
+        return true;
+    }
+    const std::lock_guard lock(start_mutex_);
+    if (started_.load(std::memory_order_relaxed)) {
+        return true;
+    }
+    if (stop_requested_.load()) {
+        return false;
+    }
+    try {
+        event_ = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+        epoll_ = Descriptor(::epoll_create1(EPOLL_CLOEXEC));
+        if (!event_.valid() || !epoll_.valid() ||
+            !watch(EPOLL_CTL_ADD, event_.get(), EPOLLIN, tag::kInbox)) {
+            throw std::system_error(errno, std::generic_category());
+        }
+        buffer_ = std::make_unique<std::uint8_t[]>(kBuffer);
+        buffer_size_ = kBuffer;
+        hello_ = SharedFrame::join(bytes_of(Hello{registry_.secret()}), {});
+        const engine::SignalsBlocked blocked;  // inherited by the thread
+        running_.store(true);
+        thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+        running_.store(false);
+        complain("no thread or descriptor", error.code().value());
+        return false;
+    } catch (const std::bad_alloc&) {
+        running_.store(false);
+        complain("no memory", ENOMEM);
+        return false;
+    }
+    event_descriptor_.store(event_.get());
+    started_.store(true, std::memory_order_release);
+    if (stop_requested_.load()) {
+        wake();  // it came meanwhile and could not see the descriptor
+    }
+    return true;
+}
+
+void LocalBus::begin_stop() noexcept {
+    stop_requested_.store(true);
+    wake();
+}
+
+void LocalBus::wake() const noexcept {
+    const int descriptor = event_descriptor_.load();
+    const std::uint64_t one = 1;
+    if (descriptor >= 0) {
+        // Fails only when the counter is full, and then the descriptor is readable anyway.
+        static_cast<void>(!::write(descriptor, &one, sizeof one));
+    }
+}
+
+void LocalBus::report_soon() noexcept {
+    if (!report_.exchange(true)) {
+        wake();
+    }
+}
+
+void LocalBus::complain(const char* what, int error) noexcept {
+    if (!complaints_.permits()) {
+        return;
+    }
+    std::array<char, 256> line;
+    std::snprintf(line.data(), line.size(),
+                  "WS0502: topics do not reach all other children: %s: %s", what,
+                  std::strerror(error));
+    log_.write(engine::LogLevel::error, line.data());
+}
+
+bool LocalBus::watch(int operation, int descriptor, std::uint32_t events,
+                     std::uint64_t tag) const noexcept {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = tag;
+    return ::epoll_ctl(epoll_.get(), operation, descriptor, &event) == 0;
+}
+
+// --- subscribers here ----------------------------------------------------------------------------
+
+/// Only once others can connect do they learn of us.
+bool LocalBus::listen() noexcept {
+    if (listening_as_.load() != 0) {
+        return true;
+    }
+    std::uint64_t process = 0;
+    while (process == 0) {
+        if (::getrandom(&process, sizeof process, 0) != sizeof process) {
+            complain("no random number", errno);
+            return false;
+        }
+    }
+    Descriptor listener = listen_as(process);
+    if (!listener.valid()) {
+        complain("no socket to listen on", errno);
+        return false;
+    }
+    const std::optional<std::uint32_t> seat = sit_down(process);
+    if (!seat) {
+        complain("more children than ServerLimit", ENOSPC);
+        return false;
+    }
+    listener_ = std::move(listener);
+    if (!watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, tag::kListener)) {
+        complain("no socket to listen on", errno);
+        registry_.stand_up(*seat, process);
+        listener_ = Descriptor();
+        return false;
+    }
+    seat_ = *seat;
+    listening_as_.store(process);
+    if (stop_requested_.load()) {
+        registry_.stand_up(seat_, process);
+        return false;
+    }
+    return true;
+}
+
+std::optional<std::uint32_t> LocalBus::sit_down(std::uint64_t process) noexcept {
+    if (const auto seat = registry_.sit_down(process)) {
+        return seat;
+    }
+    // Seats of processes that were killed and that nobody has published to since.
+    for (std::uint32_t seat = 0; seat < registry_.seats_in_use(); ++seat) {
+        const std::uint64_t occupant = registry_.occupant(seat);
+        if (occupant != 0 && !connect_to(occupant).valid() && errno == ECONNREFUSED) {
+            registry_.stand_up(seat, occupant);
+        }
+    }
+    return registry_.sit_down(process);
+}
+
+bool LocalBus::add_interest(const TopicKey& key) noexcept {
+    if (!start() || !listen()) {
+        return false;
+    }
+    const std::uint32_t bucket = Registry::bucket_of(key.hash());
+    try {
+        if (++interest_[bucket] == 1) {
+            registry_.set_wants(seat_, bucket, true);
+        }
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    return true;
+}
+
+void LocalBus::remove_interest(const TopicKey& key) noexcept {
+    const std::uint32_t bucket = Registry::bucket_of(key.hash());
+    const auto topics = interest_.find(bucket);
+    if (--topics->second == 0) {
+        interest_.erase(topics);
+        registry_.set_wants(seat_, bucket, false);
+    }
+}
+
+// --- publications from here ----------------------------------------------------------------------
+
+bool LocalBus::wants(std::uint32_t seat, std::uint64_t occupant,
+                     std::uint32_t bucket) const noexcept {
+    return occupant != 0 && occupant != listening_as_.load(std::memory_order_relaxed) &&
+           registry_.wants(seat, bucket);
+}
+
+bool LocalBus::wanted(const TopicKey& key) const noexcept {
+    const std::uint32_t bucket = Registry::bucket_of(key.hash());
+    const std::uint32_t seats = registry_.seats_in_use();
+    for (std::uint32_t seat = 0; seat < seats; ++seat) {
+        if (wants(seat, registry_.occupant(seat), bucket)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+BusResult LocalBus::publish(const TopicKey& key, const SharedFrame& frame) noexcept {
+    if (!start()) {
+        return BusResult::unavailable;
+    }
+    bool first = false;
+    try {
+        const std::string_view name = key.bytes();
+        const RecordHead head{static_cast<std::uint32_t>(frame.bytes().size()),
+                              static_cast<std::uint16_t>(name.size()), 0};
+        Publication publication{
+            Registry::bucket_of(key.hash()),
+            SharedFrame::join(bytes_of(head),
+                              {reinterpret_cast<const std::uint8_t*>(name.data()), name.size()}),
+            frame};
+        const std::size_t cost = publication.cost();
+        const std::lock_guard lock(inbox_mutex_);
+        if (inbox_closed_) {
+            return BusResult::unavailable;
+        }
+        if (inbox_octets_ >= options_.buffer) {
+            return BusResult::full;
+        }
+        first = inbox_.empty();
+        inbox_.push_back(std::move(publication));
+        inbox_octets_ += cost;
+    } catch (const std::bad_alloc&) {
+        return BusResult::no_memory;
+    }
+    if (first) {
+        wake();
+    }
+    return BusResult::ok;
+}
+
+}  // namespace websocket::hub

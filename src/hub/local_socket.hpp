@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets between processes of one host and one user. They have names without files (the abstract
+// namespace of Linux): nothing stays behind when a process is killed, and no directory has to be
+// writable.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/descriptor.hpp"
+
+namespace websocket::hub {
+
+/// A socket that accepts connections for `process`; never blocks. Invalid, and errno tells why,
+/// when there is none. [any thread]
+[[nodiscard]] engine::Descriptor listen_as(std::uint64_t process) noexcept;
+
+/// A socket that is connected to `process`; never blocks. Invalid, and errno tells why:
+/// ECONNREFUSED when nobody listens there, EAGAIN when too many wait to be accepted, EPERM when it
+/// is somebody else's. [any thread]
+[[nodiscard]] engine::Descriptor connect_to(std::uint64_t process) noexcept;
+
+/// The next connection that waits, if it is from a process of this user. Invalid, and errno tells
+/// why; EACCES: somebody else has been turned away. [any thread]
+[[nodiscard]] engine::Descriptor accept_from(int listener) noexcept;
+
+}  // namespace websocket::hub

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Publications that somebody did not get: counted, and said in the log at most once a second.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/log.hpp"
+#include "hub/pace.hpp"
+
+namespace websocket::hub {
+
+/// Who or what was in the way.
+enum class Loss : std::uint8_t {
+    slow_subscriber,  ///< its send_buffer was full
+    busy_loop,        ///< too much waits for an event loop of this process
+    busy_process,     ///< too much waits for another process
+    no_resources,     ///< no memory, descriptor or thread, or the other process was not reachable
+};
+constexpr std::size_t kLosses = 4;
+
+/// [any thread]
+class Losses {
+public:
+    explicit Losses(engine::Log& log) noexcept : log_(log) {}
+
+    /// True when there will be something to report() that has not been logged now.
+    bool count(Loss why, std::size_t messages = 1) noexcept;
+
+    /// Logs what has been counted since the last line, where that is long enough ago. True when
+    /// something remains.
+    bool report() noexcept;
+
+    [[nodiscard]] std::uint64_t total(Loss why) const noexcept {
+        return counters_[static_cast<std::size_t>(why)].total.load(std::memory_order_relaxed);
+    }
+
+private:
+    struct Counter {
+        std::atomic<std::uint64_t> total{0};
+        std::atomic<std::uint64_t> reported{0};  ///< of the total
+        Pace pace;
+    };
+    [[nodiscard]] bool report(Loss why) noexcept;
+
+    engine::Log& log_;
+    std::array<Counter, kLosses> counters_;
+};
+
+}  // namespace websocket::hub

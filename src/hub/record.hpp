@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What processes of one host write to each other: a Hello, then a RecordHead, a topic's key and a
+// frame for each publication. In the machine's own byte order; see kLayout in registry.cpp.
+#pragma once
+
+#include <cstdint>
+
+#include "hub/registry.hpp"
+
+namespace websocket::hub {
+
+struct Hello {
+    Registry::Secret secret;
+};
+
+struct RecordHead {
+    std::uint32_t frame_size;
+    std::uint16_t key_size;
+    std::uint16_t reserved;
+};
+static_assert(sizeof(RecordHead) == 8);
+
+}  // namespace websocket::hub

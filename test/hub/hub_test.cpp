@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0
+// Topics inside of one process; the bus is a stand-in.
+#include "hub/hub.hpp"
+
+#include <atomic>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/service.hpp"
+#include "failing_allocator.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using websocket::engine::SharedFrame;
+using websocket::engine::SlowConsumer;
+using websocket::hub::Bus;
+using websocket::hub::BusResult;
+using websocket::hub::Hub;
+using websocket::hub::HubOptions;
+using websocket::hub::Loss;
+using websocket::hub::Losses;
+using websocket::hub::TopicKey;
+using websocket::hub::TopicResult;
+using websocket::protocol::MessageType;
+
+namespace {
+
+/// Remembers what it is told, and insists on the hub's promises.
+class RecordingBus final : public Bus {
+public:
+    void attach(Receiver& receiver, Losses& /*losses*/) noexcept override { to = &receiver; }
+    bool add_interest(const TopicKey& key) noexcept override {
+        const ForTheTest memory;
+        if (!available) return false;
+        bool added = false;
+        interest.update([&](auto& keys) { added = keys.insert(std::string(key.bytes())).second; });
+        if (!added) std::abort();
+        return true;
+    }
+    void remove_interest(const TopicKey& key) noexcept override {
+        const ForTheTest memory;
+        interest.update([&](auto& keys) {
+            if (keys.erase(std::string(key.bytes())) != 1) std::abort();
+        });
+    }
+    bool wanted(const TopicKey& /*key*/) const noexcept override { return elsewhere; }
+    BusResult publish(const TopicKey& /*key*/, const SharedFrame& frame) noexcept override {
+        const ForTheTest memory;
+        published.push_back(text_of(frame.bytes()));
+        return result;
+    }
+    void report_soon() noexcept override {}
+    void begin_stop() noexcept override {}
+    bool stopped() const noexcept override { return true; }
+
+    Receiver* to = nullptr;
+    std::atomic<bool> available{true};
+    std::atomic<bool> elsewhere{false};
+    BusResult result = BusResult::ok;
+    std::vector<std::string> published;
+    Awaited<std::set<std::string>> interest;
+};
+
+struct Town {
+    explicit Town(const websocket::engine::EngineOptions& how = {}, const HubOptions& options = {})
+        : service(how), hub(service.engine(), bus, service.log, options) {}
+    ~Town() { service.stop(); }
+    Town(const Town&) = delete;
+    Town& operator=(const Town&) = delete;
+
+    Service service;
+    RecordingBus bus;
+    Hub hub;
+
+    [[nodiscard]] Client connect(Behaviour behaviour = {}, const Wiring& wiring = {}) {
+        Client client = service.connect(std::move(behaviour), wiring);
+        client.await_open();
+        return client;
+    }
+    TopicResult subscribe(const Client& client, std::string_view topic,
+                          std::string_view scope = "s") {
+        return hub.subscribe(scope, topic, client.id, service.options);
+    }
+    [[nodiscard]] Client subscriber(std::string_view topic) {
+        Client client = connect();
+        ck_assert(subscribe(client, topic) == TopicResult::ok);
+        return client;
+    }
+    TopicResult publish(std::string_view topic, std::string_view text, ConnectionId except = {},
+                        std::string_view scope = "s") {
+        return hub.publish(scope, topic, MessageType::text, octets(text), except);
+    }
+    void await_topics(std::size_t count) {
+        await_quietly([&] { return hub.figures().topics == count; }, "topics to go");
+        ck_assert_uint_eq(bus.interest.get().size(), count);
+    }
+};
+
+}  // namespace
+
+START_TEST(subscribers_of_the_topic_get_it_and_nobody_else) {
+    Town town({.loops = 2});
+    std::vector<Client> news;
+    for (int i = 0; i < 4; ++i) news.push_back(town.subscriber("news"));
+    Client weather = town.subscriber("weather");
+    ck_assert(town.publish("news", "to all") == TopicResult::ok);
+    ck_assert(town.publish("news", "to most", news[1].id) == TopicResult::ok);
+    ck_assert(town.publish("weather", "rain") == TopicResult::ok);
+    ck_assert(town.publish("nobody's", "lost") == TopicResult::ok);
+    weather.peer.expect_text("rain");
+    for (std::size_t i = 0; i < news.size(); ++i) {
+        news[i].peer.expect_text("to all");
+        if (i != 1) news[i].peer.expect_text("to most");
+    }
+    ck_assert(town.publish("news", "end") == TopicResult::ok);
+    for (Client& client : news) client.peer.expect_text("end");
+}
+END_TEST
+
+START_TEST(binary_messages_are_binary) {
+    Town town;
+    Client client = town.subscriber("t");
+    const std::string bytes("\0\xff", 2);
+    ck_assert(town.hub.publish("s", "t", MessageType::binary, octets(bytes)) == TopicResult::ok);
+    client.peer.expect(Opcode::binary, bytes);
+    ck_assert(town.hub.publish("s", "t", MessageType::binary, {}) == TopicResult::ok);
+    client.peer.expect(Opcode::binary, "");
+}
+END_TEST
+
+START_TEST(equal_names_in_different_scopes_are_different_topics) {
+    Town town;
+    Client here = town.connect();
+    Client there = town.connect();
+    ck_assert(town.subscribe(here, "t", "a") == TopicResult::ok);
+    ck_assert(town.subscribe(there, "t", "b") == TopicResult::ok);
+    ck_assert(town.publish("t", "for a", {}, "a") == TopicResult::ok);
+    ck_assert(town.publish("t", "for b", {}, "b") == TopicResult::ok);
+    ck_assert(town.publish("t", "for nobody", {}, "") == TopicResult::ok);
+    here.peer.expect_text("for a");
+    there.peer.expect_text("for b");
+}
+END_TEST
+
+START_TEST(subscribing_twice_is_subscribing_once) {
+    Town town;
+    Client client = town.subscriber("t");
+    ck_assert(town.subscribe(client, "t") == TopicResult::ok);
+    ck_assert_uint_eq(town.hub.figures().subscriptions, 1);
+    ck_assert(town.publish("t", "1") == TopicResult::ok);
+    ck_assert(town.publish("t", "2") == TopicResult::ok);
+    client.peer.expect_text("1");
+    client.peer.expect_text("2");
+    town.hub.unsubscribe("s", "t", client.id);
+    town.hub.unsubscribe("s", "t", client.id);
+    ck_assert_uint_eq(town.hub.figures().topics, 0);
+}
+END_TEST
+
+START_TEST(who_unsubscribes_gets_what_came_before_and_nothing_after) {
+    Town town;
+    Client client = town.subscriber("a");
+    ck_assert(town.subscribe(client, "b") == TopicResult::ok);
+    ck_assert(town.publish("a", "1") == TopicResult::ok);
+    town.hub.unsubscribe("s", "a", client.id);
+    ck_assert(town.publish("a", "2") == TopicResult::ok);
+    ck_assert(town.publish("b", "3") == TopicResult::ok);
+    town.hub.unsubscribe_all(client.id);
+    ck_assert(town.publish("b", "4") == TopicResult::ok);
+    ck_assert(town.subscribe(client, "a") == TopicResult::ok);
+    ck_assert(town.publish("a", "5") == TopicResult::ok);
+    for (const char* text : {"1", "3", "5"}) client.peer.expect_text(text);
+}
+END_TEST
+
+START_TEST(a_topic_vanishes_with_its_last_subscriber_however_that_ends) {
+    Town town({.loops = 2});
+    Client leaves = town.subscriber("t");
+    Client resets = town.subscriber("t");
+    Client closes = town.subscriber("t");
+    ck_assert(town.subscribe(closes, "other") == TopicResult::ok);
+    town.await_topics(2);
+    town.hub.unsubscribe("s", "t", leaves.id);
+    resets.peer.reset();
+    closes.peer.send_close(1000);
+    town.await_topics(0);
+    ck_assert_uint_eq(town.hub.figures().subscriptions, 0);
+    ck_assert(town.subscribe(resets, "t") == TopicResult::gone);
+    ck_assert(town.hub.subscribe("s", "t", {}, town.service.options) == TopicResult::gone);
+    town.await_topics(0);
+}
+END_TEST
+
+START_TEST(a_connection_that_is_not_served_yet_keeps_no_subscription) {
+    Town town;
+    const Client other = town.connect();
+    {
+        const Engine::Place place = town.service.reserve();
+        static_cast<void>(town.hub.subscribe("s", "t", place.id(), town.service.options));
+        town.await_topics(0);
+    }
+}
+END_TEST
+
+START_TEST(names_have_1_to_255_octets) {
+    Town town;
+    const Client client = town.connect();
+    const std::string too_long(256, 'x');
+    for (const std::string& bad : {std::string(), too_long}) {
+        ck_assert(town.subscribe(client, bad) == TopicResult::bad_name);
+        ck_assert(town.publish(bad, "x") == TopicResult::bad_name);
+        town.hub.unsubscribe("s", bad, client.id);
+    }
+    ck_assert(town.subscribe(client, "t", too_long) == TopicResult::bad_name);
+    ck_assert(town.publish("t", "x", {}, too_long) == TopicResult::bad_name);
+    ck_assert(town.subscribe(client, std::string(255, 'x')) == TopicResult::ok);
+    ck_assert(town.subscribe(client, std::string("\0\n\xff", 3)) == TopicResult::ok);
+}
+END_TEST
+
+START_TEST(a_message_of_256_mib_is_too_big) {
+    Town town;
+    Client client = town.subscriber("t");
+    const std::vector<std::uint8_t> huge(std::size_t{1} << 28);
+    ck_assert(town.hub.publish("s", "t", MessageType::binary, huge) == TopicResult::too_big);
+    const std::string large(16U << 20, 'x');
+    town.hub.unsubscribe_all(client.id);
+    Client roomy = town.subscriber("t");
+    ck_assert(town.publish("t", large) == TopicResult::ok);
+    roomy.peer.expect_text(large);
+}
+END_TEST
+
+START_TEST(a_client_cannot_subscribe_without_end) {
+    Town town({}, {.max_topics = 5});
+    town.service.options.max_subscriptions = 3;
+    Client first = town.connect();
+    Client second = town.connect();
+    for (const char* topic : {"1", "2", "3"}) {
+        ck_assert(town.subscribe(first, topic) == TopicResult::ok);
+    }
+    ck_assert(town.subscribe(first, "4") == TopicResult::too_many_subscriptions);
+    ck_assert(town.subscribe(first, "1") == TopicResult::ok);
+    for (const char* topic : {"4", "5"}) {
+        ck_assert(town.subscribe(second, topic) == TopicResult::ok);
+    }
+    ck_assert(town.subscribe(second, "6") == TopicResult::too_many_topics);
+    town.service.log.await("WS0507");
+    ck_assert(town.subscribe(second, "1") == TopicResult::ok);
+    ck_assert_uint_eq(town.hub.figures().topics, 5);
+    first.peer.reset();
+    town.await_topics(3);
+    town.hub.unsubscribe("s", "4", second.id);
+    ck_assert(town.subscribe(second, "6") == TopicResult::ok);
+}
+END_TEST
+
+START_TEST(a_slow_subscriber_is_counted_and_delays_nobody) {
+    Town town;
+    town.service.options.send_buffer = 100'000;
+    town.service.options.slow_consumer = SlowConsumer::drop;
+    Client slow = town.connect({}, {.socket_buffer = 8'000});
+    ck_assert(town.subscribe(slow, "t") == TopicResult::ok);
+    Client quick = town.subscriber("t");
+    const std::string text(50'000, 'x');
+    for (int i = 0; i < 200; ++i) {
+        ck_assert(town.publish("t", text) == TopicResult::ok);
+        quick.peer.expect_text(text);
+    }
+    ck_assert_uint_gt(town.hub.losses().total(Loss::slow_subscriber), 0);
+    town.service.log.await("WS0503");
+}
+END_TEST
+
+START_TEST(a_publisher_is_told_when_a_loop_has_no_room) {
+    Town town({.broadcast_buffer = 10'000});
+    Door inside;
+    Door go_on;
+    const Client subscriber = town.subscriber("t");
+    Client busy = town.connect({.on_message = [&](ConnectionId, Message) {
+        inside.open();
+        static_cast<void>(go_on.passed());
+        return Flow::more;
+    }});
+    busy.peer.send_text("stop the loop");
+    inside.await("the loop to stop");
+    while (town.publish("t", std::string(1'000, 'x')) == TopicResult::ok) {
+    }
+    ck_assert(town.publish("t", "x") == TopicResult::full);
+    ck_assert_uint_eq(town.hub.losses().total(Loss::busy_loop), 2);
+    go_on.open();
+}
+END_TEST
+
+START_TEST(what_others_want_goes_over_the_bus_and_what_comes_stays_here) {
+    Town town;
+    Client client = town.subscriber("t");
+    ck_assert(town.publish("t", "here only") == TopicResult::ok);
+    town.bus.elsewhere = true;
+    ck_assert(town.publish("t", "here and there", client.id) == TopicResult::ok);
+    ck_assert(town.publish("nobody here", "there only") == TopicResult::ok);
+    const auto key = TopicKey::make("s", "t", {});
+    const auto other = TopicKey::make("s", "unknown", {});
+    town.bus.to->receive(*key, SharedFrame::build(Opcode::text, octets("from there")));
+    town.bus.to->receive(*other, SharedFrame::build(Opcode::text, octets("unwanted")));
+    ck_assert(town.bus.published ==
+              std::vector<std::string>({"\x81\x0ehere and there", "\x81\x0athere only"}));
+    client.peer.expect_text("here only");
+    client.peer.expect_text("from there");
+}
+END_TEST
+
+START_TEST(a_publisher_is_told_when_the_bus_cannot) {
+    Town town;
+    Client client = town.subscriber("t");
+    town.bus.elsewhere = true;
+    town.bus.result = BusResult::full;
+    ck_assert(town.publish("t", "1") == TopicResult::full);
+    town.bus.result = BusResult::no_memory;
+    ck_assert(town.publish("t", "2") == TopicResult::no_memory);
+    town.bus.result = BusResult::unavailable;
+    ck_assert(town.publish("t", "3") == TopicResult::unavailable);
+    ck_assert_uint_eq(town.hub.losses().total(Loss::busy_process), 1);
+    ck_assert_uint_eq(town.hub.losses().total(Loss::no_resources), 2);
+    for (const char* text : {"1", "2", "3"}) client.peer.expect_text(text);
+}
+END_TEST
+
+START_TEST(without_the_bus_there_are_no_subscriptions) {
+    Town town;
+    const Client client = town.connect();
+    town.bus.available = false;
+    ck_assert(town.subscribe(client, "t") == TopicResult::unavailable);
+    ck_assert_uint_eq(town.hub.figures().topics, 0);
+    town.bus.available = true;
+    ck_assert(town.subscribe(client, "t") == TopicResult::ok);
+}
+END_TEST
+
+START_TEST(a_loop_may_subscribe_publish_and_unsubscribe) {
+    Town town;
+    Client listener = town.subscriber("t");
+    Client speaker = town.connect({.on_message = [&](ConnectionId id, Message) {
+        static_cast<void>(town.hub.subscribe("s", "t", id, town.service.options));
+        static_cast<void>(town.publish("t", "hello"));
+        static_cast<void>(town.service.send(id, "alone"));
+        town.hub.unsubscribe_all(id);
+        static_cast<void>(town.publish("t", "again"));
+        return Flow::more;
+    }});
+    for (int i = 0; i < 100; ++i) {
+        speaker.peer.send_text("go");
+        speaker.peer.expect_text("hello");
+        speaker.peer.expect_text("alone");
+        listener.peer.expect_text("hello");
+        listener.peer.expect_text("again");
+    }
+}
+END_TEST
+
+START_TEST(a_goodbye_published_at_the_end_of_a_connection_reaches_the_others) {
+    Town town;
+    Client listener = town.subscriber("t");
+    Client leaving = town.connect({.on_close = [&](ConnectionId id) {
+        static_cast<void>(town.publish("t", "one less"));
+        ck_assert(town.hub.subscribe("s", "t", id, town.service.options) == TopicResult::gone);
+    }});
+    ck_assert(town.subscribe(leaving, "t") == TopicResult::ok);
+    leaving.peer.reset();
+    listener.peer.expect_text("one less");
+    await_quietly([&] { return town.hub.figures().subscriptions == 1; }, "the subscription's end");
+}
+END_TEST
+
+/// Whatever the order of events, no subscription outlives its connection.
+START_TEST(subscriptions_that_race_with_the_end_of_the_connection_leave_nothing) {
+    Town town({.loops = 2});
+    for (int round = 0; round < 100; ++round) {
+        std::vector<Client> clients;
+        for (int i = 0; i < 4; ++i) clients.push_back(town.connect());
+        std::atomic<bool> over{false};
+        std::vector<std::thread> threads;
+        for (const Client& client : clients) {
+            threads.emplace_back([&, id = client.id] {
+                for (int i = 0; !over; ++i) {
+                    const std::string topic = std::to_string(i % 7);
+                    static_cast<void>(town.hub.subscribe("s", topic, id, town.service.options));
+                    static_cast<void>(town.publish(topic, "x"));
+                    town.hub.unsubscribe("s", std::to_string((i + 3) % 7), id);
+                    if (i % 11 == 0) town.hub.unsubscribe_all(id);
+                }
+            });
+        }
+        for (Client& client : clients) client.peer.reset();
+        for (Client& client : clients) client.await_close();
+        over = true;
+        for (std::thread& thread : threads) thread.join();
+        town.await_topics(0);
+    }
+}
+END_TEST
+
+START_TEST(without_memory_a_subscription_is_refused_and_nothing_remains) {
+    for (std::size_t index = 0; index < 20; ++index) {
+        Town town;
+        Client client = town.connect();
+        Client other = town.subscriber("t");
+        auto subscribed = TopicResult::ok;
+        auto published = TopicResult::ok;
+        {
+            const FailingAllocator allocator(index);
+            subscribed = town.subscribe(client, "new");
+            published = town.publish("t", "x");
+        }
+        ck_assert(subscribed == TopicResult::ok || subscribed == TopicResult::no_memory);
+        ck_assert(published == TopicResult::ok || published == TopicResult::no_memory);
+        ck_assert_uint_eq(town.hub.figures().topics, subscribed == TopicResult::ok ? 2 : 1);
+        ck_assert(town.subscribe(client, "new") == TopicResult::ok);
+        ck_assert(town.publish("new", "y") == TopicResult::ok);
+        client.peer.expect_text("y");
+        if (published == TopicResult::ok) other.peer.expect_text("x");
+    }
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(hub) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, subscribers_of_the_topic_get_it_and_nobody_else);
+    tcase_add_test(tests, binary_messages_are_binary);
+    tcase_add_test(tests, equal_names_in_different_scopes_are_different_topics);
+    tcase_add_test(tests, subscribing_twice_is_subscribing_once);
+    tcase_add_test(tests, who_unsubscribes_gets_what_came_before_and_nothing_after);
+    tcase_add_test(tests, a_topic_vanishes_with_its_last_subscriber_however_that_ends);
+    tcase_add_test(tests, a_connection_that_is_not_served_yet_keeps_no_subscription);
+    tcase_add_test(tests, names_have_1_to_255_octets);
+    tcase_add_test(tests, a_message_of_256_mib_is_too_big);
+    tcase_add_test(tests, a_client_cannot_subscribe_without_end);
+    tcase_add_test(tests, a_slow_subscriber_is_counted_and_delays_nobody);
+    tcase_add_test(tests, a_publisher_is_told_when_a_loop_has_no_room);
+    tcase_add_test(tests, what_others_want_goes_over_the_bus_and_what_comes_stays_here);
+    tcase_add_test(tests, a_publisher_is_told_when_the_bus_cannot);
+    tcase_add_test(tests, without_the_bus_there_are_no_subscriptions);
+    tcase_add_test(tests, a_loop_may_subscribe_publish_and_unsubscribe);
+    tcase_add_test(tests, a_goodbye_published_at_the_end_of_a_connection_reaches_the_others);
+    tcase_add_test(tests, subscriptions_that_race_with_the_end_of_the_connection_leave_nothing);
+    tcase_add_test(tests, without_memory_a_subscription_is_refused_and_nothing_remains);
+}

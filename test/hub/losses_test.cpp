@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/losses.hpp"
+
+#include <thread>
+#include <vector>
+
+#include "engine/service.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using websocket::hub::Loss;
+using websocket::hub::Losses;
+
+START_TEST(logs_the_first_loss_and_counts_the_next) {
+    RecordingLog log;
+    Losses losses(log);
+    ck_assert(!losses.report());
+    ck_assert(!losses.count(Loss::busy_loop, 0));
+    ck_assert(!losses.count(Loss::busy_loop));
+    ck_assert(losses.count(Loss::busy_loop));
+    ck_assert(losses.count(Loss::busy_loop, 5));
+    ck_assert(losses.report());
+    ck_assert_uint_eq(log.count("WS0504: 1 published messages (1 so far)"), 1);
+    ck_assert_uint_eq(log.count("WS"), 1);
+    ck_assert_uint_eq(losses.total(Loss::busy_loop), 7);
+    ck_assert_uint_eq(losses.total(Loss::slow_subscriber), 0);
+}
+END_TEST
+
+START_TEST(each_kind_has_its_own_line) {
+    RecordingLog log;
+    Losses losses(log);
+    static_cast<void>(losses.count(Loss::slow_subscriber));
+    static_cast<void>(losses.count(Loss::busy_process));
+    static_cast<void>(losses.count(Loss::no_resources));
+    for (const char* id : {"WS0503", "WS0505", "WS0506"}) ck_assert_uint_eq(log.count(id), 1);
+}
+END_TEST
+
+START_TEST(says_the_rest_a_second_later) {
+    RecordingLog log;
+    Losses losses(log);
+    static_cast<void>(losses.count(Loss::slow_subscriber, 3));
+    ck_assert(losses.count(Loss::slow_subscriber, 4));
+    await_quietly([&] { return !losses.report(); }, "the next line");
+    ck_assert_uint_eq(log.count("WS0503: 4 published messages (7 so far)"), 1);
+}
+END_TEST
+
+START_TEST(threads_that_count_at_once_write_one_line) {
+    RecordingLog log;
+    Losses losses(log);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i) {
+        threads.emplace_back([&] { static_cast<void>(losses.count(Loss::busy_process)); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    ck_assert_uint_eq(losses.total(Loss::busy_process), 8);
+    ck_assert_uint_eq(log.count("WS0505"), 1);
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(losses) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, logs_the_first_loss_and_counts_the_next);
+    tcase_add_test(tests, each_kind_has_its_own_line);
+    tcase_add_test(tests, says_the_rest_a_second_later);
+    tcase_add_test(tests, threads_that_count_at_once_write_one_line);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/registry.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <optional>
+#include <system_error>
+
+#include "unit.hpp"
+
+using websocket::hub::Registry;
+
+namespace {
+
+/// Runs `work` in a child process and waits for its end.
+void in_a_child(const std::function<void()>& work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        work();
+        ::_exit(0);
+    }
+    int status = 0;
+    ck_assert_int_eq(::waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+
+}  // namespace
+
+START_TEST(what_one_process_says_others_see) {
+    Registry registry = Registry::create(4);
+    in_a_child([&] {
+        const auto seat = registry.sit_down(11);
+        registry.set_wants(*seat, 5, true);
+        registry.set_wants(*seat, Registry::kBuckets - 1, true);
+        registry.set_wants(*seat, 6, true);
+        registry.set_wants(*seat, 6, false);
+    });
+    ck_assert_uint_eq(registry.seats_in_use(), 1);
+    ck_assert_uint_eq(registry.occupant(0), 11);
+    ck_assert(registry.wants(0, 5));
+    ck_assert(registry.wants(0, Registry::kBuckets - 1));
+    ck_assert(!registry.wants(0, 6));
+    ck_assert(!registry.wants(1, 5));
+}
+END_TEST
+
+START_TEST(a_seat_has_one_occupant) {
+    Registry registry = Registry::create(2);
+    ck_assert_uint_eq(registry.sit_down(1).value(), 0);
+    ck_assert_uint_eq(registry.sit_down(2).value(), 1);
+    ck_assert(!registry.sit_down(3).has_value());
+    registry.stand_up(0, 99);
+    ck_assert(!registry.sit_down(3).has_value());
+    registry.stand_up(0, 1);
+    ck_assert_uint_eq(registry.occupant(0), 0);
+    ck_assert_uint_eq(registry.sit_down(3).value(), 0);
+    registry.stand_up(0, 1);
+    ck_assert_uint_eq(registry.occupant(0), 3);
+}
+END_TEST
+
+START_TEST(who_sits_down_wants_nothing_of_what_the_one_before_wanted) {
+    Registry registry = Registry::create(2);
+    static_cast<void>(registry.sit_down(1));
+    registry.set_wants(0, 77, true);
+    registry.stand_up(0, 1);
+    static_cast<void>(registry.sit_down(2));
+    ck_assert(!registry.wants(0, 77));
+}
+END_TEST
+
+START_TEST(a_later_configuration_finds_it_unless_it_needs_more_seats) {
+    Registry registry = Registry::create(3);
+    static_cast<void>(registry.sit_down(5));
+    const std::optional<Registry> again = Registry::at(registry.memory(), 2);
+    ck_assert(again.has_value());
+    ck_assert_uint_eq(again->occupant(0), 5);
+    ck_assert(again->secret() == registry.secret());
+    ck_assert(again->hash_key() == registry.hash_key());
+    ck_assert(!Registry::at(registry.memory(), 4).has_value());
+    ck_assert(!Registry::at(nullptr, 1).has_value());
+    *static_cast<std::uint64_t*>(registry.memory()) += 1;
+    ck_assert(!Registry::at(registry.memory(), 2).has_value());
+}
+END_TEST
+
+START_TEST(no_two_registries_have_the_same_secrets) {
+    const Registry first = Registry::create(1);
+    const Registry second = Registry::create(1);
+    ck_assert(first.secret() != second.secret());
+    ck_assert(first.hash_key() != second.hash_key());
+}
+END_TEST
+
+START_TEST(too_many_seats_are_refused) {
+    bool refused = false;
+    try {
+        // Many more octets than the address space has.
+        const Registry registry = Registry::create(UINT32_MAX);
+        refused = registry.memory() == nullptr;
+    } catch (const std::system_error&) {
+        refused = true;
+    }
+    ck_assert(refused);
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(registry) {
+    tcase_add_test(tests, what_one_process_says_others_see);
+    tcase_add_test(tests, a_seat_has_one_occupant);
+    tcase_add_test(tests, who_sits_down_wants_nothing_of_what_the_one_before_wanted);
+    tcase_add_test(tests, a_later_configuration_finds_it_unless_it_needs_more_seats);
+    tcase_add_test(tests, no_two_registries_have_the_same_secrets);
+    tcase_add_test(tests, too_many_seats_are_refused);
+}

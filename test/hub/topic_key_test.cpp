@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/topic_key.hpp"
+
+#include <string>
+
+#include "unit.hpp"
+
+using websocket::hub::HashKey;
+using websocket::hub::TopicKey;
+
+namespace {
+
+constexpr HashKey kKey{1, 2};
+
+std::string bytes(std::string_view scope, std::string_view name) {
+    const auto key = TopicKey::make(scope, name, kKey);
+    ck_assert(key.has_value());
+    return std::string(key->bytes());
+}
+
+}  // namespace
+
+START_TEST(different_names_and_scopes_are_different_keys) {
+    ck_assert(bytes("a", "bc") != bytes("ab", "c"));
+    ck_assert(bytes("", "abc") != bytes("a", "bc"));
+    ck_assert(bytes("a", "b") == bytes("a", "b"));
+    ck_assert(bytes("a", std::string_view("b\0", 2)) != bytes("a", "b"));
+}
+END_TEST
+
+START_TEST(a_name_has_1_to_255_octets_and_a_scope_at_most_255) {
+    const std::string longest(255, 'x');
+    const std::string too_long(256, 'x');
+    ck_assert(TopicKey::make(longest, longest, kKey).has_value());
+    ck_assert(TopicKey::make("", "x", kKey).has_value());
+    ck_assert(!TopicKey::make("", "", kKey).has_value());
+    ck_assert(!TopicKey::make("", too_long, kKey).has_value());
+    ck_assert(!TopicKey::make(too_long, "x", kKey).has_value());
+}
+END_TEST
+
+START_TEST(what_another_process_writes_is_the_same_key_or_none) {
+    for (const std::string& scope : {std::string(), std::string("s"), std::string(255, 's')}) {
+        const auto key = TopicKey::make(scope, "name", kKey);
+        const auto parsed = TopicKey::parse(key->bytes(), kKey);
+        ck_assert(parsed.has_value());
+        ck_assert(parsed->bytes() == key->bytes());
+        ck_assert_uint_eq(parsed->hash(), key->hash());
+    }
+    ck_assert(!TopicKey::parse("", kKey).has_value());
+    ck_assert(!TopicKey::parse(std::string_view("\0", 1), kKey).has_value());
+    ck_assert(!TopicKey::parse("\x01s", kKey).has_value());
+    ck_assert(!TopicKey::parse("\x09s", kKey).has_value());
+    ck_assert(!TopicKey::parse(std::string(600, '\x01'), kKey).has_value());
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(topic_key) {
+    tcase_add_test(tests, different_names_and_scopes_are_different_keys);
+    tcase_add_test(tests, a_name_has_1_to_255_octets_and_a_scope_at_most_255);
+    tcase_add_test(tests, what_another_process_writes_is_the_same_key_or_none);
+}
