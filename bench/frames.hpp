@@ -52,6 +52,11 @@ public:
     template <class Sink>
     [[nodiscard]] bool read(std::string_view bytes, Sink& sink);
 
+    // RSV1 is legal on the first frame of a message, and means that the message is compressed.
+    void allow_compression(bool allow) { compression_ = allow; }
+    // Of the frame whose header is complete.
+    [[nodiscard]] bool compressed() const { return compressed_; }
+
     // Between two frames, with no byte of the next header read.
     [[nodiscard]] bool at_boundary() const { return !in_payload_ && header_size_ == 0; }
     [[nodiscard]] std::uint64_t payload_left() const { return in_payload_ ? left_ : 0; }
@@ -76,13 +81,16 @@ private:
     std::array<std::uint8_t, 10> header_{};
     std::size_t header_size_ = 0;
     bool in_payload_ = false;
+    bool compression_ = false;
+    bool compressed_ = false;
     std::uint64_t left_ = 0;
     std::string_view error_;
 };
 
 template <class Sink>
 bool FrameReader::header_complete(Sink& sink) {
-    if (header_[0] & 0x70U)
+    compressed_ = compression_ && (header_[0] & 0x40U) != 0;
+    if (header_[0] & (compression_ ? 0x30U : 0x70U))
         error_ = "a reserved bit is set";
     else if (header_[1] & 0x80U)
         error_ = "the server masked a frame";

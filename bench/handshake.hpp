@@ -30,6 +30,8 @@ public:
     [[nodiscard]] int fd() const { return stream_.fd(); }
     [[nodiscard]] Stream& stream() { return stream_; }
     [[nodiscard]] const std::string& error() const { return error_; }
+    // Sec-WebSocket-Extensions of the 101.
+    [[nodiscard]] std::string take_extensions() { return std::move(extensions_); }
     // Bytes that followed the 101 in the same read.
     [[nodiscard]] std::string take_rest() { return std::move(reply_); }
 
@@ -47,6 +49,7 @@ private:
     bool secured_ = false;
     std::size_t sent_ = 0;
     std::string reply_;
+    std::string extensions_;
     std::string error_;
 };
 
@@ -76,6 +79,11 @@ inline Progress Handshake::check_reply(std::size_t head) {
     if (!line.starts_with("HTTP/1.1 101")) return refuse("handshake refused: " + line);
     if (text.find(handshake_accept) == std::string_view::npos)
         return refuse("the 101 lacks the right Sec-WebSocket-Accept");
+    constexpr std::string_view name = "\r\nSec-WebSocket-Extensions: ";
+    if (const std::size_t at = text.find(name); at != std::string_view::npos) {
+        const std::string_view value = text.substr(at + name.size());
+        extensions_ = value.substr(0, value.find("\r\n"));
+    }
     reply_.erase(0, head);
     return Progress::open;
 }
@@ -99,7 +107,8 @@ inline Progress Handshake::advance() {
 
 struct Opened {
     Stream stream;
-    std::string rest;  // bytes the server sent right after its 101
+    std::string rest;        // bytes the server sent right after its 101
+    std::string extensions;  // that it agreed on
 };
 
 // Edge-triggered, in and out at once: no epoll_ctl per message. The kernel reports room to write only
@@ -144,7 +153,8 @@ inline std::vector<Opened> open_connections(const Target& target, std::size_t co
                  handshake->error().c_str());
         if (progress == Progress::waiting) return;
         epoll_ctl(epoll, EPOLL_CTL_DEL, handshake->fd(), nullptr);
-        opened[index] = {std::move(handshake->stream()), handshake->take_rest()};
+        opened[index] = {std::move(handshake->stream()), handshake->take_rest(),
+                         handshake->take_extensions()};
         handshake.reset();
         ++done;
     };

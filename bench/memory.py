@@ -95,7 +95,7 @@ def measure(subjects: list[Httpd | Peer], arguments: argparse.Namespace) -> list
     """Each row in a server just started, except peers that were running already."""
     runs = []
     for subject in subjects:
-        names = list(Httpd.LOCATIONS) if isinstance(subject, Httpd) else [""]
+        names = list(subject.locations) if isinstance(subject, Httpd) else [""]
         for index in range(len(names)):
             with subject as servers:
                 runs.append(measure_server(servers[index], arguments))

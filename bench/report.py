@@ -119,6 +119,19 @@ def churn(runs: list[dict]) -> str:
             disturbance(runs))
 
 
+def deflate(runs: list[dict]) -> str:
+    rows = []
+    for case, server, group in groups(runs):
+        per_connection = next((run["memory"]["per_connection"] for run in group if "memory" in run), None)
+        rows.append([f"{case}: {server}", number(median(group, "wire_bytes_per_message")),
+                     number(median(group, "ratio"), 2), number(median(group, "server_cpu_us_per_message"), 2),
+                     number(median(group, "messages_per_second")), number(median(group, "server_cpu_percent")),
+                     number(median(group, "client_cpu_percent")), number(per_connection)])
+    header = ["case: server", "bytes on the wire/message", "ratio", "server CPU µs/message", "messages/s",
+              "server CPU %", "client CPU %", "bytes of memory/connection"]
+    return table(header, rows) + disturbance(runs)
+
+
 def memory(runs: list[dict]) -> str:
     def kib(value: float) -> str:
         return number(value / 1024)

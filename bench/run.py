@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import compression
 import memory
 import report
 from servers import BenchError, Httpd, Peer, Server, find_httpd, find_modules, pinned
@@ -29,11 +30,12 @@ ATTEMPTS = 5
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("echo", "churn", "memory", "fanout"), default="echo")
+    parser.add_argument("what", nargs="?", choices=("echo", "churn", "memory", "fanout", "deflate"), default="echo")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
     parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
-                        help="an echo server to start; {port} is replaced")
+                        help="an echo server to start; {port} is replaced, and for deflate {mode} by off, shared "
+                             "and dedicated in turn")
     parser.add_argument("--tls", action="store_true",
                         help="wss:// everywhere; {certificate} and {key} of a --peer-command are replaced by paths")
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
@@ -128,7 +130,10 @@ def interleave(servers: list[Server], cases: dict[str, list[str]], program: str,
 def main() -> int:
     arguments = parse_arguments()
     try:
-        if arguments.what == "memory":
+        if arguments.what == "deflate":
+            runs = compression.measure(subjects(arguments), arguments, interleave)
+            text = report.deflate(runs)
+        elif arguments.what == "memory":
             runs = memory.measure(subjects(arguments), arguments)
             text = report.memory(runs)
         else:

@@ -157,6 +157,7 @@ class Httpd:
     tls: bool = False
     broadcast: bool = False
     children: int = 1
+    own_locations: dict[str, list[str]] | None = None  # instead of the usual ones
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _root: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -170,6 +171,8 @@ class Httpd:
     @property
     def locations(self) -> dict[str, list[str]]:
         """The plugin of each path, and further lines."""
+        if self.own_locations is not None:
+            return self.own_locations
         return self.BROADCASTS if self.broadcast else self.ECHOES
 
     def _own_module(self, name: str) -> list[str]:

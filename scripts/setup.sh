@@ -24,6 +24,7 @@ build  apache2-dev          apxs
 build  apache2-ssl-dev      /usr/include/apache2/mod_ssl_openssl.h
 build  libssl-dev           /usr/include/openssl/ssl.h
 build  libsimdjson-dev      /usr/include/simdjson.h
+build  zlib1g-dev           /usr/include/zlib.h
 build  check                /usr/include/check.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-pytest-xdist /usr/lib/python3/dist-packages/xdist

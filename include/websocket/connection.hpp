@@ -76,6 +76,15 @@ public:
     Result send(const Prepared& message) const {
         return Result{server_->buffers().send(server_->host(), id_, message.get(), 0)};
     }
+    /// For what is compressed already, and for secrets beside text of somebody else: the length of a
+    /// compressed message says something of what is in it.
+    Result send_uncompressed(Type type, Bytes bytes) const noexcept {
+        return send(static_cast<std::uint32_t>(type), bytes, WS_UNCOMPRESSED);
+    }
+    Result send_uncompressed(const Prepared& message) const {
+        return Result{
+            server_->buffers().send(server_->host(), id_, message.get(), WS_UNCOMPRESSED)};
+    }
     Result ping(std::string_view payload = {}) const noexcept {
         return send(WS_PING, bytes_of(payload));
     }
@@ -122,9 +131,9 @@ public:
     }
 
 private:
-    Result send(std::uint32_t type, Bytes bytes) const noexcept {
+    Result send(std::uint32_t type, Bytes bytes, std::uint32_t flags = 0) const noexcept {
         return Result{
-            server_->host()->send(server_->host(), id_, type, bytes.data(), bytes.size(), 0)};
+            server_->host()->send(server_->host(), id_, type, bytes.data(), bytes.size(), flags)};
     }
 
     const Server* server_;

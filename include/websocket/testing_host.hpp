@@ -76,7 +76,7 @@ inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options) : option_
     abi.send = [](const ws_host* host, ws_conn conn, std::uint32_t type, const void* bytes,
                   std::uint64_t n, std::uint32_t flags) -> ws_result {
         const bool control = type == WS_PING || type == WS_PONG;
-        if (flags != 0 || (bytes == nullptr && n > 0) ||
+        if ((flags & ~WS_UNCOMPRESSED) != 0 || (bytes == nullptr && n > 0) ||
             (type != WS_TEXT && type != WS_BINARY && !control)) {
             of(host).offences_.emplace_back("send: a wrong argument");
             return WS_BAD_ARG;

@@ -31,12 +31,31 @@ constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 /// Closing may take this many close_timeouts while the peer keeps reading.
 constexpr Tick kMostCloseTimeouts = 12;
 
-constexpr std::size_t kGather = 64;
+/// A read holds less than this; what it inflates to may hold much more, and others wait meanwhile.
+constexpr std::size_t kMostInflatedATurn = std::size_t{1} << 20;
 
 }  // namespace
 
-struct Connection::Inbound {
+struct Connection::Inbound final : protocol::InflaterSource {
+    explicit Inbound(Connection& owner) noexcept : connection(owner) {}
+
     Connection& connection;
+
+    [[nodiscard]] protocol::InflaterSource* inflaters() noexcept {
+        return connection.deflates_ ? this : nullptr;
+    }
+    [[nodiscard]] std::unique_ptr<protocol::Inflater> take_inflater() override {
+        return connection.take_inflater();
+    }
+    [[nodiscard]] bool give_back(std::unique_ptr<protocol::Inflater> inflater,
+                                 std::size_t size) noexcept override {
+        inflated += size;
+        connection.give_back(std::move(inflater));
+        return inflated >= kMostInflatedATurn;
+    }
+    [[nodiscard]] protocol::ByteBuffer& inflate_buffer() noexcept override {
+        return connection.loop_.shared_deflate().inflate_buffer();
+    }
 
     Next on_message(MessageType type, std::span<std::uint8_t> payload,
                     protocol::ByteBuffer* owner) {
@@ -68,6 +87,9 @@ struct Connection::Inbound {
     [[nodiscard]] Next go_on() const {
         return connection.reading() && connection.pause_ == 0 ? Next::more : Next::stop;
     }
+
+private:
+    std::size_t inflated = 0;  ///< octets that compressed messages became
 };
 
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept
@@ -151,7 +173,7 @@ void Connection::read_ready() {
             if (window.empty()) {
                 feed(into.first(result.count));
             } else {
-                Inbound sink{*this};
+                Inbound sink(*this);
                 reader_.received(result.count, sink);
                 leave_at_boundary();
             }
@@ -167,7 +189,7 @@ void Connection::read_ready() {
 }
 
 void Connection::feed(std::span<std::uint8_t> bytes) {
-    Inbound sink{*this};
+    Inbound sink(*this);
     const std::size_t used = reader_.consume(bytes, options_->reader, sink);
     leave_at_boundary();
     if (reading() && used < bytes.size()) {
@@ -224,129 +246,7 @@ void Connection::on_peer_close(std::uint16_t code, std::string_view reason) noex
     end_input(CloseCode::normal, "", {code, state_ == State::open, true});
 }
 
-// --- writing -------------------------------------------------------------------------------------
-
-SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> payload) {
-    if (retired_ || broken_) return SendResult::gone;
-    if (gate_.closing()) return SendResult::closing;
-    const protocol::EncodedHeader header(opcode, payload.size());
-    const std::size_t octets = header.bytes().size() + payload.size();
-    if (octets >= Gate::kMaxQueued) return SendResult::too_big;
-
-    if (loop_.corked(*this) && outbox_.empty() && !streaming_) {
-        account_sent(header.bytes().front());
-        if (loop_.cork_has_room(*this, octets)) {
-            loop_.cork_append(header.bytes(), payload);
-            return SendResult::ok;
-        }
-        return loop_.write_through(*this, header.bytes(), payload) ? SendResult::ok
-                                                                   : SendResult::gone;
-    }
-    const SendResult admitted = admit(octets);
-    if (admitted != SendResult::ok) {
-        return admitted;
-    }
-    try {
-        enqueue(SharedFrame::build(opcode, payload));
-    } catch (const std::bad_alloc&) {
-        account_written(octets);
-        return SendResult::no_memory;
-    }
-    return SendResult::ok;
-}
-
-void Connection::push_counted(SharedFrame frame) {
-    loop_.uncork(*this);
-    keep_unwritten(std::move(frame));
-}
-
-void Connection::keep_unwritten(SharedFrame frame) {
-    const std::size_t octets = frame.bytes().size();
-    outbox_.push(std::move(frame));
-    if (!retired_) {
-        gate_.add(octets);
-    }
-    loop_.mark_dirty(*this);
-}
-
-void Connection::enqueue_close(SharedFrame close) {
-    if (state_ == State::open) {
-        push_counted(std::move(close));
-        state_ = State::closing;
-        close_queued_ = true;
-        start_close_timer();
-    }
-    if (!retired_ && gate_.end_wait()) {
-        loop_.wake_senders();
-    }
-}
-
-void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept {
-    if (close_queued_) {
-        return;
-    }
-    close_queued_ = true;
-    gate_.close(id_.generation());
-    const protocol::ClosePayload payload(wire_code(code), reason);
-    if (outbox_.empty()) {
-        // Allocates nothing, so that it also works when memory is what is missing.
-        const protocol::EncodedHeader header(Opcode::close, payload.bytes().size());
-        static_cast<void>(loop_.write_through(*this, header.bytes(), payload.bytes()));
-        return;
-    }
-    try {
-        push_counted(SharedFrame::build(Opcode::close, payload.bytes()));
-    } catch (const std::bad_alloc&) {
-        kill();
-    }
-}
-
-std::uint16_t Connection::wire_code(CloseCode code) const noexcept {
-    return static_cast<std::uint16_t>(
-        code == CloseCode::too_big && version_ < 13 ? CloseCode::too_big_hybi : code);
-}
-
-void Connection::flush() noexcept {
-    while (!outbox_.empty() && state_ != State::dead) {
-        std::array<iovec, kGather> slots;
-        const std::size_t count = outbox_.gather(slots);
-        const IoResult result = transport_->write({slots.data(), count});
-        if (result.status == IoStatus::would_block) {
-            return;
-        }
-        if (result.status != IoStatus::done) {
-            kill();
-            return;
-        }
-        outbox_.drop_front(result.count);
-        account_written(result.count);
-        account_wire(result.count);
-    }
-    after_flush();
-}
-
-void Connection::account_written(std::size_t octets) noexcept {
-    if (!retired_ && gate_.release(octets, low_water()) && gate_.end_wait()) {
-        loop_.wake_senders();
-        room_again_ = true;
-        loop_.mark_dirty(*this);
-    }
-}
-
-void Connection::after_flush() noexcept {
-    if (!outbox_.empty()) {
-        return;
-    }
-    if (state_ == State::finishing) {
-        if (!transport_->shutdown_write()) {
-            return;  // service() comes back
-        }
-        state_ = State::lingering;
-    }
-    if (state_ == State::lingering && end_of_stream_) {
-        kill();
-    }
-}
+// --- turns of the loop ---------------------------------------------------------------------------
 
 void Connection::service() {
     if (broken_) {
@@ -485,6 +385,9 @@ void Connection::keep_alive(Tick now) {
         return;
     }
     const bool silent = !before(now, last_life_ + interval);
+    if (deflate_ != nullptr) {
+        deflate_->rest(now, interval);
+    }
     if (silent && !awaiting_pong_) {
         awaiting_pong_ = true;
         marked_ = now;

@@ -11,6 +11,7 @@
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
 #include "engine/connection_record.hpp"
+#include "engine/deflate_context.hpp"
 #include "engine/gate.hpp"
 #include "engine/outbox.hpp"
 #include "engine/session.hpp"
@@ -35,6 +36,23 @@ enum class SendResult : std::uint8_t {
     no_memory,  ///< not queued
 };
 
+[[nodiscard]] constexpr SendResult to_result(Admission admission) noexcept {
+    switch (admission) {
+        case Admission::accepted: break;
+        case Admission::full: return SendResult::full;
+        case Admission::closing: return SendResult::closing;
+        case Admission::gone: return SendResult::gone;
+        case Admission::too_big: return SendResult::too_big;
+    }
+    return SendResult::ok;
+}
+
+/// Whether a message is compressed on its way.
+enum class Compression : std::uint8_t {
+    as_agreed,
+    none,  ///< it is compressed already, or its length must not give away what is in it
+};
+
 /// Lives on the heap from the reservation of its slot until the loop has closed its transport.
 /// Everything but id() belongs to the loop. [loop]
 class Connection : private TimerNode {
@@ -45,6 +63,9 @@ public:
     void prepare(std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
                  const ConnectionOptions& options, unsigned version,
                  protocol::ByteBuffer early_input) noexcept;
+    /// What was agreed on about compression; before it is handed to its loop. Throws std::bad_alloc.
+    /// [any thread]
+    void agree(const protocol::DeflateSettings& settings);
     /// Gives it a record; before it is handed to its loop. [any thread]
     void attach(std::unique_ptr<ConnectionRecord> record) noexcept { record_ = std::move(record); }
     /// Takes the session back from a connection that never reached its loop. [any thread]
@@ -64,11 +85,25 @@ public:
 
     /// A message or control frame from a callback that runs on the loop now.
     [[nodiscard]] SendResult transmit(protocol::Opcode opcode,
-                                      std::span<const std::uint8_t> payload);
-    /// The same with an encoded frame, which may be part of a message. Throws std::bad_alloc.
+                                      std::span<const std::uint8_t> payload) {
+        if (deflates_ && agreed().applies_to(opcode, payload.size())) [[unlikely]] {
+            return transmit_deflated(opcode, payload);
+        }
+        return transmit_as_is(opcode, payload);
+    }
+    /// The same without a thought of compression, or compressed already.
+    [[nodiscard]] SendResult transmit_as_is(protocol::Opcode opcode,
+                                            std::span<const std::uint8_t> payload,
+                                            bool compressed = false);
+    /// The same with an encoded frame, which may be part of a message and is compressed if it can
+    /// be. Throws std::bad_alloc.
     [[nodiscard]] SendResult transmit(const SharedFrame& frame);
+    [[nodiscard]] SendResult transmit_as_is(const SharedFrame& frame);
     /// A frame that the gate has admitted. Throws std::bad_alloc.
     void enqueue(SharedFrame frame);
+    /// A whole, uncompressed frame that the gate has admitted and that is to be compressed. Throws
+    /// std::bad_alloc.
+    void enqueue_plain(SharedFrame frame);
     /// A frame that others get, too. False when the peer is too slow for it. Throws std::bad_alloc.
     [[nodiscard]] bool enqueue_shared(const SharedFrame& frame);
     /// Begins the closing handshake with an encoded Close; the gate is closed. Throws
@@ -134,6 +169,23 @@ private:
     void on_peer_close(std::uint16_t code, std::string_view reason) noexcept;
     template <class Work>
     void guarded(Work work) noexcept;
+
+    // in connection_deflate.cpp
+    [[nodiscard]] std::unique_ptr<protocol::Inflater> take_inflater();
+    void give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept;
+    [[nodiscard]] SendResult transmit_deflated(protocol::Opcode opcode,
+                                               std::span<const std::uint8_t> payload);
+    [[nodiscard]] SendResult admit_plain(protocol::Opcode opcode,
+                                         std::span<const std::uint8_t> payload);
+    /// What was, as long as deflates_.
+    [[nodiscard]] protocol::DeflateSettings agreed() const noexcept;
+    [[nodiscard]] SharedFrame wire_form(const SharedFrame& frame) noexcept;
+    [[nodiscard]] bool deflates_later(std::size_t size) const noexcept;
+    [[nodiscard]] std::span<const std::uint8_t> deflate(std::span<const std::uint8_t> part,
+                                                        bool last, std::size_t limit) noexcept;
+    void forget_deflated() noexcept;
+    void deflate_next() noexcept;
+    [[nodiscard]] DeflateContext& deflate_context();
 
     void queue_close_frame(protocol::CloseCode code, const char* reason) noexcept;
     void push_counted(SharedFrame frame);
@@ -204,7 +256,8 @@ private:
     const ConnectionOptions* options_ = nullptr;
     protocol::MessageReader reader_;
     Outbox outbox_;
-    protocol::ByteBuffer unread_;       ///< received, but not looked at because of a pause
+    std::unique_ptr<DeflateContext> deflate_;  ///< only where messages refer to earlier ones
+    protocol::ByteBuffer unread_;              ///< received, but not looked at because of a pause
     Connection* next_ = nullptr;        ///< in the loop's list of dirty or of dead connections
     const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
     CloseInfo end_info_{};
@@ -226,6 +279,7 @@ private:
     bool leaving_ : 1 = false;        ///< leave() was called
     bool awaits_answer_ : 1 = false;  ///< the session stays until the peer has answered leave()
     bool announced_ : 1 = false;      ///< the session knows of the drain
+    bool deflates_ : 1 = false;       ///< compression was agreed on
     bool streaming_ : 1 = false;      ///< a message went out in part; other messages wait
     bool room_again_ : 1 = false;     ///< somebody wants to be told that little is queued
     bool member_ : 1 = false;         ///< of a group of the loop

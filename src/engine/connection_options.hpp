@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/rate_limits.hpp"
+#include "protocol/deflate_settings.hpp"
 #include "protocol/frame_header.hpp"
 
 namespace websocket::engine {
@@ -33,6 +34,8 @@ struct ConnectionOptions {
 
     /// Octets of messages that may wait for the plugin before the socket is no longer read.
     std::size_t receive_buffer = 256U << 10;
+
+    protocol::DeflatePolicy deflate;
 
     /// Silence after which a Ping is sent, 0 for never. Below the 60 s at which most proxies and
     /// NAT boxes forget a connection.

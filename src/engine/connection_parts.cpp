@@ -27,7 +27,7 @@ Next Connection::after_delivery(Flow flow) noexcept {
     return reading() && pause_ == 0 && !leaving_ ? Next::more : Next::stop;
 }
 
-SendResult Connection::transmit(const SharedFrame& frame) {
+SendResult Connection::transmit_as_is(const SharedFrame& frame) {
     if (retired_ || broken_) return SendResult::gone;
     const SendResult admitted = admit(frame.bytes().size());
     if (admitted == SendResult::ok) {
@@ -42,14 +42,7 @@ SendResult Connection::transmit(const SharedFrame& frame) {
 }
 
 SendResult Connection::admit(std::size_t octets) noexcept {
-    switch (gate_.admit(id_.generation(), octets, options_->send_buffer)) {
-        case Admission::accepted: break;
-        case Admission::full: return SendResult::full;
-        case Admission::closing: return SendResult::closing;
-        case Admission::gone: return SendResult::gone;
-        case Admission::too_big: return SendResult::too_big;
-    }
-    return SendResult::ok;
+    return to_result(gate_.admit(id_.generation(), octets, options_->send_buffer));
 }
 
 /// A message in parts may be interrupted by control frames only (RFC 6455 section 5.4).

@@ -134,15 +134,22 @@ Loop* Engine::loop_at(std::uint32_t index) noexcept {
 }
 
 SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
-                        std::span<const std::uint8_t> payload, std::size_t high_water) noexcept {
+                        std::span<const std::uint8_t> payload, std::size_t high_water,
+                        Compression compression) noexcept {
     Loop* loop = loop_of(id);
-    return loop != nullptr ? loop->send(id, opcode, payload, high_water) : SendResult::gone;
+    return loop != nullptr ? loop->send(id, opcode, payload, high_water, compression)
+                           : SendResult::gone;
 }
 
-SendResult Engine::send(ConnectionId id, const SharedFrame& frame,
-                        std::size_t high_water) noexcept {
+SendResult Engine::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
+                        Compression compression) noexcept {
     Loop* loop = loop_of(id);
-    return loop != nullptr ? loop->send(id, frame, high_water) : SendResult::gone;
+    return loop != nullptr ? loop->send(id, frame, high_water, compression) : SendResult::gone;
+}
+
+protocol::DeflateSettings Engine::deflate(ConnectionId id) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr ? loop->deflate(id) : protocol::DeflateSettings{};
 }
 
 Engine::Posted Engine::post(ConnectionId id, std::unique_ptr<LoopTask>& task) noexcept {

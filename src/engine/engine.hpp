@@ -44,6 +44,9 @@ public:
         Place& operator=(Place&&) noexcept = delete;
         ~Place();
         [[nodiscard]] ConnectionId id() const noexcept { return connection_->id(); }
+        /// What was agreed on with the client about compression; nothing by default. Throws
+        /// std::bad_alloc.
+        void agree(const protocol::DeflateSettings& settings) { connection_->agree(settings); }
         /// Gives the connection a record, which is destroyed with it or with the unused place. Only
         /// with one are its rates limited.
         void attach(std::unique_ptr<ConnectionRecord> record) noexcept {
@@ -78,15 +81,22 @@ public:
                protocol::ByteBuffer early_input) noexcept;
 
     /// Sends one frame. `high_water` is the send_buffer of the connection's options. Never blocks.
-    /// On the connection's own loop the frame may be on the wire when this returns. [any thread]
+    /// On the connection's own loop the frame may be on the wire when this returns. What is
+    /// compressed is so on the calling thread, unless that is a loop and the message a long one, or
+    /// the connection's messages refer to earlier ones. [any thread]
     [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
-                                  std::span<const std::uint8_t> payload,
-                                  std::size_t high_water) noexcept;
+                                  std::span<const std::uint8_t> payload, std::size_t high_water,
+                                  Compression compression = Compression::as_agreed) noexcept;
 
     /// Sends an encoded frame, which may be one part of a message: then other messages of the
-    /// connection wait for the last part. [any thread]
-    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame,
-                                  std::size_t high_water) noexcept;
+    /// connection wait for the last part. A whole message is compressed once for all connections
+    /// that agreed on the same; parts are not compressed. [any thread]
+    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
+                                  Compression compression = Compression::as_agreed) noexcept;
+
+    /// What the connection has agreed on, as long as it lives; describe() puts it into words.
+    /// [any thread]
+    [[nodiscard]] protocol::DeflateSettings deflate(ConnectionId id) noexcept;
 
     enum class Posted : std::uint8_t { yes, gone, no_memory };
     /// Has `task` run on the connection's loop, behind what the calling thread has sent, never

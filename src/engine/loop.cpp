@@ -84,43 +84,59 @@ Gate* Loop::gate(ConnectionId id) noexcept {
 }
 
 SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
-                      std::span<const std::uint8_t> payload, std::size_t high_water) noexcept {
+                      std::span<const std::uint8_t> payload, std::size_t high_water,
+                      Compression compression) noexcept {
     if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
         return SendResult::too_big;
     }
     if (at_once()) {
         Connection* connection = find(id);
-        return connection != nullptr ? connection->transmit(opcode, payload) : SendResult::gone;
+        if (connection == nullptr) return SendResult::gone;
+        return compression == Compression::as_agreed ? connection->transmit(opcode, payload)
+                                                     : connection->transmit_as_is(opcode, payload);
+    }
+    if (compression == Compression::as_agreed && deflates(id, opcode, payload.size()))
+        [[unlikely]] {
+        return send_deflated(id, opcode, payload, high_water);
     }
     const std::size_t octets =
         protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
-    return post_frame(id, octets, high_water, [&] { return SharedFrame::build(opcode, payload); });
+    return post_frame(Command::Kind::send, id, octets, high_water,
+                      [&] { return SharedFrame::build(opcode, payload); });
 }
 
-SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water) noexcept {
+SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
+                      Compression compression) noexcept {
+    const bool may_deflate = compression == Compression::as_agreed && frame.is_plain_message();
     if (at_once()) {
         Connection* connection = find(id);
-        return connection != nullptr ? connection->transmit(frame) : SendResult::gone;
+        if (connection == nullptr) return SendResult::gone;
+        return may_deflate ? connection->transmit(frame) : connection->transmit_as_is(frame);
     }
-    return post_frame(id, frame.bytes().size(), high_water, [&] { return frame; });
+    if (may_deflate && deflates(id, frame.opcode(), frame.payload().size())) [[unlikely]] {
+        return send_deflated(id, frame, high_water);
+    }
+    return post_frame(Command::Kind::send, id, frame, high_water);
+}
+
+SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, const SharedFrame& frame,
+                            std::size_t high_water) noexcept {
+    return post_frame(kind, id, frame.bytes().size(), high_water, [&] { return frame; });
 }
 
 template <class MakeFrame>
-SendResult Loop::post_frame(ConnectionId id, std::size_t octets, std::size_t high_water,
-                            MakeFrame make_frame) noexcept {
+SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t octets,
+                            std::size_t high_water, MakeFrame make_frame) noexcept {
     Gate* gate = this->gate(id);
     if (gate == nullptr) {
         return SendResult::gone;
     }
-    switch (gate->admit(id.generation(), octets, high_water)) {
-        case Admission::accepted: break;
-        case Admission::full: return SendResult::full;
-        case Admission::closing: return SendResult::closing;
-        case Admission::gone: return SendResult::gone;
-        case Admission::too_big: return SendResult::too_big;
+    if (const SendResult result = to_result(gate->admit(id.generation(), octets, high_water));
+        result != SendResult::ok) {
+        return result;
     }
     try {
-        Command command(Command::Kind::send, id, make_frame());
+        Command command(kind, id, make_frame());
         return post(std::move(command)) ? SendResult::ok : SendResult::gone;
     } catch (const std::bad_alloc&) {
         gate->withdraw(id.generation(), octets);
@@ -270,6 +286,7 @@ void Loop::run_once() {
         slots_.for_each([](Connection& connection) { connection.kill(); });
     }
     service_dirty();
+    shared_deflate_.trim(now_);
 }
 
 int Loop::timeout() const noexcept {
@@ -350,6 +367,7 @@ void Loop::carry_out(Command& command, Connection* connection) {
     try {
         switch (command.kind) {
             case Command::Kind::send: connection->enqueue(std::move(command.frame)); break;
+            case Command::Kind::deflate: connection->enqueue_plain(std::move(command.frame)); break;
             case Command::Kind::close: connection->enqueue_close(std::move(command.frame)); break;
             case Command::Kind::resume: connection->resume(); break;
             case Command::Kind::call:

@@ -20,12 +20,16 @@
 #include "engine/log.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
+#include "engine/shared_deflate.hpp"
 #include "engine/slot_table.hpp"
 #include "engine/timer_wheel.hpp"
 #include "engine/timers.hpp"
 #include "engine/watches.hpp"
 
 namespace websocket::engine {
+
+/// Octets of a message that a loop compresses at a time, which takes about a millisecond.
+constexpr std::size_t kDeflatePart = 64U << 10;
 
 class Loop {
 public:
@@ -72,11 +76,12 @@ public:
 
     /// `high_water` is the send_buffer of the connection's options.
     [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
-                                  std::span<const std::uint8_t> payload,
-                                  std::size_t high_water) noexcept;
+                                  std::span<const std::uint8_t> payload, std::size_t high_water,
+                                  Compression compression) noexcept;
     /// The same with an encoded frame, which may be part of a message.
-    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame,
-                                  std::size_t high_water) noexcept;
+    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
+                                  Compression compression) noexcept;
+    [[nodiscard]] protocol::DeflateSettings deflate(ConnectionId id) noexcept;
     /// Has `task` run on the loop, behind what the calling thread has sent. False, and `task` is
     /// untouched, when the loop has ended or without memory; `ended` says which.
     [[nodiscard]] bool post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) noexcept;
@@ -146,6 +151,14 @@ public:
     [[nodiscard]] std::span<std::uint8_t> read_buffer() noexcept {
         return {read_buffer_.get(), kReadBuffer};
     }
+    /// What the connection has agreed on; see SlotTable. [any thread]
+    [[nodiscard]] protocol::DeflateSettings agreed(ConnectionId id) const noexcept {
+        return slots_.deflate(id.slot());
+    }
+    void agree(ConnectionId id, const protocol::DeflateSettings& settings) {
+        slots_.set_deflate(id.slot(), settings);
+    }
+    [[nodiscard]] SharedDeflate& shared_deflate() noexcept { return shared_deflate_; }
     /// The session has ended: so have its timers and watches.
     void forget(ConnectionId id) noexcept;
     [[nodiscard]] Timers& timers() noexcept { return timers_; }
@@ -183,9 +196,21 @@ private:
     void advance_drain();
     void begin_stop(protocol::CloseCode code, const char* reason) noexcept;
     void post_or_remember(Command&& command) noexcept;
+    [[nodiscard]] SendResult send_deflated(ConnectionId id, protocol::Opcode opcode,
+                                           std::span<const std::uint8_t> payload,
+                                           std::size_t high_water) noexcept;
+    [[nodiscard]] SendResult send_deflated(ConnectionId id, const SharedFrame& frame,
+                                           std::size_t high_water) noexcept;
+    /// Whether a message from another thread is to be compressed.
+    [[nodiscard]] bool deflates(ConnectionId id, protocol::Opcode opcode,
+                                std::size_t size) noexcept;
+    [[nodiscard]] SendResult worth_deflating(ConnectionId id, std::size_t size,
+                                             std::size_t high_water) noexcept;
+    [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id,
+                                        const SharedFrame& frame, std::size_t high_water) noexcept;
     template <class MakeFrame>
-    [[nodiscard]] SendResult post_frame(ConnectionId id, std::size_t octets, std::size_t high_water,
-                                        MakeFrame make_frame) noexcept;
+    [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id, std::size_t octets,
+                                        std::size_t high_water, MakeFrame make_frame) noexcept;
     [[nodiscard]] bool end_tasks() noexcept;
     [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
@@ -213,6 +238,7 @@ private:
     std::atomic<bool> lost_requests_{false};  ///< a close or resume could not be posted
     std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
     std::condition_variable room_;
+    SharedDeflate shared_deflate_;
     std::atomic<std::size_t> broadcasts_{0};  ///< octets of them in the mailbox
     std::size_t broadcast_buffer_ = SIZE_MAX;
     GroupListener* group_listener_ = nullptr;

@@ -140,10 +140,14 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
     if (gate_.queued() >= options_->send_buffer) {
         return false;
     }
-    const std::size_t octets = frame.bytes().size();
+    const bool deflate = deflates_ && frame.is_plain_message() &&
+                         agreed().applies_to(frame.opcode(), frame.payload().size());
+    const bool in_context = deflate && agreed().server_takeover;
+    SharedFrame form = deflate && !in_context ? wire_form(frame) : frame;
+    const std::size_t octets = form.bytes().size();
     gate_.add(octets);
     try {
-        enqueue(frame);
+        in_context ? enqueue_plain(std::move(form)) : enqueue(std::move(form));
     } catch (...) {
         account_written(octets);
         throw;

@@ -20,13 +20,14 @@ class Connection;
 /// One request to a loop. Requests of one thread are carried out in order.
 struct Command {
     enum class Kind : std::uint8_t {
-        adopt,   ///< serve `connection`
-        send,    ///< write `frame`; its octets are counted in the gate already
-        close,   ///< write `frame`, a Close; the gate is closed already
-        resume,  ///< the session can take messages again
-        call,    ///< run `task`, also when the connection is gone
-        join,    ///< become a member of `group`
-        leave,   ///< leave `group`
+        adopt,    ///< serve `connection`
+        send,     ///< write `frame`; its octets are counted in the gate already
+        deflate,  ///< the same, but compress its message first
+        close,    ///< write `frame`, a Close; the gate is closed already
+        resume,   ///< the session can take messages again
+        call,     ///< run `task`, also when the connection is gone
+        join,     ///< become a member of `group`
+        leave,    ///< leave `group`
         leave_all,
         broadcast,  ///< write `frame` to the members of `group`, `id` excepted
     };

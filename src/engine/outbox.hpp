@@ -13,7 +13,8 @@
 
 namespace websocket::engine {
 
-/// First in, first out. Without frames it is one null pointer. [loop]
+/// First in, first out. Without frames it is one null pointer. A message may wait as it is, to be
+/// compressed part by part when its turn comes: what has been compressed then goes out first. [loop]
 class Outbox {
 public:
     Outbox() noexcept;
@@ -23,14 +24,31 @@ public:
 
     /// Throws std::bad_alloc and is then unchanged.
     void push(SharedFrame frame);
+    /// A whole, uncompressed frame whose message is to be compressed. Throws as push().
+    void push_plain(SharedFrame frame);
 
     /// Keeps a frame aside until unpark(), which puts those kept behind all others. Throws
     /// std::bad_alloc and is then unchanged.
     void park(SharedFrame frame);
+    void park_plain(SharedFrame frame);
     void unpark();
 
     /// True when nothing is to be written; frames kept aside do not count.
     [[nodiscard]] bool empty() const noexcept;
+    /// Whether a message waits to be compressed, aside or not.
+    [[nodiscard]] bool holds_plain() const noexcept;
+
+    /// The message that has to be compressed before anything else can be written.
+    struct Plain {
+        SharedFrame frame;
+        std::size_t done = 0;  ///< octets of its payload that are compressed already
+    };
+    /// Without a frame when something else is next.
+    [[nodiscard]] Plain next_plain() const noexcept;
+    /// The next `count` octets of it have become `part`. Throws as push().
+    void replace_plain(std::size_t count, SharedFrame part);
+    /// It goes out as it is.
+    void keep_plain() noexcept;
 
     /// Fills `slots` with what is to be written next; returns how many were filled.
     [[nodiscard]] std::size_t gather(std::span<iovec> slots) const noexcept;
@@ -40,6 +58,9 @@ public:
 
 private:
     struct Queue;
+    template <class Item>
+    void append(bool aside, Item item);
+
     std::unique_ptr<Queue> queue_;
 };
 

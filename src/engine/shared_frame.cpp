@@ -2,20 +2,55 @@
 #include "engine/shared_frame.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <new>
 
 namespace websocket::engine {
 
 SharedFrame::~SharedFrame() {
     if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        block_->~Block();
-        ::operator delete(block_);
+        free_block(block_);
     }
 }
 
+void SharedFrame::free_block(Block* block) noexcept {
+    const Variant* variant = block->variants.load(std::memory_order_relaxed);
+    while (variant != nullptr) {
+        const std::unique_ptr<const Variant> owner(std::exchange(variant, variant->next));
+    }
+    block->~Block();
+    ::operator delete(block);
+}
+
 SharedFrame SharedFrame::build(protocol::Opcode opcode, std::span<const std::uint8_t> payload,
-                               bool fin) {
-    return join(protocol::EncodedHeader(opcode, payload.size(), fin).bytes(), payload);
+                               bool fin, bool compressed) {
+    return join(protocol::EncodedHeader(opcode, payload.size(), fin, compressed).bytes(), payload);
+}
+
+std::span<const std::uint8_t> SharedFrame::payload() const noexcept {
+    constexpr std::size_t kBase = 2;
+    switch (bytes()[1]) {
+        case protocol::kLength16: return bytes().subspan(kBase + 2);
+        case protocol::kLength64: return bytes().subspan(kBase + 8);
+        default: return bytes().subspan(kBase);
+    }
+}
+
+const SharedFrame::Variant* SharedFrame::variant(std::uint32_t key) const noexcept {
+    const Variant* variant = block_->variants.load(std::memory_order_acquire);
+    while (variant != nullptr && variant->key != key) {
+        variant = variant->next;
+    }
+    return variant;
+}
+
+const SharedFrame::Variant& SharedFrame::add_variant(std::uint32_t key, SharedFrame frame) const {
+    auto variant = std::make_unique<Variant>(
+        Variant{key, std::move(frame), block_->variants.load(std::memory_order_relaxed)});
+    while (!block_->variants.compare_exchange_weak(variant->next, variant.get(),
+                                                   std::memory_order_acq_rel)) {
+    }
+    return *variant.release();
 }
 
 SharedFrame SharedFrame::join(std::span<const std::uint8_t> first,

@@ -29,9 +29,11 @@ public:
     }
     ~SharedFrame();
 
-    /// One frame, which ends its message or does not. Throws std::bad_alloc. [any thread]
+    /// One frame, which ends its message or does not; `compressed` as in EncodedHeader. Throws
+    /// std::bad_alloc. [any thread]
     [[nodiscard]] static SharedFrame build(protocol::Opcode opcode,
-                                           std::span<const std::uint8_t> payload, bool fin = true);
+                                           std::span<const std::uint8_t> payload, bool fin = true,
+                                           bool compressed = false);
 
     /// Bytes that are encoded already, in the order given. Throws std::bad_alloc. [any thread]
     [[nodiscard]] static SharedFrame join(std::span<const std::uint8_t> first,
@@ -48,19 +50,47 @@ public:
         return block_ != nullptr ? std::span{data(block_), block_->size}
                                  : std::span<const std::uint8_t>{};
     }
+    /// Of a frame, not of several.
+    [[nodiscard]] protocol::Opcode opcode() const noexcept {
+        return static_cast<protocol::Opcode>(bytes()[0] & protocol::kOpcodeBits);
+    }
+    [[nodiscard]] std::span<const std::uint8_t> payload() const noexcept;
+    /// A whole text or binary message, not compressed.
+    [[nodiscard]] bool is_plain_message() const noexcept {
+        const std::uint8_t first = bytes()[0];
+        return (first & ~protocol::kOpcodeBits) == protocol::kFin &&
+               (opcode() == protocol::Opcode::text || opcode() == protocol::Opcode::binary);
+    }
+
+    /// Another encoding of the same message, kept with it so that it is made once for all who want
+    /// it. `key` names it; an empty `frame` says that it is not worth having. [any thread]
+    struct Variant;
+    /// Null when nobody has added it.
+    [[nodiscard]] const Variant* variant(std::uint32_t key) const noexcept;
+    /// Throws std::bad_alloc.
+    const Variant& add_variant(std::uint32_t key, SharedFrame frame) const;
+
     [[nodiscard]] explicit operator bool() const noexcept { return block_ != nullptr; }
 
 private:
     struct Block {
         std::atomic<std::uint32_t> references;
         std::size_t size;
+        std::atomic<const Variant*> variants{nullptr};  ///< grows at its head only
     };
+    static void free_block(Block* block) noexcept;
     explicit SharedFrame(Block* block) noexcept : block_(block) {}
     [[nodiscard]] static std::uint8_t* data(Block* block) noexcept {
         return reinterpret_cast<std::uint8_t*>(block + 1);
     }
 
     Block* block_ = nullptr;
+};
+
+struct SharedFrame::Variant {
+    std::uint32_t key;
+    SharedFrame frame;
+    const Variant* next;
 };
 
 }  // namespace websocket::engine

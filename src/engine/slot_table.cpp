@@ -7,6 +7,9 @@ SlotTable::~SlotTable() {
     for (std::atomic<Chunk*>& chunk : chunks_) {
         delete chunk.load(std::memory_order_relaxed);
     }
+    for (std::atomic<DeflateChunk*>& chunk : deflate_) {
+        delete chunk.load(std::memory_order_relaxed);
+    }
 }
 
 std::optional<std::uint32_t> SlotTable::take() {
@@ -25,6 +28,9 @@ std::optional<std::uint32_t> SlotTable::take() {
         capacity_.store(first + kChunk, std::memory_order_release);
     }
     const std::uint32_t index = free_.back();
+    if (DeflateChunk* chunk = deflate_.at(index / kChunk).load(std::memory_order_relaxed)) {
+        chunk->at(index % kChunk).store({}, std::memory_order_relaxed);
+    }
     free_.pop_back();
     return index;
 }
@@ -32,6 +38,17 @@ std::optional<std::uint32_t> SlotTable::take() {
 void SlotTable::give_back(std::uint32_t index) noexcept {
     const std::lock_guard lock(mutex_);
     free_.push_back(index);
+}
+
+void SlotTable::set_deflate(std::uint32_t index, const protocol::DeflateSettings& settings) {
+    const std::lock_guard lock(mutex_);
+    std::atomic<DeflateChunk*>& place = deflate_.at(index / kChunk);
+    if (place.load(std::memory_order_relaxed) == nullptr) {
+        place.store(new DeflateChunk(), std::memory_order_release);
+    }
+    place.load(std::memory_order_relaxed)
+        ->at(index % kChunk)
+        .store(settings, std::memory_order_relaxed);
 }
 
 Slot* SlotTable::find(std::uint32_t index) noexcept {

@@ -13,6 +13,7 @@
 
 #include "engine/connection_id.hpp"
 #include "engine/gate.hpp"
+#include "protocol/deflate_settings.hpp"
 
 namespace websocket::engine {
 
@@ -45,6 +46,16 @@ public:
     /// Null when no slot of this index was ever taken. [any thread]
     [[nodiscard]] Slot* find(std::uint32_t index) noexcept;
 
+    /// What the slot's connection has agreed on about compression. A sender with a stale id may see
+    /// that of the next connection, but then its gate does not let it in. [any thread]
+    [[nodiscard]] protocol::DeflateSettings deflate(std::uint32_t index) const noexcept {
+        const DeflateChunk* chunk = deflate_.at(index / kChunk).load(std::memory_order_acquire);
+        return chunk != nullptr ? chunk->at(index % kChunk).load(std::memory_order_relaxed)
+                                : protocol::DeflateSettings{};
+    }
+    /// Before anybody else knows the connection's id as that of an open one. Throws std::bad_alloc.
+    void set_deflate(std::uint32_t index, const protocol::DeflateSettings& settings);
+
     /// Calls `visit(Connection&)` for each connection that is being served. [loop]
     template <class Visit>
     void for_each(Visit visit) {
@@ -76,10 +87,13 @@ public:
 private:
     static constexpr std::uint32_t kChunk = 1024;
     using Chunk = std::array<Slot, kChunk>;
+    using DeflateChunk = std::array<std::atomic<protocol::DeflateSettings>, kChunk>;
 
     std::array<std::atomic<Chunk*>, ConnectionId::kMaxSlots / kChunk> chunks_{};
+    /// Beside the slots: those who compress nothing do not pay for it.
+    std::array<std::atomic<DeflateChunk*>, ConnectionId::kMaxSlots / kChunk> deflate_{};
     std::atomic<std::uint32_t> capacity_{0};
-    std::mutex mutex_;  // guards free_ and the growth of chunks_
+    std::mutex mutex_;  // guards free_ and the growth of chunks_ and deflate_
     std::vector<std::uint32_t> free_;
 };
 

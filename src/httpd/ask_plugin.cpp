@@ -47,8 +47,8 @@ int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
 
 /// The plugin's headers and body, or httpd's own page for the status.
 int refuse_v1(request_rec* r, int status) {
-    for (const char* name :
-         {"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"}) {
+    for (const char* name : {"Upgrade", "Connection", "Sec-WebSocket-Accept",
+                             "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"}) {
         apr_table_unset(r->headers_out, name);
     }
     r->connection->keepalive = AP_CONN_CLOSE;

@@ -312,6 +312,26 @@ int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
 
 namespace {
 
+protocol::DeflatePolicy make_deflate_policy(const Config& config) noexcept {
+    const bool dedicated =
+        static_cast<DeflateMode>(config.get(Setting::deflate_mode)) == DeflateMode::dedicated;
+    const auto octet = [&config](Setting setting, std::uint8_t usual) {
+        return config.has(setting) ? static_cast<std::uint8_t>(config.get(setting)) : usual;
+    };
+    // What a connection owns should be small; what all share should be fast.
+    const std::uint8_t window = dedicated ? 12 : 15;
+    protocol::DeflatePolicy policy;
+    policy.enabled = config.get(Setting::deflate) != 0;
+    policy.server_takeover = dedicated && config.get(Setting::deflate_server_takeover) != 0;
+    policy.client_takeover = dedicated && config.get(Setting::deflate_client_takeover) != 0;
+    policy.server_bits = octet(Setting::deflate_server_window_bits, window);
+    policy.client_bits = octet(Setting::deflate_client_window_bits, window);
+    policy.level = static_cast<std::uint8_t>(config.get(Setting::deflate_level));
+    policy.memory_level = octet(Setting::deflate_memory_level, dedicated ? 5 : 8);
+    policy.min_size = static_cast<std::uint16_t>(config.get(Setting::deflate_min_size));
+    return policy;
+}
+
 void add_v1_settings(const Config& config, const server_rec* server, plugin::Endpoint& endpoint) {
     for (const Option& option : options_of(config)) {
         endpoint.plugin_options.push_back({option.name, option.value});
@@ -342,6 +362,9 @@ plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
         static_cast<std::uint32_t>(config.get(Setting::max_empty_fragments));
     options.reader.allow_reserved_close_codes =
         config.get(Setting::allow_reserved_status_codes) != 0;
+    options.reader.max_inflate_ratio =
+        static_cast<std::uint32_t>(config.get(Setting::deflate_max_ratio));
+    options.deflate = make_deflate_policy(config);
     options.rates = make_rates(config);
     options.send_buffer = size(Setting::send_buffer);
     options.slow_consumer = static_cast<engine::SlowConsumer>(config.get(Setting::slow_consumer));

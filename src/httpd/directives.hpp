@@ -35,6 +35,16 @@ enum class Setting : std::uint8_t {
     rate_burst,
     rate_policy,
     max_subscriptions,
+    deflate,
+    deflate_mode,
+    deflate_server_takeover,
+    deflate_client_takeover,
+    deflate_server_window_bits,
+    deflate_client_window_bits,
+    deflate_level,
+    deflate_memory_level,
+    deflate_min_size,
+    deflate_max_ratio,
     // of the server process
     threads,
     max_connections,
@@ -92,10 +102,12 @@ inline constexpr std::array<std::string_view, 2> kDispatches{"Pool", "Inline"};
 inline constexpr std::array<std::string_view, 3> kSlowConsumers{"Block", "Drop", "Close"};
 
 inline constexpr std::array<std::string_view, 2> kRatePolicies{"Slow", "Close"};
+inline constexpr std::array<std::string_view, 2> kDeflateModes{"Shared", "Dedicated"};
 
 /// What the indices of the choices mean.
 enum class OriginCheck : std::uint8_t { off, same, trusted };
 enum class KeyCheck : std::uint8_t { strict, lenient };
+enum class DeflateMode : std::uint8_t { shared, dedicated };
 
 constexpr std::int64_t kKiB = 1024;
 constexpr std::int64_t kMiB = 1024 * kKiB;
@@ -104,7 +116,8 @@ constexpr std::int64_t kDay = kSecond * 3600 * 24;
 constexpr std::int64_t kMostSize = INT64_MAX;
 constexpr std::int64_t kMost32 = UINT32_MAX;
 
-/// `process` settings come last; a `fallback` of 0 for threads means: as many as fit the machine.
+/// `process` settings come last; a `fallback` of 0 for threads means: as many as fit the machine, for
+/// windows and memory of compression: as fits the mode.
 // A table reads as one.
 // clang-format off
 inline constexpr std::array kDirectives{
@@ -197,6 +210,40 @@ inline constexpr std::array kDirectives{
               kRatePolicies, "Slow\\|Close", "Slow",
               "What happens to a client above its message or byte rate: it is read from more slowly, "
               "or closed with 1008."},
+    Directive{"WebSocketDeflate", Setting::deflate, Scope::section, ValueKind::flag, 0, 0, 1, {},
+              "On\\|Off", "Off",
+              "Whether messages are compressed for clients that offer it (permessage-deflate); see "
+              "[compression](compression.md)."},
+    Directive{"WebSocketDeflateMode", Setting::deflate_mode, Scope::guarded, ValueKind::choice, 0, 0,
+              1, kDeflateModes, "Shared\\|Dedicated", "Shared",
+              "Whether each message is compressed for itself, or each connection has a compressor and "
+              "an inflater of its own, which remember earlier messages."},
+    Directive{"WebSocketDeflateServerTakeover", Setting::deflate_server_takeover, Scope::guarded,
+              ValueKind::flag, 1, 0, 1, {}, "On\\|Off", "On",
+              "With Dedicated, whether what the server sends refers to earlier messages."},
+    Directive{"WebSocketDeflateClientTakeover", Setting::deflate_client_takeover, Scope::guarded,
+              ValueKind::flag, 1, 0, 1, {}, "On\\|Off", "On",
+              "With Dedicated, whether what the client sends may refer to earlier messages."},
+    Directive{"WebSocketDeflateServerWindowBits", Setting::deflate_server_window_bits,
+              Scope::guarded, ValueKind::count, 0, 9, 15, {}, "*number*",
+              "15 with Shared, 12 with Dedicated",
+              "Window of what the server sends, as a power of two; a client may ask for less."},
+    Directive{"WebSocketDeflateClientWindowBits", Setting::deflate_client_window_bits,
+              Scope::guarded, ValueKind::count, 0, 9, 15, {}, "*number*",
+              "15 with Shared, 12 with Dedicated",
+              "Window of what clients send, as a power of two; 15 for clients that cannot be told."},
+    Directive{"WebSocketDeflateLevel", Setting::deflate_level, Scope::guarded, ValueKind::count, 1, 1,
+              9, {}, "*number*", "1", "How hard to compress, from 1 (fast) to 9 (small)."},
+    Directive{"WebSocketDeflateMemoryLevel", Setting::deflate_memory_level, Scope::guarded,
+              ValueKind::count, 0, 1, 9, {}, "*number*", "8 with Shared, 5 with Dedicated",
+              "Memory of a compressor besides its window; more is faster."},
+    Directive{"WebSocketDeflateMinSize", Setting::deflate_min_size, Scope::section, ValueKind::size,
+              256, 0, 65535, {}, "*size*", "256",
+              "Octets below which a message is sent as it is."},
+    Directive{"WebSocketDeflateMaxRatio", Setting::deflate_max_ratio, Scope::guarded,
+              ValueKind::count, 200, 1, kMost32, {}, "*number*", "200",
+              "Octets that one octet from a client may become, in messages of more than 1M; more are "
+              "answered with Close 1009."},
     Directive{"WebSocketLog", Setting::log, Scope::host, ValueKind::special, 0, 0, 0, {},
               R"(*file*\|"\|*command*" [*format* [Close\|Open\|Both]])", "none",
               "Log with a line for each connection when it closes, when it opens, or both; "

@@ -75,6 +75,8 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         return unavailable(r, "no thread for the plugin");
     }
     const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
+    const auto agreement = agree_on_deflate(r, handshake, endpoint.options.deflate);
+    place->agree(agreement.settings);
     auto record = Record::make(r, child, endpoint.options.rates, std::move(leases), place->id());
     auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
                                                         .place = std::move(*place),
@@ -84,10 +86,12 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
                                                         .version = handshake.version});
 
     set_accepting_headers(r, handshake);
+    set_extensions_header(r, agreement);
     if (const int status = ask_plugin(r, child, endpoint, handover->place.id(), handover->session);
         handover->session == nullptr) {
         return status;
     }
+    set_extensions_header(r, agreement);  // whatever the plugin has made of it
     if (record != nullptr) {
         record->opened(r);
         handover->place.attach(std::move(record));

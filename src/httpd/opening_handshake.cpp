@@ -57,6 +57,13 @@ bool has_valid_subprotocols(const request_rec* r) {
     return offered == nullptr || protocol::parse_token_list(offered).has_value();
 }
 
+/// Who does not want extensions need not understand what is offered.
+bool has_valid_extensions(const request_rec* r, const Config& config) {
+    const char* offered = header(r, "Sec-WebSocket-Extensions");
+    return offered == nullptr || config.get(Setting::deflate) == 0 ||
+           protocol::parse_extension_list(offered).has_value();
+}
+
 int bad_request(request_rec* r, const char* what, const char* value) {
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "WS0101: WebSocket handshake refused: %s: %s",
                   what, printable(r->pool, value));
@@ -95,7 +102,18 @@ int check_syntax(request_rec* r, const Config& config, Handshake& handshake) {
         return bad_request(r, "invalid Sec-WebSocket-Protocol",
                            header(r, "Sec-WebSocket-Protocol"));
     }
+    if (!has_valid_extensions(r, config)) {
+        return bad_request(r, "invalid Sec-WebSocket-Extensions",
+                           header(r, "Sec-WebSocket-Extensions"));
+    }
     return OK;
+}
+
+/// Clients that break what they agree on, known ones and those that the administrator names.
+bool must_not_compress(const request_rec* r) {
+    const char* agent = header(r, "User-Agent");
+    return apr_table_get(r->subprocess_env, "websocket-no-deflate") != nullptr ||
+           (agent != nullptr && protocol::has_broken_deflate(agent));
 }
 
 }  // namespace
@@ -115,6 +133,36 @@ int check_handshake(request_rec* r, const Config& config, Handshake& handshake) 
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return is_trusted_origin(r, config, handshake.version) ? OK : HTTP_FORBIDDEN;
+}
+
+protocol::DeflateAgreement agree_on_deflate(request_rec* r, const Handshake& handshake,
+                                            const protocol::DeflatePolicy& policy) {
+    constexpr unsigned kOfTheStandard = 13;  // the extension belongs to it
+    const char* offered = header(r, "Sec-WebSocket-Extensions");
+    if (offered == nullptr || !policy.enabled || handshake.version != kOfTheStandard) {
+        return {};
+    }
+    protocol::DeflateAgreement agreement;
+    const bool barred = must_not_compress(r);
+    if (!barred) {
+        if (const auto offers = protocol::parse_extension_list(offered)) {
+            agreement = protocol::agree_on_deflate(*offers, policy);
+        }
+    }
+    const std::string words = protocol::describe(agreement.settings);
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "WS0310: compression: %s was offered, %s%s",
+                  printable(r->pool, offered), barred ? "this client gets " : "agreed on ",
+                  words.c_str());
+    if (agreement.settings.agreed()) {
+        apr_table_set(r->subprocess_env, "WEBSOCKET_DEFLATE", words.c_str());
+    }
+    return agreement;
+}
+
+void set_extensions_header(request_rec* r, const protocol::DeflateAgreement& agreement) {
+    if (!agreement.response.empty()) {
+        apr_table_set(r->headers_out, "Sec-WebSocket-Extensions", agreement.response.c_str());
+    }
 }
 
 void set_accepting_headers(request_rec* r, const Handshake& handshake) {

@@ -5,6 +5,7 @@
 #include <httpd.h>
 
 #include "httpd/config.hpp"
+#include "protocol/deflate_offer.hpp"
 
 namespace websocket::httpd {
 
@@ -18,7 +19,15 @@ struct Handshake {
 /// else the status to answer with; the error log says why. [httpd worker]
 [[nodiscard]] int check_handshake(request_rec* r, const Config& config, Handshake& handshake);
 
+/// What to do about compression, of a request that passed check_handshake(). It is logged, and also
+/// left in the environment variable WEBSOCKET_DEFLATE. Throws std::bad_alloc. [httpd worker]
+[[nodiscard]] protocol::DeflateAgreement
+agree_on_deflate(request_rec* r, const Handshake& handshake, const protocol::DeflatePolicy& policy);
+
 /// Replaces the response's headers by those that accept the handshake. [httpd worker]
 void set_accepting_headers(request_rec* r, const Handshake& handshake);
+
+/// Tells the client what was agreed on, whatever a plugin has put there. [httpd worker]
+void set_extensions_header(request_rec* r, const protocol::DeflateAgreement& agreement);
 
 }  // namespace websocket::httpd

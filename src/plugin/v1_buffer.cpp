@@ -46,13 +46,13 @@ void release(ws_buffer* buffer) {
 }
 
 ws_result send(const ws_host* host, ws_conn conn, ws_buffer* buffer, uint32_t flags) {
-    if (host == nullptr || buffer == nullptr || flags != 0) {
+    if (host == nullptr || buffer == nullptr || (flags & ~WS_UNCOMPRESSED) != 0) {
         return WS_BAD_ARG;
     }
     const ConnectionId id = ConnectionId::from_value(conn);
     return send_result(V1Instance::of(host), id,
                        [&](engine::Engine& engine, std::size_t high_water) {
-                           return engine.send(id, buffer->frame, high_water);
+                           return engine.send(id, buffer->frame, high_water, compression_of(flags));
                        });
 }
 

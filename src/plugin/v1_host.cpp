@@ -23,14 +23,15 @@ namespace {
 ws_result send(const ws_host* host, ws_conn conn, uint32_t type, const void* bytes, uint64_t n,
                uint32_t flags) {
     Opcode opcode{};
-    if (host == nullptr || flags != 0 || !is_valid(bytes, n) || !opcode_of(type, opcode)) {
+    if (host == nullptr || (flags & ~WS_UNCOMPRESSED) != 0 || !is_valid(bytes, n) ||
+        !opcode_of(type, opcode)) {
         return WS_BAD_ARG;
     }
     const ConnectionId id = ConnectionId::from_value(conn);
-    return send_result(V1Instance::of(host), id,
-                       [&](engine::Engine& engine, std::size_t high_water) {
-                           return engine.send(id, opcode, octets(bytes, n), high_water);
-                       });
+    return send_result(
+        V1Instance::of(host), id, [&](engine::Engine& engine, std::size_t high_water) {
+            return engine.send(id, opcode, octets(bytes, n), high_water, compression_of(flags));
+        });
 }
 
 bool is_text(const char* text, uint64_t n) {

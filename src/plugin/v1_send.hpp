@@ -7,6 +7,12 @@
 
 namespace websocket::plugin {
 
+/// Of the flags of a send.
+[[nodiscard]] constexpr engine::Compression compression_of(std::uint32_t flags) noexcept {
+    return (flags & WS_UNCOMPRESSED) != 0 ? engine::Compression::none
+                                          : engine::Compression::as_agreed;
+}
+
 /// Calls `send(engine, high_water)` until the answer is final, and translates it. Takes care that
 /// on_writable comes when it has to. [any thread]
 template <class Send>

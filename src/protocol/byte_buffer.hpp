@@ -46,6 +46,16 @@ public:
     /// Forgets the first `count` bytes.
     void drop_front(std::size_t count) noexcept;
 
+    /// Forgets the last `count` bytes, of which there are as many.
+    void drop_back(std::size_t count) noexcept { block_->size -= count; }
+
+    /// Forgets all bytes and keeps the memory.
+    void clear() noexcept {
+        if (block_ != nullptr) {
+            block_->size = 0;
+        }
+    }
+
     /// Frees the memory.
     void reset() noexcept;
 

@@ -26,6 +26,7 @@ enum class MessageType : std::uint8_t { text, binary };
 
 constexpr std::uint8_t kFin = 0x80;
 constexpr std::uint8_t kRsvBits = 0x70;
+constexpr std::uint8_t kRsv1 = 0x40;  ///< on the first frame of a compressed message (RFC 7692)
 constexpr std::uint8_t kOpcodeBits = 0x0F;
 constexpr std::uint8_t kControlBit = 0x08;
 constexpr std::uint8_t kMaskBit = 0x80;
@@ -44,6 +45,11 @@ constexpr std::size_t kMaxMaskedHeader = kMaxUnmaskedHeader + 4;
     return (static_cast<std::uint8_t>(opcode) & kControlBit) != 0;
 }
 
+/// Of a text or binary frame.
+[[nodiscard]] constexpr MessageType message_type(Opcode opcode) noexcept {
+    return opcode == Opcode::text ? MessageType::text : MessageType::binary;
+}
+
 [[nodiscard]] constexpr bool is_known(std::uint8_t opcode) noexcept {
     return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
 }
@@ -51,9 +57,12 @@ constexpr std::size_t kMaxMaskedHeader = kMaxUnmaskedHeader + 4;
 /// An encoded header: `bytes()` is what goes on the wire before the payload.
 class EncodedHeader {
 public:
-    /// A header of one unmasked frame, which ends its message or does not. [any thread]
-    constexpr EncodedHeader(Opcode opcode, std::uint64_t payload_length, bool fin = true) noexcept {
-        bytes_[0] = static_cast<std::uint8_t>((fin ? kFin : 0) | static_cast<std::uint8_t>(opcode));
+    /// The header of one unmasked frame, which ends its message or does not; `compressed` marks the
+    /// first frame of a compressed message. [any thread]
+    constexpr EncodedHeader(Opcode opcode, std::uint64_t payload_length, bool fin = true,
+                            bool compressed = false) noexcept {
+        bytes_[0] = static_cast<std::uint8_t>((fin ? kFin : 0) | (compressed ? kRsv1 : 0) |
+                                              static_cast<std::uint8_t>(opcode));
         if (payload_length < kLength16) {
             bytes_[1] = static_cast<std::uint8_t>(payload_length);
             size_ = 2;

@@ -2,6 +2,7 @@
 #include "protocol/frame_header.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 namespace websocket::protocol {
@@ -75,6 +76,19 @@ HeaderResult violated(const Violation& violation) {
     return {HeaderStatus::violated, {}, violation};
 }
 
+/// RFC 7692 section 6: RSV1 alone, on the first frame of a data message.
+bool is_compression_mark(std::uint8_t octet) {
+    const std::uint8_t opcode = octet & kOpcodeBits;
+    return (octet & kRsvBits) == kRsv1 && (opcode & kControlBit) == 0 &&
+           opcode != static_cast<std::uint8_t>(Opcode::continuation);
+}
+
+/// Deflate may make a message longer, by little.
+std::uint64_t most_compressed(std::uint64_t size) {
+    const std::uint64_t extra = size / 8 + 64;
+    return size > UINT64_MAX - extra ? UINT64_MAX : size + extra;
+}
+
 std::size_t extended_length_size(std::uint8_t length7) {
     if (length7 < kLength16) return 0;
     return length7 == kLength16 ? 2 : 8;
@@ -127,6 +141,26 @@ HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
     std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(header.size - header.mask.size()),
                 header.mask.size(), header.mask.begin());
     return {HeaderStatus::complete, header, {}};
+}
+
+HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> bytes,
+                                              const MessageProgress& message,
+                                              const ReaderLimits& limits) noexcept {
+    const bool marked = !bytes.empty() && is_compression_mark(bytes[0]);
+    const bool control = !bytes.empty() && (bytes[0] & kControlBit) != 0;
+    if (!marked && (control || !message.compressed)) {
+        return decode_frame_header(bytes, message, limits);
+    }
+    std::array<std::uint8_t, kMaxMaskedHeader> unmarked{};
+    const std::span<const std::uint8_t> front =
+        bytes.first(std::min(bytes.size(), unmarked.size()));
+    std::ranges::copy(front, unmarked.begin());
+    unmarked[0] &= static_cast<std::uint8_t>(marked ? ~kRsv1 : ~0);
+    ReaderLimits wider = limits;
+    wider.max_message_size = most_compressed(limits.max_message_size);
+    HeaderResult result = decode_frame_header({unmarked.data(), front.size()}, message, wider);
+    result.header.compressed = marked;
+    return result;
 }
 
 }  // namespace websocket::protocol

@@ -17,7 +17,9 @@ struct ReaderLimits {
     std::uint64_t max_message_size = 32U << 20;  ///< octets, all fragments of a message together
     std::uint32_t max_fragments = 131072;        ///< frames of one message
     std::uint32_t max_empty_fragments = 100;     ///< of these, frames without payload
-    bool allow_reserved_close_codes = false;     ///< see is_reserved()
+    /// Octets that an octet of a compressed message may become, once there are kInflatedUnchecked.
+    std::uint32_t max_inflate_ratio = 200;
+    bool allow_reserved_close_codes = false;  ///< see is_reserved()
 
     bool operator==(const ReaderLimits&) const = default;
 };
@@ -35,6 +37,8 @@ struct MessageProgress {
     std::uint64_t length = 0;           ///< octets of payload announced by its frames so far
     std::uint32_t fragments = 0;        ///< its frames so far
     std::uint32_t empty_fragments = 0;  ///< of these, without payload
+    bool compressible = false;          ///< permessage-deflate was negotiated: RSV1 has a meaning
+    bool compressed = false;            ///< RSV1 was set on its first frame
 };
 
 /// A client's frame header that passed every check.
@@ -42,6 +46,7 @@ struct FrameHeader {
     Opcode opcode;
     bool fin;
     MaskKey mask;
+    bool compressed;               ///< the first frame of a compressed message
     std::uint64_t payload_length;  ///< at most 2^63 - 1
     std::size_t size;              ///< octets of the header itself
 };
@@ -60,5 +65,12 @@ struct HeaderResult {
 [[nodiscard]] HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
                                                const MessageProgress& message,
                                                const ReaderLimits& limits) noexcept;
+
+/// The same where permessage-deflate was negotiated, so that RSV1 has a meaning. A compressed
+/// message may have some more octets than the limit: what counts is what it inflates to.
+/// [any thread]
+[[nodiscard]] HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> bytes,
+                                                            const MessageProgress& message,
+                                                            const ReaderLimits& limits) noexcept;
 
 }  // namespace websocket::protocol

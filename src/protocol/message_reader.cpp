@@ -38,8 +38,10 @@ HeaderResult MessageReader::take_header(std::span<std::uint8_t>& bytes,
     std::copy_n(bytes.begin(), taken,
                 partial.header_bytes.begin() + static_cast<std::ptrdiff_t>(had));
     partial.header_size = static_cast<std::uint8_t>(had + taken);
+    auto* const decode =
+        partial.message.compressible ? decode_compressible_frame_header : decode_frame_header;
     const HeaderResult result =
-        decode_frame_header({partial.header_bytes.data(), had + taken}, partial.message, limits);
+        decode({partial.header_bytes.data(), had + taken}, partial.message, limits);
     if (result.status == HeaderStatus::complete) {
         bytes = bytes.subspan(result.header.size - had);
     } else {
@@ -58,7 +60,8 @@ void MessageReader::begin_payload(const FrameHeader& frame) {
     }
     MessageProgress& message = partial.message;
     if (frame.opcode != Opcode::continuation) {
-        message.type = frame.opcode == Opcode::text ? MessageType::text : MessageType::binary;
+        message.type = message_type(frame.opcode);
+        message.compressed = frame.compressed;
         message.open = true;
     }
     message.length += frame.payload_length;
@@ -92,6 +95,16 @@ bool MessageReader::accept_payload(std::size_t count) {
     return partial.utf8.update(chunk.subspan(partial.utf8.at_boundary() ? ascii : 0));
 }
 
+std::optional<Violation> MessageReader::inflate_payload(std::span<std::uint8_t> chunk,
+                                                        const ReaderLimits& limits) {
+    Partial& partial = *partial_;
+    const MaskKey key =
+        rotate(partial.frame.mask, partial.frame.payload_length - partial.remaining);
+    partial.remaining -= chunk.size();
+    static_cast<void>(unmask(chunk, key));
+    return partial.inflating.add(chunk, partial.payload, limits);
+}
+
 void MessageReader::release_if_idle() noexcept {
     if (!partial_->message.open && partial_->header_size == 0 && !partial_->in_payload) {
         partial_.reset();
@@ -100,7 +113,7 @@ void MessageReader::release_if_idle() noexcept {
 
 std::span<std::uint8_t> MessageReader::receive_window(std::size_t least, std::size_t most) {
     if (partial_ == nullptr || !partial_->in_payload || is_control(partial_->frame.opcode) ||
-        partial_->remaining < least) {
+        partial_->message.compressed || partial_->remaining < least) {
         return {};
     }
     const auto wanted =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes of a client in, messages and control frames out. Knows RFC 6455 sections 5, 7.4 and 8.1 and
-// nothing of sockets; whatever implements MessageSink can stand behind it.
+// Bytes of a client in, messages and control frames out. Knows RFC 6455 sections 5, 7.4 and 8.1, and
+// RFC 7692 section 6, and nothing of sockets; whatever implements MessageSink can stand behind it.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "protocol/byte_buffer.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/frame_header.hpp"
+#include "protocol/inflation.hpp"
 #include "protocol/utf8.hpp"
 
 namespace websocket::protocol {
@@ -38,6 +39,13 @@ concept MessageSink = requires(Sink sink, std::span<std::uint8_t> bytes, ByteBuf
     { sink.on_pong(bytes) } -> std::same_as<Next>;
     { sink.on_close(code, reason) } -> std::same_as<void>;
     { sink.on_violation(violation) } -> std::same_as<void>;
+};
+
+/// A sink may also have inflaters(), which gives an InflaterSource *: unless that is null, it
+/// understands compressed messages.
+template <class Sink>
+constexpr bool kKnowsInflaters = requires(Sink& sink) {
+    sink.inflaters();
 };
 
 /// A sink that may want the parts of a message as they come. When wants_parts(), a message that is
@@ -82,25 +90,44 @@ private:
         std::uint8_t control_size = 0;
         MessageProgress message;
         Utf8Validator utf8;
-        ByteBuffer payload;        ///< of the message
-        bool handed_over = false;  ///< some of the message went to on_part() already
+        ByteBuffer payload;          ///< of the message
+        InflatingMessage inflating;  ///< used while message.compressed
+        bool handed_over = false;    ///< some of the message went to on_part() already
     };
 
     static constexpr MessageProgress kNoMessage{};
+    static constexpr MessageProgress kNoCompressibleMessage{.compressible = true};
 
+    /// What is known before the first frame of a message.
+    template <MessageSink Sink>
+    [[nodiscard]] static const MessageProgress& nothing_yet(Sink& sink) noexcept;
     template <MessageSink Sink>
     Next deliver_whole_frame(const FrameHeader& frame, std::span<std::uint8_t> payload,
                              const ReaderLimits& limits, Sink& sink);
+    template <MessageSink Sink>
+    Next deliver_compressed(MessageType type, std::span<const std::uint8_t> payload,
+                            const ReaderLimits& limits, Sink& sink);
     template <MessageSink Sink>
     Next deliver_control(Opcode opcode, std::span<std::uint8_t> payload, const ReaderLimits& limits,
                          Sink& sink);
     template <MessageSink Sink>
     std::size_t resume(std::span<std::uint8_t> bytes, const ReaderLimits& limits, Sink& sink,
                        Next& next);
+    /// The same for the payload of a compressed frame; returns how much of it was used.
+    template <MessageSink Sink>
+    std::size_t resume_compressed(std::span<std::uint8_t> chunk, const ReaderLimits& limits,
+                                  Sink& sink, Next& next);
     template <MessageSink Sink>
     Next end_of_frame(const ReaderLimits& limits, Sink& sink);
     template <MessageSink Sink>
     Next end_of_message(Sink& sink);
+    template <MessageSink Sink>
+    Next end_of_compressed_message(Sink& sink);
+    /// Hands over a message, or its last part.
+    template <MessageSink Sink>
+    Next hand_over_rest(MessageType type, ByteBuffer& payload, bool first, Sink& sink);
+    template <MessageSink Sink>
+    [[nodiscard]] static bool wants_parts(const Sink& sink) noexcept;
     /// Hands over what has come of a message that is not whole, if the sink wants it.
     template <MessageSink Sink>
     Next hand_over_part(Sink& sink);
@@ -108,6 +135,9 @@ private:
     /// Takes header octets; the decoder's answer for all that have come.
     HeaderResult take_header(std::span<std::uint8_t>& bytes, const ReaderLimits& limits);
     void begin_payload(const FrameHeader& frame);
+    /// Unmasks and inflates the next octets of a compressed message.
+    [[nodiscard]] std::optional<Violation> inflate_payload(std::span<std::uint8_t> chunk,
+                                                           const ReaderLimits& limits);
     /// Makes room for the rest of the frame, as far as `count` octets more make it credible.
     void reserve_payload(std::size_t count);
     /// Unmasks and checks the last `count` octets of the message payload; false: not UTF-8.
@@ -122,13 +152,36 @@ private:
                                                               const ReaderLimits& limits) noexcept;
 
     static constexpr Violation kNotUtf8{CloseCode::invalid_payload, "text is not UTF-8"};
+    /// Octets of an inflated message that are rather copied than given away with their buffer.
+    static constexpr std::size_t kLargestCopy = 64U << 10;
+    /// Octets of a compressed message that are inflated to one part: to a MiB at most.
+    static constexpr std::size_t kInflateStep = 1U << 10;
 
     std::unique_ptr<Partial> partial_;
 };
 
 template <MessageSink Sink>
+const MessageProgress& MessageReader::nothing_yet(Sink& sink) noexcept {
+    if constexpr (kKnowsInflaters<Sink>) {
+        return sink.inflaters() != nullptr ? kNoCompressibleMessage : kNoMessage;
+    } else {
+        return kNoMessage;
+    }
+}
+
+template <MessageSink Sink>
+bool MessageReader::wants_parts([[maybe_unused]] const Sink& sink) noexcept {
+    if constexpr (PartSink<Sink>) {
+        return sink.wants_parts();
+    } else {
+        return false;
+    }
+}
+
+template <MessageSink Sink>
 std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLimits& limits,
                                    Sink& sink) {
+    const MessageProgress& none = nothing_yet(sink);
     std::size_t used = 0;
     Next next = Next::more;
     while (used < bytes.size() && next == Next::more) {
@@ -137,7 +190,9 @@ std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLi
             used += resume(rest, limits, sink, next);
             continue;
         }
-        const HeaderResult result = decode_frame_header(rest, kNoMessage, limits);
+        const HeaderResult result = none.compressible
+                                        ? decode_compressible_frame_header(rest, none, limits)
+                                        : decode_frame_header(rest, none, limits);
         if (result.status == HeaderStatus::violated) {
             sink.on_violation(result.violation);
             return bytes.size();
@@ -146,8 +201,9 @@ std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLi
         const bool whole = result.status == HeaderStatus::complete &&
                            frame.payload_length <= rest.size() - frame.size &&
                            (frame.fin || is_control(frame.opcode));
-        if (!whole) {
+        if (!whole || (frame.compressed && wants_parts(sink))) {
             partial_ = std::make_unique<Partial>();
+            partial_->message = none;
             continue;
         }
         const auto length = static_cast<std::size_t>(frame.payload_length);
@@ -164,6 +220,11 @@ Next MessageReader::deliver_whole_frame(const FrameHeader& frame, std::span<std:
     if (is_control(frame.opcode)) {
         return deliver_control(frame.opcode, payload, limits, sink);
     }
+    if constexpr (kKnowsInflaters<Sink>) {
+        if (frame.compressed) [[unlikely]] {
+            return deliver_compressed(message_type(frame.opcode), payload, limits, sink);
+        }
+    }
     if (frame.opcode == Opcode::binary) {
         return sink.on_message(MessageType::binary, payload, nullptr);
     }
@@ -172,6 +233,27 @@ Next MessageReader::deliver_whole_frame(const FrameHeader& frame, std::span<std:
         return Next::stop;
     }
     return sink.on_message(MessageType::text, payload, nullptr);
+}
+
+template <MessageSink Sink>
+Next MessageReader::deliver_compressed(MessageType type, std::span<const std::uint8_t> payload,
+                                       const ReaderLimits& limits, Sink& sink) {
+    InflaterSource& inflaters = *sink.inflaters();
+    InflatingMessage message(type, inflaters.take_inflater());
+    ByteBuffer& inflated = inflaters.inflate_buffer();
+    std::optional<Violation> violation = message.add(payload, inflated, limits);
+    if (!violation) {
+        violation = message.finish();
+    }
+    if (violation) {
+        sink.on_violation(*violation);
+        return Next::stop;
+    }
+    const bool tired = inflaters.give_back(message.release(), inflated.size());
+    // Who keeps the message takes the buffer if it is a large one: else a copy is cheaper.
+    ByteBuffer* owner = inflated.size() > kLargestCopy ? &inflated : nullptr;
+    const Next next = sink.on_message(type, inflated.bytes(), owner);
+    return tired ? Next::stop : next;
 }
 
 template <MessageSink Sink>
@@ -210,6 +292,11 @@ std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLim
             return bytes.size();
         }
         begin_payload(result.header);
+        if constexpr (kKnowsInflaters<Sink>) {
+            if (result.header.compressed) {
+                partial_->inflating = {partial_->message.type, sink.inflaters()->take_inflater()};
+            }
+        }
     }
     Partial& partial = *partial_;
     const auto count =
@@ -220,6 +307,8 @@ std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLim
         std::copy(chunk.begin(), chunk.end(), partial.control.begin() + partial.control_size);
         partial.control_size = static_cast<std::uint8_t>(partial.control_size + count);
         partial.remaining -= count;
+    } else if (partial.message.compressed) {
+        return used - count + resume_compressed(chunk, limits, sink, next);
     } else {
         reserve_payload(count);
         partial.payload.append(chunk);
@@ -230,6 +319,26 @@ std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLim
         }
     }
     next = partial.remaining == 0 ? end_of_frame(limits, sink) : hand_over_part(sink);
+    return used;
+}
+
+template <MessageSink Sink>
+std::size_t MessageReader::resume_compressed(std::span<std::uint8_t> chunk,
+                                             const ReaderLimits& limits, Sink& sink, Next& next) {
+    // Parts are handed over soon: who wants them has messages that are larger than memory.
+    const std::size_t step = wants_parts(sink) ? kInflateStep : SIZE_MAX;
+    std::size_t used = 0;
+    do {
+        const std::span<std::uint8_t> slice =
+            chunk.subspan(used, std::min(step, chunk.size() - used));
+        used += slice.size();
+        if (const auto violation = inflate_payload(slice, limits)) {
+            sink.on_violation(*violation);
+            next = Next::stop;
+            return used;
+        }
+        next = partial_->remaining == 0 ? end_of_frame(limits, sink) : hand_over_part(sink);
+    } while (next == Next::more && used < chunk.size());
     return used;
 }
 
@@ -262,6 +371,11 @@ Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
         return deliver_control(opcode, payload, limits, sink);
     }
     if (partial.frame.fin) {
+        if constexpr (kKnowsInflaters<Sink>) {
+            if (partial.message.compressed) {
+                return end_of_compressed_message(sink);
+            }
+        }
         return end_of_message(sink);
     }
     if constexpr (requires { sink.on_fragment(); }) {
@@ -280,14 +394,34 @@ Next MessageReader::end_of_message(Sink& sink) {
         return Next::stop;
     }
     ByteBuffer payload = std::move(partial_->payload);
-    [[maybe_unused]] const bool first = !partial_->handed_over;
+    const bool first = !partial_->handed_over;
     partial_.reset();
+    return hand_over_rest(type, payload, first, sink);
+}
+
+template <MessageSink Sink>
+Next MessageReader::hand_over_rest(MessageType type, ByteBuffer& payload,
+                                   [[maybe_unused]] bool first, Sink& sink) {
     if constexpr (PartSink<Sink>) {
         if (sink.wants_parts()) {
             return sink.on_part(type, payload.bytes(), first, true);
         }
     }
     return sink.on_message(type, payload.bytes(), &payload);
+}
+
+template <MessageSink Sink>
+Next MessageReader::end_of_compressed_message(Sink& sink) {
+    const std::unique_ptr<Partial> partial = std::move(partial_);
+    if (const auto violation = partial->inflating.finish()) {
+        sink.on_violation(*violation);
+        return Next::stop;
+    }
+    const std::size_t inflated = partial->inflating.inflated();
+    const bool tired = sink.inflaters()->give_back(partial->inflating.release(), inflated);
+    const Next next =
+        hand_over_rest(partial->message.type, partial->payload, !partial->handed_over, sink);
+    return tired ? Next::stop : next;
 }
 
 template <MessageSink Sink>

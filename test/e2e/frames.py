@@ -94,6 +94,11 @@ class FrameReader:
         """Bytes that are not a whole frame yet."""
         return len(self._bytes)
 
+    def take(self):
+        """All bytes that have not become a frame; they are forgotten."""
+        data, self._bytes = self._bytes, bytearray()
+        return data
+
     def next(self):
         """The next frame, or None as long as it is incomplete."""
         have = self._bytes

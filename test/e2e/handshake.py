@@ -73,11 +73,11 @@ def parse_head(head):
     return int(status), [tuple(part.strip() for part in line.split(":", 1)) for line in lines[1:]]
 
 
-def check_upgraded(response, key=KEY):
+def check_upgraded(response, key=KEY, *, extensions=None):
     """Asserts all that a 101 has to say."""
     assert response.status == 101, f"the handshake got {response.status} {response.body[:200]!r}"
     assert response.header("Upgrade").lower() == "websocket"
     assert "upgrade" in [token.strip().lower() for token in response.header("Connection").split(",")]
     assert response.header("Sec-WebSocket-Accept") == accept_of(key)
-    assert response.header("Sec-WebSocket-Extensions") is None
+    assert response.header("Sec-WebSocket-Extensions") == extensions
     assert response.header("Content-Length") is None and response.header("Transfer-Encoding") is None

@@ -101,6 +101,67 @@ START_TEST(a_push_without_memory_changes_nothing) {
 }
 END_TEST
 
+START_TEST(a_plain_message_stops_what_can_be_written_until_it_is_compressed) {
+    Outbox outbox;
+    outbox.push(frame("one"));
+    ck_assert(!outbox.holds_plain());
+    outbox.push_plain(SharedFrame::build(Opcode::text, octets("plain")));
+    outbox.push(frame("two"));
+    ck_assert(outbox.holds_plain());
+    ck_assert(!outbox.next_plain().frame);
+    ck_assert(next(outbox) == "one");
+    outbox.drop_front(3);
+    ck_assert(!outbox.empty());
+    ck_assert(next(outbox).empty());
+    const Outbox::Plain plain = outbox.next_plain();
+    ck_assert(text_of(plain.frame.payload()) == "plain");
+    ck_assert_uint_eq(plain.done, 0);
+
+    outbox.replace_plain(2, frame("PL"));
+    ck_assert(!outbox.next_plain().frame);
+    ck_assert(next(outbox) == "PL");
+    outbox.drop_front(1);
+    ck_assert(next(outbox) == "L");
+    outbox.drop_front(1);
+    ck_assert_uint_eq(outbox.next_plain().done, 2);
+    outbox.replace_plain(3, frame("AIN"));
+    ck_assert(!outbox.holds_plain());
+    ck_assert(next(outbox) == "AINtwo");
+    outbox.drop_front(6);
+    ck_assert(outbox.empty());
+    ck_assert(!outbox.holds_plain());
+}
+END_TEST
+
+START_TEST(a_plain_message_may_stay_as_it_is) {
+    Outbox outbox;
+    for (const char* text : {"a", "b"}) {
+        outbox.push_plain(SharedFrame::build(Opcode::text, octets(text)));
+    }
+    outbox.keep_plain();
+    ck_assert(next(outbox) == std::string("\x81\x01") + "a");
+    ck_assert(outbox.holds_plain());
+    outbox.drop_front(3);
+    ck_assert(text_of(outbox.next_plain().frame.payload()) == "b");
+    outbox.replace_plain(1, frame("B"));
+    ck_assert(next(outbox) == "B");
+}
+END_TEST
+
+START_TEST(a_plain_message_without_memory_changes_nothing) {
+    Outbox outbox;
+    outbox.push_plain(SharedFrame::build(Opcode::text, octets("plain")));
+    const SharedFrame part = frame("P");
+    bool replaced = false;
+    fail_each_allocation([&] { outbox.push_plain(part); },
+                         [&](bool failed) {
+                             ck_assert(text_of(outbox.next_plain().frame.payload()) == "plain");
+                             replaced = !failed;
+                         });
+    ck_assert(replaced);
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(outbox) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, empty_it_is_one_pointer_and_gives_nothing);
@@ -108,4 +169,7 @@ WEBSOCKET_TEST_SUITE(outbox) {
     tcase_add_test(tests, goes_on_where_a_write_stopped);
     tcase_add_test(tests, shared_frames_are_not_copied_and_end_separately);
     tcase_add_test(tests, a_push_without_memory_changes_nothing);
+    tcase_add_test(tests, a_plain_message_stops_what_can_be_written_until_it_is_compressed);
+    tcase_add_test(tests, a_plain_message_may_stay_as_it_is);
+    tcase_add_test(tests, a_plain_message_without_memory_changes_nothing);
 }

@@ -73,6 +73,7 @@ struct SocketPair {
 struct Frame {
     Opcode opcode{};
     std::string payload;
+    std::uint8_t bits = protocol::kFin;  ///< FIN and RSV1 to RSV3
 };
 
 /// Everything waits at most kPatience and then fails the test. [one thread]
@@ -110,8 +111,9 @@ public:
                 length = length << 8 | static_cast<std::uint8_t>(byte);
             }
         }
-        const auto opcode = static_cast<Opcode>(static_cast<std::uint8_t>(head[0]) & 0x0F);
-        return {opcode, take(length)};
+        const auto first = static_cast<std::uint8_t>(head[0]);
+        return {static_cast<Opcode>(first & protocol::kOpcodeBits), take(length),
+                static_cast<std::uint8_t>(first & ~protocol::kOpcodeBits)};
     }
     void expect(Opcode opcode, std::string_view payload) {
         const Frame frame = receive();
@@ -140,6 +142,8 @@ public:
     void read_to_end() {
         while (read_more()) read_.clear();
     }
+    /// True when the server's FIN or RST is all that comes.
+    [[nodiscard]] bool at_end() { return read_.empty() && !read_more(); }
     /// True when something can be read, or the end has come, within `patience`.
     [[nodiscard]] bool readable(std::chrono::milliseconds patience) {
         return !read_.empty() || ready(POLLIN, patience);

@@ -100,6 +100,7 @@ struct Wiring {
     int socket_buffer = 0;
     unsigned version = 13;
     std::string early_input = {};
+    protocol::DeflateSettings deflate = {};
     std::shared_ptr<Script> script = std::make_shared<Script>();
     std::shared_ptr<Report> report = nullptr;  ///< null: the connection has no record
 };
@@ -137,6 +138,7 @@ public:
         }
         protocol::ByteBuffer early;
         early.append(octets(wiring.early_input));
+        place.agree(wiring.deflate);
         engine_->adopt(std::move(place),
                        std::make_unique<ScriptedTransport>(std::move(real), wiring.script),
                        std::make_unique<RecordingSession>(record, id, std::move(behaviour)),

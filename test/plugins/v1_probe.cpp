@@ -140,6 +140,9 @@ struct Probe {
             const websocket::Prepared twice = server.prepare(rest);
             client.send(twice);
             client.send(websocket::Prepared(twice));
+        } else if (command == "plain") {
+            client.send_uncompressed(websocket::Type::text, websocket::bytes_of(rest));
+            client.send_uncompressed(server.prepare(rest));
         } else if (command == "ticked") {
             wait_for_tick(client);
         } else if (command == "metric") {

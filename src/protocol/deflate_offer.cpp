@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/deflate_offer.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "protocol/token.hpp"
+
+namespace websocket::protocol {
+
+namespace {
+
+constexpr std::string_view kExtension = "permessage-deflate";
+constexpr std::string_view kServerNoTakeover = "server_no_context_takeover";
+constexpr std::string_view kClientNoTakeover = "client_no_context_takeover";
+constexpr std::string_view kServerBits = "server_max_window_bits";
+constexpr std::string_view kClientBits = "client_max_window_bits";
+
+/// The smallest window that the RFC knows.
+constexpr unsigned kLeastOfferedBits = 8;
+
+/// One valid offer.
+struct Offer {
+    bool server_no_takeover = false;
+    bool client_no_takeover = false;
+    std::optional<unsigned> server_bits;
+    bool client_takes_bits = false;  ///< client_max_window_bits is there, with or without a value
+    std::optional<unsigned> client_bits;
+};
+
+/// Section 7.1.2: decimal, without leading zeroes.
+std::optional<unsigned> parse_bits(std::string_view text) {
+    unsigned bits = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, status] = std::from_chars(text.data(), end, bits);
+    const bool valid = status == std::errc{} && stop == end && text.front() != '0' &&
+                       bits >= kLeastOfferedBits && bits <= kMostWindowBits;
+    return valid ? std::optional{bits} : std::nullopt;
+}
+
+/// False when the parameter is unknown or invalid.
+bool apply(const ExtensionParameter& parameter, Offer& offer) {
+    const auto is = [&](std::string_view name) {
+        return equals_ignoring_case(parameter.name, name);
+    };
+    if (is(kServerNoTakeover)) {
+        offer.server_no_takeover = true;
+        return !parameter.value;
+    }
+    if (is(kClientNoTakeover)) {
+        offer.client_no_takeover = true;
+        return !parameter.value;
+    }
+    if (is(kServerBits)) {
+        offer.server_bits = parameter.value ? parse_bits(*parameter.value) : std::nullopt;
+        return offer.server_bits.has_value();
+    }
+    if (is(kClientBits)) {
+        offer.client_takes_bits = true;
+        offer.client_bits = parameter.value ? parse_bits(*parameter.value) : std::nullopt;
+        return !parameter.value || offer.client_bits;
+    }
+    return false;
+}
+
+bool has_doubles(const std::vector<ExtensionParameter>& parameters) {
+    for (auto one = parameters.begin(); one != parameters.end(); ++one) {
+        const auto same = [one](const ExtensionParameter& other) {
+            return equals_ignoring_case(other.name, one->name);
+        };
+        if (std::any_of(one + 1, parameters.end(), same)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::optional<Offer> parse_offer(const Extension& extension) {
+    Offer offer;
+    // With more than there are, one is unknown or comes twice; and the search stays short.
+    constexpr std::size_t kKnownParameters = 4;
+    if (!equals_ignoring_case(extension.name, kExtension) ||
+        extension.parameters.size() > kKnownParameters || has_doubles(extension.parameters)) {
+        return {};
+    }
+    for (const ExtensionParameter& parameter : extension.parameters) {
+        if (!apply(parameter, offer)) {
+            return {};
+        }
+    }
+    return offer;
+}
+
+std::string bits_parameter(std::string_view name, unsigned bits) {
+    return "; " + std::string(name) + '=' + std::to_string(bits);
+}
+
+std::string takeover_parameters(const DeflateSettings& settings) {
+    std::string text(kExtension);
+    for (const auto& [name, takeover] : {std::pair{kServerNoTakeover, settings.server_takeover},
+                                         std::pair{kClientNoTakeover, settings.client_takeover}}) {
+        if (!takeover) {
+            text += "; ";
+            text += name;
+        }
+    }
+    return text;
+}
+
+DeflateAgreement accept(const Offer& offer, const DeflatePolicy& policy) {
+    DeflateAgreement agreement;
+    DeflateSettings& settings = agreement.settings;
+    const auto at_most = [](unsigned limit, std::optional<unsigned> wish) {
+        return static_cast<std::uint8_t>(std::min(limit, wish.value_or(kMostWindowBits)));
+    };
+    settings.server_bits = at_most(policy.server_bits, offer.server_bits);
+    // Who cannot be told uses the largest window.
+    settings.client_bits = offer.client_takes_bits ? at_most(policy.client_bits, offer.client_bits)
+                                                   : std::uint8_t{kMostWindowBits};
+    settings.server_takeover = policy.server_takeover && !offer.server_no_takeover;
+    settings.client_takeover = policy.client_takeover && !offer.client_no_takeover;
+    settings.level = policy.level;
+    settings.memory_level = policy.memory_level;
+    settings.min_size = policy.min_size;
+
+    agreement.response = takeover_parameters(settings);
+    if (offer.server_bits) {
+        agreement.response += bits_parameter(kServerBits, settings.server_bits);
+    }
+    if (offer.client_takes_bits && settings.client_bits < kMostWindowBits) {
+        agreement.response += bits_parameter(kClientBits, settings.client_bits);
+    }
+    return agreement;
+}
+
+/// `prefix` and one of 0 to 3.
+bool has_version(std::string_view user_agent, std::string_view prefix) noexcept {
+    const std::size_t at = user_agent.find(prefix);
+    if (at == std::string_view::npos) {
+        return false;
+    }
+    const std::string_view minor = user_agent.substr(at + prefix.size());
+    return !minor.empty() && minor[0] >= '0' && minor[0] <= '3' &&
+           (minor.size() == 1 || !is_digit(minor[1]));
+}
+
+}  // namespace
+
+DeflateAgreement agree_on_deflate(const std::vector<Extension>& offers,
+                                  const DeflatePolicy& policy) {
+    if (!policy.enabled) {
+        return {};
+    }
+    for (const Extension& extension : offers) {
+        const std::optional<Offer> offer = parse_offer(extension);
+        if (offer && offer->server_bits.value_or(kMostWindowBits) >= kLeastWindowBits) {
+            return accept(*offer, policy);
+        }
+    }
+    return {};
+}
+
+bool has_broken_deflate(std::string_view user_agent) noexcept {
+    // Safari's own version, or that of iOS, where every browser is Safari inside.
+    return (has_version(user_agent, " Version/15.") &&
+            user_agent.find(" Safari/") != std::string_view::npos) ||
+           has_version(user_agent, " OS 15_");
+}
+
+std::string describe(const DeflateSettings& settings) {
+    if (!settings.agreed()) {
+        return "none";
+    }
+    return takeover_parameters(settings) + bits_parameter(kServerBits, settings.server_bits) +
+           bits_parameter(kClientBits, settings.client_bits);
+}
+
+}  // namespace websocket::protocol

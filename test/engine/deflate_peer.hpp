@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client's end of a connection that has agreed on permessage-deflate. It uses zlib directly.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/service.hpp"
+#include "protocol/deflate_receiver.hpp"
+#include "protocol/message_text.hpp"
+#include "protocol/zlib_client.hpp"
+
+namespace websocket::test {
+
+/// What a Shared and a Dedicated connection agree on.
+constexpr protocol::DeflateSettings kWithoutContext{
+    .server_bits = 15, .client_bits = 15, .min_size = 100};
+constexpr protocol::DeflateSettings kWithContext{.server_bits = 15,
+                                                 .client_bits = 15,
+                                                 .server_takeover = true,
+                                                 .client_takeover = true,
+                                                 .min_size = 100};
+
+/// A data message as it came.
+struct Received {
+    Opcode opcode{};
+    std::string payload;  ///< inflated
+    bool compressed = false;
+    std::size_t frames = 0;
+    std::size_t octets = 0;  ///< of payload on the wire
+};
+
+class DeflatePeer {
+public:
+    DeflatePeer(Peer& peer, const protocol::DeflateSettings& settings)
+        : peer_(peer), settings_(settings), inflate_(settings.server_bits),
+          deflate_(settings.client_bits) {}
+
+    void send_compressed(std::string_view text) {
+        if (!settings_.client_takeover) deflate_.reset();
+        peer_.send(compressed_frame(Opcode::text, deflate_.message(text)));
+    }
+
+    /// The next message, in spite of Pings and Pongs.
+    [[nodiscard]] Received receive() {
+        const std::optional<Received> message = receive_unless_closed();
+        ck_assert_msg(message.has_value(), "a Close or the end instead of a message");
+        return *message;
+    }
+    /// Nothing when a Close or the end comes first, or in the middle.
+    [[nodiscard]] std::optional<Received> receive_unless_closed() {
+        Received message;
+        std::string payload;
+        for (bool last = false; !last;) {
+            if (peer_.at_end()) return {};
+            const Frame frame = peer_.receive();
+            if (frame.opcode == Opcode::close) return {};
+            if (protocol::is_control(frame.opcode)) continue;
+            if (message.frames++ == 0) {
+                message.opcode = frame.opcode;
+                message.compressed = (frame.bits & protocol::kRsv1) != 0;
+            } else {
+                ck_assert_int_eq(static_cast<int>(frame.opcode),
+                                 static_cast<int>(Opcode::continuation));
+                ck_assert_int_eq(frame.bits & protocol::kRsvBits, 0);
+            }
+            payload += frame.payload;
+            last = (frame.bits & protocol::kFin) != 0;
+        }
+        message.octets = payload.size();
+        if (message.compressed) {
+            if (!settings_.server_takeover) inflate_.reset();
+            payload = inflate_.message(payload);
+        }
+        message.payload = std::move(payload);
+        return message;
+    }
+    Received expect(std::string_view text) {
+        Received message = receive();
+        ck_assert_msg(message.payload == text, "got %zu octets \"%.40s\", not %zu \"%.40s\"",
+                      message.payload.size(), message.payload.c_str(), text.size(),
+                      std::string(text.substr(0, 40)).c_str());
+        return message;
+    }
+
+private:
+    Peer& peer_;
+    const protocol::DeflateSettings settings_;
+    ZlibInflate inflate_;
+    ZlibDeflate deflate_;
+};
+
+/// Both modes, for tests that loop.
+inline const protocol::DeflateSettings kModes[] = {kWithoutContext, kWithContext};
+
+[[nodiscard]] inline Client connect(Service& service, const protocol::DeflateSettings& deflate,
+                                    Behaviour behaviour = {}, Wiring wiring = {}) {
+    wiring.deflate = deflate;
+    return service.connect(std::move(behaviour), wiring);
+}
+
+/// Waits until nothing is queued any more; only then is one octet below the high-water mark.
+inline void await_nothing_queued(Service& service, ConnectionId id) {
+    await_quietly(
+        [&] { return service.engine().send(id, Opcode::ping, octets("?"), 1) == SendResult::ok; },
+        "an empty queue");
+}
+
+}  // namespace websocket::test

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Messages that compress as real ones do.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace websocket::test {
+
+/// Exactly `size` octets of the beginning of a JSON list; another `seed` gives another one.
+[[nodiscard]] inline std::string json(std::size_t size, std::uint32_t seed = 1) {
+    std::string text = "[";
+    std::uint32_t state = seed;
+    const auto next = [&state](std::uint32_t bound) {
+        state = state * 1664525 + 1013904223;
+        return std::to_string((state >> 8) % bound);
+    };
+    while (text.size() < size) {
+        text += R"({"id":)" + next(100'000) + R"(,"symbol":"S)" + next(20) + R"(","price":)" +
+                next(1000) + '.' + next(100) + R"(,"side":")" + (state % 2 == 0 ? "buy" : "sell") +
+                R"("},)";
+    }
+    text.resize(size);
+    return text;
+}
+
+}  // namespace websocket::test
