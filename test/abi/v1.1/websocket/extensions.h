@@ -153,7 +153,9 @@ typedef struct ws_buffer_1 {
     void (*release)(ws_buffer* buffer);
 
     /*
-     * Like ws_host.send, without a copy. The reference stays the caller's.          [any thread]
+     * Like ws_host.send, without a copy. The reference stays the caller's. Where compression was
+     * agreed on, the message is compressed once for all clients that agreed on the same, except for
+     * those with WebSocketDeflateMode Dedicated.                                     [any thread]
      */
     ws_result (*send)(const ws_host* host, ws_conn conn, ws_buffer* buffer, uint32_t flags);
 } ws_buffer_1;

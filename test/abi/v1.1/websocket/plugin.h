@@ -59,7 +59,7 @@ extern "C" {
 
 #define WEBSOCKET_PLUGIN_VERSION_1 1
 
-/* Counts what was appended to version 1: 1 are the listeners of ws.topic/1. */
+/* Counts what was appended to version 1: 1 are the listeners of ws.topic/1 and WS_UNCOMPRESSED. */
 #define WS_ABI_MINOR 1
 
 /* ---- Values ----------------------------------------------------------------------------------- */
@@ -88,6 +88,9 @@ typedef int32_t ws_result;
 #define WS_BINARY 2u /* anything */
 #define WS_PING 9u   /* anything, at most 125 bytes; for sending only */
 #define WS_PONG 10u  /* the same */
+
+/* Flags of ws_host.send and ws_buffer_1.send. */
+#define WS_UNCOMPRESSED 1u /* also where compression was agreed on: see ws_host.send */
 
 /* Parts of a message, for on_fragment and ws_stream_1. A message in one part is both. */
 #define WS_FIRST 1u
@@ -162,7 +165,8 @@ struct ws_host {
      *
      * type: WS_TEXT (UTF-8 is the sender's duty), WS_BINARY, WS_PING or WS_PONG.
      * bytes: copied before the function returns; may be NULL if n is 0.
-     * flags: 0.
+     * flags: 0, or WS_UNCOMPRESSED for what is compressed already, and for secrets that stand beside
+     * text of somebody else: the length of a compressed message says something of what is in it.
      * Returns WS_OK; WS_QUEUED when taken, but more than half of WebSocketSendBuffer is waiting;
      * WS_FULL when not taken because all of it is (with WebSocketSlowConsumer Close the connection
      * is then closed, too); WS_GONE; WS_TOO_BIG from 256 MiB on, and above 125 bytes for Ping and
