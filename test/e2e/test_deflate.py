@@ -351,9 +351,9 @@ def test_a_bomb_of_a_gigabyte_costs_next_to_nothing(start_httpd, path):
                 except OSError:
                     pass  # closed in the middle of it
                 with_reset_in_mind(client)
-        assert processes.cpu_seconds(child) - cpu < patience(2)
+        assert processes.cpu_seconds(child) - cpu < patience(5)
         if not httpd.PRELOAD:  # a sanitizer keeps what is freed
-            assert processes.private_kib(child) - before < 40 << 10
+            assert processes.private_kib(child) - before < 64 << 10
         bystander.send(frames.text("alive"))
         bystander.expect_text("alive")
 

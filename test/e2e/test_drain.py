@@ -188,7 +188,12 @@ def test_new_clients_are_served_while_the_old_child_drains(start, mpm):
         elif mpm == "event":
             assert status["Stopping"] == "1" and status["Processes"] == "2"
         else:
-            assert len(status["Scoreboard"].replace(".", "")) == 25 * (len(server.children()) - 1)
+            # When its threads have ended, they are no more to be seen.
+            wait_until(
+                lambda: len(server.status()["Scoreboard"].replace(".", "")) == 25 * (len(server.children()) - 1),
+                10,
+                "a scoreboard with the threads of the new child only",
+            )
         old.close_handshake()
 
 
