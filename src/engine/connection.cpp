@@ -49,9 +49,9 @@ struct Connection::Inbound final : protocol::InflaterSource {
     }
     [[nodiscard]] bool give_back(std::unique_ptr<protocol::Inflater> inflater,
                                  std::size_t size) noexcept override {
-        inflated += size;
+        inflated_ += size;
         connection.give_back(std::move(inflater));
-        return inflated >= kMostInflatedATurn;
+        return inflated_ >= kMostInflatedATurn;
     }
     [[nodiscard]] protocol::ByteBuffer& inflate_buffer() noexcept override {
         return connection.loop_.shared_deflate().inflate_buffer();
@@ -89,7 +89,7 @@ struct Connection::Inbound final : protocol::InflaterSource {
     }
 
 private:
-    std::size_t inflated = 0;  ///< octets that compressed messages became
+    std::size_t inflated_ = 0;  ///< octets that compressed messages became
 };
 
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept
