@@ -109,18 +109,24 @@ public:
     /// While it lives, small frames for `connection` are collected; then they are written.
     class Cork {
     public:
-        Cork(Loop& loop, Connection& connection) noexcept : loop_(loop) {
+        Cork(Loop& loop, Connection& connection) noexcept : loop_(loop), outer_(loop.cork_owner_) {
+            if (outer_ != nullptr && outer_ != &connection) {
+                loop_.uncork(*outer_);
+            }
             loop_.cork_owner_ = &connection;
         }
         ~Cork() {
-            loop_.uncork(*loop_.cork_owner_);
-            loop_.cork_owner_ = nullptr;
+            if (outer_ != loop_.cork_owner_) {
+                loop_.uncork(*loop_.cork_owner_);
+                loop_.cork_owner_ = outer_;
+            }
         }
         Cork(const Cork&) = delete;
         Cork& operator=(const Cork&) = delete;
 
     private:
         Loop& loop_;
+        Connection* const outer_;  ///< whose frames were collected before, or null
     };
 
     [[nodiscard]] bool corked(const Connection& connection) const noexcept {

@@ -25,7 +25,7 @@ void Timers::cancel(std::uint64_t number) noexcept {
     wheel_.cancel(*timer);
     if (timer.get() == firing_) {
         firing_cancelled_ = true;
-        timer.release();  // its task is on the stack: fire() deletes it
+        static_cast<void>(timer.release());  // its task is on the stack: fire() deletes it
     }
 }
 

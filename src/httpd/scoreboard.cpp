@@ -26,7 +26,7 @@ int running_generation() noexcept {
 
 }  // namespace
 
-Scoreboard::Scoreboard() noexcept : mpm_(Mpm::other), self_(::getpid()) {
+Scoreboard::Scoreboard() noexcept : self_(::getpid()) {
     const std::string_view name = ap_show_mpm();
     generation_ = query(AP_MPMQ_GENERATION);
     slots_ = query(AP_MPMQ_HARD_LIMIT_DAEMONS);

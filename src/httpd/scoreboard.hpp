@@ -37,7 +37,7 @@ private:
     [[nodiscard]] bool is_leaving(int slot) const noexcept;
     [[nodiscard]] bool is_spare(int slot) const noexcept;
 
-    Mpm mpm_;
+    Mpm mpm_ = Mpm::other;
     pid_t self_;
     int generation_ = 0;
     int slots_ = 0;         ///< that the parent may use

@@ -9,7 +9,6 @@
 namespace websocket::plugin {
 
 using engine::ConnectionId;
-using engine::SendResult;
 using engine::SharedFrame;
 using protocol::Opcode;
 

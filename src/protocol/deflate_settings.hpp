@@ -15,7 +15,7 @@ constexpr unsigned kLeastWindowBits = 9;
 constexpr unsigned kMostWindowBits = 15;
 
 /// The permessage-deflate of one connection; by default there is none. Small enough to be atomic.
-struct DeflateSettings {
+struct alignas(8) DeflateSettings {
     std::uint8_t server_bits = 0;  ///< window of what the server sends, 9 to 15; 0: nothing agreed
     std::uint8_t client_bits = 0;  ///< window of what the client sends, 8 to 15
     bool server_takeover = false;  ///< the server's messages refer to earlier ones

@@ -33,7 +33,7 @@ void store(std::uint8_t* to, const T& value) noexcept {
 template <class T>
 T repeated(MaskKey key, std::size_t offset) noexcept {
     const int shift = 8 * static_cast<int>(offset & 3);
-    const std::uint32_t in_order = load<std::uint32_t>(key.data());
+    const auto in_order = load<std::uint32_t>(key.data());
     const std::uint64_t key32 = std::endian::native == std::endian::little
                                     ? std::rotr(in_order, shift)
                                     : std::rotl(in_order, shift);
