@@ -51,8 +51,8 @@ inline constexpr std::string_view kId = R"(,"id":")";
 [[nodiscard]] inline std::string line(std::string_view id, std::string_view from,
                                       std::string_view text) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-    return std::string(kBegin) + std::to_string(ms) + std::string(kId) + std::string(id) +
+    const auto at = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+    return std::string(kBegin) + std::to_string(at) + std::string(kId) + std::string(id) +
            "\",\"from\":" + quoted(from) + ",\"text\":" + quoted(text) + "}";
 }
 

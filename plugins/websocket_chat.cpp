@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chat rooms. A client connects to .../chat?room=tea&name=alice and sends lines of text. It gets JSON:
 //
-//     {"type":"message","at":1700000000000,"id":"…","from":"alice","text":"hello"}
+//     {"type":"message","at":1700000000000000,"id":"…","from":"alice","text":"hello"}
 //                                                          said in the room; the last ones at first
 //     {"type":"here","names":["alice","bob"]}              who is there, when it comes in
 //     {"type":"joined","name":"bob"}  {"type":"left","name":"bob"}
 //     {"type":"busy"}                                      not all have got what you have said
 //
-// "at" is in milliseconds since 1970. A message that is said while a client comes in may come twice, or
+// "at" is in microseconds since 1970. A message that is said while a client comes in may come twice, or
 // before older ones: "id" and "at" tell. The name is that of the user whom httpd has authenticated, else
 // what ?name= says.
 //
