@@ -14,6 +14,7 @@
 #include "httpd/connection_log.hpp"
 #include "httpd/handler.hpp"
 #include "httpd/handover.hpp"
+#include "httpd/status.hpp"
 #include "httpd/topics.hpp"
 
 namespace {
@@ -22,7 +23,11 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
-    ap_hook_child_status(websocket::httpd::on_child_status, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::free_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::forget_status_of_child, nullptr, nullptr,
+                         APR_HOOK_MIDDLE);
+    websocket::httpd::register_status();
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -68,6 +68,8 @@ public:
     void agree(const protocol::DeflateSettings& settings);
     /// Gives it a record; before it is handed to its loop. [any thread]
     void attach(std::unique_ptr<ConnectionRecord> record) noexcept { record_ = std::move(record); }
+    /// As which it is counted while it is served; before it is handed to its loop. [any thread]
+    void count_as(std::uint8_t category) noexcept { category_ = category; }
     /// Takes the session back from a connection that never reached its loop. [any thread]
     [[nodiscard]] std::unique_ptr<Session> abandon() noexcept { return std::move(session_); }
 
@@ -106,6 +108,9 @@ public:
     void enqueue_plain(SharedFrame frame);
     /// A frame that others get, too. False when the peer is too slow for it. Throws std::bad_alloc.
     [[nodiscard]] bool enqueue_shared(const SharedFrame& frame);
+    /// Whole messages, `count` of them in one piece, that others get, too. False, and nothing is
+    /// done, unless they can be written at once and as they are.
+    [[nodiscard]] bool write_shared(const SharedFrame& frames, std::size_t count) noexcept;
     /// Begins the closing handshake with an encoded Close; the gate is closed. Throws
     /// std::bad_alloc and has then done nothing.
     void enqueue_close(SharedFrame close);
@@ -191,6 +196,7 @@ private:
     void push_counted(SharedFrame frame);
     [[nodiscard]] SendResult admit(std::size_t octets) noexcept;
     [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
+    void break_off() noexcept;
     void tell_writable() noexcept;
     void flush() noexcept;
     void finish(const CloseInfo& how) noexcept;
@@ -268,6 +274,7 @@ private:
     std::uint8_t pause_ = 0;  ///< Pause bits
     std::uint8_t version_ = 13;
     std::uint8_t polled_ = 0;      ///< what epoll watches now
+    std::uint8_t category_ = 0;    ///< of OpenCounts
     bool registered_ : 1 = false;  ///< epoll knows the descriptor
     bool watches_input_ : 1 = false;
     bool dirty_ : 1 = false;  ///< in the loop's list

@@ -58,6 +58,7 @@ bool Engine::start() noexcept {
                     connections_.fetch_sub(1, std::memory_order_relaxed);
                 }));
             loops_.back()->set_groups(options_.broadcast_buffer, group_listener_);
+            loops_.back()->set_open_counts(options_.open_counts);
         }
         while (threads_.size() < options_.loops) {
             Loop& loop = *loops_[threads_.size()];

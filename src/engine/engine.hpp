@@ -14,6 +14,7 @@
 
 #include "engine/connection_options.hpp"
 #include "engine/loop.hpp"
+#include "engine/open_counts.hpp"
 
 namespace websocket::engine {
 
@@ -24,6 +25,8 @@ struct EngineOptions {
     std::function<void()> on_end = {};
     /// Octets of broadcasts that may wait for one loop, one broadcast of any size beyond.
     std::size_t broadcast_buffer = 16U << 20;
+    /// Counts the connections that are served; outlives the engine, may be null.
+    OpenCounts* open_counts = nullptr;
 };
 
 /// Why there is no place for a connection.
@@ -52,6 +55,8 @@ public:
         void attach(std::unique_ptr<ConnectionRecord> record) noexcept {
             connection_->attach(std::move(record));
         }
+        /// As which it is counted while it is served: see EngineOptions::open_counts.
+        void count_as(std::uint8_t category) noexcept { connection_->count_as(category); }
 
     private:
         friend class Engine;

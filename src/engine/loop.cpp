@@ -342,6 +342,9 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
         start_serving(std::move(command->connection));
         return command + 1;
     }
+    if (command->kind == Command::Kind::broadcast) {
+        return broadcast_now(command);
+    }
     if (command->kind >= Command::Kind::join) {
         carry_out_for_group(*command);
         return command + 1;
@@ -386,6 +389,9 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     Connection* served = connection.release();  // until free_connection()
     slots_.find(served->id().slot())->connection = served;
     ++serving_;
+    if (open_counts_ != nullptr) {
+        open_counts_->opened(served->category_);
+    }
     served->open();
     if (stopping_) {
         served->fail(protocol::CloseCode::going_away, "server is stopping");
@@ -454,6 +460,9 @@ void Loop::service_dirty() {
 void Loop::free_connection(Connection* connection) noexcept {
     const std::uint32_t index = connection->id().slot();
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->transport_->descriptor(), nullptr);
+    if (open_counts_ != nullptr) {
+        open_counts_->closed(connection->category_);
+    }
     delete connection;
     slots_.find(index)->connection = nullptr;
     slots_.give_back(index);
@@ -551,8 +560,7 @@ bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> h
         cork_.clear();
     }
     if (!healthy) {
-        connection.broken_ = true;  // a callback may be on the stack: killed by service()
-        mark_dirty(connection);
+        connection.break_off();
     }
     return healthy;
 }

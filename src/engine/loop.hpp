@@ -20,6 +20,7 @@
 #include "engine/log.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
+#include "engine/open_counts.hpp"
 #include "engine/shared_deflate.hpp"
 #include "engine/slot_table.hpp"
 #include "engine/timer_wheel.hpp"
@@ -39,6 +40,8 @@ public:
     ~Loop();
     /// Before run(): what broadcasts may wait, and who hears of lost members.
     void set_groups(std::size_t broadcast_buffer, GroupListener* listener) noexcept;
+    /// Before run(): where connections are counted; may be null.
+    void set_open_counts(OpenCounts* counts) noexcept { open_counts_ = counts; }
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
@@ -193,7 +196,9 @@ private:
     void carry_out(Command& command, Connection* connection);
     void carry_out_for_group(Command& command) noexcept;
     void join_now(const Command& command) noexcept;
-    void broadcast_now(const Command& command) noexcept;
+    [[nodiscard]] std::vector<Command>::iterator
+    broadcast_now(std::vector<Command>::iterator command) noexcept;
+    [[nodiscard]] bool send_broadcast(Connection& connection, const SharedFrame& frame) noexcept;
     void leave_or_close(Command&& command) noexcept;
     void start_serving(std::unique_ptr<Connection> connection);
     void service_dirty();
@@ -231,6 +236,7 @@ private:
     const std::uint32_t index_;
     Log& log_;
     const std::function<void()> on_slot_free_;
+    OpenCounts* open_counts_ = nullptr;
     Mailbox mailbox_;
     SlotTable slots_;
     Descriptor epoll_;

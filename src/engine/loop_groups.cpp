@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a loop that sends one frame to many connections.
+#include <algorithm>
 #include <new>
+#include <span>
 #include <utility>
 
 #include "engine/loop.hpp"
@@ -11,6 +13,35 @@ namespace {
 
 /// What a broadcast costs in the mailbox besides its octets: so many small ones are bounded, too.
 constexpr std::size_t kBroadcastCost = 128;
+/// Broadcasts of together so many octets are copied, once, to leave in one piece.
+constexpr std::size_t kMostJoined = 64U << 10;
+
+/// The frames one behind the other. Empty when that is not worth it, or cannot be.
+SharedFrame joined_frames(std::span<const Command> broadcasts) noexcept {
+    std::size_t size = 0;
+    for (const Command& one : broadcasts) {
+        if ((one.frame.bytes().front() & protocol::kFin) == 0) {
+            return {};  // a part of a message: others may have to wait
+        }
+        size += one.frame.bytes().size();
+    }
+    if (broadcasts.size() == 1) {
+        return broadcasts.front().frame;
+    }
+    if (size > kMostJoined) {
+        return {};
+    }
+    try {
+        SharedFrame joined = SharedFrame::unwritten(size);
+        auto into = joined.writable().begin();
+        for (const Command& one : broadcasts) {
+            into = std::ranges::copy(one.frame.bytes(), into).out;
+        }
+        return joined;
+    } catch (const std::bad_alloc&) {
+        return {};
+    }
+}
 
 }  // namespace
 
@@ -71,8 +102,6 @@ SendResult Loop::broadcast(GroupId group, const SharedFrame& frame, ConnectionId
 void Loop::carry_out_for_group(Command& command) noexcept {
     if (command.kind == Command::Kind::join) {
         join_now(command);
-    } else if (command.kind == Command::Kind::broadcast) {
-        broadcast_now(command);
     } else if (Connection* connection = find(command.id)) {
         if (command.kind == Command::Kind::leave) {
             groups_.leave(command.group, *connection);
@@ -99,29 +128,49 @@ void Loop::join_now(const Command& command) noexcept {
     }
 }
 
-void Loop::broadcast_now(const Command& command) noexcept {
+/// Carries out all consecutive broadcasts to the same connections.
+std::vector<Command>::iterator
+Loop::broadcast_now(std::vector<Command>::iterator command) noexcept {
+    const auto end = std::find_if(command, batch_.end(), [command](const Command& other) {
+        return other.kind != Command::Kind::broadcast || other.group != command->group ||
+               !(other.id == command->id);
+    });
+    const std::span<const Command> all(command, end);
+    const SharedFrame joined = joined_frames(all);
     std::size_t too_slow = 0;
-    groups_.for_each(command.group, [&](Connection& connection) {
-        if (connection.id() == command.id) {
+    groups_.for_each(command->group, [&](Connection& connection) {
+        if (connection.id() == command->id ||
+            (joined && connection.write_shared(joined, all.size()))) {
             return;
         }
-        try {
-            if (connection.enqueue_shared(command.frame)) {
-                return;
-            }
-            ++too_slow;
-            if (connection.options().slow_consumer == SlowConsumer::close) {
-                close(connection.id(),
-                      protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
-            }
-        } catch (const std::bad_alloc&) {
-            log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
-            connection.fail(protocol::CloseCode::internal_error, "out of memory");
+        for (const Command& one : all) {
+            too_slow += send_broadcast(connection, one.frame) ? 0 : 1;
         }
     });
-    broadcasts_.fetch_sub(command.frame.bytes().size() + kBroadcastCost, std::memory_order_relaxed);
+    for (const Command& one : all) {
+        broadcasts_.fetch_sub(one.frame.bytes().size() + kBroadcastCost, std::memory_order_relaxed);
+    }
     if (too_slow > 0 && group_listener_ != nullptr) {
         group_listener_->on_too_slow(too_slow);
+    }
+    return end;
+}
+
+/// False when the connection is too slow for it.
+bool Loop::send_broadcast(Connection& connection, const SharedFrame& frame) noexcept {
+    try {
+        if (connection.enqueue_shared(frame)) {
+            return true;
+        }
+        if (connection.options().slow_consumer == SlowConsumer::close) {
+            close(connection.id(),
+                  protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+        }
+        return false;
+    } catch (const std::bad_alloc&) {
+        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        connection.fail(protocol::CloseCode::internal_error, "out of memory");
+        return true;
     }
 }
 
@@ -153,6 +202,41 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
         throw;
     }
     return true;
+}
+
+bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noexcept {
+    if (close_queued_ || retired_ || broken_ || deflates_ || streaming_ || !outbox_.empty() ||
+        loop_.corked(*this)) {
+        return false;
+    }
+    const std::span<const std::uint8_t> bytes = frames.bytes();
+    // writev(2) does not write through the pointer; iovec just has no const.
+    const iovec slot{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+    const IoResult result = transport_->write({&slot, 1});
+    account_wire(result.count);
+    bool healthy = result.status != IoStatus::failed && result.status != IoStatus::closed;
+    if (healthy && result.count < bytes.size()) {
+        try {
+            keep_unwritten(frames);
+            outbox_.drop_front(result.count);
+            account_written(result.count);
+        } catch (const std::bad_alloc&) {
+            healthy = false;
+        }
+    }
+    if (record_ != nullptr) {
+        record_->traffic.messages_out += count;
+    }
+    if (!healthy) {
+        break_off();
+    }
+    return true;
+}
+
+/// A callback may be on the stack: service() ends it.
+void Connection::break_off() noexcept {
+    broken_ = true;
+    loop_.mark_dirty(*this);
 }
 
 }  // namespace websocket::engine

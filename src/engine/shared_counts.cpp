@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/shared_counts.hpp"
 
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <chrono>
-#include <csignal>
-#include <new>
 
 namespace websocket::engine {
 
 namespace {
-
-std::size_t whole_pages(std::size_t size) {
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    return (size + page - 1) / page * page;
-}
 
 /// The finaliser of MurmurHash3: every bit of the input changes every bit of the output.
 constexpr std::uint64_t mix(std::uint64_t x) {
@@ -46,34 +36,11 @@ std::uint32_t fitting_entries(std::uint32_t processes) {
     return std::clamp(fitting, SharedCounts::kLeastEntries, SharedCounts::kMostEntries);
 }
 
-void* map(std::size_t size, int sharing) noexcept {
-    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                          sharing | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory != MAP_FAILED ? memory : nullptr;
-}
-
 }  // namespace
 
 SharedCounts::SharedCounts(std::uint32_t processes, std::uint32_t entries)
-    : processes_(processes), entries_(entries != 0 ? entries : fitting_entries(processes)),
-      stride_(whole_pages(entries_ * sizeof(Entry))), secret_(make_secret()) {
-    const std::size_t owners = whole_pages(processes * sizeof(std::atomic<pid_t>));
-    size_ = owners + processes * stride_;
-    memory_ = map(size_, MAP_SHARED);
-    if (memory_ == nullptr) {
-        throw std::bad_alloc();
-    }
-    // Zeros from the kernel are atomics with the value 0.
-    owners_ = static_cast<std::atomic<pid_t>*>(memory_);
-    tables_ = static_cast<char*>(memory_) + owners;
-}
-
-SharedCounts::~SharedCounts() {
-    if (alone_.load() && own_.load() != nullptr) {
-        ::munmap(own_.load(), stride_);
-    }
-    ::munmap(memory_, size_);
-}
+    : entries_(entries != 0 ? entries : fitting_entries(processes)), secret_(make_secret()),
+      tables_(processes, entries_ * sizeof(Entry)) {}
 
 SharedCounts::Spot SharedCounts::spot_of(CountKey key) const noexcept {
     const std::uint64_t hash =
@@ -89,7 +56,7 @@ SharedCounts::Spot SharedCounts::spot_of(CountKey key) const noexcept {
 
 std::optional<SharedCounts::Lease> SharedCounts::take(CountKey key, std::uint32_t most) noexcept {
     const Spot spot = spot_of(key);
-    Entry* own = own_table();
+    auto* own = static_cast<Entry*>(tables_.own());
     Entry* entry = own != nullptr ? add(own, spot) : nullptr;
     if (entry == nullptr) {
         return total(key) < most ? std::optional(Lease()) : std::nullopt;
@@ -104,16 +71,10 @@ std::optional<SharedCounts::Lease> SharedCounts::take(CountKey key, std::uint32_
 
 std::uint64_t SharedCounts::total(CountKey key) const noexcept {
     const Spot spot = spot_of(key);
-    if (alone_.load()) {
-        const Entry* own = own_.load();
-        return own != nullptr ? count(own, spot) : 0;
-    }
     std::uint64_t sum = 0;
-    for (std::uint32_t i = 0; i < processes_; ++i) {
-        if (owners_[i].load() != 0) {
-            sum += count(table(i), spot);
-        }
-    }
+    tables_.for_each([&](pid_t /*process*/, const void* table) {
+        sum += count(static_cast<const Entry*>(table), spot);
+    });
     return sum;
 }
 
@@ -170,51 +131,6 @@ std::uint64_t SharedCounts::count(const Entry* table, const Spot& spot) noexcept
         }
     }
     return sum;
-}
-
-SharedCounts::Entry* SharedCounts::own_table() noexcept {
-    Entry* own = own_.load();
-    return own != nullptr ? own : claim_table();
-}
-
-SharedCounts::Entry* SharedCounts::claim_table() noexcept {
-    const std::lock_guard lock(claim_mutex_);
-    Entry* own = own_.load();
-    const pid_t self = ::getpid();
-    for (std::uint32_t i = 0; own == nullptr && i < processes_; ++i) {
-        pid_t nobody = 0;
-        if (owners_[i].compare_exchange_strong(nobody, self)) {
-            own = table(i);
-        }
-    }
-    if (own == nullptr) {
-        own = static_cast<Entry*>(map(stride_, MAP_PRIVATE));
-        alone_.store(true);
-    }
-    own_.store(own);
-    return own;
-}
-
-void SharedCounts::forget_process(pid_t process) noexcept {
-    for (std::uint32_t i = 0; i < processes_; ++i) {
-        if (owners_[i].load() != process) {
-            continue;
-        }
-        // Gives the memory back to the system, too; the next one to look sees zeros.
-        if (::madvise(table(i), stride_, MADV_REMOVE) != 0) {
-            std::for_each(table(i), table(i) + entries_, [](Entry& entry) { entry.store(0); });
-        }
-        owners_[i].store(0);
-    }
-}
-
-void SharedCounts::forget_ended() noexcept {
-    for (std::uint32_t i = 0; i < processes_; ++i) {
-        const pid_t owner = owners_[i].load();
-        if (owner != 0 && ::kill(owner, 0) != 0 && errno == ESRCH) {
-            forget_process(owner);
-        }
-    }
 }
 
 }  // namespace websocket::engine

@@ -7,9 +7,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <utility>
+
+#include "engine/process_rows.hpp"
 
 namespace websocket::engine {
 
@@ -19,9 +20,7 @@ struct CountKey {
     std::uint64_t value;
 };
 
-/// Each process counts in a table of its own, which only it writes to; the sum over all tables is
-/// what they have together. So a process that is killed anywhere leaves nothing half done, and the
-/// parent, which learns of each end, wipes its table. There are no locks.
+/// Each process counts in a table of its own; the sum over all tables is what they have together.
 ///
 /// Keys are hashed with a secret and 40 bits of the hash are kept, so two keys may once in a million
 /// million cases be counted as one. An entry is free when its count is 0. Made by the parent; its
@@ -57,9 +56,6 @@ public:
     /// For so many processes at a time; `entries` keys each, or as many as fit kMemory. Memory is
     /// used as far as it is touched. Throws std::bad_alloc.
     explicit SharedCounts(std::uint32_t processes, std::uint32_t entries = 0);
-    ~SharedCounts();
-    SharedCounts(const SharedCounts&) = delete;
-    SharedCounts& operator=(const SharedCounts&) = delete;
 
     /// Counts one more, unless `most` are there already: then nothing. An empty lease when this
     /// process counts more different keys than its table holds: what cannot be counted is let in.
@@ -69,13 +65,8 @@ public:
     /// What all processes have now. [any thread]
     [[nodiscard]] std::uint64_t total(CountKey key) const noexcept;
 
-    /// False when there was no table left for this process, which then counts alone. [any thread]
-    [[nodiscard]] bool shares() const noexcept { return !alone_.load(); }
-
-    /// The process has ended: what it had is free. [config]
-    void forget_process(pid_t process) noexcept;
-    /// The same for all that do not exist any more. [config]
-    void forget_ended() noexcept;
+    /// The tables, one for each process.
+    [[nodiscard]] ProcessRows& tables() noexcept { return tables_; }
 
     /// Entries a process.
     [[nodiscard]] std::uint32_t entries() const noexcept { return entries_; }
@@ -94,27 +85,12 @@ private:
         std::uint32_t second;
     };
     [[nodiscard]] Spot spot_of(CountKey key) const noexcept;
-    [[nodiscard]] Entry* own_table() noexcept;
-    [[nodiscard]] Entry* claim_table() noexcept;
-    [[nodiscard]] Entry* table(std::uint32_t index) const noexcept {
-        return reinterpret_cast<Entry*>(tables_ + index * stride_);
-    }
     [[nodiscard]] static Entry* add(Entry* table, const Spot& spot) noexcept;
     [[nodiscard]] static std::uint64_t count(const Entry* table, const Spot& spot) noexcept;
 
-    const std::uint32_t processes_;
     const std::uint32_t entries_;
-    const std::size_t stride_;  // octets from one table to the next
     const std::uint64_t secret_;
-    void* memory_ = nullptr;
-    std::size_t size_ = 0;
-    std::atomic<pid_t>* owners_ = nullptr;  // shared; 0: the table is free
-    char* tables_ = nullptr;                // shared
-
-    // this process's own
-    std::mutex claim_mutex_;  // so that it claims one table only
-    std::atomic<Entry*> own_{nullptr};
-    std::atomic<bool> alone_{false};
+    ProcessRows tables_;
 };
 
 }  // namespace websocket::engine

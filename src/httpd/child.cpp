@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "httpd/module.hpp"
+#include "httpd/status.hpp"
 #include "httpd/topics.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -49,6 +50,7 @@ engine::EngineOptions engine_options(const Config& config, std::function<void()>
     options.max_connections = static_cast<std::uint32_t>(config.get(Setting::max_connections));
     options.on_end = std::move(on_end);
     options.broadcast_buffer = static_cast<std::size_t>(config.get(Setting::topic_buffer));
+    options.open_counts = own_open_counts();
     return options;
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "httpd/client_address.hpp"
+#include "httpd/lasting.hpp"
 #include "httpd/limited_line.hpp"
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
@@ -29,7 +30,7 @@ SharedCounts* shared_counts = nullptr;
 
 /// Under this name the process keeps it, also while the module is unloaded and loaded again. The
 /// number changes with the layout of SharedCounts.
-constexpr const char* kPoolKey = "mod_websocket shared counts 1";
+constexpr const char* kPoolKey = "mod_websocket shared counts 2";
 
 /// One for each cap.
 LimitedLine child_refusals;
@@ -92,7 +93,7 @@ std::optional<SharedCounts::Lease> count(std::uint64_t cap, std::uint64_t value,
 }
 
 void warn_of_lone_counts(const request_rec* r) {
-    if (shared_counts != nullptr && !shared_counts->shares() && lone_counts.permit()) {
+    if (shared_counts != nullptr && !shared_counts->tables().shares() && lone_counts.permit()) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                       "WS0135: there are too many child processes: this one counts the "
                       "connections of addresses and locations alone");
@@ -111,32 +112,26 @@ std::uint64_t cap_identity(const cmd_parms* cmd) noexcept {
 
 int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                  server_rec* server) {
-    apr_pool_t* process = server->process->pool;
-    void* made = nullptr;
-    apr_pool_userdata_get(&made, kPoolKey, process);
-    if (made == nullptr && caps_configured) {
-        try {
-            made = new (apr_palloc(process, sizeof(SharedCounts))) SharedCounts(most_processes());
-        } catch (const std::bad_alloc&) {
-            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
-                         "WS0136: no memory for counting the connections of addresses and "
-                         "locations");
-            return HTTP_INTERNAL_SERVER_ERROR;
-        }
-        // Without a cleanup: the module's code may be gone when the pool is.
-        apr_pool_userdata_setn(made, kPoolKey, nullptr, process);
+    try {
+        shared_counts = caps_configured
+                            ? make_lasting<SharedCounts>(server, kPoolKey, most_processes())
+                            : find_lasting<SharedCounts>(server, kPoolKey);
+    } catch (const std::bad_alloc&) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
+                     "WS0136: no memory for counting the connections of addresses and locations");
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
-    shared_counts = static_cast<SharedCounts*>(made);
     if (shared_counts != nullptr) {
-        shared_counts->forget_ended();  // whose end could not be told while the module was unloaded
+        // Whose end could not be told while the module was unloaded.
+        shared_counts->tables().forget_ended();
     }
     return OK;
 }
 
-void on_child_status(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
-                     int /*slot*/, mpm_child_status status) {
+void free_leases_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                          int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && shared_counts != nullptr) {
-        shared_counts->forget_process(child);
+        shared_counts->tables().forget(child);
     }
 }
 

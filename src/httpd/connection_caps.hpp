@@ -31,8 +31,8 @@ struct CapLeases {
 int prepare_caps(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// Hook: what a child had that has ended, in whatever way, is free. [config]
-void on_child_status(server_rec* server, pid_t child, ap_generation_t generation, int slot,
-                     mpm_child_status status);
+void free_leases_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
+                          mpm_child_status status);
 
 /// OK and `leases`, or the status to refuse with; the error log says why. [httpd worker]
 [[nodiscard]] int take_leases(const request_rec* r, const Config& config, CapLeases& leases);

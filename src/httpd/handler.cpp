@@ -18,6 +18,7 @@
 #include "httpd/opening_handshake.hpp"
 #include "httpd/pump.hpp"
 #include "httpd/record.hpp"
+#include "httpd/status.hpp"
 #include "httpd/takeover.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -77,6 +78,7 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
     const auto agreement = agree_on_deflate(r, handshake, endpoint.options.deflate);
     place->agree(agreement.settings);
+    place->count_as(status_category(transport_of(r), agreement.settings));
     auto record = Record::make(r, child, endpoint.options.rates, std::move(leases), place->id());
     auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
                                                         .place = std::move(*place),

@@ -4,7 +4,6 @@
 #include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
-#include <http_ssl.h>
 #include <unistd.h>
 
 #include "httpd/takeover.hpp"
@@ -17,18 +16,6 @@ namespace {
 const char* response_header(const request_rec* r, const char* name) {
     const char* value = apr_table_get(r->headers_out, name);
     return value != nullptr ? value : apr_table_get(r->err_headers_out, name);
-}
-
-/// How the octets of the connection travel: h2 for a stream of HTTP/2, pump when they go through
-/// filters of httpd, else tls or tcp. Not by the scheme, which ServerName may set.
-const char* transport_of(const request_rec* r) {
-    if (r->connection->master != nullptr) {
-        return "h2";
-    }
-    if (filter_in_the_way(r) != nullptr) {
-        return "pump";
-    }
-    return ap_ssl_conn_is_ssl(r->connection) != 0 ? "tls" : "tcp";
 }
 
 const char* text_of(request_rec* r, const LogItem& item, engine::ConnectionId id) {
@@ -53,7 +40,7 @@ const char* text_of(request_rec* r, const LogItem& item, engine::ConnectionId id
         case LogField::subprotocol: return response_header(r, "Sec-WebSocket-Protocol");
         case LogField::extensions: return response_header(r, "Sec-WebSocket-Extensions");
         case LogField::version: return apr_table_get(r->headers_in, "Sec-WebSocket-Version");
-        case LogField::transport: return transport_of(r);
+        case LogField::transport: return name_of(transport_of(r));
         default: return nullptr;
     }
 }

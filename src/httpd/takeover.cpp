@@ -6,6 +6,7 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
+#include <http_ssl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -122,6 +123,16 @@ const char* filter_in_the_way(const request_rec* r) {
         return name;
     }
     return first_unknown(c->output_filters, has_tls);
+}
+
+TransportKind transport_of(const request_rec* r) {
+    if (r->connection->master != nullptr) {
+        return TransportKind::h2;
+    }
+    if (filter_in_the_way(r) != nullptr) {
+        return TransportKind::pump;
+    }
+    return ap_ssl_conn_is_ssl(r->connection) != 0 ? TransportKind::tls : TransportKind::tcp;
 }
 
 bool leaves_reserve(int fd) noexcept {

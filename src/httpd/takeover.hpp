@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "httpd/handover.hpp"
+#include "httpd/transport_kind.hpp"
 
 namespace websocket::httpd {
 

@@ -96,6 +96,10 @@ def _fill_in(text, **words):
     return re.sub(r"@([A-Z_]+)@", lambda match: str(words.get(match[1], match[0])), text)
 
 
+# Connections go through filters of mod_dumpio, which are there at this level only.
+DUMPIO_LINES = "DumpIOInput On\nLogLevel dumpio:trace7 websocket:debug\n"
+
+
 def location(path, plugin, *directives):
     """A <Location> served by a plugin: "echo", "dumb_increment", or a test plugin by its name."""
     shipped = f"plugins/mod_websocket_{plugin}.so"

@@ -8,7 +8,7 @@ import pytest
 import frames
 from deflate_client import DeflateClient, DeflateH2WebSocket, DeflateTlsClient
 from h2client import H2Client
-from httpd import BUILD, Httpd, location
+from httpd import BUILD, DUMPIO_LINES, Httpd, location
 from tls import TlsHttpd
 
 _MODES = {
@@ -57,8 +57,9 @@ def test_on_a_stream_of_http2(start_h2, mpm, path):
 
 @pytest.mark.parametrize("path", list(_MODES))
 def test_behind_a_filter_of_httpd(start_httpd, path):
-    server = start_httpd("DumpIOInput On\n" + _ECHOES, modules=("dumpio",))
+    server = start_httpd(DUMPIO_LINES + _ECHOES, modules=("dumpio",))
     with DeflateClient(server.port, path) as client:
+        server.expect_log(r'WS0123: .* filter "dumpio_in"')
         _converse(client)
         client.close_handshake()
 

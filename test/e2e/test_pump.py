@@ -13,7 +13,7 @@ import processes
 import tls
 from case_runner import run_cases
 from frame_cases import CASES
-from httpd import BUILD, Httpd, free_port, location, template
+from httpd import BUILD, DUMPIO_LINES, Httpd, free_port, location, template
 from waiting import patience, wait_until
 
 # Holds back whatever a filter may hold back.
@@ -78,7 +78,7 @@ def test_every_third_frame_case_comes_out_the_same(pumped):
 
 def test_mod_dumpio_sees_all_bytes_and_the_module_says_that_it_is_in_the_way(start_httpd):
     server = start_httpd(
-        "DumpIOInput On\nDumpIOOutput On\nLogLevel dumpio:trace7 websocket:debug\n" + location("/echo", "echo"),
+        DUMPIO_LINES + "DumpIOOutput On\n" + location("/echo", "echo"),
         modules=("dumpio",),
     )
     with server.websocket("/echo") as client:

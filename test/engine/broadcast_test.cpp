@@ -266,6 +266,37 @@ START_TEST(a_frame_that_the_socket_takes_in_part_is_not_copied) {
 }
 END_TEST
 
+START_TEST(broadcasts_of_one_turn_arrive_in_order_and_are_counted_one_by_one) {
+    constexpr int kMessages = 40;
+    const auto text = [](int i) { return std::to_string(i) + std::string(1'000, 'x'); };
+    GroupService hub;
+    Client quick = hub.member();
+    const auto report = std::make_shared<Report>();
+    Client slow = hub.member({}, {.socket_buffer = 4'000, .report = report});
+    Client compressing =
+        hub.member({}, {.deflate = {.server_bits = 15, .client_bits = 15, .min_size = 256}});
+    Client speaker = hub.service.connect({.on_message = [&](ConnectionId, Message) {
+        for (int i = 0; i < kMessages; ++i) ck_assert(hub.broadcast(text(i)) == SendResult::ok);
+        return Flow::more;
+    }});
+    speaker.peer.send_text("go");
+    for (int i = 0; i < kMessages; ++i) {
+        quick.peer.expect_text(text(i));
+        ck_assert((compressing.peer.receive().bits & websocket::protocol::kRsv1) != 0);
+    }
+    for (int i = 0; i < kMessages; ++i) slow.peer.expect_text(text(i));
+    slow.peer.send_close(1000);
+    slow.peer.expect_close(1000);
+    slow.peer.disconnect();
+    const Account account =
+        report->await([](const auto& all) { return !all.empty(); }, "the account").front();
+    ck_assert_uint_eq(account.traffic.messages_out, kMessages);
+    std::size_t octets_out = 2 + 2;  // the Close
+    for (int i = 0; i < kMessages; ++i) octets_out += 4 + text(i).size();
+    ck_assert_uint_eq(account.traffic.octets_out, octets_out);
+}
+END_TEST
+
 START_TEST(broadcasts_that_wait_for_a_loop_are_bounded) {
     GroupService hub({.broadcast_buffer = 100'000});
     Door inside;
@@ -400,6 +431,7 @@ WEBSOCKET_TEST_SUITE(broadcast) {
     tcase_add_test(tests, a_slow_member_loses_messages_and_delays_nobody);
     tcase_add_test(tests, a_slow_member_is_closed_where_the_location_says_so);
     tcase_add_test(tests, a_frame_that_the_socket_takes_in_part_is_not_copied);
+    tcase_add_test(tests, broadcasts_of_one_turn_arrive_in_order_and_are_counted_one_by_one);
     tcase_add_test(tests, broadcasts_that_wait_for_a_loop_are_bounded);
     tcase_add_test(tests, too_big_a_frame_is_refused);
     tcase_add_test(tests, the_end_of_a_member_is_reported_once_and_a_late_join_as_well);

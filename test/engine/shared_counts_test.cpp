@@ -182,10 +182,10 @@ START_TEST(what_a_killed_process_had_is_given_back) {
         ck_assert_uint_eq(counts.total(kOne), 4);
         const pid_t gone = holder.kill();
         ck_assert_uint_eq(counts.total(kOne), 4);
-        counts.forget_process(gone);
+        counts.tables().forget(gone);
         ck_assert_uint_eq(counts.total(kOne), 1);
     }
-    counts.forget_process(::getpid());  // has counted nothing
+    counts.tables().forget(::getpid());  // has counted nothing
     ck_assert_uint_eq(counts.total(kOne), 1);
 }
 END_TEST
@@ -196,7 +196,7 @@ START_TEST(processes_that_ended_unnoticed_can_be_found) {
     Holder holder(counts, 3, 9);
     holder.kill();
     ck_assert_uint_eq(counts.total(kOne), 4);
-    counts.forget_ended();
+    counts.tables().forget_ended();
     ck_assert_uint_eq(counts.total(kOne), 1);
 }
 END_TEST
@@ -208,7 +208,7 @@ START_TEST(a_process_without_a_table_counts_alone) {
     std::vector<Lease> own;
     while (auto lease = counts.take(kOne, 3)) own.push_back(std::move(*lease));
     ck_assert_uint_eq(own.size(), 3);
-    ck_assert(!counts.shares());
+    ck_assert(!counts.tables().shares());
 }
 END_TEST
 

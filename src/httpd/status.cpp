@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/status.hpp"
+
+#include <http_log.h>
+#include <http_protocol.h>
+#include <mod_status.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "engine/process_rows.hpp"
+#include "httpd/lasting.hpp"
+#include "httpd/module.hpp"
+#include "httpd/most_processes.hpp"
+
+APLOG_USE_MODULE(websocket);
+
+namespace websocket::httpd {
+
+namespace {
+
+using engine::OpenCounts;
+using engine::ProcessRows;
+
+/// What was agreed on for messages of the server.
+enum class Compressor : std::uint8_t {
+    none,
+    shared,     ///< each message by itself
+    dedicated,  ///< they refer to earlier ones
+};
+
+constexpr std::size_t kTransports = kTransportNames.size();
+constexpr std::size_t kCompressors = 3;
+static_assert(kTransports * kCompressors <= OpenCounts::kCategories);
+
+constexpr std::size_t category(std::size_t transport, std::size_t compressor) {
+    return transport * kCompressors + compressor;
+}
+
+// httpd's hooks have no other place for it.
+ProcessRows* rows = nullptr;
+
+/// The number changes with the layout of ProcessRows and OpenCounts.
+constexpr const char* kPoolKey = "mod_websocket status 1";
+
+struct Figures {
+    std::uint64_t open = 0;
+    std::array<std::uint64_t, kTransports> by_transport{};
+    std::array<std::uint64_t, kCompressors> by_compressor{};
+
+    void add(const OpenCounts& counts) {
+        for (std::size_t transport = 0; transport < kTransports; ++transport) {
+            for (std::size_t compressor = 0; compressor < kCompressors; ++compressor) {
+                const std::uint64_t count = counts.open(category(transport, compressor));
+                open += count;
+                by_transport.at(transport) += count;
+                by_compressor.at(compressor) += count;
+            }
+        }
+    }
+};
+
+void print_for_programs(request_rec* r, const Figures& all) {
+    const auto print = [r](const char* name, std::uint64_t count) {
+        ap_rprintf(r, "WebSocketConnections%s: %" APR_UINT64_T_FMT "\n", name,
+                   static_cast<apr_uint64_t>(count));
+    };
+    print("", all.open);
+    for (std::size_t i = 0; i < kTransports; ++i) {
+        std::string name = kTransportNames.at(i);
+        name.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(name.front())));
+        print(name.c_str(), all.by_transport.at(i));
+    }
+    print("DeflateShared", all.by_compressor[static_cast<std::size_t>(Compressor::shared)]);
+    print("DeflateDedicated", all.by_compressor[static_cast<std::size_t>(Compressor::dedicated)]);
+}
+
+void print_row(request_rec* r, const char* name, const Figures& figures) {
+    ap_rprintf(r, "<tr><td>%s</td><td>%" APR_UINT64_T_FMT "</td>", name,
+               static_cast<apr_uint64_t>(figures.open));
+    const auto print = [r](std::uint64_t count) {
+        ap_rprintf(r, "<td>%" APR_UINT64_T_FMT "</td>", static_cast<apr_uint64_t>(count));
+    };
+    std::ranges::for_each(figures.by_transport, print);
+    std::for_each(figures.by_compressor.begin() + 1, figures.by_compressor.end(), print);
+    ap_rputs("</tr>\n", r);
+}
+
+struct ProcessFigures {
+    pid_t process;
+    Figures figures;
+};
+
+void print_for_people(request_rec* r, const Figures& all,
+                      const std::vector<ProcessFigures>& processes, bool tables) {
+    ap_rprintf(r,
+               "<hr />\n<h2>WebSockets</h2>\n<p>%" APR_UINT64_T_FMT
+               " open in %lu child processes</p>\n",
+               static_cast<apr_uint64_t>(all.open), static_cast<unsigned long>(processes.size()));
+    if (!tables || processes.empty()) {
+        return;
+    }
+    ap_rputs("<table border=\"0\"><tr><th>PID</th><th>open</th>", r);
+    for (const char* name : kTransportNames) {
+        ap_rprintf(r, "<th>%s</th>", name);
+    }
+    ap_rputs("<th>deflate Shared</th><th>deflate Dedicated</th></tr>\n", r);
+    for (const auto& [process, figures] : processes) {
+        print_row(r, std::to_string(process).c_str(), figures);
+    }
+    print_row(r, "all", all);
+    ap_rputs("</table>\n", r);
+}
+
+int print_status(request_rec* r, int flags) {
+    if (rows == nullptr) {
+        return DECLINED;
+    }
+    std::vector<ProcessFigures> processes;
+    Figures all;
+    try {
+        rows->for_each([&](pid_t process, const void* row) {
+            const OpenCounts& counts = *static_cast<const OpenCounts*>(row);
+            Figures figures;
+            figures.add(counts);
+            if (figures.open != 0) {
+                processes.push_back({process, figures});
+                all.add(counts);
+            }
+        });
+        if ((flags & AP_STATUS_SHORT) != 0) {
+            print_for_programs(r, all);
+        } else {
+            print_for_people(r, all, processes, (flags & AP_STATUS_NOTABLE) == 0);
+        }
+    } catch (const std::bad_alloc&) {
+        return DECLINED;
+    }
+    return OK;
+}
+
+}  // namespace
+
+int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
+                   server_rec* server) {
+    try {
+        rows = make_lasting<ProcessRows>(server, kPoolKey, most_processes(), sizeof(OpenCounts));
+        rows->forget_ended();  // whose end could not be told while the module was unloaded
+    } catch (const std::bad_alloc&) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
+                     "WS0140: no memory that the children could share: mod_status will not show "
+                     "WebSockets");
+    }
+    return OK;
+}
+
+void forget_status_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                            int /*slot*/, mpm_child_status status) {
+    if (status == MPM_CHILD_EXITED && rows != nullptr) {
+        rows->forget(child);
+    }
+}
+
+OpenCounts* own_open_counts() noexcept {
+    return rows != nullptr ? static_cast<OpenCounts*>(rows->own()) : nullptr;
+}
+
+std::uint8_t status_category(TransportKind transport,
+                             const protocol::DeflateSettings& deflate) noexcept {
+    auto compressor = Compressor::none;
+    if (deflate.agreed()) {
+        compressor = deflate.server_takeover ? Compressor::dedicated : Compressor::shared;
+    }
+    return static_cast<std::uint8_t>(
+        category(static_cast<std::size_t>(transport), static_cast<std::size_t>(compressor)));
+}
+
+void register_status() {
+    APR_OPTIONAL_HOOK(ap, status_hook, print_status, nullptr, nullptr, APR_HOOK_MIDDLE);
+}
+
+}  // namespace websocket::httpd
