@@ -18,10 +18,12 @@ _TAIL = b"\0\0\xff\xff"
 def json_text(size, seed=1):
     """Compressible text of so many characters."""
     source = random.Random(seed)
-    text = "["
-    while len(text) < size:
-        text += json.dumps({"id": source.randrange(10**6), "symbol": f"S{source.randrange(20)}", "side": "buy"}) + ","
-    return text[:size]
+    parts, length = ["["], 1
+    while length < size:
+        item = {"id": source.randrange(10**6), "symbol": f"S{source.randrange(20)}", "side": "buy"}
+        parts.append(json.dumps(item) + ",")
+        length += len(parts[-1])
+    return "".join(parts)[:size]
 
 
 def parameters_of(header):
