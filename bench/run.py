@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import compression
 import memory
@@ -25,12 +26,17 @@ FANOUT_CASES = {
     "16 KiB, 1 at a time": ["--size", "16K", "--window", "1"],
 }
 FANOUT_SUBSCRIBERS = 5000
+H2_CASES = ("125 B x 1", "125 B x 16", "16 KiB x 1")
+# Each WebSocket on a stream holds a thread of httpd.
+H2_LINES = ["LoadModule http2_module {modules}/mod_http2.so", "Protocols h2 http/1.1", "H2WebSockets on",
+            "H2MaxWorkers 128", "WebSocketMaxPumped 128"]
 ATTEMPTS = 5
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("echo", "churn", "memory", "fanout", "deflate"), default="echo")
+    parser.add_argument("what", nargs="?", choices=("echo", "h2", "churn", "memory", "fanout", "deflate"),
+                        default="echo")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
     parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
@@ -68,6 +74,9 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
         found.append(Httpd(arguments.httpd or find_httpd(), arguments.build,
                            arguments.modules or find_modules(), arguments.server_core, arguments.directive,
                            arguments.tls, arguments.what == "fanout", arguments.children))
+        if arguments.what == "h2":
+            found[0].tls = True
+            found[0].directives = [*(line.format(modules=found[0].modules) for line in H2_LINES), *arguments.directive]
     for text in arguments.peer:
         name, equals, rest = text.partition("=")
         url, _, pid = rest.partition(",")
@@ -86,6 +95,8 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
 
 def client(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
     """One run of a load program on the client's core."""
+    if program == "h2_load.py":
+        return h2_client(server, options, arguments)
     many = (["--subscribers", str(arguments.connections or FANOUT_SUBSCRIBERS)] if program == "fanout"
             else ["--connections", str(arguments.connections or 64)])
     command = [str(arguments.build / "bench" / program), "--url", server.url, *many,
@@ -94,6 +105,18 @@ def client(program: str, server: Server, options: list[str], arguments: argparse
         command += ["--server-pid", str(server.pid)]
     limit = arguments.duration + arguments.warmup + 60
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit,
+                          preexec_fn=pinned(arguments.client_core))
+    if done.returncode != 0:
+        raise BenchError(f"{server.name}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def h2_client(server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
+    parts = urlsplit(server.url)
+    command = [sys.executable, str(Path(__file__).with_name("h2_load.py")), "--port", str(parts.port), "--path", parts.path,
+               "--duration", str(arguments.duration), "--warmup", str(arguments.warmup),
+               "--server-pid", str(server.pid), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.duration + arguments.warmup + 60,
                           preexec_fn=pinned(arguments.client_core))
     if done.returncode != 0:
         raise BenchError(f"{server.name}: {done.stderr.strip()}")
@@ -143,6 +166,10 @@ def main() -> int:
                 if arguments.what == "churn":
                     runs = interleave(servers, {"churn": []}, "churn", arguments)
                     text = report.churn(runs)
+                elif arguments.what == "h2":
+                    cases = {case: CASES[case] for case in H2_CASES if not arguments.case or case in arguments.case}
+                    runs = interleave(servers, cases, "h2_load.py", arguments)
+                    text = report.echo(runs)
                 elif arguments.what == "fanout":
                     cases = {case: options for case, options in FANOUT_CASES.items()
                              if not arguments.case or case in arguments.case}
