@@ -11,6 +11,7 @@ import pytest
 
 import frames
 import processes
+from deflate_client import DeflateClient, json_text
 from httpd import BUILD, Httpd
 from waiting import patience, wait_until
 
@@ -46,6 +47,8 @@ _PARTS = (
     + "WebSocketTopicBuffer 64M\nWebSocketMaxTopics 20\n"
     + _topics("/loop", "loop", "WebSocketSendBuffer 64M")
     + _topics("/pool", "pool", "WebSocketSendBuffer 64M")
+    + _topics("/packed", "loop", "WebSocketDeflate On")
+    + _topics("/packed-dedicated", "pool", "WebSocketDeflate On", "WebSocketDeflateMode Dedicated")
     + _topics("/few", "loop", "WebSocketMaxSubscriptions 2")
     + _topics("/lossy", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Drop")
     + _topics("/strict", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Close")
@@ -121,6 +124,35 @@ def test_what_is_no_topic_is_refused(topics):
         assert _ask(client, "unsub never-subscribed") == "unsub ok"
         assert _ask(client, "pub nobody-there text") == "pub ok"
         assert _ask(client, "ignore") == "ignore ok"
+
+
+def test_subscribers_get_messages_compressed_as_each_has_agreed(topics):
+    with contextlib.ExitStack() as open_ones:
+        def subscriber(path, *offer):
+            client = open_ones.enter_context(DeflateClient(topics.port, path, *offer))
+            client.send(frames.text("sub packed"))
+            client.expect_message("sub ok")
+            return client
+
+        small_window = "permessage-deflate; server_max_window_bits=9"
+        packed = [
+            subscriber(*how)
+            for how in [("/packed",), ("/packed", small_window), ("/packed-dedicated",)]
+            for _ in range(4)  # in several children
+        ]
+        plain = [_subscribe(open_ones.enter_context(topics.websocket("/loop")), "packed") for _ in range(3)]
+        publisher = open_ones.enter_context(topics.websocket("/loop"))
+        texts = [f"short {n}" for n in range(5)] + [json_text(size, seed=size) for size in (300, 5000, 100_000)]
+        for text in 3 * texts:
+            publisher.send(frames.text(f"pub packed {text}"))
+            publisher.expect_text("pub ok")
+        for client in packed:
+            for text in 3 * texts:
+                got = client.expect_message(text)
+                assert got.compressed == (len(text) >= 256)
+        for client in plain:
+            for text in 3 * texts:
+                client.expect_text(text)
 
 
 @pytest.mark.parametrize("kind", ["loop", "pool"])
