@@ -77,11 +77,11 @@ unit_tests() {
     fi
     # Where threads meet; most of the rest has one thread only.
     if [ "$1" = tsan ]; then
-        mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' test/engine/*.cpp)
+        mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' test/{engine,hub,plugin}/*.cpp)
     fi
     ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
         UBSAN_OPTIONS=print_stacktrace=1 \
-        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
         timeout --kill-after=10 900 "${run[@]}" "build/$1/test/unit-tests" "${suites[@]}" 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
     line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1) || true
     if [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then

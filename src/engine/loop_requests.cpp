@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// What any thread may ask of a loop: at once when it is the loop's own, else through the mailbox.
+#include <new>
+#include <utility>
+
+#include "engine/loop.hpp"
+
+namespace websocket::engine {
+
+std::unique_ptr<Connection> Loop::reserve() {
+    const std::optional<std::uint32_t> index = slots_.take();
+    if (!index) {
+        return nullptr;
+    }
+    Gate& gate = slots_.find(*index)->gate;
+    try {
+        return std::make_unique<Connection>(*this, gate,
+                                            ConnectionId(index_, *index, gate.generation()));
+    } catch (...) {
+        slots_.give_back(*index);
+        throw;
+    }
+}
+
+void Loop::discard(std::unique_ptr<Connection> connection) noexcept {
+    const std::uint32_t index = connection->id().slot();
+    connection.reset();
+    slots_.find(index)->gate.retire();
+    slots_.give_back(index);
+}
+
+void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
+    Command command(std::move(connection));
+    bool posted = false;
+    try {
+        posted = mailbox_.post(std::move(command));
+    } catch (const std::bad_alloc&) {
+        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+    }
+    // NOLINTBEGIN(bugprone-use-after-move): post() has left the command as it was
+    if (!posted) {
+        std::unique_ptr<Session> session = command.connection->abandon();
+        discard(std::move(command.connection));
+        on_slot_free_();
+        session.release()->on_close(
+            {static_cast<std::uint16_t>(protocol::CloseCode::abnormal), false});
+    }
+    // NOLINTEND(bugprone-use-after-move)
+}
+
+Gate* Loop::gate(ConnectionId id) noexcept {
+    Slot* slot = slots_.find(id.slot());
+    return slot != nullptr ? &slot->gate : nullptr;
+}
+
+SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
+                      std::span<const std::uint8_t> payload, std::size_t high_water,
+                      Compression compression) noexcept {
+    if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
+        return SendResult::too_big;
+    }
+    if (at_once()) {
+        Connection* connection = find(id);
+        if (connection == nullptr) return SendResult::gone;
+        return compression == Compression::as_agreed ? connection->transmit(opcode, payload)
+                                                     : connection->transmit_as_is(opcode, payload);
+    }
+    if (compression == Compression::as_agreed && deflates(id, opcode, payload.size()))
+        [[unlikely]] {
+        return send_deflated(id, opcode, payload, high_water);
+    }
+    const std::size_t octets =
+        protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
+    return post_frame(Command::Kind::send, id, octets, high_water,
+                      [&] { return SharedFrame::build(opcode, payload); });
+}
+
+SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
+                      Compression compression) noexcept {
+    const bool may_deflate = compression == Compression::as_agreed && frame.is_plain_message();
+    if (at_once()) {
+        Connection* connection = find(id);
+        if (connection == nullptr) return SendResult::gone;
+        return may_deflate ? connection->transmit(frame) : connection->transmit_as_is(frame);
+    }
+    if (may_deflate && deflates(id, frame.opcode(), frame.payload().size())) [[unlikely]] {
+        return send_deflated(id, frame, high_water);
+    }
+    return post_frame(Command::Kind::send, id, frame, high_water);
+}
+
+SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, const SharedFrame& frame,
+                            std::size_t high_water) noexcept {
+    return post_frame(kind, id, frame.bytes().size(), high_water, [&] { return frame; });
+}
+
+template <class MakeFrame>
+SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t octets,
+                            std::size_t high_water, MakeFrame make_frame) noexcept {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr) {
+        return SendResult::gone;
+    }
+    if (const SendResult result = to_result(gate->admit(id.generation(), octets, high_water));
+        result != SendResult::ok) {
+        return result;
+    }
+    try {
+        Command command(kind, id, make_frame());
+        return post(std::move(command)) ? SendResult::ok : SendResult::gone;
+    } catch (const std::bad_alloc&) {
+        gate->withdraw(id.generation(), octets);
+        return SendResult::no_memory;
+    }
+}
+
+bool Loop::post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) noexcept {
+    Command command(id, std::move(task));
+    ended = false;
+    try {
+        if (mailbox_.post(std::move(command))) {
+            return true;
+        }
+        ended = true;
+    } catch (const std::bad_alloc&) {
+        ended = false;
+    }
+    task = std::move(command.task);  // NOLINT(bugprone-use-after-move): post() has left it
+    return false;
+}
+
+bool Loop::tell_when_writable(ConnectionId id, std::size_t low_water) noexcept {
+    Gate* gate = this->gate(id);
+    return gate != nullptr && gate->begin_wait(id.generation(), low_water);
+}
+
+std::optional<std::size_t> Loop::queued(ConnectionId id) noexcept {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr || gate->generation() != id.generation() || gate->closing()) {
+        return {};
+    }
+    return gate->queued();
+}
+
+bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcept {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr || !gate->close(id.generation())) {
+        return false;
+    }
+    try {
+        SharedFrame frame = SharedFrame::build(protocol::Opcode::close, payload.bytes());
+        if (!at_once()) {
+            post_or_remember(Command(Command::Kind::close, id, std::move(frame)));
+        } else if (Connection* connection = find(id)) {
+            connection->enqueue_close(std::move(frame));
+        }
+    } catch (const std::bad_alloc&) {
+        lost_requests_.store(true);
+        mailbox_.wake();
+    }
+    return true;
+}
+
+void Loop::resume(ConnectionId id) noexcept {
+    // Posted on the loop, too: it comes behind what the session's other threads have sent.
+    post_or_remember(Command(Command::Kind::resume, id));
+}
+
+void Loop::post_or_remember(Command&& command) noexcept {
+    try {
+        static_cast<void>(post(std::move(command)));
+    } catch (const std::bad_alloc&) {
+        lost_requests_.store(true);
+        mailbox_.wake();
+    }
+}
+
+/// What the loop's own thread has posted once, all that follows must not overtake.
+bool Loop::post(Command&& command) {
+    if (current_ != this) {
+        return mailbox_.post(std::move(command));
+    }
+    const bool in_order = own_posts_ > 0 || command.kind >= Command::Kind::leave;
+    const bool posted = mailbox_.post(std::move(command));
+    own_posts_ += in_order && posted ? 1U : 0U;
+    return posted;
+}
+
+void Loop::wait_for_room(ConnectionId id, std::size_t low_water) {
+    Gate* gate = this->gate(id);
+    if (gate == nullptr) {
+        return;
+    }
+    std::unique_lock lock(room_mutex_);
+    while (gate->begin_wait(id.generation(), low_water)) {
+        room_.wait(lock);
+    }
+}
+
+void Loop::wake_senders() noexcept {
+    // The lock makes sure that whoever has called begin_wait() is waiting by now.
+    { const std::lock_guard lock(room_mutex_); }
+    room_.notify_all();
+}
+
+void Loop::drain(const DrainOrder& order) noexcept {
+    drain_request_.put(order);
+    drain_requested_.store(true);
+    mailbox_.wake();
+}
+
+void Loop::stop() noexcept {
+    stop_requested_.store(true);
+    mailbox_.wake();
+}
+
+}  // namespace websocket::engine
