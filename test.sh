@@ -68,29 +68,39 @@ count() {
 
 build() { scons -s "$@"; }
 
-# unit_tests VARIANT
+# unit_tests VARIANT: each suite in a process, as many at a time as there are cores.
 unit_tests() {
-    local log=$logs/unit-$1.log status=0 line="" run=() suites=()
+    local folder=$logs/unit-$1 sources=(test/*/*_test.cpp) run=() suites=() suite line checks=0 failures bad=0 status=0
     # The shadow memory of TSan does not fit every random layout of the address space.
     if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
         run=(setarch "$(uname -m)" -R)
     fi
     # Where threads meet; most of the rest has one thread only.
-    if [ "$1" = tsan ]; then
-        mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' test/{engine,hub,plugin}/*.cpp)
-    fi
-    ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-        UBSAN_OPTIONS=print_stacktrace=1 \
-        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
-        timeout --kill-after=10 900 "${run[@]}" "build/$1/test/unit-tests" "${suites[@]}" 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
-    line=$(grep -E '^[0-9]+%: Checks: ' "$log" | tail -n 1) || true
-    if [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
-        local bad=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
-        count $((BASH_REMATCH[1] - bad)) $bad
-    else
-        say "unit-tests ended without a result"
-        status=1
-    fi
+    [ "$1" != tsan ] || sources=(test/{engine,hub,plugin}/*_test.cpp)
+    mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' "${sources[@]}")
+    mkdir -p "$folder"
+    # shellcheck disable=SC2016  # for that shell
+    printf '%s\n' "${suites[@]}" |
+        ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+            UBSAN_OPTIONS=print_stacktrace=1 \
+            TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
+            xargs -P "$(nproc)" -I SUITE sh -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"' sh \
+            "$folder/SUITE.log" timeout --kill-after=10 900 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
+    for suite in "${suites[@]}"; do
+        line=$(grep -E '^[0-9]+%: Checks: ' "$folder/$suite.log" | tail -n 1) || true
+        if ! [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
+            BASH_REMATCH=("" 1 1 0) # it has ended without a result
+        fi
+        checks=$((checks + BASH_REMATCH[1]))
+        failures=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
+        if grep -q '^exit status ' "$folder/$suite.log"; then # also when all tests have passed: leaks
+            bad=$((bad + (failures > 0 ? failures : 1)))
+            status=1
+            cat "$folder/$suite.log"
+        fi
+    done
+    say "${#suites[@]} suites, $checks tests, $bad failed"
+    count $((checks - bad)) $bad
     return "$status"
 }
 

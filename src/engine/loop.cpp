@@ -109,6 +109,9 @@ void Loop::update_now() noexcept {
 void Loop::carry_out_commands() {
     const std::size_t own_posts = own_posts_;
     mailbox_.take(batch_);
+    broadcasts_end_ = std::find_if(batch_.rbegin(), batch_.rend(), [](const Command& command) {
+                          return command.kind == Command::Kind::broadcast;
+                      }).base();
     for (auto command = batch_.begin(); command != batch_.end();) {
         command = carry_out_corked(command);
     }

@@ -267,6 +267,7 @@ private:
     Connection* cork_owner_ = nullptr;
     Connection* dirty_ = nullptr;
     std::vector<Command> batch_;
+    std::vector<Command>::iterator broadcasts_end_;  ///< behind the last broadcast of batch_
     std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out
     Groups groups_;
     std::size_t serving_ = 0;

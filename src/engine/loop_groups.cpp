@@ -128,7 +128,8 @@ void Loop::join_now(const Command& command) noexcept {
     }
 }
 
-/// Carries out all consecutive broadcasts to the same connections.
+/// Carries out all consecutive broadcasts to the same connections. When more are to come at this turn,
+/// they are queued, so that each connection gets all in one write.
 std::vector<Command>::iterator
 Loop::broadcast_now(std::vector<Command>::iterator command) noexcept {
     const auto end = std::find_if(command, batch_.end(), [command](const Command& other) {
@@ -136,7 +137,7 @@ Loop::broadcast_now(std::vector<Command>::iterator command) noexcept {
                !(other.id == command->id);
     });
     const std::span<const Command> all(command, end);
-    const SharedFrame joined = joined_frames(all);
+    const SharedFrame joined = end == broadcasts_end_ ? joined_frames(all) : SharedFrame();
     std::size_t too_slow = 0;
     groups_.for_each(command->group, [&](Connection& connection) {
         if (connection.id() == command->id ||
@@ -233,9 +234,10 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
     return true;
 }
 
-/// A callback may be on the stack: service() ends it.
+/// Nothing may follow what was written in part. A callback may be on the stack: service() ends it.
 void Connection::break_off() noexcept {
     broken_ = true;
+    close_queued_ = true;
     loop_.mark_dirty(*this);
 }
 

@@ -28,7 +28,7 @@ template <class T, class... Arguments>
     if (kept == nullptr) {
         apr_pool_t* pool = server->process->pool;
         kept = new (apr_palloc(pool, sizeof(T))) T(std::forward<Arguments>(arguments)...);
-        apr_pool_userdata_setn(kept, key, nullptr, pool);
+        apr_pool_userdata_set(kept, key, nullptr, pool);  // copies the key, which may be unloaded
     }
     return kept;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <functional>
 #include <new>
 #include <string>
 #include <vector>
@@ -52,7 +53,8 @@ struct Figures {
     std::array<std::uint64_t, kTransports> by_transport{};
     std::array<std::uint64_t, kCompressors> by_compressor{};
 
-    void add(const OpenCounts& counts) {
+    Figures() = default;
+    explicit Figures(const OpenCounts& counts) {
         for (std::size_t transport = 0; transport < kTransports; ++transport) {
             for (std::size_t compressor = 0; compressor < kCompressors; ++compressor) {
                 const std::uint64_t count = counts.open(category(transport, compressor));
@@ -61,6 +63,13 @@ struct Figures {
                 by_compressor.at(compressor) += count;
             }
         }
+    }
+
+    void add(const Figures& other) {
+        open += other.open;
+        std::ranges::transform(by_transport, other.by_transport, by_transport.begin(), std::plus{});
+        std::ranges::transform(by_compressor, other.by_compressor, by_compressor.begin(),
+                               std::plus{});
     }
 };
 
@@ -124,12 +133,10 @@ int print_status(request_rec* r, int flags) {
     Figures all;
     try {
         rows->for_each([&](pid_t process, const void* row) {
-            const OpenCounts& counts = *static_cast<const OpenCounts*>(row);
-            Figures figures;
-            figures.add(counts);
+            const Figures figures(*static_cast<const OpenCounts*>(row));
             if (figures.open != 0) {
                 processes.push_back({process, figures});
-                all.add(counts);
+                all.add(figures);
             }
         });
         if ((flags & AP_STATUS_SHORT) != 0) {

@@ -130,8 +130,8 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
                      "WS0501: no memory that the children could share for topics");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    // Without a cleanup: the module's code may be gone when the pool is.
-    apr_pool_userdata_setn(registry->memory(), kPoolKey, nullptr, process);
+    // Without a cleanup: the module's code may be gone when the pool is. Copies the key for that.
+    apr_pool_userdata_set(registry->memory(), kPoolKey, nullptr, process);
     return OK;
 }
 
