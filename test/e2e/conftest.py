@@ -24,6 +24,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "alone: wants the machine for itself; test.sh runs nothing beside it")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--quick"):
         left_out = [item for item in items if item.get_closest_marker("full")]
@@ -101,7 +102,7 @@ def shared_h2_server(mpm):
         "WebSocketMaxPumped 20\n",
         template("handshake.conf"),
         template("plugins.conf"),
-        httpd.location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 400ms"),
+        httpd.location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 2s"),
         httpd.location("/close", "debug", "WebSocketCloseTimeout 300ms"),
         httpd.location("/drop", "hostile", "WebSocketSlowConsumer Drop", "WebSocketSendBuffer 64K"),
         certificates.virtual_host(tls_port, "Protocols h2 http/1.1", "SSLOptions +StdEnvVars"),

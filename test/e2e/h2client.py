@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 connections whose streams are ordinary requests or WebSockets (RFC 8441)."""
 
+import contextlib
 import socket
 import struct
 import time
@@ -113,7 +114,8 @@ class H2Client:
             return
         for event in self.h2.receive_data(data):
             self._handle(event)
-        self.flush()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # what came last has been read
+            self.flush()
 
     def wait_until(self, condition, what, seconds=_SECONDS):
         deadline = time.monotonic() + patience(seconds)

@@ -173,10 +173,11 @@ class RawClient(FrameClient):
     def wait_until_stalled(self):
         """Reads nothing, and waits until nothing more arrives: the server's way to here is full."""
         samples = [-1]
+        calm = int(patience(30))
 
         def stalled():
             samples.append(struct.unpack("i", fcntl.ioctl(self.sock, termios.FIONREAD, bytes(4)))[0])
-            return samples[-1] > 0 and len(samples) > 30 and len(set(samples[-30:])) == 1
+            return samples[-1] > 0 and len(samples) > calm and len(set(samples[-calm:])) == 1
 
         wait_until(stalled, _SECONDS, "the server filling the receive buffer")
 

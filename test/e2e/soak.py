@@ -17,7 +17,7 @@ import processes
 from httpd import Httpd
 from lifecycle import RESTART, STOP, assert_no_slot_is_stuck, assert_serves, parts
 from traffic import BROKEN, Traffic
-from waiting import SANITIZED
+from waiting import SANITIZED, wait_until
 
 _SOCKETS = 200
 _MOST_KIB = (512 if SANITIZED else 16) * 1024  # private memory of a child; usually 2 MiB
@@ -105,7 +105,9 @@ class Soak:
         children = self._server.children()
         if children:
             try:
-                os.kill(self._random.choice(children), signal.SIGKILL)
+                victim = self._random.choice(children)
+                os.kill(victim, signal.SIGKILL)
+                wait_until(lambda: victim not in self._server.children(), 10, "the end of a killed child")
             except ProcessLookupError:
                 pass  # it has just ended by itself
             assert_serves(self._server, 20)

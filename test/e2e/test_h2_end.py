@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of WebSockets on streams of HTTP/2, by either side, by time, and with the child."""
 
+import contextlib
 import signal
 
 import pytest
@@ -145,8 +146,12 @@ def test_the_plugin_hears_of_every_end_at_every_stage(server, stage, way):
             elif way == "reset":
                 client.reset()
     await_no_clients(server)
-    after = counts(server)
-    assert after[0] - after[2] == 1 and after[0] >= before[0]
+
+    def balanced():
+        after = counts(server)
+        return after[0] - after[2] == 1 and after[0] >= before[0]
+
+    wait_until(balanced, 5, "one on_disconnect for each on_connect")
 
 
 @pytest.mark.full
@@ -155,12 +160,12 @@ def test_a_thousand_streams_that_are_reset_at_once_harm_nobody(server):
         witness = bystander.websocket("/echo")
         for _ in range(20):
             with H2Client(server.port) as client:
-                for _ in range(50):
-                    stream = client.connect("/lifecycle")
-                    client.h2.reset_stream(stream.id, _CANCEL)
-                    client.flush()
-                    if client.goaway or client.ended:
-                        break
+                # mod_http2 may give the connection up.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    for _ in range(50):
+                        stream = client.connect("/lifecycle")
+                        client.h2.reset_stream(stream.id, _CANCEL)
+                        client.flush()
         echoes(witness)
     await_no_clients(server)
 
@@ -183,8 +188,8 @@ def test_a_quiet_stream_outlives_the_timeouts_of_httpd(start_h2):
 
 def test_an_idle_stream_is_pinged(client):
     websocket = client.websocket("/ping")
-    for _ in range(3):
-        websocket.send(frames.pong(websocket.expect(frames.PING, seconds=1)))
+    for _ in range(12):  # longer than a client may be silent
+        websocket.send(frames.pong(websocket.expect(frames.PING)))
     websocket.close_cleanly()
 
 

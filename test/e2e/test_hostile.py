@@ -12,7 +12,7 @@ from waiting import wait_until
 @pytest.fixture(scope="module")
 def lone_child(mpm):
     """A server of one child, so that all clients meet in one process."""
-    with Httpd(mpm, template("plugins.conf"), children=1) as server:
+    with Httpd(mpm, "WebSocketPoolMinThreads 4\n" + template("plugins.conf"), children=1) as server:
         yield server
 
 

@@ -26,6 +26,7 @@ from lifecycle import (
     long,
     lost,
     parts,
+    serving,
 )
 from traffic import BROKEN, Traffic
 from waiting import SANITIZED, patience, wait_until
@@ -88,7 +89,7 @@ def test_clients_that_come_back_are_served_while_old_children_drain(start):
     server = start("WebSocketDrainTimeout 5s")
     with Traffic(server, SOCKETS, reconnect=True) as traffic:
         busy(traffic)
-        old = server.children()
+        old = serving(server)
         server.signal(signal.SIGUSR1)
         traffic.wait(lambda state: state.connects >= SOCKETS + 20, 10, "some having come back")
         assert all(processes.is_alive(pid) for pid in old)
@@ -364,8 +365,8 @@ def test_a_drain_ends_when_the_parent_dies(start, orphans):
     server = start("WebSocketDrainTimeout 60s")
     with Traffic(server, SOCKETS) as traffic:
         busy(traffic)
-        draining = server.children()
-        orphans += draining
+        draining = serving(server)
+        orphans += server.children()
         server.signal(signal.SIGUSR1)
         wait_until(lambda: log_count(server, "WS0211") == len(draining), 5, "all drains")
         wait_until(lambda: set(server.children()) - set(draining), 10, "a new child")

@@ -13,7 +13,7 @@ from waiting import patience, wait_until
 
 _PARTS = "".join(
     [
-        location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 400ms"),
+        location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 2s"),
         location("/patient", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 1h"),
         location("/no-ping", "echo", "WebSocketPingInterval 0"),
         location("/close", "debug", "WebSocketCloseTimeout 300ms"),
@@ -43,25 +43,25 @@ def limited(limited_server):
 
 def test_an_idle_client_is_pinged_again_and_again(limited):
     with limited.websocket("/ping") as client:
-        for _ in range(5):
-            client.send(frames.pong(client.expect(frames.PING, seconds=1)))
+        for _ in range(12):  # longer than a client may be silent
+            client.send(frames.pong(client.expect(frames.PING)))
         client.close_handshake()
 
 
 def test_a_dead_peer_is_dropped(limited):
     started = time.monotonic()
     with limited.websocket("/ping") as client:
-        client.expect(frames.PING, seconds=1)
-        while (frame := client.next_frame(3, "the end of the stream")) is not None:
+        client.expect(frames.PING)
+        while (frame := client.next_frame(what="the end of the stream")) is not None:
             assert frame.opcode in (frames.PING, frames.CLOSE), frame
-        assert time.monotonic() - started > 0.4
+        assert time.monotonic() - started > 2
 
 
 def test_any_byte_counts_as_life(limited):
     with limited.websocket("/ping") as client:
         message = frames.text("no Pong ever")
         for n in range(len(message)):
-            client.expect(frames.PING, seconds=1)
+            client.expect(frames.PING)
             client.send(message[n : n + 1])
         assert any(client.next_frame() == (frames.TEXT, b"no Pong ever") for _ in range(3))
 
@@ -82,9 +82,9 @@ def test_no_pings_are_sent_where_the_interval_is_zero(limited):
 @pytest.mark.parametrize("path", ["/close", "/close-inline"])
 def test_a_peer_that_never_answers_a_close_is_dropped(limited, path):
     with limited.websocket(path) as client:
+        started = time.monotonic()
         client.send(frames.text("close"))
         client.expect_close(frames.NO_STATUS, then_end=False)
-        started = time.monotonic()
         client.expect_end(3)
         assert 0.1 < time.monotonic() - started < patience(2)
 
@@ -109,7 +109,7 @@ def test_the_server_closes_the_stream_right_after_a_close_handshake(limited):
     with limited.websocket("/ping") as client:
         client.send(frames.close(1000))
         client.expect_close(1000, then_end=False)
-        client.expect_end(0.5)
+        client.expect_end(3 / patience(1))  # WebSocketCloseTimeout is 5 s
 
 
 # ---- full buffers ----------------------------------------------------------------------------------
@@ -132,7 +132,8 @@ def test_drop_gives_up_messages_and_keeps_the_connection(limited):
         received += frame.opcode == frames.BINARY
     assert 0 < received < 400
     client.send(frames.text("hello"))
-    client.expect_text("hello")
+    while (frame := client.next_frame()).payload != b"hello":
+        assert frame.opcode == frames.TEXT or frame.payload == b"f" * 65536
     client.close_handshake()
 
 

@@ -26,7 +26,7 @@ _PARTS = "".join(
         template("handshake.conf"),
         template("plugins.conf"),
         template("echo.conf", PREFIX="pool", DISPATCH="Pool"),
-        location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 400ms"),
+        location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 2s"),
         location("/close", "debug", "WebSocketCloseTimeout 300ms"),
         location("/drop", "hostile", "WebSocketSlowConsumer Drop", "WebSocketSendBuffer 64K"),
     ]
@@ -183,7 +183,7 @@ def test_the_server_closes_the_connection_right_after_the_closing_handshake(pump
         client.expect_close(1000, then_end=False)
         started = time.monotonic()
         client.expect_end()
-        assert time.monotonic() - started < patience(1)
+        assert time.monotonic() - started < 4  # WebSocketCloseTimeout is 5 s
 
 
 def test_a_client_that_answers_no_close_is_dropped(pumped):
@@ -221,15 +221,15 @@ def test_a_quiet_connection_outlives_the_timeouts_of_httpd(start_pumped):
 
 def test_an_idle_client_is_pinged(pumped):
     with pumped.websocket("/ping") as client:
-        for _ in range(3):
-            client.send(frames.pong(client.expect(frames.PING, seconds=1)))
+        for _ in range(12):  # longer than a client may be silent
+            client.send(frames.pong(client.expect(frames.PING)))
         client.close_handshake()
 
 
 def test_a_dead_client_is_dropped(pumped):
     with pumped.websocket("/ping") as client:
-        client.expect(frames.PING, seconds=1)
-        while (frame := client.next_frame(3, "the end of the stream")) is not None:
+        client.expect(frames.PING)
+        while (frame := client.next_frame(what="the end of the stream")) is not None:
             assert frame.opcode in (frames.PING, frames.CLOSE), frame
 
 

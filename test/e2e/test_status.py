@@ -110,9 +110,10 @@ def test_a_draining_child_is_counted_until_its_connections_end(start_httpd, mpm)
     slots = {"prefork": "ServerLimit 6\nMaxRequestWorkers 6\n"}.get(mpm, "ServerLimit 4\nMaxRequestWorkers 100\n")
     server = start_httpd(f"{slots}WebSocketDrainTimeout 30s\n{_ECHOES}")
     with server.websocket("/echo") as old:
-        (child,) = server.children()
+        child = int(server.expect_log(r"\[pid (\d+)[^\n]*WS0131")[1])
+        before = set(server.children())
         server.signal(signal.SIGUSR1)
-        wait_until(lambda: set(server.children()) - {child}, 10, "a new child")
+        wait_until(lambda: set(server.children()) - before, 10, "a new child")
         with server.websocket("/echo"):
             _await_figures(server, All=2, Tcp=2)
             assert f"<td>{child}</td><td>1</td>" in _page(server)

@@ -25,7 +25,7 @@ _PARTS = "".join(
         template("plugins.conf"),
         template("echo.conf", PREFIX="pool", DISPATCH="Pool"),
         template("echo.conf", PREFIX="inline", DISPATCH="Inline"),
-        location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 400ms"),
+        location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 2s"),
     ]
 )
 
@@ -226,7 +226,7 @@ def test_records_byte_by_byte(server, context):
 def test_bytes_of_a_record_that_is_not_whole_are_a_sign_of_life(server):
     with server.tls_websocket("/ping") as client:
         record = client.sock.encrypt(frames.text("x" * 1000))
-        for n in range(20):
+        for n in range(40):  # longer than a client may be silent
             client.tcp.sendall(record[n : n + 1])
             client.tcp.settimeout(0.1)
             try:
@@ -234,7 +234,7 @@ def test_bytes_of_a_record_that_is_not_whole_are_a_sign_of_life(server):
             except TimeoutError:
                 pass
         client.tcp.settimeout(patience(10))
-        client.tcp.sendall(record[20:])
+        client.tcp.sendall(record[40:])
         while (frame := client.next_frame()).opcode == frames.PING:
             pass
         assert frame.payload == b"x" * 1000

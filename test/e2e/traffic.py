@@ -362,7 +362,8 @@ class Traffic:
 
     def handled(self):
         """Name of a connection: messages that the plugin has handled, for those that it knows to be gone."""
-        lines = [line.split() for line in self._tally.read_text().splitlines()]
+        text = self._tally.read_text()
+        lines = [line.split() for line in text[: text.rfind("\n") + 1].splitlines()]
         accounts = {name: int(count) for name, count in lines}
         assert len(accounts) == len(lines), "the plugin was told twice that a client is gone"
         return accounts
