@@ -68,15 +68,18 @@ count() {
 
 build() { scons -s "$@"; }
 
-# unit_tests VARIANT: each suite in a process, as many at a time as there are cores.
+# unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time.
 unit_tests() {
-    local folder=$logs/unit-$1 sources=(test/*/*_test.cpp) run=() suites=() suite line checks=0 failures bad=0 status=0
+    local folder=$logs/unit-$1 sources=(test/*/*_test.cpp) run=() suites=() suite line checks=0 failures bad=0 status=0 processes=$((2 * $(nproc)))
     # The shadow memory of TSan does not fit every random layout of the address space.
     if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
         run=(setarch "$(uname -m)" -R)
     fi
     # Where threads meet; most of the rest has one thread only.
-    [ "$1" != tsan ] || sources=(test/{engine,hub,plugin}/*_test.cpp)
+    if [ "$1" = tsan ]; then
+        sources=(test/{engine,hub,plugin}/*_test.cpp)
+        processes=$(nproc)
+    fi
     mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' "${sources[@]}")
     mkdir -p "$folder"
     # shellcheck disable=SC2016  # for that shell
@@ -84,7 +87,7 @@ unit_tests() {
         ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
             UBSAN_OPTIONS=print_stacktrace=1 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
-            xargs -P "$(nproc)" -I SUITE sh -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"' sh \
+            xargs -P "$processes" -I SUITE sh -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"' sh \
             "$folder/SUITE.log" timeout --kill-after=10 900 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
     for suite in "${suites[@]}"; do
         line=$(grep -E '^[0-9]+%: Checks: ' "$folder/$suite.log" | tail -n 1) || true
@@ -130,6 +133,7 @@ PYTHON
 end_to_end() {
     local status=0 processes=$((2 * $(nproc)))
     # Most tests wait most of their time, so there are more processes than cores.
+    [ "$mode" = full ] || processes=$((3 * $(nproc)))
     run_pytest "$1" "$2" "not alone" --dist loadgroup --numprocesses $((processes < 8 ? processes : 8)) || status=$?
     run_pytest "$1" "$2" alone || status=$?
     return $status

@@ -336,7 +336,9 @@ def _bomb(size):
     return (wire + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-@pytest.mark.parametrize("path", ["/shared-Inline", "/dedicated-Pool", "/any-ratio"])
+@pytest.mark.parametrize(
+    "path", ["/shared-Inline", *(pytest.param(path, marks=pytest.mark.full) for path in ("/dedicated-Pool", "/any-ratio"))]
+)
 def test_a_bomb_of_a_gigabyte_costs_next_to_nothing(start_httpd, path):
     server = start_httpd(_PARTS)
     with server.websocket("/off") as bystander:

@@ -110,6 +110,7 @@ def test_python_websockets_with_every_combination_it_offers(server, path):
     assert len(agreed) >= 4, agreed
 
 
+@pytest.mark.full
 @skippable("node")
 def test_ws_on_node_with_every_combination_it_offers(server):
     modules = httpd.BUILD.parent / "node" / "node_modules"
@@ -150,7 +151,10 @@ _TALK = """
 
 
 @skippable("chromium")
-@pytest.mark.parametrize("path", ["/shared", "/dedicated", "/small", "/everything", "/off"])
+@pytest.mark.parametrize(
+    "path",
+    ["/shared", "/dedicated", "/off", *(pytest.param(path, marks=pytest.mark.full) for path in ("/small", "/everything"))],
+)
 def test_chromium_agrees_and_understands(server, browser, path):
     (server.root / "htdocs" / "empty.html").write_text("<!DOCTYPE html><title>empty</title>")
     browser.get(f"http://127.0.0.1:{server.port}/empty.html")

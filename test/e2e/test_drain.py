@@ -63,6 +63,7 @@ def test_a_socket_works_until_its_close(start, path):
         client.expect_end()
 
 
+@pytest.mark.full
 def test_messages_that_wait_for_the_plugin_are_answered_before_the_close(start):
     server = start("4s")
     with server.websocket("/sleepy") as client, server.websocket("/echo") as other:
@@ -76,6 +77,7 @@ def test_messages_that_wait_for_the_plugin_are_answered_before_the_close(start):
         assert time.monotonic() - begin < patience(4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("path", ["/echo", "/inline"])
 def test_a_message_that_is_coming_in_is_answered_before_the_close(start, path):
     server = start("5s")

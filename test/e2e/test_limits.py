@@ -57,6 +57,7 @@ def test_a_dead_peer_is_dropped(limited):
         assert time.monotonic() - started > 2
 
 
+@pytest.mark.full
 def test_any_byte_counts_as_life(limited):
     with limited.websocket("/ping") as client:
         message = frames.text("no Pong ever")

@@ -10,6 +10,8 @@ import pytest
 
 import frames
 
+pytestmark = pytest.mark.full  # compiles a lot
+
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _PAGE = (_TOP / "docs/plugins.md").read_text()
 
