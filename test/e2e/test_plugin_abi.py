@@ -5,6 +5,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ import frames
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _TODAY = _TOP / "include"
 _PUBLISHED = sorted((_TOP / "test/abi").glob("v*"))
+_CC = os.environ.get("CC", "gcc").split()
 _HEADERS = ("websocket_plugin.h", "websocket/plugin.h", "websocket/extensions.h")
 _STRUCT = re.compile(r"^(?:typedef )?struct (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _DEFINE = re.compile(r"^#\s*define (\w+)(?:\([^)]*\))?(.*)$", re.MULTILINE)
@@ -76,6 +78,63 @@ def test_the_comparison_sees_a_change(tmp_path):
         assert not same, old
 
 
+def _library(folder, headers):
+    """A shared object whose debug information has all structs of these headers."""
+    names = [name for header in _HEADERS for name in _STRUCT.findall(_code(headers / header))]
+    source = "#include <websocket/extensions.h>\n#include <websocket/plugin.h>\n"
+    for name, _ in names:
+        source += f"void use_{name}(const struct {name}* it);\nvoid use_{name}(const struct {name}* it) {{ (void)it; }}\n"
+    (folder / "use.c").write_text(source)
+    file = folder / f"{headers.name}.so"
+    command = [*_CC, "-std=c11", "-g", "-shared", "-fPIC", "-I", headers, "-o", file, folder / "use.c"]
+    subprocess.run(command, check=True)
+    return file
+
+
+# All that abidiff may say: members behind the old end of a struct.
+_GROWTH = re.compile(
+    r"(Functions|Variables) changes summary: 0 Removed|\d+ functions? with some indirect sub-type change|"
+    r"\[C\] 'function void use_\w+\(.*' at .* has some indirect sub-type changes:|"
+    r"(parameter 1 of|in pointed to|in unqualified underlying) type .*:|type size changed from \d+ to \d+ \(in bits\)|"
+    r"\d+ data member insertions?:|'.*', at offset \d+ \(in bits\) at .*|$"
+)
+
+
+def _beyond_growth(before, after):
+    """The lines of abidiff that tell of more than growth."""
+    done = subprocess.run(["abidiff", "--no-added-syms", before, after], capture_output=True, text=True)
+    assert done.returncode in (0, 4, 12), done.stderr
+    wrong, old_size = [], 0
+    for line in map(str.strip, done.stdout.splitlines()):
+        size, offset = re.match(r"type size changed from (\d+)", line), re.search(r"at offset (\d+) \(in bits\)", line)
+        old_size = int(size[1]) if size else old_size
+        if not _GROWTH.match(line) or (offset and int(offset[1]) < old_size):
+            wrong.append(line)
+    return wrong
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("version", _PUBLISHED, ids=lambda folder: folder.name)
+def test_abidiff_sees_nothing_but_growth(tmp_path, version):
+    assert not _beyond_growth(_library(tmp_path, version), _library(tmp_path, _TODAY))
+
+
+@pytest.mark.full
+def test_abidiff_sees_a_change(tmp_path):
+    changes = [
+        ("uint32_t code; ", "uint16_t code; "),
+        ("void (*stop)(void* self);", "void (*stop)(void* self, int how);"),
+        ("typedef int32_t ws_result;", "typedef int64_t ws_result;"),
+    ]
+    for n, (old, new) in enumerate(changes):
+        headers = tmp_path / f"changed{n}"
+        shutil.copytree(_PUBLISHED[0], headers)
+        text = (headers / "websocket/plugin.h").read_text()
+        assert text.count(old) == 1
+        (headers / "websocket/plugin.h").write_text(text.replace(old, new))
+        assert _beyond_growth(_library(tmp_path, _PUBLISHED[0]), _library(tmp_path, headers)), old
+
+
 _PLUGIN = """
 #include <stdio.h>
 #include <websocket/extensions.h>
@@ -125,7 +184,7 @@ def published(tmp_path_factory):
     built = {}
     for version, flags in itertools.product(_PUBLISHED, ("WS_NEVER_BLOCKS", "WS_POOL")):
         file = folder / f"{version.name}-{flags}.so"
-        command = [*os.environ.get("CC", "gcc").split(), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+        command = [*_CC, "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
         subprocess.run([*command, f"-DFLAGS={flags}", "-I", version, "-o", file, source], check=True)
         built[f"/{file.stem}"] = file
     return built
