@@ -14,6 +14,7 @@ import ssl
 import struct
 import sys
 import time
+import urllib.parse
 
 import h2.config
 import h2.connection
@@ -185,8 +186,7 @@ def size(text: str) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--path", default="/v1")
+    parser.add_argument("--url", type=urllib.parse.urlsplit, required=True, help="wss://127.0.0.1:PORT/PATH")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--streams", type=int, default=4,
                         help="WebSockets on each connection (4); mod_http2 serves six at a time")
@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=float, default=0.5)
     parser.add_argument("--server-pid", type=int, required=True, help="process whose CPU time is reported")
     arguments = parser.parse_args()
-    connections = [Connection(arguments.port, arguments.path, arguments.streams, arguments.size, arguments.pipeline)
+    connections = [Connection(arguments.url.port, arguments.url.path, arguments.streams, arguments.size, arguments.pipeline)
                    for _ in range(arguments.connections)]
     poller = select.epoll()
     by_descriptor = {one.sock.fileno(): one for one in connections}

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import compression
 import memory
@@ -96,27 +95,17 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
 def client(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
     """One run of a load program on the client's core."""
     if program == "h2_load.py":
-        return h2_client(server, options, arguments)
-    many = (["--subscribers", str(arguments.connections or FANOUT_SUBSCRIBERS)] if program == "fanout"
-            else ["--connections", str(arguments.connections or 64)])
-    command = [str(arguments.build / "bench" / program), "--url", server.url, *many,
+        start, many = [sys.executable, str(Path(__file__).with_name(program))], []  # as many as it likes
+    else:
+        start = [str(arguments.build / "bench" / program)]
+        many = (["--subscribers", str(arguments.connections or FANOUT_SUBSCRIBERS)] if program == "fanout"
+                else ["--connections", str(arguments.connections or 64)])
+    command = [*start, "--url", server.url, *many,
                "--duration", str(arguments.duration), "--warmup", str(arguments.warmup), *options]
     if server.pid:
         command += ["--server-pid", str(server.pid)]
     limit = arguments.duration + arguments.warmup + 60
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit,
-                          preexec_fn=pinned(arguments.client_core))
-    if done.returncode != 0:
-        raise BenchError(f"{server.name}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
-
-
-def h2_client(server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
-    parts = urlsplit(server.url)
-    command = [sys.executable, str(Path(__file__).with_name("h2_load.py")), "--port", str(parts.port), "--path", parts.path,
-               "--duration", str(arguments.duration), "--warmup", str(arguments.warmup),
-               "--server-pid", str(server.pid), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=arguments.duration + arguments.warmup + 60,
                           preexec_fn=pinned(arguments.client_core))
     if done.returncode != 0:
         raise BenchError(f"{server.name}: {done.stderr.strip()}")

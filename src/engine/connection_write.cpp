@@ -127,6 +127,13 @@ void Connection::flush() noexcept {
     after_flush();
 }
 
+/// Nothing may follow what was written in part. A callback may be on the stack: service() ends it.
+void Connection::break_off() noexcept {
+    broken_ = true;
+    close_queued_ = true;
+    loop_.mark_dirty(*this);
+}
+
 void Connection::account_written(std::size_t octets) noexcept {
     if (!retired_ && gate_.release(octets, low_water()) && gate_.end_wait()) {
         loop_.wake_senders();

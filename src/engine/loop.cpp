@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/iovec.hpp"
+
 namespace websocket::engine {
 
 namespace {
@@ -323,8 +325,7 @@ bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> h
     std::size_t used = 0;
     for (const std::span<const std::uint8_t> part : parts) {
         if (!part.empty()) {
-            // writev(2) does not write through the pointer; iovec just has no const.
-            slots.at(used++) = {const_cast<std::uint8_t*>(part.data()), part.size()};
+            slots.at(used++) = to_iovec(part);
         }
     }
     const IoResult result = connection.transport_->write({slots.data(), used});

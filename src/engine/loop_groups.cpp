@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "engine/iovec.hpp"
 #include "engine/loop.hpp"
 
 namespace websocket::engine {
@@ -211,8 +212,7 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
         return false;
     }
     const std::span<const std::uint8_t> bytes = frames.bytes();
-    // writev(2) does not write through the pointer; iovec just has no const.
-    const iovec slot{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+    const iovec slot = to_iovec(bytes);
     const IoResult result = transport_->write({&slot, 1});
     account_wire(result.count);
     bool healthy = result.status != IoStatus::failed && result.status != IoStatus::closed;
@@ -232,13 +232,6 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
         break_off();
     }
     return true;
-}
-
-/// Nothing may follow what was written in part. A callback may be on the stack: service() ends it.
-void Connection::break_off() noexcept {
-    broken_ = true;
-    close_queued_ = true;
-    loop_.mark_dirty(*this);
 }
 
 }  // namespace websocket::engine

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/iovec.hpp"
+
 namespace websocket::engine {
 
 namespace {
@@ -135,8 +137,7 @@ std::size_t Outbox::gather(std::span<iovec> slots) const noexcept {
             break;
         }
         const std::span<const std::uint8_t> rest = item.frame.bytes().subspan(skip);
-        // writev(2) does not write through the pointer; iovec just has no const.
-        slots[count++] = {const_cast<std::uint8_t*>(rest.data()), rest.size()};
+        slots[count++] = to_iovec(rest);
         skip = 0;
     }
     return count;

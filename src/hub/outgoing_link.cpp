@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "engine/iovec.hpp"
 #include "hub/local_socket.hpp"
 
 namespace websocket::hub {
@@ -54,8 +55,7 @@ bool OutgoingLink::flush() noexcept {
         std::size_t skip = written_;
         for (std::size_t part = 0; part < count; ++part) {
             const auto rest = parts_[part].bytes().subspan(skip);
-            // sendmsg(2) does not write through the pointer; iovec just has no const.
-            slots.at(part) = {const_cast<std::uint8_t*>(rest.data()), rest.size()};
+            slots.at(part) = engine::to_iovec(rest);
             skip = 0;
         }
         msghdr message{};

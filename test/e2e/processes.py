@@ -56,13 +56,20 @@ def descriptors(pid):
 
 def sockets(pid):
     """How many of them are sockets; none when the process is gone."""
-    found = 0
+    return len(socket_inodes(pid))
+
+
+def socket_inodes(pid):
+    """The inode of each, as text; nothing when the process is gone."""
+    found = []
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
             try:
-                found += os.readlink(entry.path).startswith("socket:")
+                target = os.readlink(entry.path)
             except FileNotFoundError:
-                pass  # closed since it was listed
+                continue  # closed since it was listed
+            if target.startswith("socket:["):
+                found.append(target[len("socket:[") : -1])
     except (FileNotFoundError, ProcessLookupError):
         pass
     return found

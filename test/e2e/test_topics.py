@@ -452,17 +452,9 @@ def _bus_names():
     return {line.split()[-1] for line in lines if "@mod_websocket/" in line}
 
 
-def _sockets_of(child):
-    for entry in os.scandir(f"/proc/{child}/fd"):
-        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
-            target = os.readlink(entry.path)
-            if target.startswith("socket:["):
-                yield target[len("socket:[") : -1]
-
-
 def _names_of(children):
     """Those on which these children listen."""
-    inodes = {inode for child in children for inode in _sockets_of(child)}
+    inodes = {inode for child in children for inode in processes.socket_inodes(child)}
     lines = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()]
     return {words[-1] for words in lines if words[-2] in inodes and words[-1].startswith("@mod_websocket/")}
 
