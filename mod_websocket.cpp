@@ -25,6 +25,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::free_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::free_seat_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::forget_status_of_child, nullptr, nullptr,
                          APR_HOOK_MIDDLE);
     websocket::httpd::register_status();

@@ -121,6 +121,7 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
     const std::uint32_t seats = most_processes();
     registry = hub::Registry::at(memory, seats);
     if (registry) {
+        registry->forget_ended();  // whose end could not be told while the module was unloaded
         return OK;
     }
     try {
@@ -133,6 +134,13 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
     // Without a cleanup: the module's code may be gone when the pool is. Copies the key for that.
     apr_pool_userdata_set(registry->memory(), kPoolKey, nullptr, process);
     return OK;
+}
+
+void free_seat_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                        int /*slot*/, mpm_child_status status) {
+    if (status == MPM_CHILD_EXITED && registry) {
+        registry->forget(child);
+    }
 }
 
 const hub::Registry& topic_registry() noexcept { return *registry; }

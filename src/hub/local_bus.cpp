@@ -185,7 +185,7 @@ std::optional<std::uint32_t> LocalBus::sit_down(std::uint64_t process) noexcept 
     // Seats of processes that were killed and that nobody has published to since.
     for (std::uint32_t seat = 0; seat < registry_.seats_in_use(); ++seat) {
         const std::uint64_t occupant = registry_.occupant(seat);
-        if (occupant != 0 && !connect_to(occupant).valid() && errno == ECONNREFUSED) {
+        if (occupant != 0 && !connect_to(occupant).valid() && has_ended(errno)) {
             registry_.stand_up(seat, occupant);
         }
     }

@@ -227,14 +227,22 @@ OutgoingLink* LocalBus::link_to(std::uint32_t seat, std::uint64_t process) {
 
 /// False when there is no use in waiting.
 bool LocalBus::connect(std::uint32_t seat, OutgoingLink& link) noexcept {
-    switch (const int error = link.connect()) {
-        case 0: break;
-        case EAGAIN: connect_again_ = Clock::now() + kPause; return true;
-        case ECONNREFUSED: registry_.stand_up(seat, link.process()); return false;
-        default:
-            complain("cannot connect to another child", error);
-            lose(Loss::no_resources);
-            return false;
+    if (registry_.occupant(seat) != link.process()) {
+        return false;  // it has ended while its queue was full; others may have its name by now
+    }
+    const int error = link.connect();
+    if (error == EAGAIN) {
+        connect_again_ = Clock::now() + kPause;
+        return true;
+    }
+    if (has_ended(error)) {
+        registry_.stand_up(seat, link.process());
+        return false;
+    }
+    if (error != 0) {
+        complain("cannot connect to another child", error);
+        lose(Loss::no_resources);
+        return false;
     }
     if (watch(EPOLL_CTL_ADD, link.descriptor(), kGone, tag::kOutgoing | seat)) {
         return true;

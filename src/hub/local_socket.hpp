@@ -4,6 +4,7 @@
 // writable.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 
 #include "engine/descriptor.hpp"
@@ -18,6 +19,12 @@ namespace websocket::hub {
 /// ECONNREFUSED when nobody listens there, EAGAIN when too many wait to be accepted, EPERM when it
 /// is somebody else's. [any thread]
 [[nodiscard]] engine::Descriptor connect_to(std::uint64_t process) noexcept;
+
+/// Whether this errno of connect_to() says that the process has ended. A process listens before
+/// anybody learns its number, so a name that nobody has, or another user, was left behind.
+[[nodiscard]] constexpr bool has_ended(int error) noexcept {
+    return error == ECONNREFUSED || error == EPERM;
+}
 
 /// The next connection that waits, if it is from a process of this user. Invalid, and errno tells
 /// why; EACCES: somebody else has been turned away. [any thread]

@@ -2,6 +2,8 @@
 // What the processes of one httpd know of each other: which of them listen, and for what.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -13,9 +15,9 @@
 namespace websocket::hub {
 
 /// A handle on memory that a parent process maps and its children inherit. There are no locks and
-/// no allocation in it: a process that is killed at any moment leaves at worst a seat that is taken
-/// in vain, which the next one that fails to reach it gives back. All functions: [any thread] of any
-/// process, unless they say more.
+/// no allocation in it: a process that is killed at any moment leaves at worst a seat that nobody
+/// uses. The parent, which learns of each end, frees it; so does who fails to reach it before.
+/// All functions: [any thread] of any process, unless they say more.
 class Registry {
 public:
     /// Topics are told apart by this many numbers: with n topics in a process, about n of 2^18
@@ -39,10 +41,16 @@ public:
 
     /// Who sits there; 0 for nobody. A process that listens has a number of its own, never 0.
     [[nodiscard]] std::uint64_t occupant(std::uint32_t seat) const noexcept;
-    /// Takes a seat; nothing when all are taken. The process can be connected to.
+    /// Takes a seat for the calling process, which can be connected to as `process`; nothing when all
+    /// are taken.
     [[nodiscard]] std::optional<std::uint32_t> sit_down(std::uint64_t process) noexcept;
     /// Frees the seat if `process` still has it.
     void stand_up(std::uint32_t seat, std::uint64_t process) noexcept;
+
+    /// The process has ended: its seats are free, whoever has its name now. [config]
+    void forget(pid_t ended) noexcept;
+    /// The same for all that do not exist any more. [config]
+    void forget_ended() noexcept;
 
     [[nodiscard]] static std::uint32_t bucket_of(std::uint64_t hash) noexcept {
         return static_cast<std::uint32_t>(hash % kBuckets);
@@ -59,6 +67,9 @@ private:
 
     struct Header;
     explicit Registry(Header* header) noexcept : header_(header) {}
+    /// The process (its pid) that the seat belongs to; 0 when it is free. Taken before the occupant's
+    /// number is there, and given back after that is gone.
+    [[nodiscard]] Word& owner_word(std::uint32_t seat) const noexcept;
     [[nodiscard]] Word& occupant_word(std::uint32_t seat) const noexcept;
     [[nodiscard]] Word& bits(std::uint32_t seat, std::uint32_t word) const noexcept;
 

@@ -2,6 +2,13 @@
 // What one process publishes, the others get: processes come, go, stop and are killed.
 #include "hub/local_bus.hpp"
 
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
 #include <map>
 #include <string>
 #include <vector>
@@ -23,6 +30,53 @@ std::pair<pid_t, std::uint64_t> next_numbered(Subscriber& who, std::uint64_t& si
     ck_assert_msg(colon != std::string::npos, "\"%.40s\"", frame.payload.c_str());
     return {std::stoi(frame.payload), std::stoull(frame.payload.substr(colon + 1, 20))};
 }
+
+/// A process of another user that has the name of a process of ours and never accepts. Needs root.
+class OtherUser {
+public:
+    /// What waits to be accepted there: nothing, or as much as can.
+    enum class Backlog : std::uint8_t { room, full };
+
+    OtherUser(std::uint64_t name, Backlog backlog) {
+        std::array<int, 2> ready{};
+        ck_assert_int_eq(::pipe2(ready.data(), O_CLOEXEC), 0);
+        pid_ = ::fork();
+        ck_assert_int_ge(pid_, 0);
+        if (pid_ == 0) {
+            run(name, backlog, ready[1]);
+        }
+        ::close(ready[1]);
+        char octet = 0;
+        ck_assert_msg(::read(ready[0], &octet, 1) == 1, "another user cannot take the name");
+        ::close(ready[0]);
+    }
+    ~OtherUser() {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    OtherUser(const OtherUser&) = delete;
+    OtherUser& operator=(const OtherUser&) = delete;
+
+private:
+    [[noreturn]] static void run(std::uint64_t name, Backlog backlog, int ready) {
+        constexpr uid_t kNobody = 65534;
+        const bool other = ::setresuid(kNobody, kNobody, kNobody) == 0;
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user undoes it
+        const Descriptor listener = websocket::hub::listen_as(name);
+        if (!other || !listener.valid()) ::_exit(1);
+        std::vector<Descriptor> waiting;
+        if (backlog == Backlog::full) {
+            ::listen(listener.get(), 0);
+            do {
+                waiting.push_back(websocket::hub::connect_to(name));
+            } while (waiting.back().valid());
+        }
+        static_cast<void>(!::write(ready, "", 1));
+        for (;;) ::pause();
+    }
+
+    pid_t pid_ = 0;
+};
 
 }  // namespace
 
@@ -380,6 +434,40 @@ START_TEST(a_stranger_that_connects_is_turned_away) {
 }
 END_TEST
 
+START_TEST(a_name_that_another_user_has_taken_belongs_to_nobody_any_more) {
+    if (::geteuid() != 0) return;  // nobody else can be another user
+    const Registry registry = Registry::create(2);
+    Node killed(registry);
+    const Subscriber client = killed.subscriber("t");
+    const std::uint64_t name = registry.occupant(0);
+    killed.kill();
+    const OtherUser other(name, OtherUser::Backlog::room);
+    Node publisher(registry);
+    ck_assert(publisher.publish("t", "x") == TopicResult::ok);
+    await_quietly([&] { return registry.occupant(0) == 0; }, "the seat to be free");
+    ck_assert_uint_eq(publisher.losses(Loss::no_resources), 0);
+}
+END_TEST
+
+START_TEST(a_seat_whose_name_another_user_keeps_busy_is_free_when_the_end_is_known) {
+    if (::geteuid() != 0) return;  // nobody else can be another user
+    Registry registry = Registry::create(2);
+    Node killed(registry);
+    const Subscriber client = killed.subscriber("t");
+    const std::uint64_t name = registry.occupant(0);
+    const pid_t pid = killed.pid();
+    killed.kill();
+    const OtherUser other(name, OtherUser::Backlog::full);
+    Node publisher(registry);
+    ck_assert(publisher.publish("t", "x") == TopicResult::ok);
+    registry.forget(pid);
+    Node next(registry);
+    Subscriber subscriber = next.subscriber("t");
+    ck_assert(publisher.publish("t", "y") == TopicResult::ok);
+    subscriber.peer.expect_text("y");
+}
+END_TEST
+
 // UBSan needs a descriptor to look at the type of an object.
 #ifndef __SANITIZE_ADDRESS__
 START_TEST(without_descriptors_publications_are_lost_and_counted_until_there_are_some) {
@@ -426,6 +514,8 @@ WEBSOCKET_TEST_SUITE(local_bus) {
     tcase_add_test(tests, a_stopped_process_does_not_keep_others_from_ending);
     tcase_add_test(tests, small_messages_of_others_do_not_wait_for_a_large_one);
     tcase_add_test(tests, a_stranger_that_connects_is_turned_away);
+    tcase_add_test(tests, a_name_that_another_user_has_taken_belongs_to_nobody_any_more);
+    tcase_add_test(tests, a_seat_whose_name_another_user_keeps_busy_is_free_when_the_end_is_known);
 #ifndef __SANITIZE_ADDRESS__
     tcase_add_test(tests,
                    without_descriptors_publications_are_lost_and_counted_until_there_are_some);

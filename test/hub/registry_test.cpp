@@ -14,8 +14,8 @@ using websocket::hub::Registry;
 
 namespace {
 
-/// Runs `work` in a child process and waits for its end.
-void in_a_child(const std::function<void()>& work) {
+/// Runs `work` in a child process and waits for its end; that process.
+pid_t in_a_child(const std::function<void()>& work) {
     const pid_t child = ::fork();
     if (child == 0) {
         work();
@@ -24,6 +24,7 @@ void in_a_child(const std::function<void()>& work) {
     int status = 0;
     ck_assert_int_eq(::waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
+    return child;
 }
 
 }  // namespace
@@ -71,6 +72,28 @@ START_TEST(who_sits_down_wants_nothing_of_what_the_one_before_wanted) {
 }
 END_TEST
 
+START_TEST(the_seat_of_a_process_that_has_ended_is_free_for_others) {
+    for (const bool told : {true, false}) {
+        Registry registry = Registry::create(2);
+        const pid_t ended = in_a_child([&] { static_cast<void>(registry.sit_down(11)); });
+        static_cast<void>(registry.sit_down(22));
+        ck_assert(!registry.sit_down(33).has_value());
+        if (told) {
+            registry.forget(ended);
+        } else {
+            registry.forget_ended();
+        }
+        ck_assert_uint_eq(registry.occupant(0), 0);
+        ck_assert_uint_eq(registry.occupant(1), 22);
+        registry.stand_up(0, 11);  // somebody noticed late
+        ck_assert_uint_eq(registry.sit_down(33).value(), 0);
+        registry.stand_up(0, 11);
+        ck_assert_uint_eq(registry.occupant(0), 33);
+        ck_assert(!registry.sit_down(44).has_value());
+    }
+}
+END_TEST
+
 START_TEST(a_later_configuration_finds_it_unless_it_needs_more_seats) {
     Registry registry = Registry::create(3);
     static_cast<void>(registry.sit_down(5));
@@ -111,6 +134,7 @@ WEBSOCKET_TEST_SUITE(registry) {
     tcase_add_test(tests, what_one_process_says_others_see);
     tcase_add_test(tests, a_seat_has_one_occupant);
     tcase_add_test(tests, who_sits_down_wants_nothing_of_what_the_one_before_wanted);
+    tcase_add_test(tests, the_seat_of_a_process_that_has_ended_is_free_for_others);
     tcase_add_test(tests, a_later_configuration_finds_it_unless_it_needs_more_seats);
     tcase_add_test(tests, no_two_registries_have_the_same_secrets);
     tcase_add_test(tests, too_many_seats_are_refused);
