@@ -22,7 +22,7 @@
 //     static constexpr const char* name, *version for log lines; name is the class's otherwise
 //     struct Client                               an object for each client, made by Client(); then
 //                                                 callbacks get a Client& as their last argument
-//     void on_upgrade(Upgrade&)                   accept, or refuse
+//     void on_upgrade(Upgrade&)                   accept, or refuse; may throw Refusal
 //     void on_open(Connection)
 //     void on_message(Connection, Message)        or on_fragment(Connection, Fragment)
 //     void on_pong(Connection, Bytes)
@@ -221,10 +221,23 @@ private:
                 in.plugin().on_upgrade(upgrade);
             }
             return upgrade.status();
+        } catch (const Refusal& refusal) {
+            return refused(in.server(), request, conn, refusal);
         } catch (...) {
             in.server().report_exception("on_upgrade", 0);
             return 500;
         }
+    }
+    static std::uint32_t refused(const Server& server, ws_request* request, ws_conn conn,
+                                 const Refusal& refusal) noexcept {
+        try {
+            const std::string sentence = refusal.what();
+            server.info("refused with " + std::to_string(refusal.status()) + ": " + sentence);
+            Upgrade(server, request, conn).refuse(refusal.status(), sentence + "\n");
+        } catch (...) {
+            server.warning("a refusal is sent without its text");
+        }
+        return refusal.status();
     }
 
     static void on_open(void* self, void* state, ws_conn conn) noexcept {

@@ -6,9 +6,46 @@
 #include <optional>
 
 #include "connection.hpp"
+#include "query.hpp"
+#include "utf8.hpp"
 
 namespace websocket {
 
+/// Thrown in on_upgrade, wherever that is in the middle of: the client is refused with this HTTP status,
+/// 300 to 599, and gets the sentence as the body. The administrator gets to read it with LogLevel info.
+/// In other callbacks it is an exception like all others.
+class Refusal : public std::runtime_error {
+public:
+    Refusal(std::uint32_t status, const std::string& sentence)
+        : std::runtime_error(sentence), status_(status) {}
+    [[nodiscard]] std::uint32_t status() const noexcept { return status_; }
+
+private:
+    std::uint32_t status_;
+};
+
+/// The same with 400: the request is wrong in itself.
+class BadRequest : public Refusal {
+public:
+    explicit BadRequest(const std::string& sentence) : Refusal(400, sentence) {}
+};
+
+/// `bytes`, which may be sent as text when this returns: they are UTF-8. Else throws BadRequest; `what`
+/// says what they are, for its sentence.
+inline std::string_view checked_text(std::string_view bytes, std::string_view what) {
+    if (!is_utf8(bytes)) {
+        throw BadRequest(std::string(what) + " is not UTF-8");
+    }
+    return bytes;
+}
+
+/// The opening handshake.
+///
+/// What a client sends may be any bytes, also behind httpd's checks, and text messages must be UTF-8. So
+/// what is to be sent on, stored or shown is asked for with the functions that end in _text: they throw
+/// BadRequest when it is not UTF-8, which answers the handshake with 400. The others return the bytes as
+/// they are.
+///
 /// Valid during on_upgrade; with `keep_request` of the plugin, a copy is valid until on_close has
 /// returned. Views live as long. [any thread, one at a time]
 class Request {
@@ -16,15 +53,24 @@ public:
     Request(const Server& server, ws_request* request) noexcept
         : server_(&server), request_(request) {}
 
+    /// As the client wrote it, with the query. Bytes.
     [[nodiscard]] std::string_view target() const { return text(WS_REQUEST_TARGET); }
+    /// Decoded, or what httpd has rewritten it to. Bytes.
     [[nodiscard]] std::string_view path() const { return text(WS_REQUEST_PATH); }
+    /// The same. Throws BadRequest.
+    [[nodiscard]] std::string_view path_text() const { return checked_text(path(), "the path"); }
+    /// Not decoded. Bytes.
     [[nodiscard]] std::string_view query() const { return text(WS_REQUEST_QUERY); }
     [[nodiscard]] std::string_view host() const { return text(WS_REQUEST_HOST); }
-    /// Who httpd has authenticated; empty when nobody.
+    /// Who httpd has authenticated; empty when nobody. Bytes.
     [[nodiscard]] std::string_view user() const { return text(WS_REQUEST_USER); }
+    /// The same. Throws BadRequest.
+    [[nodiscard]] std::string_view user_text() const {
+        return checked_text(user(), "the name of the user");
+    }
     [[nodiscard]] std::string_view client() const { return text(WS_REQUEST_CLIENT); }
 
-    /// One of WS_REQUEST_*; empty when there is none.
+    /// One of WS_REQUEST_*; empty when there is none. Bytes: here, text is no more than a string.
     [[nodiscard]] std::string_view text(std::uint32_t what) const {
         std::uint64_t size = 0;
         const char* found = table().text(request_, what, &size);
@@ -33,32 +79,55 @@ public:
     [[nodiscard]] std::uint16_t client_port() const {
         return static_cast<std::uint16_t>(table().port(request_, WS_PORT_PEER));
     }
-    /// Empty when there is none.
+
+    /// Empty when there is none. Bytes.
     [[nodiscard]] std::string_view header(std::string_view name) const {
         std::uint64_t size = 0;
         const char* found = table().header(request_, name.data(), name.size(), &size);
         return view(found, size);
     }
-    /// A variable of httpd, such as one of SetEnvIf, or SSL_CLIENT_S_DN; empty when there is none.
+    /// The same. Throws BadRequest.
+    [[nodiscard]] std::string_view header_text(std::string_view name) const {
+        return checked_text(header(name), "header " + std::string(name));
+    }
+
+    /// A variable of httpd, such as one of SetEnvIf, or SSL_CLIENT_S_DN; empty when there is none. Bytes:
+    /// many are made of what the client has sent.
     [[nodiscard]] std::string_view environment(std::string_view name) const {
         std::uint64_t size = 0;
         const char* found = table().environment(request_, name.data(), name.size(), &size);
         return view(found, size);
     }
-    /// A parameter of the query, decoded; nothing when there is none of this name.
-    [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const {
-        std::string_view rest = query();
-        while (!rest.empty()) {
-            const std::string_view pair = rest.substr(0, rest.find('&'));
-            rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
-            const std::size_t equals = pair.find('=');
-            if (decoded(pair.substr(0, equals)) == name) {
-                return equals == std::string_view::npos ? std::string()
-                                                        : decoded(pair.substr(equals + 1));
-            }
-        }
-        return {};
+    /// The same. Throws BadRequest.
+    [[nodiscard]] std::string_view environment_text(std::string_view name) const {
+        return checked_text(environment(name), "variable " + std::string(name));
     }
+
+    /// A parameter of the query, the first of this name, decoded; nothing when there is none. Bytes, also
+    /// NUL; a % that begins no escape stays as it is.
+    [[nodiscard]] std::optional<std::string> parameter(std::string_view name) const {
+        const std::optional<std::string_view> value = query_value(query(), name);
+        return value ? std::optional(percent_decoded(*value).bytes) : std::nullopt;
+    }
+    /// The same. Throws BadRequest, also for a % that begins no escape, and for NUL, behind which much
+    /// software would not look.
+    [[nodiscard]] std::optional<std::string> parameter_text(std::string_view name) const {
+        const std::optional<std::string_view> value = query_value(query(), name);
+        if (!value) {
+            return {};
+        }
+        PercentDecoded decoded = percent_decoded(*value);
+        const std::string what = "parameter " + std::string(name);
+        if (!decoded.well_formed) {
+            throw BadRequest(what + " has a % that begins no escape");
+        }
+        if (decoded.bytes.find('\0') != std::string::npos) {
+            throw BadRequest(what + " has a NUL in it");
+        }
+        static_cast<void>(checked_text(decoded.bytes, what));
+        return std::move(decoded.bytes);
+    }
+
     [[nodiscard]] std::size_t subprotocol_count() const {
         return static_cast<std::size_t>(table().subprotocol_count(request_));
     }
@@ -77,26 +146,6 @@ private:
     [[nodiscard]] static std::string_view view(const char* text, std::uint64_t size) noexcept {
         return text != nullptr ? std::string_view(text, static_cast<std::size_t>(size))
                                : std::string_view();
-    }
-    [[nodiscard]] static int digit(char c) noexcept {
-        if (c >= '0' && c <= '9') return c - '0';
-        if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-        return -1;
-    }
-    [[nodiscard]] static std::string decoded(std::string_view text) {
-        std::string result;
-        for (std::size_t i = 0; i < text.size(); ++i) {
-            const bool escaped = text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
-                                 digit(text[i + 2]) >= 0;
-            if (escaped) {
-                result += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
-                i += 2;
-            } else {
-                result += text[i] == '+' ? ' ' : text[i];
-            }
-        }
-        return result;
     }
 
     const Server* server_;

@@ -35,6 +35,7 @@
 
 #include "extensions.h"
 #include "plugin.h"
+#include "utf8.hpp"
 
 namespace websocket::testing {
 

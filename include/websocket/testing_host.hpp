@@ -22,27 +22,6 @@ namespace detail {
     return std::ranges::equal(a, b, {}, lower, lower);
 }
 
-[[nodiscard]] inline bool is_utf8(std::string_view text) noexcept {
-    for (std::size_t i = 0; i < text.size();) {
-        const auto at = [&](std::size_t k) -> unsigned {
-            return static_cast<unsigned char>(text[k]);
-        };
-        const unsigned lead = at(i);
-        const std::size_t n = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-        if ((lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || text.size() - i < n) return false;
-        for (std::size_t k = 1; k < n; ++k) {
-            if ((at(i + k) & 0xC0) != 0x80) return false;
-        }
-        const unsigned second = n > 1 ? at(i + 1) : 0;
-        if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-            (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F)) {
-            return false;
-        }
-        i += n;
-    }
-    return true;
-}
-
 }  // namespace detail
 
 inline Client& Host::of(const ws_request* request) {
@@ -126,7 +105,7 @@ inline ws_result Host::deliver(Client& client, std::uint32_t type, std::string_v
         }
         client.waiting_ += payload.size();
     }
-    if (type == WS_TEXT && !detail::is_utf8(payload)) {
+    if (type == WS_TEXT && !is_utf8(payload)) {
         offences_.emplace_back("send: text that is not UTF-8");
     }
     client.received_.push_back({type, std::string(payload)});

@@ -118,6 +118,15 @@ def test_refusals(v1, kind):
     assert page.header("WWW-Authenticate") == 'Basic realm="x"'
     for query in ("throw", "nonsense"):
         assert v1.answer(f"/{kind}?{query}").status == 500
+
+
+def test_a_parameter_is_text_or_the_answer_is_400(v1, kind):
+    assert v1.answer(f"/{kind}?text=a%2B%C3%BC+%25").header("X-Text") == "a+ü %".encode().decode("latin-1")
+    start = v1.log_size()
+    for wrong in ("%FF", "%C0%AF", "%ED%A0%80", "a%00b", "%", "%zz"):
+        no = v1.answer(f"/{kind}?text={wrong}")
+        assert no.status == 400 and no.body.startswith(b"parameter text "), wrong
+    v1.expect_log(r"refused with 400: parameter text is not UTF-8", start)
     accepted = v1.answer(f"/{kind}", headers=[("Sec-WebSocket-Protocol", "a, b")])
     assert accepted.status == 101
     assert accepted.header("Sec-WebSocket-Protocol") == "b"

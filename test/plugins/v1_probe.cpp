@@ -74,6 +74,9 @@ struct Probe {
             upgrade.set_header("WWW-Authenticate", "Basic realm=\"x\"");
             return upgrade.refuse(401);
         }
+        if (upgrade.parameter("text")) {
+            upgrade.set_header("X-Text", upgrade.parameter_text("text").value_or(""));
+        }
         if (query == "throw") throw std::runtime_error("told to throw");
         if (query == "nonsense") return upgrade.refuse(99);
         if (upgrade.subprotocol_count() > 1) {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The query of a request: name=value pairs with & between them, percent-encoded, as forms and
+// URLSearchParams write it. Part of the C++ face of websocket/plugin.h, and complete by itself.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace websocket {
+
+namespace detail {
+
+/// -1 when it is none.
+[[nodiscard]] constexpr int hex_digit(char c) noexcept {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+/// The octet that `text` begins with as an escape ("%41"); -1 when it does not.
+[[nodiscard]] constexpr int escaped_octet(std::string_view text) noexcept {
+    if (text.size() < 3 || text[0] != '%') return -1;
+    const int high = hex_digit(text[1]);
+    const int low = hex_digit(text[2]);
+    return high >= 0 && low >= 0 ? high * 16 + low : -1;
+}
+
+}  // namespace detail
+
+/// What became of a percent-encoded text.
+struct PercentDecoded {
+    std::string bytes;  ///< any, NUL and what is not UTF-8 included
+    bool well_formed =
+        true;  ///< each % began an escape; those that did not stand in `bytes` as they are
+};
+
+/// Decodes once: "%2541" is "%41". "+" is a space.
+[[nodiscard]] inline PercentDecoded percent_decoded(std::string_view text) {
+    PercentDecoded result;
+    result.bytes.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const int octet = detail::escaped_octet(text.substr(i));
+        if (octet >= 0) {
+            result.bytes += static_cast<char>(octet);
+            i += 2;
+        } else {
+            result.well_formed = result.well_formed && text[i] != '%';
+            result.bytes += text[i] == '+' ? ' ' : text[i];
+        }
+    }
+    return result;
+}
+
+/// The value of the first pair of this name, still encoded; empty for a name without "=". The names of
+/// the query are decoded before they are compared.
+[[nodiscard]] inline std::optional<std::string_view> query_value(std::string_view query,
+                                                                 std::string_view name) {
+    while (!query.empty()) {
+        const std::string_view pair = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(query.size(), pair.size() + 1));
+        const std::string_view key = pair.substr(0, pair.find('='));
+        if (percent_decoded(key).bytes == name) {
+            return pair.substr(std::min(pair.size(), key.size() + 1));
+        }
+    }
+    return {};
+}
+
+}  // namespace websocket
