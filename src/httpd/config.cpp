@@ -337,6 +337,7 @@ void add_v1_settings(const Config& config, const server_rec* server, plugin::End
         endpoint.plugin_options.push_back({option.name, option.value});
     }
     endpoint.scope = topic_scope(server);
+    endpoint.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics_per_location));
     endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
 }
 

@@ -34,6 +34,7 @@ enum class Setting : std::uint8_t {
     max_control_rate,
     rate_burst,
     rate_policy,
+    max_topics_per_location,
     max_subscriptions,
     deflate,
     deflate_mode,
@@ -251,6 +252,10 @@ inline constexpr std::array kDirectives{
     Directive{"WebSocketMaxSubscriptions", Setting::max_subscriptions, Scope::guarded,
               ValueKind::count, 100, 0, 65536, {}, "*number*", "100",
               "Topics that one connection may subscribe to; further subscriptions are refused."},
+    Directive{"WebSocketMaxTopicsPerLocation", Setting::max_topics_per_location, Scope::guarded,
+              ValueKind::count, 0, 1, kMost32, {}, "*number*", "three quarters of WebSocketMaxTopics",
+              "Topics in a child process that the section's plugin and clients have made; more are "
+              "refused, so that one section cannot take those of all."},
     Directive{"WebSocketTopicScope", Setting::topic_scope, Scope::host, ValueKind::special, 0, 0, 0,
               {}, "*name*", "the virtual host",
               "Hosts with the same name share their topics; others never see each other's. That of "

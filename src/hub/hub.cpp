@@ -34,7 +34,7 @@ Hub::Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& o
 // --- subscriptions -------------------------------------------------------------------------------
 
 TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engine::ConnectionId id,
-                           const engine::ConnectionOptions& options) noexcept {
+                           const engine::ConnectionOptions& options, TopicQuota* quota) noexcept {
     const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
     if (!key) {
         return TopicResult::bad_name;
@@ -49,7 +49,7 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     }
     try {
         TopicResult result = TopicResult::no_memory;
-        TopicTable::Entry* entry = find_or_add(*key, result);
+        TopicTable::Entry* entry = find_or_add(*key, quota, result);
         if (entry == nullptr) {
             return result;
         }
@@ -66,17 +66,31 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     }
 }
 
-TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicResult& refusal) {
-    TopicTable::Entry* known = table_.find(key);
-    if (known == nullptr && table_.topics() >= options_.max_topics) {
+TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicQuota* quota, TopicResult& refusal) {
+    if (TopicTable::Entry* known = table_.find(key)) {
+        return known;
+    }
+    if (const char* objection = objection_to_topic(quota)) {
         if (refusals_.permits()) {
-            log_.write(engine::LogLevel::error,
-                       "WS0507: subscription refused: there are WebSocketMaxTopics topics");
+            log_.write(engine::LogLevel::error, objection);
         }
         refusal = TopicResult::too_many_topics;
         return nullptr;
     }
-    return known != nullptr ? known : &table_.find_or_add(key);
+    return &table_.find_or_add(key, quota);
+}
+
+const char* Hub::objection_to_topic(const TopicQuota* quota) const noexcept {
+    if (table_.topics() >= options_.max_topics) {
+        return "WS0507: subscription refused: there are WebSocketMaxTopics topics";
+    }
+    const std::size_t share = options_.max_topics - options_.max_topics / 4;
+    if (quota != nullptr && quota->used >= (quota->most != 0 ? quota->most : share)) {
+        return "WS0508: subscription refused: there are WebSocketMaxTopicsPerLocation topics of "
+               "one "
+               "location";
+    }
+    return nullptr;
 }
 
 /// When it fails or throws std::bad_alloc nothing has changed.
@@ -155,7 +169,7 @@ void Hub::drop_unwanted(TopicTable::Entry& topic) noexcept {
 // --- listeners -----------------------------------------------------------------------------------
 
 TopicResult Hub::listen(std::string_view scope, std::string_view topic,
-                        std::shared_ptr<TopicListener> listener) noexcept {
+                        std::shared_ptr<TopicListener> listener, TopicQuota* quota) noexcept {
     const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
     if (!key) {
         return TopicResult::bad_name;
@@ -163,7 +177,7 @@ TopicResult Hub::listen(std::string_view scope, std::string_view topic,
     const std::lock_guard lock(mutex_);
     try {
         TopicResult result = TopicResult::no_memory;
-        TopicTable::Entry* entry = find_or_add(*key, result);
+        TopicTable::Entry* entry = find_or_add(*key, quota, result);
         if (entry == nullptr) {
             return result;
         }

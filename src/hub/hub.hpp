@@ -32,7 +32,7 @@ enum class TopicResult : std::uint8_t {
     bad_name,                ///< of the topic or the scope; see TopicKey
     too_big,                 ///< 256 MiB or more; not published
     too_many_subscriptions,  ///< ConnectionOptions::max_subscriptions
-    too_many_topics,         ///< HubOptions::max_topics
+    too_many_topics,         ///< HubOptions::max_topics, or TopicQuota::most
     no_memory,               ///< not subscribed; published to some at most
     unavailable,  ///< other processes cannot be reached: not subscribed; published in this one only
 };
@@ -60,10 +60,11 @@ public:
     Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& options) noexcept;
 
     /// From Session::on_open() on. Subscribing twice is subscribing once. `scope` keeps equal names
-    /// apart. [any thread]
+    /// apart. A topic that is new counts for `quota`, which outlives the hub. [any thread]
     [[nodiscard]] TopicResult subscribe(std::string_view scope, std::string_view topic,
                                         engine::ConnectionId id,
-                                        const engine::ConnectionOptions& options) noexcept;
+                                        const engine::ConnectionOptions& options,
+                                        TopicQuota* quota = nullptr) noexcept;
     /// What was published before in this process still comes. [any thread]
     void unsubscribe(std::string_view scope, std::string_view topic,
                      engine::ConnectionId id) noexcept;
@@ -73,7 +74,8 @@ public:
     /// A listener counts as a subscriber. It is kept until ignore(), and added to a topic once.
     /// [any thread]
     [[nodiscard]] TopicResult listen(std::string_view scope, std::string_view topic,
-                                     std::shared_ptr<TopicListener> listener) noexcept;
+                                     std::shared_ptr<TopicListener> listener,
+                                     TopicQuota* quota = nullptr) noexcept;
     /// No take() runs any more when it returns. [any thread]
     void ignore(std::string_view scope, std::string_view topic,
                 const TopicListener& listener) noexcept;
@@ -103,7 +105,10 @@ private:
                                             engine::ConnectionId id);
     void unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept;
     /// The topic, perhaps new; null with the reason. Throws std::bad_alloc.
-    [[nodiscard]] TopicTable::Entry* find_or_add(const TopicKey& key, TopicResult& refusal);
+    [[nodiscard]] TopicTable::Entry* find_or_add(const TopicKey& key, TopicQuota* quota,
+                                                 TopicResult& refusal);
+    /// Why there may be no further topic; null when there may.
+    [[nodiscard]] const char* objection_to_topic(const TopicQuota* quota) const noexcept;
     /// Forgets a topic that nobody wants any more.
     void drop_unwanted(TopicTable::Entry& topic) noexcept;
     void forget(engine::ConnectionId id) noexcept;

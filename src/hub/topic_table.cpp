@@ -18,15 +18,26 @@ TopicTable::Entry* TopicTable::find(const TopicKey& key) noexcept {
     return found != topics_.end() ? &*found : nullptr;
 }
 
-TopicTable::Entry& TopicTable::find_or_add(const TopicKey& key) {
+TopicTable::Entry& TopicTable::find_or_add(const TopicKey& key, TopicQuota* quota) {
     if (Entry* known = find(key)) {
         return *known;
     }
-    return *topics_.emplace(Name{std::string(key.bytes()), key.hash()}, Topic{++last_group_, {}})
-                .first;
+    Entry& made =
+        *topics_.emplace(Name{std::string(key.bytes()), key.hash()}, Topic{++last_group_, {}})
+             .first;
+    made.second.quota = quota;
+    if (quota != nullptr) {
+        ++quota->used;
+    }
+    return made;
 }
 
-void TopicTable::drop(Entry& topic) noexcept { topics_.erase(topics_.find(topic.first)); }
+void TopicTable::drop(Entry& topic) noexcept {
+    if (topic.second.quota != nullptr) {
+        --topic.second.quota->used;
+    }
+    topics_.erase(topics_.find(topic.first));
+}
 
 bool TopicTable::is_subscribed(engine::ConnectionId id, const Entry& topic) const noexcept {
     const auto found = subscribers_.find(id.value());

@@ -18,6 +18,13 @@ namespace websocket::hub {
 
 class TopicListener;
 
+/// What one part of this process, a plugin in its location, may take of the topics. A topic counts for
+/// who wanted it first, until it vanishes.
+struct TopicQuota {
+    std::size_t most = 0;  ///< topics; 0 for three quarters of HubOptions::max_topics
+    std::size_t used = 0;  ///< the table's
+};
+
 /// A topic that has subscribers or listeners here.
 struct Topic {
     /// Subscribers on one loop.
@@ -28,6 +35,7 @@ struct Topic {
     engine::GroupId group = 0;
     std::vector<Share> shares;  ///< of the loops that have any
     std::vector<std::shared_ptr<TopicListener>> listeners = {};
+    TopicQuota* quota = nullptr;  ///< what it counts for; null for none
 
     [[nodiscard]] bool wanted() const noexcept { return !shares.empty() || !listeners.empty(); }
 };
@@ -44,8 +52,9 @@ public:
     using Entry = std::pair<const Name, Topic>;
 
     [[nodiscard]] Entry* find(const TopicKey& key) noexcept;
-    /// The topic, perhaps new and without subscribers. Throws std::bad_alloc.
-    [[nodiscard]] Entry& find_or_add(const TopicKey& key);
+    /// The topic, perhaps new and without subscribers: then it counts for `quota`, if any, which
+    /// outlives it. Throws std::bad_alloc.
+    [[nodiscard]] Entry& find_or_add(const TopicKey& key, TopicQuota* quota = nullptr);
     /// Forgets a topic that nobody wants.
     void drop(Entry& topic) noexcept;
 

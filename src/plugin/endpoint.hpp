@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -38,7 +39,8 @@ struct Endpoint {
     Dispatch dispatch = Dispatch::pool;  ///< of plugins of version 0; others say it themselves
     const ws_plugin* v1 = nullptr;       ///< null: the plugin is of version 0
     std::vector<PluginOption> plugin_options = {};
-    std::string scope = {};  ///< the virtual host, for topics
+    std::string scope = {};      ///< the virtual host, for topics
+    std::size_t max_topics = 0;  ///< hub::TopicQuota::most
 
     bool operator==(const Endpoint&) const = default;
 };

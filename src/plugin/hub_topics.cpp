@@ -26,8 +26,9 @@ TopicResult result_of(hub::TopicResult result) noexcept {
 
 TopicResult HubTopics::subscribe(std::string_view scope, std::string_view topic,
                                  engine::ConnectionId connection,
-                                 const engine::ConnectionOptions& options) noexcept {
-    return result_of(hub_.subscribe(scope, topic, connection, options));
+                                 const engine::ConnectionOptions& options,
+                                 hub::TopicQuota& quota) noexcept {
+    return result_of(hub_.subscribe(scope, topic, connection, options, &quota));
 }
 
 void HubTopics::unsubscribe(std::string_view scope, std::string_view topic,
@@ -40,8 +41,9 @@ void HubTopics::unsubscribe_all(engine::ConnectionId connection) noexcept {
 }
 
 TopicResult HubTopics::listen(std::string_view scope, std::string_view topic,
-                              std::shared_ptr<hub::TopicListener> listener) noexcept {
-    return result_of(hub_.listen(scope, topic, std::move(listener)));
+                              std::shared_ptr<hub::TopicListener> listener,
+                              hub::TopicQuota& quota) noexcept {
+    return result_of(hub_.listen(scope, topic, std::move(listener), &quota));
 }
 
 void HubTopics::ignore(std::string_view scope, std::string_view topic,

@@ -14,13 +14,14 @@ public:
         : hub_(hub), listener_buffer_(listener_buffer) {}
 
     TopicResult subscribe(std::string_view scope, std::string_view topic,
-                          engine::ConnectionId connection,
-                          const engine::ConnectionOptions& options) noexcept override;
+                          engine::ConnectionId connection, const engine::ConnectionOptions& options,
+                          hub::TopicQuota& quota) noexcept override;
     void unsubscribe(std::string_view scope, std::string_view topic,
                      engine::ConnectionId connection) noexcept override;
     void unsubscribe_all(engine::ConnectionId connection) noexcept override;
     TopicResult listen(std::string_view scope, std::string_view topic,
-                       std::shared_ptr<hub::TopicListener> listener) noexcept override;
+                       std::shared_ptr<hub::TopicListener> listener,
+                       hub::TopicQuota& quota) noexcept override;
     void ignore(std::string_view scope, std::string_view topic,
                 const hub::TopicListener& listener) noexcept override;
     [[nodiscard]] std::size_t listener_buffer() const noexcept override { return listener_buffer_; }

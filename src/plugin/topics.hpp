@@ -35,10 +35,11 @@ public:
     Topics& operator=(const Topics&) = delete;
     virtual ~Topics() = default;
 
-    /// `options` are those of the connection. Twice is once.
+    /// `options` are those of the connection, `quota` is its location's. Twice is once.
     virtual TopicResult subscribe(std::string_view scope, std::string_view topic,
                                   engine::ConnectionId connection,
-                                  const engine::ConnectionOptions& options) noexcept = 0;
+                                  const engine::ConnectionOptions& options,
+                                  hub::TopicQuota& quota) noexcept = 0;
     virtual void unsubscribe(std::string_view scope, std::string_view topic,
                              engine::ConnectionId connection) noexcept = 0;
     /// The connection has ended.
@@ -46,7 +47,8 @@ public:
 
     /// What is published from now on goes to the listener as well, until ignore(); see hub::Hub.
     virtual TopicResult listen(std::string_view scope, std::string_view topic,
-                               std::shared_ptr<hub::TopicListener> listener) noexcept = 0;
+                               std::shared_ptr<hub::TopicListener> listener,
+                               hub::TopicQuota& quota) noexcept = 0;
     virtual void ignore(std::string_view scope, std::string_view topic,
                         const hub::TopicListener& listener) noexcept = 0;
     /// Octets that may wait for a listener.

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "hub/topic_table.hpp"
 #include "plugin/call_queue.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/v1_call.hpp"
@@ -81,6 +82,8 @@ public:
     [[nodiscard]] bool uses_topics() const noexcept {
         return uses_topics_.load(std::memory_order_relaxed);
     }
+    /// Of its topics; the hub's.
+    [[nodiscard]] hub::TopicQuota& topic_quota() noexcept { return topic_quota_; }
 
     // Listeners of topics, by number. [any thread]
     /// False when the instance is ending. Throws std::bad_alloc.
@@ -109,6 +112,7 @@ private:
     bool started_ = false;
     bool ended_ = false;
     std::atomic<bool> uses_topics_{false};
+    hub::TopicQuota topic_quota_;
     std::atomic<std::uint32_t> users_{0};
     std::mutex calls_mutex_;  // guards calls_
     std::unordered_map<std::uint64_t, V1Call*> calls_;

@@ -41,7 +41,8 @@ V1Listener::~V1Listener() {
 }
 
 TopicResult V1Listener::begin() noexcept {
-    return instance_.host().topics->listen(instance_.endpoint().scope, topic_, shared_from_this());
+    return instance_.host().topics->listen(instance_.endpoint().scope, topic_, shared_from_this(),
+                                           instance_.topic_quota());
 }
 
 void V1Listener::end() noexcept {

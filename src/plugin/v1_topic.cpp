@@ -47,8 +47,8 @@ ws_result subscribe(const ws_host* host, ws_conn conn, const void* topic, uint64
     instance.note_topics();
     const Endpoint& endpoint = instance.endpoint();
     Topics& topics = *instance.host().topics;
-    const TopicResult result =
-        topics.subscribe(endpoint.scope, name_of(topic, n), id, endpoint.options);
+    const TopicResult result = topics.subscribe(endpoint.scope, name_of(topic, n), id,
+                                                endpoint.options, instance.topic_quota());
     if (result == TopicResult::ok && !is_open(instance, id)) {
         topics.unsubscribe_all(id);  // it ended meanwhile, and nobody else would do this
         return WS_GONE;

@@ -243,14 +243,25 @@ def test_one_connection_cannot_subscribe_without_end(topics):
 
 def test_topics_of_a_child_are_bounded_and_vanish_with_their_subscribers(topics):
     start = topics.log_size()
-    with topics.websocket("/loop") as client:
+    with _Clients(topics) as clients:
+        client = clients.one()
         results = [_ask(client, f"sub {number}") for number in range(30)]
-    assert "sub full" in results and results.count("sub ok") <= 20
-    topics.expect_log(r"WS0507", start)
+        assert results.count("sub ok") == 15, "three quarters are for one location"
+        topics.expect_log(r"WS0508", start)
+        other = wait_until(
+            lambda: next((one for one in [clients.one("/pool")] if one.pid == client.pid), None), 20, "one beside it"
+        )
+        results = [_ask(other, f"sub other-{number}") for number in range(30)]
+        assert results.count("sub ok") == 5
+
+        def refused():
+            return _ask(other, "sub more") == "sub full" and "WS0507" in topics.log(start)
+
+        wait_until(refused, 10, "WS0507, which comes at most once a second")
 
     def room():
         with topics.websocket("/loop") as other:
-            return all(_ask(other, f"sub new-{number}") == "sub ok" for number in range(15))
+            return all(_ask(other, f"sub new-{number}") == "sub ok" for number in range(12))
 
     wait_until(room, 10, "room for new topics")
 

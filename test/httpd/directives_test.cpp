@@ -29,7 +29,8 @@ bool has_no_fixed_default(const Directive& directive) {
         case Setting::max_pumped:
         case Setting::deflate_server_window_bits:
         case Setting::deflate_client_window_bits:
-        case Setting::deflate_memory_level: return true;
+        case Setting::deflate_memory_level:
+        case Setting::max_topics_per_location: return true;
         default: return false;
     }
 }

@@ -23,6 +23,7 @@ using websocket::hub::HubOptions;
 using websocket::hub::Loss;
 using websocket::hub::Losses;
 using websocket::hub::TopicKey;
+using websocket::hub::TopicQuota;
 using websocket::hub::TopicResult;
 using websocket::protocol::MessageType;
 
@@ -62,6 +63,11 @@ public:
     BusResult result = BusResult::ok;
     std::vector<std::string> published;
     Awaited<std::set<std::string>> interest;
+};
+
+/// Is not interested.
+struct DeafListener final : websocket::hub::TopicListener {
+    bool take(const SharedFrame& /*frame*/) noexcept override { return true; }
 };
 
 struct Town {
@@ -258,6 +264,42 @@ START_TEST(a_client_cannot_subscribe_without_end) {
 }
 END_TEST
 
+START_TEST(one_location_cannot_take_the_topics_of_all) {
+    Town town({}, {.max_topics = 8});
+    Client greedy = town.connect();
+    Client other = town.connect();
+    TopicQuota quota;  // three quarters
+    TopicQuota others;
+    const auto subscribe = [&](const Client& client, std::string_view topic, TopicQuota& whose) {
+        return town.hub.subscribe("s", topic, client.id, town.service.options, &whose);
+    };
+    const auto listener = std::make_shared<DeafListener>();
+    for (const char* topic : {"1", "2", "3", "4"}) {
+        ck_assert(subscribe(greedy, topic, quota) == TopicResult::ok);
+    }
+    for (const char* topic : {"4", "5", "6"}) {
+        ck_assert(town.hub.listen("s", topic, listener, &quota) == TopicResult::ok);
+    }
+    ck_assert(subscribe(greedy, "7", quota) == TopicResult::too_many_topics);
+    ck_assert(town.hub.listen("s", "7", listener, &quota) == TopicResult::too_many_topics);
+    town.service.log.await("WS0508");
+    ck_assert(subscribe(other, "7", others) == TopicResult::ok);
+    ck_assert(subscribe(other, "1", others) == TopicResult::ok);
+    ck_assert(subscribe(greedy, "7", quota) == TopicResult::ok);
+
+    greedy.peer.reset();  // of its topics, the other's and those that are listened to remain
+    town.await_topics(5);
+    ck_assert_uint_eq(quota.used, 4);
+    ck_assert(subscribe(other, "8", quota) == TopicResult::ok);
+    ck_assert(subscribe(other, "9", quota) == TopicResult::ok);
+    ck_assert(subscribe(other, "10", quota) == TopicResult::too_many_topics);
+    town.hub.unsubscribe_all(other.id);
+    for (const char* topic : {"4", "5", "6"}) town.hub.ignore("s", topic, *listener);
+    ck_assert_uint_eq(quota.used, 0);
+    ck_assert_uint_eq(others.used, 0);
+}
+END_TEST
+
 START_TEST(a_slow_subscriber_is_counted_and_delays_nobody) {
     Town town;
     town.service.options.send_buffer = 100'000;
@@ -438,6 +480,7 @@ WEBSOCKET_TEST_SUITE(hub) {
     tcase_add_test(tests, names_have_1_to_255_octets);
     tcase_add_test(tests, a_message_of_256_mib_is_too_big);
     tcase_add_test(tests, a_client_cannot_subscribe_without_end);
+    tcase_add_test(tests, one_location_cannot_take_the_topics_of_all);
     tcase_add_test(tests, a_slow_subscriber_is_counted_and_delays_nobody);
     tcase_add_test(tests, a_publisher_is_told_when_a_loop_has_no_room);
     tcase_add_test(tests, what_others_want_goes_over_the_bus_and_what_comes_stays_here);
