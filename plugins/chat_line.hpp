@@ -14,27 +14,47 @@
 
 namespace chat {
 
+/// How JSON writes it; empty when as it is.
+[[nodiscard]] inline std::string_view escape(char c) noexcept {
+    switch (c) {
+        case '"': return "\\\"";
+        case '\\': return "\\\\";
+        case '\n': return "\\n";
+        case '\r': return "\\r";
+        case '\t': return "\\t";
+        default: return {};
+    }
+}
+
 [[nodiscard]] inline std::string quoted(std::string_view text) {
     std::string result = "\"";
     for (const char c : text) {
         const auto code = static_cast<unsigned char>(c);
-        if (code < 0x20) {
-            char escaped[8];
-            std::snprintf(escaped, sizeof escaped, "\\u%04x", code);
+        if (const std::string_view escaped = escape(c); !escaped.empty()) {
             result += escaped;
+        } else if (code < 0x20) {
+            char number[8];
+            std::snprintf(number, sizeof number, "\\u%04x", code);
+            result += number;
         } else {
-            if (c == '"' || c == '\\') result += '\\';
             result += c;
         }
     }
     return result + '"';
 }
 
+/// A control character: of ASCII, or U+0080 to U+009F. `next` follows it.
+[[nodiscard]] inline bool is_control(char c, char next) noexcept {
+    const auto code = static_cast<unsigned char>(c);
+    return code < 0x20 || code == 0x7F || (code == 0xC2 && static_cast<unsigned char>(next) < 0xA0);
+}
+
 /// 1 to `most` bytes and nothing that could confuse a terminal.
 [[nodiscard]] inline bool is_name(std::string_view name, std::size_t most) {
-    return !name.empty() && name.size() <= most && std::ranges::none_of(name, [](char c) {
-        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-    });
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (is_control(name[i], i + 1 < name.size() ? name[i + 1] : '\0')) return false;
+    }
+    return !name.empty() && name.size() <= most;
 }
 
 /// 0 when it is none.
@@ -47,13 +67,13 @@ namespace chat {
 inline constexpr std::string_view kBegin = R"({"type":"message","at":)";
 inline constexpr std::string_view kId = R"(,"id":")";
 
-/// What somebody says now.
+/// What somebody says now; `text` is quoted().
 [[nodiscard]] inline std::string line(std::string_view id, std::string_view from,
                                       std::string_view text) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto at = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
     return std::string(kBegin) + std::to_string(at) + std::string(kId) + std::string(id) +
-           "\",\"from\":" + quoted(from) + ",\"text\":" + quoted(text) + "}";
+           "\",\"from\":" + quoted(from) + ",\"text\":" + std::string(text) + "}";
 }
 
 /// A line with what orders it; with no id if it is none.

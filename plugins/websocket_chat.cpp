@@ -14,24 +14,32 @@
 //     WebSocketOption history 50        messages of a room that are kept, 0 to 1000
 //     WebSocketOption heartbeat 5000    milliseconds between what children say of their rooms, 100 to
 //                                       60000; the names of a child that was killed are gone after three
+//     WebSocketOption members 1000      clients of a room in one child, 1 to 100000
+//     WebSocketOption rooms chat        locations with the same word (a-z, 0-9 and _) share their rooms
+//
+// A client that reads slowly gets the history as fast as it reads. A room's history takes 1 MiB at
+// most, that of all rooms 16 MiB a child; the room that takes the most gives. A line may have 16 KiB,
+// and 32 KiB when it is written as JSON.
+#include "chat_history.hpp"
 #include "chat_line.hpp"
+#include "chat_presence.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <deque>
 #include <map>
 #include <random>
 #include <set>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <websocket/plugin.hpp>
 
 namespace {
 
+using chat::History;
 using chat::Line;
+using chat::Presence;
 using chat::quoted;
 
 /// Each child has the rooms that its clients are in. What is said goes to a topic of the room, which
@@ -53,45 +61,60 @@ public:
     };
 
     static void check(const websocket::Options& options) {
-        options.allow_only({"history", "heartbeat"});
-        static_cast<void>(history(options));
+        options.allow_only({"history", "heartbeat", "members", "rooms"});
+        static_cast<void>(limits(options));
         static_cast<void>(heartbeat(options));
+        static_cast<void>(most_members(options));
+        static_cast<void>(rooms(options));
     }
     Chat(const websocket::Server& server, const websocket::Options& options)
-        : server_(server), history_(history(options)), child_(random_name()),
-          messages_(server.counter("messages")) {
+        : server_(server), prefix_(rooms(options)), most_members_(most_members(options)),
+          child_(random_name()), messages_(server.counter("messages")),
+          histories_(limits(options)) {
         static_cast<void>(server.topics());  // throws when there are none
         timer_ = server.every(heartbeat(options), [this] { beat(); });
     }
 
     void on_upgrade(websocket::Upgrade& upgrade, Client& client) {
-        client.name = upgrade.user();
-        if (client.name.empty()) client.name = upgrade.parameter("name").value_or("");
-        client.room = upgrade.parameter("room").value_or("lobby");
-        if (!chat::is_name(client.name, 64) || !chat::is_name(client.room, 64)) {
+        client.name = upgrade.user_text();
+        if (client.name.empty()) client.name = upgrade.parameter_text("name").value_or("");
+        client.room = upgrade.parameter_text("room").value_or("lobby");
+        if (!chat::is_name(client.name, kLongestName) ||
+            !chat::is_name(client.room, kLongestName)) {
             upgrade.refuse(400, "a name is needed: ?name=you&room=lobby\n");
         }
     }
 
     void on_open(websocket::Connection connection, Client& client) {
+        connection.pause();  // what it says at once is for a room that it is in: enter() goes on
         if (!server_.post([this, connection, client] { enter(connection, client); })) {
-            connection.close(1013, "try again later");
+            turn_away(connection);
         }
     }
 
     void on_message(websocket::Connection connection, websocket::Message message, Client& client) {
         if (!message.is_text()) {
             connection.close(1003, "text only");
-        } else if (message.bytes.size() > kLongest) {
-            connection.close(1009, "too long");
-        } else {
-            messages_.add();
-            const std::string id = child_ + '.' + std::to_string(next_line_.fetch_add(1));
-            const std::string line = chat::line(id, client.name, message.text());
-            if (!taken(server_.publish(said(client.room), line))) {
-                connection.send("{\"type\":\"busy\"}");
-            }
+            return;
         }
+        if (message.bytes.size() > kLongest) {
+            connection.close(1009, "too long");
+            return;
+        }
+        const std::string text = quoted(message.text());
+        if (text.size() > 2 * kLongest + 2) {  // a control character becomes six
+            connection.close(1009, "too many control characters");
+            return;
+        }
+        messages_.add();
+        const std::string id = child_ + '.' + std::to_string(next_line_.fetch_add(1));
+        if (!taken(server_.publish(said(client.room), chat::line(id, client.name, text)))) {
+            connection.send("{\"type\":\"busy\"}");
+        }
+    }
+
+    void on_writable(websocket::Connection connection, Client& client) {
+        server_.post([this, id = connection.id(), place = client.room] { go_on(id, place); });
     }
 
     void on_close(websocket::Connection connection, const websocket::Close& /*why*/,
@@ -101,92 +124,145 @@ public:
 
 private:
     using Milliseconds = std::chrono::milliseconds;
-    using Names = std::set<std::string, std::less<>>;
 
     static constexpr std::size_t kLongest = 16384;
+    static constexpr std::size_t kLongestName = 64;
+    static constexpr std::size_t kRoomOctets = std::size_t{1} << 20;
+    static constexpr std::size_t kAllOctets = std::size_t{16} << 20;
     /// Rooms without clients that a child remembers.
-    static constexpr std::ptrdiff_t kMostEmpty = 100;
+    static constexpr std::size_t kMostEmpty = 100;
     static constexpr std::uint64_t kMostSilent = 3;  // heartbeats
+    /// Those who come and go meanwhile are told of together.
+    static constexpr Milliseconds kNamesDelay{50};
 
+    /// What a client still has to be sent, as soon as it has read what it got: a list of names, and
+    /// before it all lines behind the one of `at` and `id` that were said until `last`. While it is
+    /// `slow`, nothing: on_writable() is to come.
     struct Member {
         websocket::Connection connection;
-        bool welcomed;
-    };
-    /// What another child has said.
-    struct Elsewhere {
-        Names names;
-        std::uint64_t heard;  ///< heartbeats of this child before
+        bool slow = false;
+        bool wants_names = true;
+        bool wants_lines = true;
+        std::int64_t at = INT64_MIN;
+        std::string id = {};
+        std::int64_t last = INT64_MAX;
     };
     struct Room {
-        std::deque<Line> lines;
+        explicit Room(chat::Histories& all) : history(all) {}
+
+        History history;
         std::map<ws_conn, Member> members;
-        std::map<std::string, int> here;  ///< of this child: and how many clients each has
-        std::map<std::string, Elsewhere> elsewhere;  ///< by the child
-        std::map<std::string, int> names;            ///< in how many places
-        std::uint64_t left = 0;                      ///< by its last client here: which one it was
+        Presence presence;
+        std::uint64_t left =
+            0;  ///< by its last client here: which one it was; 0 when there are some
         websocket::Listener lines_listener;
         websocket::Listener children_listener;
     };
 
-    static std::size_t history(const websocket::Options& options) {
-        return static_cast<std::size_t>(options.number("history", 50, 0, 1000));
+    static chat::Histories::Limits limits(const websocket::Options& options) {
+        return {static_cast<std::size_t>(options.number("history", 50, 0, 1000)), kRoomOctets,
+                kAllOctets};
     }
     static Milliseconds heartbeat(const websocket::Options& options) {
         return Milliseconds(options.number("heartbeat", 5000, 100, 60000));
+    }
+    static std::size_t most_members(const websocket::Options& options) {
+        return static_cast<std::size_t>(options.number("members", 1000, 1, 100000));
+    }
+    static std::string rooms(const websocket::Options& options) {
+        const std::string_view word = options.text("rooms", "chat");
+        const auto fits = [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+        };
+        if (word.empty() || word.size() > kLongestName || !std::ranges::all_of(word, fits)) {
+            throw websocket::OptionError("option rooms: it has to be 1 to 64 of a-z, 0-9 and _");
+        }
+        return std::string(word);
     }
     static std::string random_name() {
         std::random_device random;
         return std::to_string(random()) + '-' + std::to_string(random());
     }
-    static std::string said(const std::string& room) { return "chat:" + room; }
-    static std::string children(const std::string& room) { return "chat-children:" + room; }
+    [[nodiscard]] std::string said(const std::string& room) const { return prefix_ + ':' + room; }
+    [[nodiscard]] std::string children(const std::string& room) const {
+        return prefix_ + "-children:" + room;
+    }
+    static void turn_away(websocket::Connection connection) {
+        connection.resume();  // or it would not hear the answer to the Close
+        connection.close(1013, "try again later");
+    }
 
     // All below is run by the server where it runs timers: one after the other, and what one thread
     // sends to a client arrives in this order.
 
     void enter(websocket::Connection connection, const Client& client) {
-        Room* room = find_or_begin(client.room);
-        if (room == nullptr || !taken(connection.subscribe(said(client.room)))) {
-            connection.close(1013, "try again later");
+        Room* room = admit(connection, client.room);
+        if (room == nullptr) {
+            turn_away(connection);
             return;
         }
-        room->members.emplace(connection.id(), Member{connection, false});
-        add(*room, client.name);
-        if (++room->here[client.name] == 1) tell_names(client.room, *room);
+        room->members.emplace(connection.id(), Member{connection});
+        set_left(client.room, *room, 0);
+        Presence::Change change;
+        if (room->presence.enter(client.name, change)) tell_names_soon(client.room);
+        tell(*room, change);
+        connection.resume();
         // What was said before the subscription has been heard when this runs.
-        server_.post([this, connection, place = client.room] { welcome(connection, place); });
+        server_.post([this, id = connection.id(), place = client.room] { welcome(id, place); });
+    }
+
+    /// The room, which the connection now subscribes to; else nothing has changed. A client that is
+    /// gone already makes no room.
+    Room* admit(websocket::Connection connection, const std::string& place) {
+        const auto known = rooms_.find(place);
+        if (known != rooms_.end() && known->second.members.size() >= most_members_) return nullptr;
+        const std::string topic = said(place);
+        websocket::Result result = connection.subscribe(topic);
+        while (result == websocket::Result::full && forget_oldest(place)) {
+            result = connection.subscribe(topic);
+        }
+        if (!taken(result)) return nullptr;
+        Room* room = find_or_begin(place);
+        while (room == nullptr && forget_oldest(place)) room = find_or_begin(place);
+        if (room == nullptr) connection.unsubscribe(topic);
+        return room;
     }
 
     void leave(websocket::Connection connection, const Client& client) {
         const auto found = rooms_.find(client.room);
         if (found == rooms_.end() || found->second.members.erase(connection.id()) == 0) return;
         Room& room = found->second;
-        if (--room.here[client.name] == 0) {
-            room.here.erase(client.name);
-            tell_names(client.room, room);
-        }
-        remove(room, client.name);
+        Presence::Change change;
+        if (room.presence.leave(client.name, change)) tell_names_soon(client.room);
+        tell(room, change);
         if (room.members.empty()) {
-            room.left = ++departures_;
-            forget_oldest();
+            set_left(client.room, room, ++departures_);
+            while (empty_.size() > kMostEmpty && forget_oldest({})) {
+            }
         }
     }
 
     Room* find_or_begin(const std::string& place) {
-        const auto [found, begun] = rooms_.try_emplace(place);
+        const auto [found, begun] = rooms_.try_emplace(place, histories_);
         Room& room = found->second;
         if (begun) {
             room.lines_listener =
                 server_.listen(said(place), [this, place](const websocket::Published& message) {
                     const auto known = rooms_.find(place);
-                    if (known != rooms_.end()) remember(known->second, Line(message.text()));
+                    if (known != rooms_.end() && message.is_text()) {
+                        known->second.history.add(Line(message.text()));
+                    }
                 });
-            room.children_listener =
-                server_.listen(children(place), [this, place](const websocket::Published& message) {
-                    const auto known = rooms_.find(place);
-                    if (known != rooms_.end()) hear(place, known->second, message.text());
-                });
-            if (!room.lines_listener || !room.children_listener) {
+            if (room.lines_listener) {
+                room.children_listener = server_.listen(
+                    children(place), [this, place](const websocket::Published& message) {
+                        const auto known = rooms_.find(place);
+                        if (known != rooms_.end() && message.is_text()) {
+                            hear(place, known->second, message.text());
+                        }
+                    });
+            }
+            if (!room.children_listener) {
                 rooms_.erase(found);
                 return nullptr;
             }
@@ -195,133 +271,172 @@ private:
         return &room;
     }
 
-    void welcome(websocket::Connection connection, const std::string& place) {
-        const auto room = rooms_.find(place);
-        if (room == rooms_.end()) return;
-        const auto member = room->second.members.find(connection.id());
-        if (member == room->second.members.end()) return;  // gone already
-        for (const Line& line : room->second.lines) connection.send(line.text);
-        connection.send(who(room->second));
-        member->second.welcomed = true;
+    /// When its last client has left; 0: it has clients.
+    void set_left(const std::string& place, Room& room, std::uint64_t departure) {
+        empty_.erase(room.left);
+        room.left = departure;
+        if (departure != 0) empty_.emplace(departure, place);
     }
-
-    static std::string who(const Room& room) {
-        std::string all;
-        for (const auto& [one, places] : room.names) all += (all.empty() ? "" : ",") + quoted(one);
-        return "{\"type\":\"here\",\"names\":[" + all + "]}";
-    }
-    void tell(const Room& room, const std::string& text) const {
-        const websocket::Prepared message = server_.prepare(text);
-        for (const auto& [id, member] : room.members) {
-            if (member.welcomed) member.connection.send(message);
-        }
-    }
-
-    void add(Room& room, const std::string& who, bool aloud = true) const {
-        if (++room.names[who] == 1 && aloud) {
-            tell(room, "{\"type\":\"joined\",\"name\":" + quoted(who) + "}");
-        }
-    }
-    void remove(Room& room, const std::string& who) const {
-        if (--room.names[who] > 0) return;
-        room.names.erase(who);
-        tell(room, "{\"type\":\"left\",\"name\":" + quoted(who) + "}");
-    }
-
-    /// False when it is known already, or too old.
-    bool remember(Room& room, Line line) const {
-        if (line.id.empty() || history_ == 0) return false;
-        const auto place = std::upper_bound(room.lines.begin(), room.lines.end(), line);
-        const bool known =
-            std::ranges::any_of(room.lines, [&](const Line& one) { return one.id == line.id; });
-        if (known || (place == room.lines.begin() && room.lines.size() >= history_)) return false;
-        room.lines.insert(place, std::move(line));
-        if (room.lines.size() > history_) room.lines.pop_front();
+    /// Forgets the room that has been empty for longest. False when there is none but `needed`.
+    bool forget_oldest(std::string_view needed) {
+        auto oldest = empty_.begin();
+        if (oldest != empty_.end() && oldest->second == needed) ++oldest;
+        if (oldest == empty_.end()) return false;
+        rooms_.erase(oldest->second);
+        empty_.erase(oldest);
         return true;
     }
 
-    std::string my_names(const Room& room) const {
-        std::string text;
-        for (const auto& [one, times] : room.here) text += '\n' + one;
-        return text;
+    // ---- what clients are sent
+
+    void welcome(ws_conn id, const std::string& place) {
+        const auto room = rooms_.find(place);
+        if (room == rooms_.end()) return;
+        const auto member = room->second.members.find(id);
+        if (member == room->second.members.end()) return;  // gone already
+        const History::Lines& lines = room->second.history.lines();
+        member->second.last = lines.empty() ? INT64_MIN : lines.back().at;
+        send_wanted(room->second, member->second);
     }
-    void tell_names(const std::string& place, const Room& room) const {
-        server_.publish(children(place), "names\n" + child_ + my_names(room));
+    /// The client has read what it had been sent.
+    void go_on(ws_conn id, const std::string& place) {
+        const auto room = rooms_.find(place);
+        if (room == rooms_.end()) return;
+        const auto member = room->second.members.find(id);
+        if (member != room->second.members.end()) go_on(room->second, member->second);
+    }
+    static void go_on(const Room& room, Member& member) {
+        member.slow = false;
+        send_wanted(room, member);
+    }
+
+    /// As much as the client takes; then go_on() is called when it has read.
+    static void send_wanted(const Room& room, Member& member) {
+        const History::Lines& lines = room.history.lines();
+        auto line = room.history.behind(member.at, member.id);
+        for (; member.wants_lines && line != lines.end() && line->at <= member.last; ++line) {
+            if (member.slow) return;
+            if (send(member, line->text) == websocket::Result::full) return;
+            member.at = line->at;
+            member.id = line->id;
+        }
+        member.wants_lines = false;
+        if (member.wants_names && !member.slow) {
+            member.wants_names = !taken(send(member, room.presence.json()));
+        }
+    }
+    template <class Text>
+    static websocket::Result send(Member& member, const Text& text) {
+        const websocket::Result result = member.connection.send(text);
+        member.slow = result == websocket::Result::full || result == websocket::Result::queued;
+        return result;
+    }
+    /// Older lines have come from another child.
+    static void send_again(const Room& room, Member& member, std::int64_t from) {
+        if (from <= member.at) {
+            member.at = from - 1;
+            member.id.clear();
+        }
+        member.last = std::max(member.last, room.history.lines().back().at);
+        member.wants_lines = true;
+        send_wanted(room, member);
+    }
+
+    /// A client that reads too slowly for this gets the list of names when it has read.
+    void tell(Room& room, const Presence::Change& change) const {
+        for (const std::string& who : change.joined) tell(room, "joined", who);
+        for (const std::string& who : change.left) tell(room, "left", who);
+    }
+    void tell(Room& room, std::string_view what, const std::string& who) const {
+        const websocket::Prepared message = server_.prepare("{\"type\":\"" + std::string(what) +
+                                                            "\",\"name\":" + quoted(who) + "}");
+        for (auto& [id, member] : room.members) {
+            if (member.slow) member.wants_names = true;
+            if (!member.wants_names) member.wants_names = !taken(send(member, message));
+        }
+    }
+
+    // ---- what children tell each other
+
+    /// At once for all who come and go in a moment: the list is as long as the room is full.
+    void tell_names_soon(const std::string& place) {
+        if (changed_.empty()) {
+            server_.after(kNamesDelay, [this] { tell_changed(); }).detach();
+        }
+        changed_.insert(place);
+    }
+    void tell_changed() {
+        for (const std::string& place : std::exchange(changed_, {})) {
+            const auto room = rooms_.find(place);
+            tell_names(place, room != rooms_.end() ? room->second.presence.words() : "");
+        }
+    }
+    void tell_names(const std::string& place, const std::string& names) const {
+        server_.publish(children(place), "names\n" + child_ + names);
     }
 
     void hear(const std::string& place, Room& room, std::string_view text) {
         chat::Words words(text);
         const std::string_view what = words.next();
         std::string from(words.next());
+        Presence::Change change;
         if (what == "ask" && from != child_) {
             answer(place, room, from);
         } else if (what == "state" && from == child_) {
             from = words.next();
             const auto count = static_cast<std::size_t>(chat::number(words.next()));
-            take_names(room, from, words.take(count), false);
+            room.presence.set(from, words.take(count), beats_, change);
+            std::int64_t oldest = INT64_MAX;
             while (!words.empty()) {
                 const Line line(words.next());
-                if (remember(room, line)) tell(room, line.text);
+                if (room.history.add(line)) oldest = std::min(oldest, line.at);
             }
-            tell(room, who(room));
+            for (auto& [id, member] : room.members) {
+                member.wants_names = true;
+                if (oldest != INT64_MAX && !room.history.lines().empty()) {
+                    send_again(room, member, oldest);
+                } else if (!member.wants_lines) {
+                    send_wanted(room, member);
+                }
+            }
         } else if (what == "names" && from != child_) {
-            take_names(room, from, words.take(SIZE_MAX), true);
+            room.presence.set(from, words.take(SIZE_MAX), beats_, change);
+            tell(room, change);
         }
     }
 
     void answer(const std::string& place, const Room& room, const std::string& to) const {
         std::string text = "state\n" + to + '\n' + child_ + '\n' +
-                           std::to_string(room.here.size()) + my_names(room);
-        for (const Line& line : room.lines) text += '\n' + line.text;
+                           std::to_string(room.presence.here()) + room.presence.words();
+        for (const Line& line : room.history.lines()) text += '\n' + line.text;
         server_.publish(children(place), text);
-    }
-
-    void take_names(Room& room, const std::string& child, const Names& now, bool aloud) const {
-        Elsewhere& there = room.elsewhere[child];
-        there.heard = beats_;
-        const Names before = std::exchange(there.names, now);
-        for (const std::string& one : now) {
-            if (!before.contains(one)) add(room, one, aloud);
-        }
-        for (const std::string& one : before) {
-            if (!now.contains(one)) remove(room, one);
-        }
-        if (now.empty()) room.elsewhere.erase(child);
     }
 
     void beat() {
         ++beats_;
         for (auto& [place, room] : rooms_) {
-            if (!room.members.empty()) tell_names(place, room);
-            std::vector<std::string> silent;
-            for (const auto& [child, there] : room.elsewhere) {
-                if (beats_ - there.heard > kMostSilent) silent.push_back(child);
-            }
-            for (const std::string& child : silent) take_names(room, child, {}, true);
-        }
-    }
-
-    void forget_oldest() {
-        const auto empty = [](const auto& one) { return one.second.members.empty(); };
-        if (std::ranges::count_if(rooms_, empty) <= kMostEmpty) return;
-        auto oldest = rooms_.end();
-        for (auto room = rooms_.begin(); room != rooms_.end(); ++room) {
-            if (empty(*room) &&
-                (oldest == rooms_.end() || room->second.left < oldest->second.left)) {
-                oldest = room;
+            if (!room.members.empty()) tell_names(place, room.presence.words());
+            Presence::Change change;
+            room.presence.forget_silent(beats_, kMostSilent, change);
+            tell(room, change);
+            for (auto& [id, member] : room.members) {  // there was no memory to send it
+                if (member.wants_names && member.connection.queued() == 0) go_on(room, member);
             }
         }
-        rooms_.erase(oldest);
     }
 
     const websocket::Server& server_;
-    const std::size_t history_;
+    const std::string prefix_;
+    const std::size_t most_members_;
     const std::string child_;
     const websocket::Metric messages_;
     std::atomic<std::uint64_t> next_line_{1};
     std::uint64_t beats_ = 0;
     std::uint64_t departures_ = 0;
+    chat::Histories histories_;
     std::map<std::string, Room> rooms_;
+    std::map<std::uint64_t, std::string> empty_;  // rooms without clients, by Room::left
+    std::set<std::string> changed_;               // rooms whose names the others do not know
     websocket::Timer timer_;
 };
 
