@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of examples/ in Chromium: what they say when a connection ends, and what one can see."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+
+import pytest
+
+import chromium
+from chromium import skippable, text_of
+from httpd import BUILD, Httpd, location
+from waiting import wait_until
+
+pytestmark = skippable("chromium")
+
+_EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
+_PAGES = sorted(file.name for file in _EXAMPLES.glob("*.html"))
+
+
+def _shipped(path, name):
+    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/plugins/websocket_{name}.so" {name}_init']
+    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
+
+
+_PARTS = (
+    location("/echo", "echo")
+    + location("/dumb-increment", "dumb_increment")
+    + _shipped("/chat", "chat")
+    + _shipped("/ticker", "ticker")
+)
+
+
+@pytest.fixture(scope="module")
+def pages(mpm):
+    with Httpd(mpm, _PARTS, children=1) as server:
+        for page in _PAGES:
+            shutil.copy(_EXAMPLES / page, server.root / "htdocs")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser(pages):  # one for all: it takes longer to start than the tests take
+    with chromium.chromium() as driver:
+        yield driver
+
+
+def _open(pages, browser, page):
+    browser.get(f"http://127.0.0.1:{pages.port}/{page}")
+
+
+def _picture(browser, name):
+    pictures = BUILD / "screenshots"
+    pictures.mkdir(exist_ok=True)
+    assert browser.save_screenshot(str(pictures / name))
+
+
+# The least contrast (WCAG 2, 1.4.11) between the border of something to use and what is around it.
+_CONTRAST = """
+const light = color => {
+    const [r, g, b] = color.match(/[\\d.]+/g).map(one => one / 255)
+        .map(one => one <= 0.03928 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const contrast = (one, other) => (Math.max(light(one), light(other)) + 0.05) / (Math.min(light(one), light(other)) + 0.05);
+const behind = element => {
+    for (let one = element.parentElement; one; one = one.parentElement) {
+        const color = getComputedStyle(one).backgroundColor;
+        if (color !== "rgba(0, 0, 0, 0)") return color;
+    }
+    return "rgb(255, 255, 255)";
+};
+const seen = [...document.querySelectorAll("input, textarea, button.quiet")].map(element => {
+    const style = getComputedStyle(element);
+    const edge = element.matches("button") ? style.boxShadow.match(/rgba?\\([^)]*\\)/)[0] : style.borderTopColor;
+    return [contrast(edge, behind(element)), element.id];
+});
+return seen.sort((a, b) => a[0] - b[0])[0] ?? [21, "nothing"];
+"""
+
+
+@pytest.mark.parametrize("page", _PAGES)
+def test_what_one_can_use_stands_out_and_the_way_back_is_there(pages, browser, page):
+    _open(pages, browser, page)
+    for scheme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        contrast, element = browser.execute_script(_CONTRAST)
+        assert contrast >= 3, (scheme, element)
+    if page != "demo.html":
+        assert browser.find_element("css selector", "a[href='demo.html']").is_displayed()
+
+
+def test_all_fields_of_the_chat_say_what_they_are_for(pages, browser):
+    _open(pages, browser, "chat.html")
+    for field, label in (("name", "Your name"), ("room", "Room")):
+        element = browser.execute_script("return document.getElementById(arguments[0]).labels[0]", field)
+        assert element.is_displayed() and element.text == label
+    _picture(browser, "chat-door.png")
+
+
+@pytest.mark.parametrize(
+    ("page", "connected"),
+    [("chat.html?name=a", "connected as a"), ("ticker.html", "connected to"), ("increment.html", "connected to")],
+)
+def test_a_lost_connection_is_told_in_words_and_comes_back(pages, browser, page, connected):
+    _open(pages, browser, page)
+    wait_until(lambda: text_of(browser, "status").startswith(connected), 20, "the page being connected")
+    browser.execute_script(
+        "window.said = []; new MutationObserver(() => said.push(document.getElementById('status').textContent))"
+        ".observe(document.getElementById('status'), {childList: true});"
+    )
+    os.kill(pages.child(), signal.SIGKILL)
+    lost = r"The connection was lost \(1006\)\. (Trying again in \d+ s|Reload the page to try again)\."
+    said = wait_until(
+        lambda: [text for text in browser.execute_script("return said") if re.fullmatch(lost, text)], 20, "words"
+    )
+    if "Trying" in said[0]:
+        wait_until(lambda: text_of(browser, "status").startswith(connected), 60, "the page being connected again")
+    wait_until(lambda: len(pages.children()) == 1, 20, "the new child")
+
+
+@pytest.mark.parametrize("page", ["chat.html", "ticker.html", "demo.html"])
+def test_pauses_grow_up_to_half_a_minute_and_are_never_the_same(pages, browser, page):
+    _open(pages, browser, page)
+    for attempt, most in ((0, 1000), (3, 8000), (5, 30000), (5000, 30000)):
+        pauses = browser.execute_script(f"return Array.from({{length: 50}}, () => pauseBefore({attempt}))")
+        assert most / 5 <= min(pauses) and max(pauses) <= most
+        assert len(set(pauses)) > 40
+
+
+def test_the_chat_does_not_remember_messages_for_ever(pages, browser):
+    _open(pages, browser, "chat.html")
+    known = browser.execute_script(
+        "byId('messages').hidden = true;"  # no layout each time
+        "for (let id = 0; id < 2500; ++id) handlers.message({id, at: id, from: 'a', text: 'x'}); return known.size"
+    )
+    assert known == 2000
+    assert len(browser.find_elements("css selector", "#messages li")) == 500
