@@ -17,7 +17,8 @@ CASES = {
     "125 B x 1": ["--size", "125", "--pipeline", "1"],
     "125 B x 16": ["--size", "125", "--pipeline", "16"],
     "16 KiB x 1": ["--size", "16K", "--pipeline", "1"],
-    "1 MiB x 1": ["--size", "1M", "--pipeline", "1"],
+    **{f"{name}, {connections} connections": ["--size", size, "--pipeline", "1", "--connections", str(connections)]
+       for name, size in (("256 KiB", "256K"), ("1 MiB", "1M")) for connections in (4, 16, 64)},
 }
 FANOUT_CASES = {
     "125 B, 1 at a time": ["--size", "125", "--window", "1"],
@@ -50,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--modules", type=Path, help="directory of httpd's own modules")
     parser.add_argument("--directive", action="append", default=[], metavar="LINE",
                         help="one more line of the httpd configuration")
-    parser.add_argument("--connections", type=int, help="64; for memory 10000; for fanout the subscribers, 5000")
+    parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000; for fanout the subscribers, 5000")
     parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--duration", type=float, default=1, help="seconds measured in each run")

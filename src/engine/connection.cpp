@@ -165,6 +165,7 @@ void Connection::read_ready() {
     }
     guarded([this] {
         const auto window = reader_.receive_window(kDirectReceiveLeast, kDirectReceiveMost);
+        loop_.heap_trim().note(window.size());
         const std::span<std::uint8_t> into = window.empty() ? loop_.read_buffer() : window;
         const IoResult result = transport_->read(into.first(std::min(into.size(), largest_read())));
         if (result.status == IoStatus::done) {
@@ -216,6 +217,7 @@ void Connection::on_end_of_stream() noexcept {
 }
 
 Next Connection::deliver(Message message) {
+    loop_.heap_trim().note(message.payload.size());
     if (state_ == State::parting) return Next::more;
     return admit_message() ? after_delivery(session_->on_message(message)) : Next::stop;
 }

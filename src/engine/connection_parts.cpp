@@ -65,6 +65,7 @@ Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
 
 void Connection::enqueue(SharedFrame frame) {
     const std::size_t octets = frame.bytes().size();
+    loop_.heap_trim().note(octets);
     if (close_queued_) {
         account_written(octets);  // it lost the race against the Close
         return;

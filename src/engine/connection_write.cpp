@@ -54,6 +54,7 @@ void Connection::push_counted(SharedFrame frame) {
 
 void Connection::keep_unwritten(SharedFrame frame) {
     const std::size_t octets = frame.bytes().size();
+    loop_.heap_trim().note(octets);
     outbox_.push(std::move(frame));
     if (!retired_) {
         gate_.add(octets);

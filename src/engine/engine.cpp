@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/engine.hpp"
 
-#include <cstdlib>
 #include <new>
 #include <system_error>
 #include <utility>
 
+#include "engine/heap_trim.hpp"
 #include "engine/signal_mask.hpp"
 
 namespace websocket::engine {
-
-namespace {
-
-/// glibc returns freed memory to the kernel at once and faults it in again for the next message,
-/// which costs more than the message. It learns from the largest block freed so far (mallopt(3),
-/// M_MMAP_THRESHOLD): from here on, up to twice this much stays with the process.
-void keep_freed_memory() noexcept {
-    constexpr std::size_t kLargestKept = 4U << 20;
-    void* volatile block = std::malloc(kLargestKept);  // volatile: not to be optimised away
-    std::free(block);
-}
-
-}  // namespace
 
 Engine::Place::~Place() {
     if (connection_ != nullptr) {

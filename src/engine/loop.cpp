@@ -78,6 +78,7 @@ void Loop::run_once() {
     }
     service_dirty();
     shared_deflate_.trim(now_);
+    heap_trim_.trim(now_);
 }
 
 int Loop::timeout() const noexcept {

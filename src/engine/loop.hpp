@@ -17,6 +17,7 @@
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
 #include "engine/groups.hpp"
+#include "engine/heap_trim.hpp"
 #include "engine/log.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
@@ -168,6 +169,7 @@ public:
         slots_.set_deflate(id.slot(), settings);
     }
     [[nodiscard]] SharedDeflate& shared_deflate() noexcept { return shared_deflate_; }
+    [[nodiscard]] HeapTrim& heap_trim() noexcept { return heap_trim_; }
     /// The session has ended: so have its timers and watches.
     void forget(ConnectionId id) noexcept;
     [[nodiscard]] Timers& timers() noexcept { return timers_; }
@@ -263,6 +265,7 @@ private:
     Drain drain_;
     Timers timers_;
     Watches watches_;
+    HeapTrim heap_trim_;
     CorkBuffer cork_;
     Connection* cork_owner_ = nullptr;
     Connection* dirty_ = nullptr;
