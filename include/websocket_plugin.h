@@ -101,7 +101,9 @@ typedef const char*(CALLBACK* WS_Header_Get)(const struct _WebSocketServer* serv
  * Sets a header of the response.                                      [httpd worker], in on_connect
  *
  * key, value: NUL-terminated; both are copied. A header of this name that was set before is
- * replaced. Has no effect after on_connect has returned, or if on_connect refuses.
+ * replaced. What is no header (a key that is no token, a control character in the value), or one that
+ * the server sets itself (Sec-WebSocket-*, Connection, Content-Length, ...), is left out, with a line
+ * in the error log. Has no effect after on_connect has returned, or if on_connect refuses.
  */
 typedef void(CALLBACK* WS_Header_Set)(const struct _WebSocketServer* server, const char* key,
                                       const char* value);
@@ -124,9 +126,9 @@ typedef const char*(CALLBACK* WS_Protocol_Index)(const struct _WebSocketServer* 
 /*
  * Chooses the subprotocol; without it none is chosen.                 [httpd worker], in on_connect
  *
- * protocol: NUL-terminated; it is copied. It should be one that the client offered: this is not
- * checked here, but clients fail the connection if it is not. Has no effect after on_connect has
- * returned.
+ * protocol: NUL-terminated; it is copied. It has to be one that the client offered, else clients
+ * would fail the connection: it is left out, with a line in the error log. Has no effect after
+ * on_connect has returned.
  */
 typedef void(CALLBACK* WS_Protocol_Set)(const struct _WebSocketServer* server,
                                         const char* protocol);

@@ -244,8 +244,10 @@ typedef struct ws_request_1 {
     /*
      * Sets a header of the response, be it a 101 or a refusal. In on_upgrade only.
      *
-     * Name and value are copied. Returns WS_OK or WS_BAD_ARG (a control character, no name, a header
-     * that the handshake itself needs, not in on_upgrade).
+     * Name and value are copied; one of the same name is replaced. Returns WS_OK or WS_BAD_ARG: a name
+     * that is no token, a control character in the value, not in on_upgrade, or a header that the
+     * server sets itself: Sec-WebSocket-*, Connection, Content-Length, Keep-Alive, Proxy-Connection,
+     * TE, Trailer, Transfer-Encoding, Upgrade.
      */
     ws_result (*set_header)(ws_request* request, const char* name, uint64_t name_size,
                             const char* value, uint64_t value_size);

@@ -169,7 +169,8 @@ public:
         status_ = status;
         table().set_body(get(), type.data(), type.size(), body.data(), body.size());
     }
-    /// Sets a header of the response. False when it is not allowed.
+    /// Sets a header of the response, accepted or refused; one of the same name is replaced. False when
+    /// it is none (a name that is no token, a control character) or one that the server sets itself.
     bool set_header(std::string_view name, std::string_view value) {
         return table().set_header(get(), name.data(), name.size(), value.data(), value.size()) ==
                WS_OK;

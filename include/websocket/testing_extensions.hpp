@@ -246,29 +246,15 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             if (!client.upgrading_ || std::ranges::find(offered, choice) == offered.end()) {
                 return WS_BAD_ARG;
             }
-            client.answer_.headers.emplace_back("Sec-WebSocket-Protocol", choice);
+            detail::set(client.answer_.headers, "Sec-WebSocket-Protocol", choice);
             return WS_OK;
         },
         [](ws_request* request, const char* key, std::uint64_t key_size, const char* value,
            std::uint64_t value_size) -> ws_result {
-            const auto clean = [](std::string_view text) {
-                return std::ranges::none_of(text, [](char c) {
-                    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
-                });
-            };
             const std::string_view header = detail::view(key, key_size);
             const std::string_view text = detail::view(value, value_size);
-            const bool reserved = std::ranges::any_of(
-                std::initializer_list<std::string_view>{
-                    "Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol",
-                    "Sec-WebSocket-Extensions", "Sec-WebSocket-Version", "Content-Length",
-                    "Transfer-Encoding"},
-                [&](std::string_view one) { return detail::same_name(one, header); });
-            if (!of(request).upgrading_ || header.empty() || reserved || !clean(header) ||
-                !clean(text)) {
-                return WS_BAD_ARG;
-            }
-            of(request).answer_.headers.emplace_back(header, text);
+            if (!of(request).upgrading_ || !detail::may_be_set(header, text)) return WS_BAD_ARG;
+            detail::set(of(request).answer_.headers, header, text);
             return WS_OK;
         },
         [](ws_request* request, const char* type, std::uint64_t type_size, const void* bytes,

@@ -15,11 +15,38 @@ namespace detail {
     if (size != nullptr) *size = text != nullptr ? text->size() : 0;
     return text != nullptr ? text->c_str() : nullptr;
 }
+/// RFC 9110 section 5.6.2.
+[[nodiscard]] inline bool is_token(std::string_view text) noexcept {
+    return !text.empty() && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+    });
+}
 [[nodiscard]] inline bool same_name(std::string_view a, std::string_view b) noexcept {
     const auto lower = [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     };
     return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+/// Whether a server takes it from a plugin: not what the handshake or the connection needs itself.
+[[nodiscard]] inline bool may_be_set(std::string_view name, std::string_view value) noexcept {
+    constexpr std::string_view kPrefix = "Sec-WebSocket-";
+    constexpr std::string_view kReserved[] = {
+        "Connection", "Content-Length", "Keep-Alive",        "Proxy-Connection",
+        "TE",         "Trailer",        "Transfer-Encoding", "Upgrade"};
+    return is_token(name) && !same_name(name.substr(0, kPrefix.size()), kPrefix) &&
+           std::ranges::none_of(kReserved,
+                                [name](std::string_view one) { return same_name(one, name); }) &&
+           std::ranges::none_of(value, [](char c) {
+               return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
+           });
+}
+
+/// In place of what has been set before under this name.
+inline void set(Pairs& headers, std::string_view name, std::string_view value) {
+    std::erase_if(headers, [name](const auto& one) { return same_name(one.first, name); });
+    headers.emplace_back(name, value);
 }
 
 }  // namespace detail

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "httpd/request_snapshot.hpp"
+#include "httpd/response_headers.hpp"
 #include "plugin/v0_session.hpp"
 #include "plugin/v1_session.hpp"
 
@@ -47,10 +48,7 @@ int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
 
 /// The plugin's headers and body, or httpd's own page for the status.
 int refuse_v1(request_rec* r, int status) {
-    for (const char* name : {"Upgrade", "Connection", "Sec-WebSocket-Accept",
-                             "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"}) {
-        apr_table_unset(r->headers_out, name);
-    }
+    drop_accepting_headers(r);
     r->connection->keepalive = AP_CONN_CLOSE;
     const RequestSnapshot::Body* body = RequestSnapshot::refusal_body(r);
     if (body == nullptr) {

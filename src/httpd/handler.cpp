@@ -93,7 +93,6 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         handover->session == nullptr) {
         return status;
     }
-    set_extensions_header(r, agreement);  // whatever the plugin has made of it
     if (record != nullptr) {
         record->opened(r);
         handover->place.attach(std::move(record));

@@ -4,7 +4,6 @@
 #include <apr_lib.h>
 #include <apr_optional.h>
 #include <apr_strings.h>
-#include <http_log.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,13 +12,11 @@
 #include <vector>
 
 #include "httpd/header_names.hpp"
-#include "httpd/log.hpp"
-#include "httpd/module.hpp"
 #include "httpd/request_copy.hpp"
+#include "httpd/response_headers.hpp"
 #include "protocol/handshake.hpp"
+#include "protocol/response_header.hpp"
 #include "websocket/extensions.h"
-
-APLOG_USE_MODULE(websocket);
 
 // As mod_ssl declares it; its header is not installed everywhere.
 APR_DECLARE_OPTIONAL_FN(char*, ssl_var_lookup,
@@ -73,24 +70,6 @@ bool is_in_document_root(const request_rec* r) {
     const std::string_view root = document_root(r->server);
     const std::string_view name = r->filename != nullptr ? r->filename : "";
     return name.starts_with(root) && r->uri != nullptr && name.substr(root.size()) == r->uri;
-}
-
-/// A control character in a header would at best be invalid, at worst begin another header.
-bool is_clean(const char* text) {
-    return std::none_of(text, text + std::strlen(text), [](char c) {
-        return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
-    });
-}
-
-bool set_clean_header(request_rec* r, const char* name, const char* value) {
-    if (*name == '\0' || !is_clean(name) || !is_clean(value)) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0105: response header %s: %s of the plugin left out: a control character",
-                      printable(r->pool, name), printable(r->pool, value));
-        return false;
-    }
-    apr_table_set(r->headers_out, name, value);
-    return true;
 }
 
 /// What mod_ssl knows, also without SSLOptions +StdEnvVars; null when there is none.
@@ -196,26 +175,35 @@ const char* RequestSnapshot::header(const char* name) const noexcept {
     return nullptr;
 }
 
-bool RequestSnapshot::set_response_header(const char* name, const char* value) {
-    if (real_ == nullptr || !set_clean_header(real_, name, value)) {
+bool RequestSnapshot::set_response_header(std::string_view name, std::string_view value) {
+    if (real_ == nullptr || !set_plugin_header(real_, name, value)) {
         return false;
     }
-    if (native_ != nullptr) {
-        apr_table_set(native_->headers_out, name, value);
-    }
+    show_in_native(name);
     return true;
 }
 
-bool RequestSnapshot::set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) {
-    if (real_ == nullptr) {
+bool RequestSnapshot::choose_subprotocol(std::string_view name) {
+    if (real_ == nullptr || !set_subprotocol(real_, *this, name)) {
         return false;
     }
-    const char* type_copy = apr_pstrmemdup(real_->pool, type.data(), type.size());
-    if (!is_clean(type_copy)) {
+    show_in_native("Sec-WebSocket-Protocol");
+    return true;
+}
+
+void RequestSnapshot::show_in_native(std::string_view name) {
+    if (native_ != nullptr) {
+        const char* key = apr_pstrmemdup(native_->pool, name.data(), name.size());
+        apr_table_set(native_->headers_out, key, apr_table_get(real_->headers_out, key));
+    }
+}
+
+bool RequestSnapshot::set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) {
+    if (real_ == nullptr || !protocol::is_field_value(type)) {
         return false;
     }
     auto* kept = static_cast<Body*>(apr_palloc(real_->pool, sizeof(Body)));
-    *kept = {type_copy,
+    *kept = {apr_pstrmemdup(real_->pool, type.data(), type.size()),
              static_cast<const char*>(apr_pmemdup(real_->pool, body.data(), body.size())),
              body.size()};
     apr_pool_userdata_setn(kept, kBodyKey, nullptr, real_->pool);
@@ -302,12 +290,7 @@ request_rec* RequestSnapshot::native() {
 
 void RequestSnapshot::detach() {
     if (native_ != nullptr) {
-        const apr_array_header_t* rows = apr_table_elts(native_->headers_out);
-        const std::span entries(reinterpret_cast<const apr_table_entry_t*>(rows->elts),
-                                static_cast<std::size_t>(rows->nelts));
-        for (const apr_table_entry_t& entry : entries) {
-            set_clean_header(real_, entry.key, entry.val);
-        }
+        adopt_plugin_headers(real_, *this, native_->headers_out);
     }
     real_ = nullptr;
 }

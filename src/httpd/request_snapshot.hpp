@@ -52,7 +52,8 @@ public:
     }
 
     [[nodiscard]] const char* header(const char* name) const noexcept override;
-    bool set_response_header(const char* name, const char* value) override;
+    bool set_response_header(std::string_view name, std::string_view value) override;
+    bool choose_subprotocol(std::string_view name) override;
     bool set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) override;
     [[nodiscard]] const char* text(std::uint32_t what) const noexcept override;
     [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
@@ -93,6 +94,7 @@ private:
     [[nodiscard]] const char* strings() const noexcept {
         return reinterpret_cast<const char*>(this + 1);
     }
+    void show_in_native(std::string_view name);
     static const char* copy_pairs(const char* at, unsigned count, apr_table_t* table);
 
     server_rec* server_;             // lives as long as the child

@@ -22,9 +22,13 @@ public:
     /// Value of a request header, repeated ones joined by ", "; null when absent. [any thread]
     [[nodiscard]] virtual const char* header(const char* name) const noexcept = 0;
 
-    /// Sets a header of the response; strings are copied. False, and without effect, when it is not
-    /// allowed or on_connect is over. [httpd worker]
-    virtual bool set_response_header(const char* name, const char* value) = 0;
+    /// Sets a header of the response; strings are copied. False, and without effect but a line in the
+    /// log, when it is not allowed; false when on_connect is over. [httpd worker]
+    virtual bool set_response_header(std::string_view name, std::string_view value) = 0;
+
+    /// Chooses a subprotocol. False, and without effect but a line in the log, when the client has
+    /// not offered it; false when on_connect is over. [httpd worker]
+    virtual bool choose_subprotocol(std::string_view name) = 0;
 
     /// Sets the body of a refusal; both are copied. False when on_connect is over. [httpd worker]
     virtual bool set_refusal_body(std::string_view /*type*/,
@@ -50,6 +54,13 @@ public:
     [[nodiscard]] virtual std::size_t subprotocol_count() const noexcept = 0;
     /// Null when out of range. [any thread]
     [[nodiscard]] virtual const char* subprotocol(std::size_t index) const noexcept = 0;
+
+    /// Whether that is one of them, exactly. [any thread]
+    [[nodiscard]] bool offers_subprotocol(std::string_view name) const noexcept {
+        std::size_t i = 0;
+        while (i < subprotocol_count() && name != subprotocol(i)) ++i;
+        return i < subprotocol_count();
+    }
 
     /// A request_rec that lives as long as this object, made when first asked for; null without
     /// memory. [any thread, one at a time]

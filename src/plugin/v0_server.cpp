@@ -3,6 +3,7 @@
 #include "plugin/v0_server.hpp"
 
 #include "plugin/v0_session.hpp"
+#include "protocol/token.hpp"
 
 namespace websocket::plugin {
 
@@ -18,9 +19,21 @@ const char* CALLBACK header_get(const WebSocketServer* server, const char* key) 
     return session != nullptr && key != nullptr ? session->request().header(key) : nullptr;
 }
 
+void CALLBACK protocol_set(const WebSocketServer* server, const char* protocol) {
+    V0Session* session = V0Session::of(server);
+    if (session != nullptr && protocol != nullptr) {
+        session->request().choose_subprotocol(protocol);
+    }
+}
+
 void CALLBACK header_set(const WebSocketServer* server, const char* key, const char* value) {
     V0Session* session = V0Session::of(server);
-    if (session != nullptr && key != nullptr && value != nullptr) {
+    if (session == nullptr || key == nullptr || value == nullptr) {
+        return;
+    }
+    if (protocol::equals_ignoring_case(key, "Sec-WebSocket-Protocol")) {
+        protocol_set(server, value);
+    } else {
         session->request().set_response_header(key, value);
     }
 }
@@ -33,10 +46,6 @@ size_t CALLBACK protocol_count(const WebSocketServer* server) {
 const char* CALLBACK protocol_index(const WebSocketServer* server, const size_t index) {
     V0Session* session = V0Session::of(server);
     return session != nullptr ? session->request().subprotocol(index) : nullptr;
-}
-
-void CALLBACK protocol_set(const WebSocketServer* server, const char* protocol) {
-    header_set(server, "Sec-WebSocket-Protocol", protocol);
 }
 
 size_t CALLBACK send(const WebSocketServer* server, const int type, const unsigned char* buffer,

@@ -31,9 +31,12 @@ public:
     const char* header(const char* name) const noexcept override {
         return std::string(name) == "Origin" ? "https://example.org" : nullptr;
     }
-    bool set_response_header(const char* name, const char* value) override {
-        response_headers[name] = value;
+    bool set_response_header(std::string_view name, std::string_view value) override {
+        response_headers[std::string(name)] = value;
         return true;
+    }
+    bool choose_subprotocol(std::string_view name) override {
+        return set_response_header("Sec-WebSocket-Protocol", name);
     }
     std::size_t subprotocol_count() const noexcept override { return 2; }
     const char* subprotocol(std::size_t index) const noexcept override {

@@ -25,6 +25,41 @@ std::string_view word(std::string_view& rest) {
 
 int number(std::string_view& rest) { return std::atoi(std::string(word(rest)).c_str()); }
 
+/// Sets what is none or belongs to the handshake, too, and says in X-Wrong how much was not taken.
+void set_careless_headers(websocket::Upgrade& upgrade) {
+    constexpr std::pair<std::string_view, std::string_view> kHeaders[] = {
+        {"X-Good", " a\t\xC3\xBC "},
+        {"X-Empty", ""},
+        {"", "x"},
+        {"X-Space In", "x"},
+        {"X-Colon: y\r\nX-Injected", "x"},
+        {"X-C: d", "x"},
+        {"X-\xC3\xBC", "x"},
+        {{"X-Nul\0", 6}, "x"},
+        {"X-Value", {"x\0", 2}},
+        {"X-Line", "x\r\nX-Injected: x"},
+        {"X-Feed", "x\nX-Injected: x"},
+        {"X-Return", "x\rX-Injected: x"},
+        {"X-Delete", "\x7F"},
+        {"sec-websocket-accept", "x"},
+        {"Sec-WebSocket-Accept: x", "x"},
+        {"Sec-WebSocket-Protocol", "b"},
+        {"Sec-WebSocket-Anything", "x"},
+        {"UPGRADE", "h2c"},
+        {"connection", "keep-alive"},
+        {"Keep-Alive", "timeout=5"},
+        {"Content-Length", "5"},
+        {"Transfer-Encoding", "chunked"},
+    };
+    int wrong = 0;
+    for (const auto& [name, value] : kHeaders) wrong += upgrade.set_header(name, value) ? 0 : 1;
+    upgrade.choose_subprotocol("b");
+    for (const std::string_view name : {"never offered", "B", "b, a", "", "b\r\nX-Injected: x"}) {
+        if (upgrade.choose_subprotocol(name)) throw std::logic_error("no such subprotocol");
+    }
+    upgrade.set_header("X-Wrong", std::to_string(wrong));
+}
+
 template <bool kNeverBlocks>
 struct Probe {
     static constexpr const char* name = kNeverBlocks ? "v1_loop" : "v1_pool";
@@ -70,6 +105,12 @@ struct Probe {
             throw std::logic_error("headers that must not be set");
         }
         if (query == "teapot") return upgrade.refuse(418, "short and stout");
+        if (query.starts_with("headers")) {
+            set_careless_headers(upgrade);
+            if (query == "headers-body") upgrade.refuse(402, "pay");
+            if (query == "headers-page") upgrade.refuse(402);
+            return;
+        }
         if (query == "page") {
             upgrade.set_header("WWW-Authenticate", "Basic realm=\"x\"");
             return upgrade.refuse(401);

@@ -7,6 +7,7 @@
 #include <websocket/testing.hpp>
 
 #include "protocol/require.hpp"
+#include "protocol/response_header.hpp"
 #include "unit.hpp"
 
 namespace {
@@ -137,6 +138,66 @@ START_TEST(a_refusal_may_be_thrown_from_anywhere) {
 }
 END_TEST
 
+/// The server in memory has the rule in words of its own, because plugins are built without src/.
+START_TEST(the_same_headers_are_taken_as_by_the_server) {
+    constexpr std::string_view kNames[] = {"",
+                                           "X",
+                                           "x-y",
+                                           "X Y",
+                                           "X:",
+                                           "X\r\nY",
+                                           "\xC3\xBC",
+                                           "Upgrade",
+                                           "UPGRADE",
+                                           "Connection",
+                                           "Keep-Alive",
+                                           "Proxy-Connection",
+                                           "TE",
+                                           "tea",
+                                           "Trailer",
+                                           "Transfer-Encoding",
+                                           "Set-Cookie",
+                                           "Sec-",
+                                           "Server",
+                                           "Content-Length",
+                                           "Sec-WebSocket",
+                                           "sec-websocket-accept",
+                                           "Sec-WebSocket-Protocol",
+                                           "Sec-WebSocket-New"};
+    constexpr std::string_view kValues[] = {"",    "x",   " x\ty ", "\xFF",
+                                            "x\n", "x\r", "\x7F",   {"\0", 1}};
+    static_cast<void>(answer({}, [&](Upgrade& upgrade) {
+        for (const std::string_view name : kNames) {
+            for (const std::string_view value : kValues) {
+                const bool allowed = websocket::protocol::fault_of_header(name, value) ==
+                                     websocket::protocol::HeaderFault::none;
+                require(upgrade.set_header(name, value) == allowed, name);
+            }
+        }
+        for (int octet = 0; octet < 256; ++octet) {
+            const std::string text{'x', static_cast<char>(octet)};
+            const bool name = websocket::protocol::is_token(text);
+            require(upgrade.set_header(text, "x") == name, text);
+            require(upgrade.set_header("x", text) == websocket::protocol::is_field_value(text),
+                    text);
+        }
+    }));
+}
+END_TEST
+
+START_TEST(a_header_that_is_set_twice_is_sent_once) {
+    Handshake offer;
+    offer.subprotocols = {"a", "b"};
+    const Answer yes = answer(offer, [](Upgrade& upgrade) {
+        ck_assert(upgrade.set_header("X-Twice", "1") && upgrade.set_header("x-twice", "2"));
+        ck_assert(upgrade.choose_subprotocol("a") && upgrade.choose_subprotocol("b"));
+        ck_assert(!upgrade.choose_subprotocol("c"));
+    });
+    ck_assert(yes.headers ==
+              (websocket::testing::Pairs{{"x-twice", "2"}, {"Sec-WebSocket-Protocol", "b"}}));
+}
+END_TEST
+
 START_TEST(the_administrator_can_read_why) {
     ::on_upgrade = [](Upgrade& upgrade) { static_cast<void>(upgrade.user_text()); };
     Host host(*sdk_request_init());
@@ -155,5 +216,7 @@ WEBSOCKET_TEST_SUITE(sdk_request) {
     tcase_add_test(tests, bytes_are_there_for_who_wants_them);
     tcase_add_test(tests, each_part_of_a_request_can_be_had_as_text);
     tcase_add_test(tests, a_refusal_may_be_thrown_from_anywhere);
+    tcase_add_test(tests, the_same_headers_are_taken_as_by_the_server);
+    tcase_add_test(tests, a_header_that_is_set_twice_is_sent_once);
     tcase_add_test(tests, the_administrator_can_read_why);
 }
