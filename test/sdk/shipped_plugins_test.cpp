@@ -121,13 +121,13 @@ START_TEST(chat_has_rooms_with_presence_and_history) {
     for (const char* text : {"one", "t\"wo", "three\n"}) alice->text(text);
     expect(said(alice), {R"({"type":"message","from":"alice","text":"one"})",
                          R"({"type":"message","from":"alice","text":"t\"wo"})",
-                         R"({"type":"message","from":"alice","text":"three\u000a"})"});
+                         R"({"type":"message","from":"alice","text":"three\n"})"});
     Handshake request;
     request.target = "/chat?name=mallory&room=tea";
     request.user = "bob";  // whom httpd knows counts
     const auto bob = host.connect(request);
     expect(said(bob), {R"({"type":"message","from":"alice","text":"t\"wo"})",
-                       R"({"type":"message","from":"alice","text":"three\u000a"})",
+                       R"({"type":"message","from":"alice","text":"three\n"})",
                        R"({"type":"here","names":["alice","bob"]})"});
     expect(said(alice), {R"({"type":"joined","name":"bob"})"});
     const auto elsewhere = host.connect("/chat?name=carol");
