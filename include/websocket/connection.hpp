@@ -96,10 +96,23 @@ public:
         return bytes;
     }
 
-    Result close(std::uint16_t code = 1000, std::string_view reason = {}) const noexcept {
-        return Result{
-            server_->host()->close(server_->host(), id_, code, reason.data(), reason.size())};
+    Result close(CloseCode code = CloseCode::normal, std::string_view reason = {}) const noexcept {
+        return close(static_cast<std::uint16_t>(code), reason);
     }
+    /// With a number, also one of 4000 to 4999, which are the plugin's own. Result::bad_argument for
+    /// what must not be sent.
+    template <Number Code>
+    Result close(Code code, std::string_view reason = {}) const noexcept {
+        if (!std::in_range<std::uint16_t>(code)) {
+            return Result::bad_argument;
+        }
+        return Result{server_->host()->close(server_->host(), id_, static_cast<std::uint32_t>(code),
+                                             reason.data(), reason.size())};
+    }
+    /// With an enumeration of the plugin.
+    template <class Code>
+    requires std::is_enum_v<Code> Result close(Code code, std::string_view reason = {})
+    const noexcept { return close(static_cast<std::underlying_type_t<Code>>(code), reason); }
 
     /// Reads nothing more from the client, or again.
     Result pause() const { return Result{server_->flow().pause(server_->host(), id_)}; }

@@ -30,10 +30,16 @@
 //     void on_close(Connection, const Close&)
 //     void on_drain(std::chrono::milliseconds)    beside all other callbacks
 //
+// All of them are public. What is none of these but looks like it, the compiler tells.
+//
 // websocket/plugin.h says what runs on which thread. Callbacks of different clients run at the same
 // time, so what the object itself holds needs a lock, or an atomic. An exception that leaves a
 // callback is logged and closes its connection with 1011.
 #pragma once
+
+#if !defined(__cpp_concepts) || __cpp_concepts < 201907L
+#error "websocket/plugin.hpp needs C++20: compile with -std=c++20 or later"
+#else
 
 #include <algorithm>
 #include <chrono>
@@ -41,25 +47,9 @@
 #include <memory>
 #include <type_traits>
 
-#include "request.hpp"
+#include "callbacks.hpp"
 
 namespace websocket::detail {
-
-struct NoClient {};
-
-template <class P>
-concept HasClient = requires {
-    typename P::Client;
-};
-
-template <class P>
-struct ClientOf {
-    using type = NoClient;
-};
-template <HasClient P>
-struct ClientOf<P> {
-    using type = typename P::Client;
-};
 
 /// What start() makes.
 template <class P>
@@ -99,33 +89,17 @@ private:
     using Client = typename ClientOf<P>::type;
     static constexpr bool kHasClient = HasClient<P>;
 
-    static constexpr bool kChecks = requires(const Options& o) { P::check(o); };
-    static constexpr bool kUpgrade = requires(P & p, Upgrade& u) { p.on_upgrade(u); }
-    || requires(P& p, Upgrade& u, Client& c) { p.on_upgrade(u, c); };
-    static constexpr bool kOpen = requires(P & p, Connection n) { p.on_open(n); }
-    || requires(P& p, Connection n, Client& c) { p.on_open(n, c); };
-    static constexpr bool kMessage = requires(P & p, Connection n, Message m) {
-        p.on_message(n, m);
-    }
-    || requires(P& p, Connection n, Message m, Client& c) { p.on_message(n, m, c); };
-    static constexpr bool kFragment = requires(P & p, Connection n, Fragment f) {
-        p.on_fragment(n, f);
-    }
-    || requires(P& p, Connection n, Fragment f, Client& c) { p.on_fragment(n, f, c); };
-    static constexpr bool kPong = requires(P & p, Connection n, Bytes b) { p.on_pong(n, b); }
-    || requires(P& p, Connection n, Bytes b, Client& c) { p.on_pong(n, b, c); };
-    static constexpr bool kWritable = requires(P & p, Connection n) { p.on_writable(n); }
-    || requires(P& p, Connection n, Client& c) { p.on_writable(n, c); };
-    static constexpr bool kClose = requires(P & p, Connection n, const Close& l) {
-        p.on_close(n, l);
-    }
-    || requires(P& p, Connection n, const Close& l, Client& c) { p.on_close(n, l, c); };
-    static constexpr bool kDrain = requires(P & p, std::chrono::milliseconds left) {
-        p.on_drain(left);
-    };
-    static_assert(kMessage != kFragment,
-                  "a plugin has on_message(Connection, Message) or on_fragment(Connection, "
-                  "Fragment), with a Client& behind if there is a struct Client");
+    static_assert(sizeof(Checked<P>) != 0);  // says what is wrong with the class
+
+    static constexpr bool kChecks = checks<P>;
+    static constexpr bool kUpgrade = calls_on_upgrade<P>;
+    static constexpr bool kOpen = calls_on_open<P>;
+    static constexpr bool kMessage = calls_on_message<P>;
+    static constexpr bool kFragment = calls_on_fragment<P>;
+    static constexpr bool kPong = calls_on_pong<P>;
+    static constexpr bool kWritable = calls_on_writable<P>;
+    static constexpr bool kClose = calls_on_close<P>;
+    static constexpr bool kDrain = calls_on_drain<P>;
 
     static constexpr std::uint32_t flags() {
         std::uint32_t result = WS_POOL;
@@ -326,3 +300,5 @@ private:
     extern "C" EXPORT WebSocketPlugin* CALLBACK init(void) {                                       \
         return ::websocket::detail::Adapter<Plugin>::describe(#Plugin);                            \
     }
+
+#endif  // C++20

@@ -15,6 +15,10 @@
 // returns; posted functions run at the end of it.
 #pragma once
 
+#if !defined(__cpp_concepts) || __cpp_concepts < 201907L
+#error "websocket/testing.hpp needs C++20: compile with -std=c++20 or later"
+#else
+
 #include <poll.h>
 
 #include <algorithm>
@@ -242,3 +246,5 @@ private:
 }  // namespace websocket::testing
 
 #include "testing_host.hpp"
+
+#endif  // C++20

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <charconv>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "extensions.h"
 #include "plugin.h"
@@ -32,6 +34,28 @@ enum class Result : std::int32_t {
 [[nodiscard]] constexpr bool taken(Result result) noexcept {
     return static_cast<std::int32_t>(result) >= 0;
 }
+
+/// Integers, but neither truth nor characters.
+template <class T>
+concept Number = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> &&
+                 !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
+                 !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
+
+/// Codes of RFC 6455 section 7.4 and of IANA's registry. Those from 4000 to 4999 are the plugin's own.
+enum class CloseCode : std::uint16_t {
+    normal = 1000,
+    going_away = 1001,
+    protocol_error = 1002,
+    unsupported_data = 1003,
+    no_status = 1005,  ///< never sent: the Close had none
+    abnormal = 1006,   ///< never sent: there was no Close
+    invalid_data = 1007,
+    policy_violation = 1008,
+    too_big = 1009,
+    internal_error = 1011,
+    service_restart = 1012,
+    try_again_later = 1013,
+};
 
 using Bytes = std::span<const std::uint8_t>;
 
@@ -74,6 +98,10 @@ struct Close {
     std::string_view reason;
     bool by_peer;
     bool clean;  ///< the peer has sent a Close
+
+    [[nodiscard]] bool is(CloseCode which) const noexcept {
+        return code == static_cast<std::uint16_t>(which);
+    }
 };
 
 /// Thrown by a plugin's check() or constructor: the administrator gets to read it.
@@ -104,15 +132,17 @@ public:
         return option != nullptr ? value_of(*option) : fallback;
     }
 
-    /// The value as a number from `least` to `most`, or `fallback`. Throws OptionError.
-    [[nodiscard]] std::int64_t number(std::string_view name, std::int64_t fallback,
-                                      std::int64_t least, std::int64_t most) const {
+    /// The value as a number from `least` to `most`, or `fallback`, of the type that is wanted:
+    /// `number<std::size_t>("history", 50, 0, 1000)`. Throws OptionError.
+    template <Number T = std::int64_t>
+    [[nodiscard]] T number(std::string_view name, std::type_identity_t<T> fallback,
+                           std::type_identity_t<T> least, std::type_identity_t<T> most) const {
         const ws_option* option = find(name);
         if (option == nullptr) {
             return fallback;
         }
         const std::string_view text = value_of(*option);
-        std::int64_t value = 0;
+        T value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
         if (error != std::errc() || end != text.data() + text.size() || value < least ||
             value > most) {
