@@ -3,6 +3,8 @@
 //
 //     WebSocketOption interval 1000     milliseconds, 10 to 3600000
 //     WebSocketOption topic ticker      what others publish there comes as well
+//
+// Of all children that have clients, and of all locations with the same topic, the one that leads ticks.
 #include <ctime>
 
 #include <websocket/plugin.hpp>
@@ -25,12 +27,13 @@ public:
     Ticker(const websocket::Server& server, const websocket::Options& options)
         : server_(server), topic_(options.text("topic", "ticker")),
           ticks_(server.gauge("clients")) {
-        static_cast<void>(server.topics());  // throws when there are none
+        static_cast<void>(server.topics());  // these throw when there are none
+        static_cast<void>(server.leaders());
         timer_ = server.every(interval(options), [this] { tick(); });
     }
     void on_open(websocket::Connection client) {
         ticks_.add(1);
-        client.subscribe(topic_);
+        if (!taken(client.subscribe(topic_))) client.close(1013, "try again later");
     }
     void on_message(websocket::Connection, websocket::Message) {}
     void on_close(websocket::Connection, const websocket::Close&) { ticks_.add(-1); }
@@ -40,6 +43,7 @@ private:
         return std::chrono::milliseconds(options.number("interval", 1000, 10, 3'600'000));
     }
     void tick() const {
+        if (!server_.leads(topic_)) return;
         const std::time_t now = std::time(nullptr);
         std::tm utc{};
         ::gmtime_r(&now, &utc);

@@ -419,6 +419,39 @@ typedef struct ws_topic_1 {
     void (*ignore)(const ws_host* host, uint64_t listener);
 } ws_topic_1;
 
+/* ---- Once for all processes ------------------------------------------------------------------------ */
+
+#define WS_LEADER_1 "ws.leader/1"
+
+/*
+ * Each child process has an instance of the plugin. What should be done once is done by the one that
+ * leads.
+ */
+typedef struct ws_leader_1 {
+    uint32_t size;
+    uint32_t reserved;
+
+    /*
+     * Whether this instance leads, which it does from now on if nobody else does.   [any thread]
+     *
+     * name: what it leads, 1 to 255 bytes of anything. Names belong to the virtual host, as those of
+     * topics do: its plugins share them.
+     * Returns WS_OK if it leads; WS_FULL if another instance does, here or in another process, or if
+     * 1000 names are led in this process; WS_BAD_ARG; WS_NO_MEMORY.
+     *
+     * To be asked each time before something is done: cheap, and it never blocks. There are never
+     * two. An instance leads until it resigns, has been stopped, or its process ends, in whatever
+     * way; then the next one that asks leads. A process that is about to end makes way as soon as an
+     * instance asks whose process is not.
+     */
+    ws_result (*lead)(const ws_host* host, const void* name, uint64_t n);
+
+    /*
+     * Gives it up; without effect if it does not lead.                              [any thread]
+     */
+    void (*resign)(const ws_host* host, const void* name, uint64_t n);
+} ws_leader_1;
+
 /* ---- The layout, checked where pointers have 64 bits and the compiler can ---------------------- */
 
 #if defined(__LP64__) || defined(_LP64)
@@ -450,6 +483,7 @@ WS_LAYOUT_(offsetof(ws_metrics_1, set) == 24);
 WS_LAYOUT_(offsetof(ws_topic_1, subscribe) == 8 && offsetof(ws_topic_1, unsubscribe) == 16);
 WS_LAYOUT_(offsetof(ws_topic_1, publish) == 24 && offsetof(ws_topic_1, listen) == 32);
 WS_LAYOUT_(offsetof(ws_topic_1, ignore) == 40);
+WS_LAYOUT_(offsetof(ws_leader_1, lead) == 8 && offsetof(ws_leader_1, resign) == 16);
 #undef WS_LAYOUT_
 #endif
 

@@ -60,7 +60,7 @@ extern "C" {
 #define WEBSOCKET_PLUGIN_VERSION_1 1
 
 /* Counts what was appended to version 1: 1 are the listeners of ws.topic/1 and WS_UNCOMPRESSED. */
-#define WS_ABI_MINOR 1
+#define WS_ABI_MINOR 2
 
 /* ---- Values ----------------------------------------------------------------------------------- */
 

@@ -242,6 +242,7 @@ public:
         load(flow_, WS_FLOW_1);
         load(metrics_, WS_METRICS_1);
         load(topic_, WS_TOPIC_1);
+        load(leader_, WS_LEADER_1);
     }
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
@@ -286,6 +287,16 @@ public:
         static_cast<void>(closure.release());
         return {host_, topic_, number};
     }
+
+    /// Whether this plugin leads, of all its instances in all processes, and of others that ask for the
+    /// same name: for what should be done once. Makes it lead if nobody does. To be asked each time.
+    [[nodiscard]] bool leads(std::string_view name) const {
+        const Result result{leaders().lead(host_, name.data(), name.size())};
+        detail::check(result);
+        return taken(result);
+    }
+    /// Lets another one lead.
+    void resign(std::string_view name) const { leaders().resign(host_, name.data(), name.size()); }
 
     /// Calls `function()` once after `delay`, or again and again every `period`, one call after the
     /// other, beside the callbacks of connections.
@@ -333,6 +344,7 @@ public:
     [[nodiscard]] const ws_stream_1& streams() const { return need(stream_, WS_STREAM_1); }
     [[nodiscard]] const ws_flow_1& flow() const { return need(flow_, WS_FLOW_1); }
     [[nodiscard]] const ws_topic_1& topics() const { return need(topic_, WS_TOPIC_1); }
+    [[nodiscard]] const ws_leader_1& leaders() const { return need(leader_, WS_LEADER_1); }
 
     [[nodiscard]] Timer start(ws_conn conn, Duration delay, Duration period,
                               std::function<void()> function) const {
@@ -431,6 +443,7 @@ private:
     const ws_flow_1* flow_ = nullptr;
     const ws_metrics_1* metrics_ = nullptr;
     const ws_topic_1* topic_ = nullptr;
+    const ws_leader_1* leader_ = nullptr;
 };
 
 inline void detail::Listening::call(const Published& message) noexcept {

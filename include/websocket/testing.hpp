@@ -155,6 +155,8 @@ public:
             settle();
         }
     }
+    /// False: all that the plugin may lead, another process leads from now on.
+    void lead(bool leads) noexcept { leads_ = leads; }
     /// Ends all connections, timers and watches, then the plugin.
     void stop();
 
@@ -237,6 +239,7 @@ private:
     std::map<std::string, std::set<ws_conn>> topics_;
     std::map<std::uint64_t, TopicListener> listeners_;
     std::uint64_t hearing_ = 0;  ///< the listener that is being called
+    bool leads_ = true;
     std::map<std::string, std::int64_t> metrics_;
     std::vector<std::unique_ptr<ws_buffer>> buffers_;
     std::vector<std::string> log_;

@@ -180,6 +180,13 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             return WS_OK;
         },
         [](const ws_host* host, std::uint64_t listener) { of(host).ignore(listener); }};
+    static constexpr ws_leader_1 kLeader{
+        sizeof(ws_leader_1), 0,
+        [](const ws_host* host, const void* led, std::uint64_t n) -> ws_result {
+            if (led == nullptr || n == 0 || n > 255) return WS_BAD_ARG;
+            return of(host).leads_ ? WS_OK : WS_FULL;
+        },
+        [](const ws_host* /*host*/, const void* /*led*/, std::uint64_t /*n*/) {}};
     static constexpr auto kFind = [](const Pairs& pairs, std::string_view key,
                                      std::uint64_t* size) -> const char* {
         for (const auto& [one, value] : pairs) {
@@ -268,6 +275,7 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
         {WS_TIMER_1, &kTimer},   {WS_POST_1, &kPost},       {WS_IO_1, &kIo},
         {WS_BUFFER_1, &kBuffer}, {WS_REQUEST_1, &kRequest}, {WS_STREAM_1, &kStream},
         {WS_FLOW_1, &kFlow},     {WS_METRICS_1, &kMetrics}, {WS_TOPIC_1, &kTopic},
+        {WS_LEADER_1, &kLeader},
     };
     for (const auto& [one, extension] : known) {
         if (one == name) return extension;

@@ -27,6 +27,9 @@ Child* process_child = nullptr;  // httpd's hooks have no other place for it
 
 constexpr unsigned kMostDefaultLoops = 4;
 
+/// No secret: so that it is the same in all generations, whatever versions of the module they have.
+constexpr hub::HashKey kLeadersHash{0x6c656164, 0x65727331};
+
 /// How long it waits for the bus: a little more than the bus itself does.
 constexpr int kBusPatience = static_cast<int>(hub::LocalBus::kStopTimeout.count()) + 100;  // ms
 /// How long it waits for logs: a little more than the writer itself does.
@@ -108,12 +111,14 @@ Child::Child(server_rec* server)
       bus_(topic_registry(), bus_options(process_config(server)), log_),
       hub_(engine_, bus_, log_, hub_options(process_config(server))),
       topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
+      leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       pump_places_(process_config(server).pump_places),
       lifecycle_(server, host_, drain_timeout(process_config(server)),
                  [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this) {
     host_.topics = &topics_;
+    host_.leaders = &leaders_;
     host_.metrics = &metrics_;
 }
 
@@ -170,6 +175,7 @@ plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {
 }
 
 void Child::announce_drain(std::chrono::steady_clock::time_point deadline) noexcept {
+    leaders_.begin_drain();
     {
         const std::lock_guard lock(endpoints_mutex_);
         if (instances_.empty()) {

@@ -16,6 +16,7 @@
 #include "httpd/log_writer.hpp"
 #include "httpd/pump_places.hpp"
 #include "hub/hub.hpp"
+#include "hub/leaders.hpp"
 #include "hub/local_bus.hpp"
 #include "plugin/endpoint.hpp"
 #include "plugin/hub_topics.hpp"
@@ -73,6 +74,7 @@ private:
     hub::LocalBus bus_;
     hub::Hub hub_;
     plugin::HubTopics topics_;
+    hub::Leaders leaders_;
     plugin::Pool pool_;
     plugin::Host host_;
     const PumpPlaces pump_places_;

@@ -12,8 +12,10 @@
 #include <system_error>
 
 #include "httpd/config.hpp"
+#include "httpd/lasting.hpp"
 #include "httpd/module.hpp"
 #include "httpd/most_processes.hpp"
+#include "hub/leaders.hpp"
 #include "hub/topic_key.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -24,11 +26,14 @@ namespace {
 
 /// Under this name the process keeps the registry, also while the module is unloaded and loaded.
 constexpr const char* kPoolKey = "mod_websocket topics";
+/// The same for the file that says who leads. The number changes with what its locks mean.
+constexpr const char* kLeadersKey = "mod_websocket leaders 1";
 /// Leaves room for what tells apart hosts of equal names.
 constexpr std::size_t kLongestScope = 200;
 static_assert(kLongestScope + 20 < hub::TopicKey::kMostScope);
 
 std::optional<hub::Registry> registry;  // httpd's hooks have no other place for it
+int leaders = -1;                       // nor for this: a descriptor, open as long as the process
 
 Config& config_of(const server_rec* server) {
     return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
@@ -97,6 +102,22 @@ void name_scope(apr_pool_t* pool, const server_rec* first, const server_rec* ser
     config.topic_scope = scope;
 }
 
+/// False when there is none.
+bool prepare_leaders(server_rec* server) {
+    try {
+        const int* kept = find_lasting<int>(server, kLeadersKey);
+        if (kept == nullptr) {
+            kept = make_lasting<int>(server, kLeadersKey, hub::Leaders::make_file());
+        }
+        leaders = *kept;
+        return true;
+    } catch (const std::system_error& error) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
+                     "WS0509: no file in memory that says which child leads");
+        return false;
+    }
+}
+
 }  // namespace
 
 const char* set_topic_scope(cmd_parms* cmd, void* /*section*/, const char* name) {
@@ -115,6 +136,9 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
     for (server_rec* host = server; host != nullptr; host = host->next) {
         own_config(pconf, server, host);
         name_scope(pconf, server, host);
+    }
+    if (!prepare_leaders(server)) {
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
     void* memory = nullptr;
     apr_pool_userdata_get(&memory, kPoolKey, process);
@@ -144,6 +168,8 @@ void free_seat_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*g
 }
 
 const hub::Registry& topic_registry() noexcept { return *registry; }
+
+int leaders_file() noexcept { return leaders; }
 
 std::string_view topic_scope(const server_rec* server) noexcept {
     return config_of(server).topic_scope;

@@ -24,6 +24,10 @@ void free_seat_of_child(server_rec* server, pid_t child, ap_generation_t generat
 /// After prepare_topics(). [any thread]
 [[nodiscard]] const hub::Registry& topic_registry() noexcept;
 
+/// After prepare_topics(). The file of hub::Leaders, the same in all generations of children.
+/// [any thread]
+[[nodiscard]] int leaders_file() noexcept;
+
 /// Where the topics of a virtual host live: what WebSocketTopicScope names, or the host itself. Not
 /// longer than hub::TopicKey::kMostScope. [any thread]
 [[nodiscard]] std::string_view topic_scope(const server_rec* server) noexcept;

@@ -13,6 +13,10 @@
 #include "plugin/pool.hpp"
 #include "websocket/plugin.h"
 
+namespace websocket::hub {
+class Leaders;
+}
+
 namespace websocket::plugin {
 
 class Metrics;
@@ -53,6 +57,7 @@ struct Host {
     std::atomic<std::uint32_t> sessions{0};  ///< alive, in whatever state; and plugins not stopped
     std::atomic<std::uint64_t> numbers{0};   ///< given to timers and watches so far
     Topics* topics = nullptr;                ///< null: there are none
+    hub::Leaders* leaders = nullptr;         ///< null: there are none
     Metrics* metrics = nullptr;              ///< null: there are none
 };
 

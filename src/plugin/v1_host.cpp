@@ -91,7 +91,7 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 9> kKnown{{
+    static constexpr std::array<Known, 10> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
@@ -101,6 +101,7 @@ const void* extension(const ws_host* host, const char* name) {
         {WS_FLOW_1, flow_extension},
         {WS_METRICS_1, metrics_extension},
         {WS_TOPIC_1, topic_extension},
+        {WS_LEADER_1, leader_extension},
     }};
     if (host == nullptr || name == nullptr) {
         return nullptr;
@@ -108,6 +109,7 @@ const void* extension(const ws_host* host, const char* name) {
     const Host& server = V1Instance::of(host).host();
     const std::string_view wanted = name;
     if ((wanted == WS_TOPIC_1 && server.topics == nullptr) ||
+        (wanted == WS_LEADER_1 && server.leaders == nullptr) ||
         (wanted == WS_METRICS_1 && server.metrics == nullptr)) {
         return nullptr;
     }

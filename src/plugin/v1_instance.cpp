@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "hub/leaders.hpp"
 #include "plugin/v1_host.hpp"
 #include "plugin/v1_listener.hpp"
 
@@ -94,6 +95,7 @@ bool V1Instance::start() noexcept {
                       plugin().name, static_cast<int>(result));
         host_.log.write(engine::LogLevel::error, line.data());
         end_listeners(false);
+        resign();
         host_.sessions.fetch_sub(1);
     }
     return started_;
@@ -166,7 +168,14 @@ void V1Instance::leave() noexcept {
             report_exception("stop", {});
         }
     }
+    resign();
     host_.sessions.fetch_sub(1);
+}
+
+void V1Instance::resign() noexcept {
+    if (host_.leaders != nullptr) {
+        host_.leaders->resign_all(this);
+    }
 }
 
 std::uint64_t V1Instance::next_number(engine::ConnectionId owner) noexcept {

@@ -94,6 +94,7 @@ private:
     using Listeners = std::unordered_map<std::uint64_t, std::shared_ptr<V1Listener>>;
 
     void end_listeners(bool for_good) noexcept;
+    void resign() noexcept;  // whatever it leads
     [[nodiscard]] std::string wrong_options() const noexcept;
 
     struct Table {

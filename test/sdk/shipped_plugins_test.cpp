@@ -104,6 +104,12 @@ START_TEST(ticker_tells_all_its_clients_the_time) {
     ck_assert_uint_eq(texts.size(), 2);
     ck_assert_uint_eq(texts[0].size(), 20);
     ck_assert_uint_eq(other->texts().size(), 2);
+    host.lead(false);  // another child does
+    host.advance(300ms);
+    expect(one->texts(), {});
+    host.lead(true);
+    host.advance(100ms);
+    ck_assert_uint_eq(one->texts().size(), 1);
     other->close();
     ck_assert_int_eq(host.metric("clients"), 1);
     ck_assert(start_error("ticker", {{"interval", "1"}}).find("from 10 to 3600000") !=
