@@ -74,6 +74,7 @@ plugin::PoolOptions pool_options(const Config& config) {
     plugin::PoolOptions options;
     options.min_threads = static_cast<unsigned>(config.get(Setting::pool_min_threads));
     options.max_threads = static_cast<unsigned>(config.get(Setting::pool_max_threads));
+    options.shared = config.plugin_sections > 1;
     return options;
 }
 

@@ -113,6 +113,9 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
         }
         auto* config = static_cast<Config*>(section);
         config->plugin = plugin.release();
+        config->plugin_place =
+            apr_psprintf(cmd->pool, "plugin \"%s\" in section \"%s\" (%s:%d)", path, cmd->path,
+                         cmd->directive->filename, cmd->directive->line_num);
         note_plugin(cmd, *config);
         apr_pool_cleanup_register(cmd->pool, config->plugin, destroy_plugin, apr_pool_cleanup_null);
         return nullptr;
@@ -267,6 +270,7 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
     merged->location_cap = more.location_cap != 0 ? more.location_cap : base.location_cap;
     if (more.plugin != nullptr) {
         merged->plugin = more.plugin;
+        merged->plugin_place = more.plugin_place;
     }
     if (more.trusted_origins != nullptr) {
         merged->trusted_origins =
@@ -307,6 +311,7 @@ int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     config.pump_places = make_pump_places(pconf, config);
+    config.plugin_sections = count_plugins(pconf);
     return OK;
 }
 
@@ -351,6 +356,8 @@ plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
     plugin::Endpoint endpoint;
     endpoint.callbacks = &config.plugin->callbacks();
     endpoint.v1 = config.plugin->v1();
+    endpoint.place = config.plugin_place;
+    endpoint.send_timeout = milliseconds(config.get(Setting::send_timeout));
     if (endpoint.v1 == nullptr) {
         endpoint.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
     } else {

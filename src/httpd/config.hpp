@@ -22,12 +22,14 @@ struct Config {
     std::array<std::int64_t, kNumericSettings> values{};
     std::uint64_t configured = 0;                   ///< bit per Setting
     const plugin::Plugin* plugin = nullptr;         ///< null: none here
+    const char* plugin_place = "";                  ///< plugin and section, as logs call them
     apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
     apr_array_header_t* logs = nullptr;             ///< of ConnectionLog *, of a server; null: none
     /// Which directives the caps come from: connections below the same one are counted together.
     std::uint64_t address_cap = 0;
     std::uint64_t location_cap = 0;
     PumpPlaces pump_places;                 ///< of the server process
+    int plugin_sections = 0;                ///< of the server process: those that name a plugin
     apr_array_header_t* options = nullptr;  ///< of Option, each name once; null: none
     /// Of a host: as configured, null for not; and what results, of a host that has been read.
     const char* chosen_topic_scope = nullptr;

@@ -23,6 +23,7 @@ enum class Setting : std::uint8_t {
     dispatch,
     send_buffer,
     slow_consumer,
+    send_timeout,
     receive_buffer,
     ping_interval,
     pong_timeout,
@@ -172,6 +173,10 @@ inline constexpr std::array kDirectives{
               0, 2, kSlowConsumers, "Block\\|Drop\\|Close", "Block",
               "What a send to a slow client does: wait, drop the message, or close the connection "
               "with 1008."},
+    Directive{"WebSocketSendTimeout", Setting::send_timeout, Scope::guarded, ValueKind::duration,
+              10 * kSecond, 0, kDay, {}, "*time*", "10s",
+              "How long a send with Block may wait for a client on a thread that others need, too; "
+              "then that client is closed with 1008. 0 for as long as it takes."},
     Directive{"WebSocketReceiveBuffer", Setting::receive_buffer, Scope::section, ValueKind::size,
               256 * kKiB, 1, 1024 * kMiB, {}, "*size*", "256K",
               "Octets of messages that may wait for the plugin; above, the client is no longer read "

@@ -78,6 +78,12 @@ void note_plugin(const cmd_parms* cmd, const Config& config) {
         &config, cmd->server, apr_pstrdup(cmd->pool, cmd->path), cmd->directive};
 }
 
+int count_plugins(apr_pool_t* pconf) {
+    void* list = nullptr;
+    apr_pool_userdata_get(&list, kPluginsKey, pconf);
+    return list != nullptr ? static_cast<const apr_array_header_t*>(list)->nelts : 0;
+}
+
 int check_options(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* ptemp,
                   server_rec* /*server*/) {
     void* list = nullptr;

@@ -12,5 +12,7 @@ namespace websocket::httpd {
 
 /// Remembers a section that names a plugin, for check_options(). [config]
 void note_plugin(const cmd_parms* cmd, const Config& config);
+/// How many there are. [config]
+[[nodiscard]] int count_plugins(apr_pool_t* pconf);
 
 }  // namespace websocket::httpd

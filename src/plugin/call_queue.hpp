@@ -14,7 +14,8 @@ namespace websocket::plugin {
 
 class CallQueue : private PoolTask {
 public:
-    explicit CallQueue(Host& host) noexcept : host_(host) {}
+    CallQueue(Host& host, const Endpoint& endpoint) noexcept
+        : PoolTask(host.pool.lane(endpoint.place)), host_(host) {}
 
     /// Has `call` run. Without memory it is left out, and the log says so. [any thread]
     void push(const V1Call::Ref& call, std::uint32_t events) noexcept;

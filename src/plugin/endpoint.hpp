@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -41,10 +42,13 @@ struct Endpoint {
     const WebSocketPlugin* callbacks = nullptr;
     engine::ConnectionOptions options;
     Dispatch dispatch = Dispatch::pool;  ///< of plugins of version 0; others say it themselves
-    const ws_plugin* v1 = nullptr;       ///< null: the plugin is of version 0
+    /// How long a sender that serves others, too, waits for room; 0 for as long as it takes.
+    std::chrono::milliseconds send_timeout{10'000};
+    const ws_plugin* v1 = nullptr;  ///< null: the plugin is of version 0
     std::vector<PluginOption> plugin_options = {};
     std::string scope = {};      ///< the virtual host, for topics
     std::size_t max_topics = 0;  ///< hub::TopicQuota::most
+    std::string place = {};      ///< what the log calls plugin and location
 
     bool operator==(const Endpoint&) const = default;
 };

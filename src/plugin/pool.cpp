@@ -4,9 +4,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <exception>
+#include <new>
 #include <thread>
 
 #include "engine/signal_mask.hpp"
@@ -25,6 +24,8 @@ void yield_to_wakers() noexcept {
 }
 
 }  // namespace
+
+thread_local Pool::Place Pool::place_;
 
 Pool::Pool(const PoolOptions& options, engine::Log& log) noexcept
     : options_(options),
@@ -53,32 +54,39 @@ bool Pool::ready() noexcept {
     return threads_ > 0;
 }
 
+PoolLane& Pool::lane(const std::string& name) noexcept {
+    try {
+        const std::lock_guard lock(mutex_);
+        const auto [entry, added] = lanes_.try_emplace(name);
+        if (added) {
+            entry->second.name_ = &entry->first;
+        }
+        return entry->second;
+    } catch (const std::bad_alloc&) {
+        return common_;
+    }
+}
+
 void Pool::submit(PoolTask& task) noexcept {
     const std::lock_guard lock(mutex_);
-    task.next_ = nullptr;
-    if (last_ != nullptr) {
-        last_->next_ = &task;
-    } else {
-        first_ = &task;
-    }
-    last_ = &task;
-    if (idle_ > woken_) {
+    append(task);
+    if (!may_run(lane_of(task))) {
+        held_back_ = true;
+        call_keeper();
+    } else if (idle_ > woken_) {
         ++woken_;
         work_.notify_one();
     } else if (threads_ < usual_threads_) {
         add_worker();
-    } else if (!keeper_runs_) {
-        keeper_runs_ = start_thread(&Pool::keep);
-    } else if (keeper_rests_) {
-        keeper_rests_ = false;
-        keeper_.notify_one();
+    } else {
+        call_keeper();
     }
 }
 
 void Pool::add_worker() noexcept {
-    if (start_thread(&Pool::work)) {
-        ++threads_;
-    }
+    const bool started = start_thread(&Pool::work);
+    threads_ += started ? 1 : 0;
+    starved_ = !started;
 }
 
 bool Pool::start_thread(void (Pool::*body)() noexcept) noexcept {
@@ -87,81 +95,60 @@ bool Pool::start_thread(void (Pool::*body)() noexcept) noexcept {
         std::thread([this, body] { (this->*body)(); }).detach();
         return true;
     } catch (const std::exception&) {  // no thread, or no memory for one
-        log_.write(engine::LogLevel::error, "WS0401: cannot start a thread of the plugin pool");
+        if (!starved_) {
+            log_.write(engine::LogLevel::error, "WS0401: cannot start a thread of the plugin pool");
+        }
         return false;
     }
 }
 
 void Pool::work() noexcept {
     yield_to_wakers();
+    place_.pool = this;
     std::unique_lock lock(mutex_);
-    while (first_ != nullptr || wait_for_work(lock)) {
-        run_next(lock);
+    while (PoolTask* task = wait_for_task(lock)) {
+        run(*task, lock);
     }
     --threads_;
     ended_.notify_all();
 }
 
-/// False when this thread should end.
-bool Pool::wait_for_work(std::unique_lock<std::mutex>& lock) noexcept {
-    while (first_ == nullptr) {
+/// Null when this thread should end.
+PoolTask* Pool::wait_for_task(std::unique_lock<std::mutex>& lock) noexcept {
+    for (;;) {
+        if (PoolTask* task = take()) {
+            return task;
+        }
         if (stopping_) {
-            return false;
+            return nullptr;
         }
         ++idle_;
         const auto status = work_.wait_for(lock, kIdle);
         --idle_;
         woken_ = std::min(woken_ > 0 ? woken_ - 1 : 0, idle_);
-        if (status == std::cv_status::timeout && first_ == nullptr &&
+        if (status == std::cv_status::timeout && !can_run() &&
             threads_ > std::max(1U, options_.min_threads)) {
-            return false;
+            return nullptr;
         }
     }
-    return true;
 }
 
-void Pool::run_next(std::unique_lock<std::mutex>& lock) noexcept {
-    PoolTask* task = first_;
-    first_ = task->next_;
-    if (first_ == nullptr) {
-        last_ = nullptr;
-    }
+void Pool::run(PoolTask& task, std::unique_lock<std::mutex>& lock) noexcept {
+    PoolLane& lane = lane_of(task);
     ++begun_;
-    exhausted_ = false;
-    lock.unlock();
-    task->run();
-    lock.lock();
-}
-
-/// Adds a worker each time that nothing has begun for a while although something waits.
-void Pool::keep() noexcept {
-    std::unique_lock lock(mutex_);
-    while (!stopping_ || first_ != nullptr) {
-        if (first_ == nullptr || (exhausted_ && !stopping_)) {
-            keeper_rests_ = true;
-            keeper_.wait(lock);
-            keeper_rests_ = false;
-            continue;
-        }
-        const std::uint64_t before = begun_;
-        keeper_.wait_for(lock, kStall);
-        if (first_ == nullptr || begun_ != before || idle_ > 0) {
-            continue;
-        }
-        if (threads_ < options_.max_threads) {
-            add_worker();
-        } else if (!exhausted_) {
-            exhausted_ = true;
-            std::array<char, 160> line;
-            std::snprintf(line.data(), line.size(),
-                          "WS0402: all %u threads of the plugin pool are blocked in callbacks; see "
-                          "WebSocketPoolMaxThreads",
-                          threads_);
-            log_.write(engine::LogLevel::warning, line.data());
-        }
+    ++lane.begun_;
+    ++lane.running_;
+    ++busy_;
+    if (held_back_ && idle_ > woken_ && can_run()) {
+        ++woken_;  // nobody has woken a thread for what had to wait for its lane's turn
+        work_.notify_one();
     }
-    keeper_runs_ = false;
-    ended_.notify_all();
+    place_.lane = &lane;
+    lock.unlock();
+    task.run();  // which may be gone afterwards
+    lock.lock();
+    --busy_;
+    --lane.running_;
 }
 
 }  // namespace websocket::plugin

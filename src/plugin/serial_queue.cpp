@@ -69,6 +69,9 @@ bool SerialQueue::take(Signal signal) noexcept {
 
 void SerialQueue::run() noexcept {
     for (int i = 0; i < kThingsATurn; ++i) {
+        if (!has_room() && park()) {
+            return;
+        }
         if (take(kOpen)) {
             handle_open();
         } else if (QueuedMessage::Owner message = messages_.pop()) {
@@ -87,6 +90,19 @@ void SerialQueue::run() noexcept {
         }
     }
     host_.pool.submit(*this);
+}
+
+/// True when unpark() will submit this, or has done so.
+bool SerialQueue::park() noexcept {
+    parked_.store(true);
+    return host_.engine.tell_when_writable(id_, options_.send_buffer / 2) ||
+           !parked_.exchange(false);
+}
+
+void SerialQueue::unpark() noexcept {
+    if (parked_.load() && parked_.exchange(false)) {
+        host_.pool.submit(*this);
+    }
 }
 
 void SerialQueue::handled(std::size_t weight) noexcept {

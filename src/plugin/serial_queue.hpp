@@ -17,9 +17,9 @@ namespace websocket::plugin {
 /// receive_buffer waits.
 class SerialQueue : private PoolTask {
 protected:
-    SerialQueue(Host& host, const engine::ConnectionOptions& options,
-                engine::ConnectionId id) noexcept
-        : host_(host), options_(options), id_(id) {}
+    SerialQueue(Host& host, const Endpoint& endpoint, engine::ConnectionId id) noexcept
+        : PoolTask(host.pool.lane(endpoint.place)), host_(host), options_(endpoint.options),
+          id_(id) {}
     ~SerialQueue() = default;
 
     /// handle() will get it. [loop]
@@ -32,8 +32,14 @@ protected:
     void push_end() noexcept { schedule(); }
     /// For Session::drained(). [loop]
     [[nodiscard]] bool drained() noexcept;
+    /// What stopped for want of room may go on. Anything may have happened when this returns, the end
+    /// included, unless the caller knows better. [any thread]
+    void unpark() noexcept;
 
     // [pool]
+    /// False while answers would have to wait for the client: then nothing is handled until
+    /// Session::on_writable() or on_close(), which call unpark().
+    [[nodiscard]] virtual bool has_room() noexcept { return true; }
     virtual void handle(QueuedMessage& message) noexcept = 0;
     virtual void handle_open() noexcept {}
     virtual void handle_writable() noexcept {}
@@ -50,6 +56,7 @@ private:
     void run() noexcept override;
     [[nodiscard]] bool take(Signal signal) noexcept;
     void schedule() noexcept;
+    [[nodiscard]] bool park() noexcept;
     [[nodiscard]] bool pause_until_fallen() noexcept;
     [[nodiscard]] std::size_t resume_mark() const noexcept;
     void handled(std::size_t weight) noexcept;
@@ -61,6 +68,7 @@ private:
     std::atomic<std::size_t> queued_{0};     // weight of what is not handled yet
     std::atomic<std::uint32_t> pending_{0};  // things, the end among them, not handled yet
     std::atomic<std::uint8_t> signals_{0};   // those of the things that are no message
+    std::atomic<bool> parked_{false};        // pending, but neither submitted nor running
     std::atomic<bool> paused_{false};        // the engine waits for queued_ to fall
     std::atomic<bool> draining_{false};      // ... to nothing, else to half of receive_buffer
 };

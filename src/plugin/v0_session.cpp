@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "plugin/v0_sender.hpp"
 #include "plugin/v0_server.hpp"
 #include "protocol/close_code.hpp"
 
@@ -48,7 +49,7 @@ protocol::ClosePayload sanitised(std::span<const std::uint8_t> payload) {
 
 V0Session::V0Session(Host& host, const Endpoint& endpoint, engine::ConnectionId id,
                      std::unique_ptr<Request> request) noexcept
-    : SerialQueue(host, endpoint.options, id), server_(make_v0_server(*this)), endpoint_(endpoint),
+    : SerialQueue(host, endpoint, id), server_(make_v0_server(*this)), endpoint_(endpoint),
       request_(std::move(request)) {
     host.sessions.fetch_add(1);
 }
@@ -67,6 +68,7 @@ V0Session::~V0Session() {
 
 V0Session::Connected V0Session::connect() noexcept {
     auto connected = Connected::accepted;
+    const V0Sender::Callback here(*this);
     try {
         early_ = std::make_unique<Early>();
         early_->connecting_thread = std::this_thread::get_id();
@@ -113,11 +115,13 @@ bool V0Session::drained() noexcept {
     if (endpoint_.dispatch == Dispatch::inline_) {
         return true;
     }
+    unpark();  // if the gate has been closed meanwhile, nobody waits for room any more
     return SerialQueue::drained();
 }
 
 void V0Session::on_close(const engine::CloseInfo& /*info*/) noexcept {
     enter(Phase::over);
+    unpark();  // the end is not queued yet, so this is still there afterwards
     if (endpoint_.dispatch == Dispatch::inline_ && endpoint_.callbacks->on_disconnect == nullptr) {
         delete this;
         return;
@@ -126,7 +130,14 @@ void V0Session::on_close(const engine::CloseInfo& /*info*/) noexcept {
     push_end();
 }
 
+/// With Block, an answer would hold a thread of the pool.
+bool V0Session::has_room() noexcept {
+    return endpoint_.options.slow_consumer != engine::SlowConsumer::block ||
+           host().engine.queued(id()).value_or(0) < endpoint_.options.send_buffer;
+}
+
 void V0Session::handle(QueuedMessage& message) noexcept {
+    const V0Sender::Callback here(*this);
     try {
         call_on_message(message.type, message.payload());
     } catch (...) {
@@ -144,6 +155,7 @@ void V0Session::call_on_message(MessageType type, std::span<std::uint8_t> payloa
 }
 
 void V0Session::handle_end() noexcept {
+    const V0Sender::Callback here(*this);
     if (endpoint_.callbacks->on_disconnect != nullptr) {
         try {
             endpoint_.callbacks->on_disconnect(private_, &server_);
@@ -193,7 +205,11 @@ std::size_t V0Session::send(int type, std::span<const std::uint8_t> payload) noe
         Inside(const Inside&) = delete;
         Inside& operator=(const Inside&) = delete;
     };
-    const Inside inside(engine::Engine::on_loop() ? nullptr : &senders_);
+    const bool may_wait = !engine::Engine::on_loop();
+    const Inside inside(may_wait ? &senders_ : nullptr);
+    if (may_wait) {
+        V0Sender::note(id());
+    }
     try {
         return transmit(opcode_of(type), payload) ? payload.size() : 0;
     } catch (const std::bad_alloc&) {
@@ -214,25 +230,44 @@ bool V0Session::transmit(Opcode opcode, std::span<const std::uint8_t> payload) {
         return begin_close(payload);
     }
     const engine::ConnectionOptions& options = endpoint_.options;
+    auto deadline = PoolWait::kNever;
     for (;;) {
         const SendResult result = host().engine.send(id(), opcode, payload, options.send_buffer);
         if (result != SendResult::full) {
             return result == SendResult::ok;
         }
         if (options.slow_consumer == engine::SlowConsumer::close) {
-            host().engine.close(
-                id(), protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+            give_up();
             return false;
         }
         if (options.slow_consumer == engine::SlowConsumer::drop || engine::Engine::on_loop()) {
             return false;
         }
-        host().engine.wait_for_room(id(), options.send_buffer / 2);
+        await_room(deadline);
     }
 }
 
+/// Until there is room or the client closes: one that takes too long is made to.
+void V0Session::await_room(std::chrono::steady_clock::time_point& deadline) {
+    const auto timeout = endpoint_.send_timeout;
+    if (deadline == PoolWait::kNever && timeout.count() > 0 && V0Sender::holds_up_others(*this)) {
+        deadline = std::chrono::steady_clock::now() + timeout;
+    }
+    const PoolWait wait(
+        host().pool, host().pool.lane(endpoint_.place), deadline,
+        [](void* self) noexcept { static_cast<V0Session*>(self)->give_up(); }, this);
+    host().engine.wait_for_room(id(), endpoint_.options.send_buffer / 2);
+}
+
+void V0Session::give_up() noexcept {
+    host().engine.close(id(),
+                        protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+}
+
 bool V0Session::begin_close(std::span<const std::uint8_t> payload) noexcept {
-    return host().engine.close(id(), sanitised(payload));
+    const bool began = host().engine.close(id(), sanitised(payload));
+    unpark();
+    return began;
 }
 
 /// True when the frame's fate is settled in `sent`, false when the session is open by now.

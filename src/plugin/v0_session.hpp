@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -38,6 +39,7 @@ public:
 
     void on_open() noexcept override;
     engine::Flow on_message(engine::Message message) override;
+    void on_writable() override { unpark(); }
     [[nodiscard]] bool drained() noexcept override;
     void on_close(const engine::CloseInfo& info) noexcept override;
 
@@ -65,6 +67,7 @@ private:
     };
     enum class Kept : std::uint8_t { yes, refused, not_yet, too_late };
 
+    [[nodiscard]] bool has_room() noexcept override;
     void handle(QueuedMessage& message) noexcept override;
     void handle_end() noexcept override;
     void call_on_message(protocol::MessageType type, std::span<std::uint8_t> payload);
@@ -75,6 +78,8 @@ private:
                                         std::span<const std::uint8_t> payload, bool& sent);
     bool begin_close(std::span<const std::uint8_t> payload) noexcept;
     [[nodiscard]] bool transmit(protocol::Opcode opcode, std::span<const std::uint8_t> payload);
+    void await_room(std::chrono::steady_clock::time_point& deadline);
+    void give_up() noexcept;
     void enter(Phase phase) noexcept;
     [[nodiscard]] std::mutex& early_mutex() const noexcept;
 

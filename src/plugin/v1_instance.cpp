@@ -53,7 +53,7 @@ std::string objection_to(const ws_plugin& plugin, const std::vector<PluginOption
 V1Instance::V1Instance(Host& host, const Endpoint& endpoint)
     : host_(host), endpoint_(endpoint), table_{make_v1_host(), this},
       options_(abi_options(endpoint.plugin_options)),
-      queue_(host), topic_quota_{endpoint.max_topics} {}
+      queue_(host, endpoint), topic_quota_{endpoint.max_topics} {}
 
 std::string V1Instance::wrong_options() const noexcept {
     try {

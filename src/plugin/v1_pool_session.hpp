@@ -11,7 +11,7 @@ namespace websocket::plugin {
 class V1PoolSession final : public V1Session, private SerialQueue {
 public:
     V1PoolSession(V1Instance& instance, engine::ConnectionId id) noexcept
-        : V1Session(instance, id), SerialQueue(instance.host(), instance.endpoint().options, id) {}
+        : V1Session(instance, id), SerialQueue(instance.host(), instance.endpoint(), id) {}
 
     void on_open() noexcept override { push_open(); }
     engine::Flow on_message(engine::Message message) override;

@@ -9,52 +9,13 @@
 
 #include "engine/service.hpp"
 #include "failing_allocator.hpp"
+#include "plugin/pool_work.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
 using websocket::plugin::Pool;
 using websocket::plugin::PoolOptions;
 using websocket::plugin::PoolTask;
-
-namespace {
-
-/// Runs a function each time.
-class Work final : public PoolTask {
-public:
-    explicit Work(std::function<void()> what) : what_(std::move(what)) {}
-    void run() noexcept override { what_(); }
-
-private:
-    const std::function<void()> what_;
-};
-
-/// Blocks a thread of the pool until it is released.
-class Blocker {
-public:
-    explicit Blocker(Pool& pool)
-        : work_([this] {
-              begun_.open();
-              static_cast<void>(go_.passed());
-              done_.open();
-          }) {
-        pool.submit(work_);
-    }
-    ~Blocker() { release(); }
-    void await_begun() { begun_.await("a thread for blocking work"); }
-    [[nodiscard]] bool begun() { return begun_.passed(0ms); }
-    void release() {
-        go_.open();
-        done_.await("the end of blocking work");
-    }
-
-private:
-    Door begun_;
-    Door go_;
-    Door done_;
-    Work work_;
-};
-
-}  // namespace
 
 START_TEST(runs_what_is_submitted_on_another_thread) {
     RecordingLog log;

@@ -99,6 +99,7 @@ public:
 
     [[nodiscard]] WebSocketPlugin& plugin() { return plugin_; }
     [[nodiscard]] engine::ConnectionOptions& options() { return endpoint_.options; }
+    [[nodiscard]] plugin::Endpoint& endpoint() { return endpoint_; }
     [[nodiscard]] std::uint32_t sessions() const { return host_.sessions; }
     [[nodiscard]] PluginRecord& record() { return record_; }
 
