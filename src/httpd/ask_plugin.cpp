@@ -2,16 +2,21 @@
 #include "httpd/ask_plugin.hpp"
 
 #include <apr_strings.h>
+#include <http_log.h>
 #include <http_protocol.h>
 
 #include <cstring>
 #include <string>
 #include <utility>
 
+#include "httpd/config.hpp"
+#include "httpd/module.hpp"
 #include "httpd/request_snapshot.hpp"
 #include "httpd/response_headers.hpp"
 #include "plugin/v0_session.hpp"
 #include "plugin/v1_session.hpp"
+
+APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
@@ -19,6 +24,22 @@ namespace {
 
 using plugin::V0Session;
 using plugin::V1Session;
+
+/// OK, or 431: idle clients are many, and what each keeps of its request is bounded.
+int check_size(request_rec* r, const RequestSnapshot& request) {
+    const auto most = static_cast<std::size_t>(config_of(r).get(Setting::max_request_size));
+    const std::size_t size = request.size();
+    if (size <= most) {
+        return OK;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  "WS0406: WebSocket handshake refused with 431: its URI, headers and environment, "
+                  "which the plugin may ask for later, take %" APR_SIZE_T_FMT
+                  " bytes; see WebSocketMaxRequestSize, %" APR_SIZE_T_FMT,
+                  size, most);
+    apr_table_clear(r->headers_out);
+    return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+}
 
 /// Version 0 cannot say more than no: no body, nothing of the handshake, no further request.
 int refuse_v0(request_rec* r) {
@@ -33,6 +54,9 @@ int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
            engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
     auto snapshot = RequestSnapshot::take(r);
     RequestSnapshot& request = *snapshot;
+    if (const int status = check_size(r, request); status != OK) {
+        return status;
+    }
     auto candidate = std::make_unique<V0Session>(host, endpoint, id, std::move(snapshot));
     switch (candidate->connect()) {
         case V0Session::Connected::accepted: break;
@@ -74,6 +98,11 @@ int ask_v1(request_rec* r, plugin::V1Instance& instance, engine::ConnectionId id
     }
     auto snapshot = RequestSnapshot::take(r);
     RequestSnapshot& request = *snapshot;
+    if (instance.keeps_request()) {
+        if (const int status = check_size(r, request); status != OK) {
+            return status;
+        }
+    }
     std::unique_ptr<plugin::Request> kept = std::move(snapshot);
     auto candidate = V1Session::make(instance, id);
     if (const std::uint32_t status = candidate->upgrade(kept); status != 0) {

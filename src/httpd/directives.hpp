@@ -25,6 +25,7 @@ enum class Setting : std::uint8_t {
     slow_consumer,
     send_timeout,
     receive_buffer,
+    max_request_size,
     ping_interval,
     pong_timeout,
     close_timeout,
@@ -181,6 +182,10 @@ inline constexpr std::array kDirectives{
               256 * kKiB, 1, 1024 * kMiB, {}, "*size*", "256K",
               "Octets of messages that may wait for the plugin; above, the client is no longer read "
               "from."},
+    Directive{"WebSocketMaxRequestSize", Setting::max_request_size, Scope::guarded, ValueKind::size,
+              32 * kKiB, 1, kMostSize, {}, "*size*", "32K",
+              "Octets of a request (URI, headers, environment) that may stay with a connection for "
+              "plugins that ask later; larger ones are answered with 431."},
     Directive{"WebSocketPingInterval", Setting::ping_interval, Scope::section, ValueKind::duration,
               30 * kSecond, 0, kDay, {}, "*time*", "30s",
               "Silence of a client after which it is sent a Ping; 0 for never."},

@@ -6,6 +6,7 @@
 #include <apr_strings.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <new>
 #include <string_view>
@@ -153,6 +154,15 @@ RequestSnapshot::~RequestSnapshot() {
     }
 }
 
+std::size_t RequestSnapshot::size() const noexcept {
+    const int count = std::popcount(present_) + 2 * headers_ + 2 * environment_ + subprotocols_;
+    const char* at = strings();
+    for (int i = 0; i < count; ++i) {
+        at = next(at);
+    }
+    return sizeof *this + static_cast<std::size_t>(at - strings());
+}
+
 const char* RequestSnapshot::field(Field which) const noexcept {
     const char* at = strings();
     for (unsigned i = 0; i < which; ++i) {
@@ -298,7 +308,7 @@ void RequestSnapshot::detach() {
 const char* RequestSnapshot::copy_pairs(const char* at, unsigned count, apr_table_t* table) {
     for (; count > 0; --count) {
         const char* value = next(at);
-        apr_table_add(table, full_name(at), value);
+        apr_table_addn(table, full_name(at), value);  // it lives as long as the table's pool
         at = next(value);
     }
     return at;

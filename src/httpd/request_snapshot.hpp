@@ -63,6 +63,9 @@ public:
     [[nodiscard]] const char* subprotocol(std::size_t index) const noexcept override;
     [[nodiscard]] request_rec* native() override;
 
+    /// Octets that it takes, native() not counted.
+    [[nodiscard]] std::size_t size() const noexcept;
+
     /// on_connect is over: what it wrote to the output headers of native() is copied to the real
     /// request, which is forgotten. [httpd worker]
     void detach();
