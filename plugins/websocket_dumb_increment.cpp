@@ -20,8 +20,10 @@ struct DumbIncrement {
         upgrade.choose_subprotocol("dumb-increment-protocol");
     }
     void on_open(websocket::Connection connection, Client& client) {
-        client.timer = connection.every(
-            50ms, [connection, &client] { connection.send(std::to_string(client.count++)); });
+        client.timer = connection.every(50ms, [connection, &client] {
+            // A number that a slow client has no room for is sent again.
+            if (taken(connection.send(std::to_string(client.count)))) ++client.count;
+        });
     }
     void on_message(websocket::Connection, websocket::Message message, Client& client) {
         if (message.text().starts_with("reset")) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends every message back.
+// Sends every message back, and loses none: a client that does not read is not read from.
 #include <websocket/plugin.hpp>
 
 namespace {
@@ -9,8 +9,12 @@ struct Echo {
     static constexpr bool never_blocks = true;
 
     void on_message(websocket::Connection client, websocket::Message message) {
-        client.send(message);
+        const websocket::Result result = client.send(message);
+        if (result == websocket::Result::queued || result == websocket::Result::full) {
+            client.pause();  // much is waiting; on_writable tells when not
+        }
     }
+    void on_writable(websocket::Connection client) { client.resume(); }
 };
 
 }  // namespace

@@ -72,6 +72,34 @@ START_TEST(echo_sends_everything_back) {
 }
 END_TEST
 
+START_TEST(echo_does_not_read_from_a_client_that_does_not_read) {
+    Host host(load("echo"));
+    const auto client = host.connect();
+    client->stop_reading(10);
+    client->text("1234");
+    ck_assert(!client->paused());
+    client->text("5678");
+    ck_assert(client->paused());
+    client->read();
+    ck_assert(!client->paused());
+    client->text("again");
+    expect(client->texts(), {"1234", "5678", "again"});
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(dumb_increment_leaves_no_number_out_for_a_slow_client) {
+    Host host(load("dumb_increment"));
+    const auto client = host.connect();
+    host.advance(100ms);
+    client->stop_reading();
+    host.advance(500ms);
+    client->read();
+    host.advance(50ms);
+    expect(client->texts(), {"0", "1", "2"});
+}
+END_TEST
+
 START_TEST(dumb_increment_counts_each_client_until_reset) {
     Host host(load("dumb_increment"));
     Handshake offer;
@@ -223,6 +251,37 @@ START_TEST(chat_refuses_what_is_too_long) {
 }
 END_TEST
 
+START_TEST(chat_sends_who_is_there_to_a_client_that_was_slow) {
+    Host host(load("chat"));
+    const auto alice = host.connect("/chat?name=alice");
+    static_cast<void>(alice->texts());
+    alice->stop_reading();
+    const auto bob = host.connect("/chat?name=bob");
+    const auto carol = host.connect("/chat?name=carol");
+    bob->close();
+    expect(said(alice), {});
+    alice->read();
+    expect(said(alice), {R"({"type":"here","names":["alice","carol"]})"});
+    carol->close();
+    expect(said(alice), {R"({"type":"left","name":"carol"})"});
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(chats_of_other_locations_have_rooms_of_their_own_if_told_so) {
+    Host host(load("chat"), {{"rooms", "private"}});
+    const auto alice = host.connect("/chat?name=alice");
+    static_cast<void>(alice->texts());
+    say_elsewhere(host, "chat:lobby", R"({"type":"message","at":1,"id":"x","from":"b","text":""})");
+    say_elsewhere(host, "chat-children:lobby", "names\nother\nbob");
+    host.advance(0ms);
+    expect(said(alice), {});
+    for (const char* word : {"", "a-b", "A", "a:b"}) {
+        ck_assert(!start_error("chat", {{"rooms", word}}).empty());
+    }
+}
+END_TEST
+
 START_TEST(chat_wants_a_name) {
     Host host(load("chat"));
     for (const char* target : {"/chat", "/chat?name=", "/chat?name=a%00b", "/chat?name=x&room="}) {
@@ -234,6 +293,8 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(shipped_plugins) {
     tcase_add_test(tests, echo_sends_everything_back);
+    tcase_add_test(tests, echo_does_not_read_from_a_client_that_does_not_read);
+    tcase_add_test(tests, dumb_increment_leaves_no_number_out_for_a_slow_client);
     tcase_add_test(tests, dumb_increment_counts_each_client_until_reset);
     tcase_add_test(tests, ticker_tells_all_its_clients_the_time);
     tcase_add_test(tests, chat_has_rooms_with_presence_and_history);
@@ -241,5 +302,7 @@ WEBSOCKET_TEST_SUITE(shipped_plugins) {
     tcase_add_test(tests, chat_forgets_children_that_are_silent);
     tcase_add_test(tests, chat_keeps_rooms_for_a_while_but_not_all);
     tcase_add_test(tests, chat_refuses_what_is_too_long);
+    tcase_add_test(tests, chat_sends_who_is_there_to_a_client_that_was_slow);
+    tcase_add_test(tests, chats_of_other_locations_have_rooms_of_their_own_if_told_so);
     tcase_add_test(tests, chat_wants_a_name);
 }
