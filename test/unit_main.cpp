@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs the registered suites, or those that the arguments name. Exit status: 0 if every test
-// passed, 1 if one failed or there was none, 2 if a name is unknown.
+// Runs the registered suites, or those that the arguments name; with --list it prints their names.
+// Exit status: 0 if every test passed, 1 if one failed or there was none, 2 if a name is unknown.
 
 #include "unit.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -20,10 +21,9 @@ const RegisteredSuite* find(const char* name) {
     return suite;
 }
 
-void print_unknown(const char* name) {
-    std::fprintf(stderr, "unit-tests: no suite is called \"%s\"; there are:\n", name);
+void print_names(std::FILE* file) {
     for (const auto* suite = RegisteredSuite::first(); suite != nullptr; suite = suite->next())
-        std::fprintf(stderr, "    %s\n", suite->name());
+        std::fprintf(file, "%s\n", suite->name());
 }
 
 struct FreeRunner {
@@ -59,11 +59,18 @@ Suite* RegisteredSuite::create() const {
 namespace {
 
 int run(int count, char** names) {
+    if (count == 1 && std::strcmp(names[0], "--list") == 0) {
+        print_names(stdout);
+        return 0;
+    }
+    // Limits only end what hangs, so they suit a machine that is much slower, and busy.
+    ::setenv("CK_TIMEOUT_MULTIPLIER", "10", 0);
     const std::unique_ptr<SRunner, FreeRunner> runner{srunner_create(nullptr)};
     for (int i = 0; i < count; ++i) {
         const RegisteredSuite* suite = find(names[i]);
         if (suite == nullptr) {
-            print_unknown(names[i]);
+            std::fprintf(stderr, "unit-tests: no suite is called \"%s\"; there are:\n", names[i]);
+            print_names(stderr);
             return 2;
         }
         srunner_add_suite(runner.get(), suite->create());

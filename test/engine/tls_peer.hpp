@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -117,11 +118,12 @@ public:
 
     /// Sends `text` and meanwhile reads `count` octets, so that neither side can block the other.
     [[nodiscard]] std::string exchange(std::string_view text, std::size_t count) {
-        std::string records = encrypt(text);
+        const std::string records = encrypt(text);
+        std::string_view unsent = records;
         std::string reply;
         while (reply.size() < count) {
-            records.erase(0, records.empty() ? 0 : peer_.send_some(records));
-            if (records.empty() || peer_.readable(std::chrono::milliseconds(10))) {
+            unsent.remove_prefix(unsent.empty() ? 0 : peer_.send_some(unsent));
+            if (unsent.empty() || peer_.readable(std::chrono::milliseconds(10))) {
                 ck_assert_msg(receive_some(count - reply.size(), reply), "the end came too early");
             }
         }
@@ -150,11 +152,11 @@ public:
 
 private:
     bool receive_some(std::size_t most, std::string& into) {
-        std::string buffer(most, '\0');
+        std::string buffer(std::min<std::size_t>(most, SSL3_RT_MAX_PLAIN_LENGTH), '\0');
         for (;;) {
             std::size_t count = 0;
             ERR_clear_error();
-            if (SSL_read_ex(ssl(), buffer.data(), most, &count) == 1) {
+            if (SSL_read_ex(ssl(), buffer.data(), buffer.size(), &count) == 1) {
                 into.append(buffer, 0, count);
                 return true;
             }
