@@ -4,22 +4,13 @@
 import pytest
 
 from case_runner import run_cases
-from frame_cases import CASES
-
-
-@pytest.fixture(scope="session")
-def failures(shared_server):
-    """Failures of all cases, against each of the two ways of running the echo plugin."""
-
-    def run(dispatch):
-        return run_cases(
-            shared_server.port, CASES.values(), lambda case: f"/{dispatch}/{case.location}".rstrip("/")
-        )
-
-    return {dispatch: run(dispatch) for dispatch in ("pool", "inline")}
+from frame_cases import PARTS
 
 
 @pytest.mark.parametrize("dispatch", ["pool", "inline"])
-@pytest.mark.parametrize("name", CASES)
-def test_frames(failures, server, name, dispatch):
-    assert name not in failures[dispatch], failures[dispatch][name]
+@pytest.mark.parametrize("part", PARTS)
+def test_frames(server, part, dispatch):
+    failures = run_cases(server.port, PARTS[part], lambda case: f"/{dispatch}/{case.location}".rstrip("/"))
+    assert not failures, f"{len(failures)} of {len(PARTS[part])} cases:\n" + "\n".join(
+        f"{name}: {what}" for name, what in failures.items()
+    )

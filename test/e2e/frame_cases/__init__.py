@@ -3,8 +3,12 @@
 
 from . import control, fragments, framing, utf8
 
-CASES = {case.name: case for part in (framing, fragments, control, utf8) for case in part.cases()}
+PARTS = {
+    "framing": list(framing.cases()),
+    "fragments": list(fragments.cases()),
+    "control": list(control.cases()),
+    "utf8": list(utf8.cases()),
+}
+CASES = {case.name: case for cases in PARTS.values() for case in cases}
 
-assert len(CASES) == sum(
-    1 for part in (framing, fragments, control, utf8) for _ in part.cases()
-), "names repeat"
+assert len(CASES) == sum(map(len, PARTS.values())), "names repeat"
