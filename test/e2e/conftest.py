@@ -21,19 +21,15 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: takes its time, so --quick leaves it out")
+    config.addinivalue_line("markers", "each_mpm: depends on the MPM, so it runs on all of --mpm; others run on the first")
     config.addinivalue_line("markers", "alone: wants the machine for itself; test.sh runs nothing beside it")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--quick"):
         left_out = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
-    for item in items:
-        # With pytest-xdist: these share a fixture that runs all of them at once.
-        if "failures" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{item.callspec.params['mpm']}"))
 
 
 def _mpms(config):
@@ -42,9 +38,11 @@ def _mpms(config):
 
 def pytest_generate_tests(metafunc):
     if "mpm" in metafunc.fixturenames:
-        mpms = _mpms(metafunc.config)
-        can = getattr(metafunc.module, "MPMS", mpms)  # a file may name those that its subject works with
-        metafunc.parametrize("mpm", [mpm for mpm in mpms if mpm in can], scope="session", indirect=True)
+        can = getattr(metafunc.module, "MPMS", _mpms(metafunc.config))  # those that its subject works with
+        mpms = [mpm for mpm in _mpms(metafunc.config) if mpm in can]
+        if not metafunc.definition.get_closest_marker("each_mpm"):
+            mpms = mpms[:1]
+        metafunc.parametrize("mpm", mpms, scope="session", indirect=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

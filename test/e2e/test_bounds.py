@@ -405,7 +405,8 @@ def test_a_client_with_too_many_messages_is_slowed_down_and_loses_nothing(limite
         begun = time.monotonic()
         client.send(b"".join(frames.text(str(n)) for n in range(80)))
         other.send(frames.text("unharmed"))
-        other.expect_text("unharmed", seconds=2 / patience(1))
+        other.expect_text("unharmed")
+        assert time.monotonic() - begun < patience(2)
         for n in range(80):
             client.expect_text(str(n))
         assert time.monotonic() - begun > 2.9  # sixty more than the burst, at twenty a second
@@ -414,9 +415,8 @@ def test_a_client_with_too_many_messages_is_slowed_down_and_loses_nothing(limite
 
 def test_too_many_bytes_close_with_1008(limited):
     with limited.websocket("/bytes-close") as client:
-        client.send(frames.binary(b"x" * 9000))
+        client.send(frames.binary(b"x" * 9000) * 2)
         client.expect(frames.BINARY, b"x" * 9000)
-        client.send(frames.binary(b"x" * 9000))
         while (frame := client.next_frame()).opcode == frames.BINARY:
             pass
         assert (frame.opcode, frame.code) == (frames.CLOSE, 1008)

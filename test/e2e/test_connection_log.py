@@ -427,6 +427,7 @@ def test_the_parent_opens_the_file_as_root(mpm):
         assert await_lines(server.root / "secret/log", 1) == ["1000"]
 
 
+@pytest.mark.each_mpm
 @pytest.mark.parametrize(
     ("how", "end"),
     [(signal.SIGUSR1, "1012 connect again"), (signal.SIGHUP, "1001 server is stopping")],

@@ -11,6 +11,8 @@ from h2client import H2Client
 from httpd import location
 from waiting import wait_until
 
+pytestmark = pytest.mark.each_mpm
+
 # mod_http2 does not serve HTTP/2 with prefork.
 MPMS = ("event", "worker")
 

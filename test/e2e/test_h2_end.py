@@ -12,6 +12,8 @@ from h2client import H2Client
 from httpd import location
 from waiting import wait_until
 
+pytestmark = pytest.mark.each_mpm
+
 # mod_http2 does not serve HTTP/2 with prefork.
 MPMS = ("event", "worker")
 
@@ -210,7 +212,7 @@ def test_idle_streams_cost_no_cpu_time(start_h2):
             echoes(websocket)
         before = processes.cpu_seconds(child)
         websockets[0].expect_silence(1)
-        assert processes.cpu_seconds(child) - before <= 0.03
+        assert processes.cpu_seconds(child) - before <= 0.1
 
 
 # ---- the end of the child --------------------------------------------------------------------------

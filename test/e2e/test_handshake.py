@@ -8,6 +8,8 @@ import pytest
 import frames
 import handshake
 
+pytestmark = pytest.mark.each_mpm
+
 VERSIONS = (13, 8, 7)
 
 

@@ -31,7 +31,7 @@ from lifecycle import (
 from traffic import BROKEN, Traffic
 from waiting import SANITIZED, patience, wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.each_mpm]
 
 
 @pytest.fixture
@@ -68,16 +68,16 @@ def busy(traffic):
 
 @schemes
 def test_a_graceful_restart_closes_one_after_the_other(start, tls):
-    server = start("WebSocketDrainTimeout 2s", tls=tls)
+    server = start("WebSocketDrainTimeout 4s", tls=tls)
     with Traffic(server, SOCKETS, tls=tls, slow=0.02) as traffic:
         busy(traffic)
         old, begin, log = server.children(), time.monotonic(), server.log_size()
         server.signal(signal.SIGUSR1)
         state = traffic.wait_all_ended(5)
         assert state.codes == {RESTART: SOCKETS}
-        assert_spread(state, begin, 2)
+        assert_spread(state, begin, 4)
         assert lost(traffic, state) == 0
-    server.expect_log(rf"WS0211: .* closing \d+ connections with {RESTART} within 2000 ms", log)
+    server.expect_log(rf"WS0211: .* closing \d+ connections with {RESTART} within 4000 ms", log)
     assert_gone(old, 4)
     assert in_order_and_forced(server, log) == (SOCKETS, 0)
     assert_serves(server)

@@ -264,6 +264,7 @@ def test_large_messages_come_in_parts(v1, path):
         client.close_handshake()
 
 
+@pytest.mark.each_mpm
 def test_a_stop_ends_clients_timers_and_plugins_in_this_order(start_httpd, kind):
     server = start_httpd(_section("/probe", kind))
     clients = [server.websocket("/probe") for _ in range(3 if server.mpm != "prefork" else 1)]

@@ -3,7 +3,6 @@
 
 import re
 import signal
-import time
 
 import pytest
 
@@ -15,6 +14,8 @@ from case_runner import run_cases
 from frame_cases import CASES
 from httpd import BUILD, DUMPIO_LINES, Httpd, free_port, location, template
 from waiting import patience, wait_until
+
+pytestmark = pytest.mark.each_mpm
 
 # Holds back whatever a filter may hold back.
 _FILTER = f"LoadModule hoarding_filter_module {BUILD}/test/plugins/hoarding_filter.so\n"
@@ -28,6 +29,7 @@ _PARTS = "".join(
         template("echo.conf", PREFIX="pool", DISPATCH="Pool"),
         location("/ping", "echo", "WebSocketPingInterval 200ms", "WebSocketPongTimeout 2s"),
         location("/close", "debug", "WebSocketCloseTimeout 300ms"),
+        location("/patient", "echo", "WebSocketCloseTimeout 10m"),
         location("/drop", "hostile", "WebSocketSlowConsumer Drop", "WebSocketSendBuffer 64K"),
     ]
 )
@@ -178,12 +180,10 @@ def test_the_plugin_hears_of_clients_that_vanish(pumped, end):
 
 
 def test_the_server_closes_the_connection_right_after_the_closing_handshake(pumped):
-    with pumped.websocket("/echo") as client:
+    with pumped.websocket("/patient") as client:
         client.send(frames.close(1000))
         client.expect_close(1000, then_end=False)
-        started = time.monotonic()
-        client.expect_end()
-        assert time.monotonic() - started < 4  # WebSocketCloseTimeout is 5 s
+        client.expect_end()  # WebSocketCloseTimeout is ten minutes
 
 
 def test_a_client_that_answers_no_close_is_dropped(pumped):
@@ -241,7 +241,7 @@ def test_an_idle_connection_costs_no_cpu_time(start_pumped):
         echoes(client)
         before = processes.cpu_seconds(child)
         client.expect_silence(1)
-        assert processes.cpu_seconds(child) - before <= 0.03
+        assert processes.cpu_seconds(child) - before <= 0.1
 
 
 # ---- full buffers ----------------------------------------------------------------------------------

@@ -11,12 +11,11 @@ import frames
 import handshake
 import processes
 from httpd import location
-from waiting import patience, wait_until
+from waiting import SANITIZED, patience, wait_until
 
 pytestmark = pytest.mark.alone
 
-_SANITIZED = patience(1) > 1
-_SOCKETS = 2000 if _SANITIZED else 10000
+_SOCKETS = 2000 if SANITIZED else 10000
 _BATCH = 200
 _HANDSHAKE = handshake.request("/echo")
 
@@ -91,6 +90,7 @@ def reset(sock):
     sock.close()
 
 
+@pytest.mark.each_mpm
 def test_ten_thousand_sockets_in_one_child_occupy_no_worker(server):
     child = server.child()
     close_all(open_many(server.port, 1))  # the event loops begin with the first connection
@@ -134,6 +134,7 @@ _STAGES = {
 }
 
 
+@pytest.mark.each_mpm
 @pytest.mark.parametrize("path", ["/echo", "/inline"])
 @pytest.mark.parametrize("end", [socket.socket.close, reset], ids=["fin", "rst"])
 def test_clients_killed_at_any_stage_leave_no_descriptor_behind(server, path, end):
@@ -170,7 +171,7 @@ def test_ten_thousand_rounds_of_connect_and_close_leak_nothing(server):
     wait_until(lambda: processes.descriptors(child) <= base, 10, "the descriptors being closed")
     grown = processes.private_kib(child) - before
     print(f"{_SOCKETS} rounds on {server.mpm}: {grown} KiB more private memory")
-    assert grown < (300 if _SANITIZED else 3) * 1024
+    assert grown < (300 if SANITIZED else 3) * 1024
     assert server.child() == child
 
 
@@ -184,6 +185,6 @@ def test_idle_connections_cost_no_cpu_time(server):
         socks[0].recv(1)
     used = processes.cpu_seconds(child) - before
     print(f"500 idle connections on {server.mpm}: {used:.2f} s of CPU time in one second")
-    assert used <= 0.05
+    assert used <= 0.1
     for sock in socks:
         sock.close()

@@ -13,6 +13,8 @@ from httpd import DUMPIO_LINES, Httpd, location
 from tls import TlsHttpd
 from waiting import wait_until
 
+pytestmark = pytest.mark.each_mpm
+
 _ECHOES = (
     location("/echo", "echo")
     + location("/shared", "echo", "WebSocketDeflate On")

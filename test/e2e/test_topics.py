@@ -16,6 +16,8 @@ from deflate_client import DeflateClient, json_text
 from httpd import BUILD, Httpd
 from waiting import patience, wait_until
 
+pytestmark = pytest.mark.each_mpm
+
 _CHILDREN = 5
 
 _MANY = f"""
