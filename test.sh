@@ -11,9 +11,9 @@ usage() {
     cat <<'TEXT'
 usage: ./test.sh [quick]
 
-  quick    unit tests and end-to-end tests (event MPM), with ASan and UBSan
-  (none)   everything: format, lint, builds by gcc, clang, CMake and apxs, unit tests with the
-           sanitizers, end-to-end tests on event, worker and prefork, and what quick does
+  quick    unit tests and end-to-end tests (event MPM)
+  (none)   everything: what quick does; format, lint, builds by gcc, clang, CMake and apxs; unit tests
+           with the sanitizers; end-to-end tests with ASan and UBSan, and on worker and prefork
 
 Installs missing Debian packages first. Exit status 0 if nothing failed.
 TEXT
@@ -68,27 +68,27 @@ count() {
 
 build() { scons -s "$@"; }
 
+# What tests run: all but the bench.
+tested=(module plugins tools test-plugins unit-tests)
+
 # unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time.
 unit_tests() {
-    local folder=$logs/unit-$1 sources=(test/*/*_test.cpp) run=() suites=() suite line checks=0 failures bad=0 status=0 processes=$((2 * $(nproc)))
+    local folder=$logs/unit-$1 run=() suites=() times=() suite line checks=0 failures bad=0 status=0 processes=$((2 * $(nproc)))
     # The shadow memory of TSan does not fit every random layout of the address space.
     if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
         run=(setarch "$(uname -m)" -R)
     fi
-    # Where threads meet; most of the rest has one thread only.
-    if [ "$1" = tsan ]; then
-        sources=(test/{engine,hub,plugin}/*_test.cpp)
-        processes=$(nproc)
-    fi
-    mapfile -t suites < <(sed -n 's/^WEBSOCKET_TEST_SUITE(\(.*\)) {.*/\1/p' "${sources[@]}")
+    [ "$1" != tsan ] || processes=$(nproc)
+    mapfile -t suites < <("${run[@]}" "build/$1/test/unit-tests" --list)
     mkdir -p "$folder"
     # shellcheck disable=SC2016  # for that shell
     printf '%s\n' "${suites[@]}" |
         ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
             UBSAN_OPTIONS=print_stacktrace=1 \
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
-            xargs -P "$processes" -I SUITE sh -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"' sh \
-            "$folder/SUITE.log" timeout --kill-after=10 900 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
+            xargs -P "$processes" -I SUITE bash -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"
+                echo "took $SECONDS s" >>"$log"' bash \
+            "$folder/SUITE.log" timeout --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
     for suite in "${suites[@]}"; do
         line=$(grep -E '^[0-9]+%: Checks: ' "$folder/$suite.log" | tail -n 1) || true
         if ! [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
@@ -96,13 +96,14 @@ unit_tests() {
         fi
         checks=$((checks + BASH_REMATCH[1]))
         failures=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
+        times+=("$(sed -n 's/^took //p' "$folder/$suite.log") $suite")
         if grep -q '^exit status ' "$folder/$suite.log"; then # also when all tests have passed: leaks
             bad=$((bad + (failures > 0 ? failures : 1)))
             status=1
             cat "$folder/$suite.log"
         fi
     done
-    say "${#suites[@]} suites, $checks tests, $bad failed"
+    say "${#suites[@]} suites, $checks tests, $bad failed; the slowest: $(printf '%s\n' "${times[@]}" | sort -rn | head -n 8 | paste -sd,)"
     count $((checks - bad)) $bad
     return "$status"
 }
@@ -131,10 +132,9 @@ PYTHON
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local status=0 processes=$((2 * $(nproc)))
     # Most tests wait most of their time, so there are more processes than cores.
-    [ "$mode" = full ] || processes=$((3 * $(nproc)))
-    run_pytest "$1" "$2" "not alone" --dist loadgroup --numprocesses $((processes < 8 ? processes : 8)) || status=$?
+    local status=0 processes=$((3 * $(nproc)))
+    run_pytest "$1" "$2" "not alone" --dist load --numprocesses $((processes < 8 ? processes : 8)) || status=$?
     run_pytest "$1" "$2" alone || status=$?
     return $status
 }
@@ -142,10 +142,11 @@ end_to_end() {
 # run_pytest VARIANT MPMS MARKED OPTION...
 run_pytest() {
     local report=$logs/e2e-$1-${2//,/-}-${3// /-}.xml status=0 options=(--mpm "$2" -m "$3" "${@:4}")
-    [ "$mode" = full ] || options+=(--quick)
+    # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
+    [ "$mode" = full ] && [ "$1" = release ] || options+=(--quick)
     rm -f "$report"
-    WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 2400 \
-        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" test/e2e "${options[@]}" ||
+    WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 4000 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" --durations=20 --durations-min=2 test/e2e "${options[@]}" ||
         status=$?
     [ ! -e "$report" ] || count_junit "$report" || status=1
     return $status
@@ -193,9 +194,19 @@ node_client() {
     fi
 }
 
-# sanitized_phases: what quick consists of.
+# release_phases MPMS TARGET...: what quick consists of.
+release_phases() {
+    if phase "build release" build "${@:2}"; then
+        phase "unit tests, release" unit_tests release || true
+        phase "end to end, release, ${1//,/, }" end_to_end release "$1" || true
+    else
+        skip "tests" "the build failed"
+        return 1
+    fi
+}
+
 sanitized_phases() {
-    if phase "build asan" build sanitize=address; then
+    if phase "build asan" build sanitize=address "${tested[@]}"; then
         phase "unit tests, asan" unit_tests asan || true
         phase "end to end, asan, event" end_to_end_sanitized || true
     else
@@ -205,17 +216,15 @@ sanitized_phases() {
 
 full_phases() {
     phase "format and shellcheck" scripts/check-format || true
-    if phase "build release" build; then
-        phase "unit tests, release" unit_tests release || true
-        phase "end to end, release, all MPMs" end_to_end release event,worker,prefork || true
+    if release_phases event,worker,prefork; then
         phase "install, SCons and CMake" scripts/check-install || true
         phase "apxs" scripts/check-apxs || true
         phase "clang-tidy" scripts/check-tidy || true
     else
-        skip "tests, install, apxs, clang-tidy" "the build failed"
+        skip "install, apxs, clang-tidy" "the build failed"
     fi
     phase "build clang" build compiler=clang || true
-    if phase "build tsan" build sanitize=thread; then
+    if phase "build tsan" build sanitize=thread unit-tests plugins test-plugins; then
         phase "unit tests, tsan" unit_tests tsan || true
     else
         skip "unit tests, tsan" "the build failed"
@@ -235,7 +244,7 @@ mkdir -p "$logs"
 export NODE_PATH=$PWD/build/node/node_modules
 phase "node client" node_client || true
 case $mode in
-    quick) sanitized_phases ;;
+    quick) release_phases event "${tested[@]}" || true ;;
     full) full_phases ;;
 esac
 
