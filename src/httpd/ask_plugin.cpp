@@ -5,6 +5,8 @@
 #include <http_log.h>
 #include <http_protocol.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -70,6 +72,19 @@ int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
     return OK;
 }
 
+/// ap_rwrite() counts in an int.
+void write_all(request_rec* r, const char* bytes, std::size_t size) {
+    constexpr std::size_t kMost = std::size_t{1} << 30;
+    while (size > 0) {
+        const std::size_t part = std::min(size, kMost);
+        if (ap_rwrite(bytes, static_cast<int>(part), r) < 0) {
+            return;  // the client is gone
+        }
+        bytes += part;
+        size -= part;
+    }
+}
+
 /// The plugin's headers and body, or httpd's own page for the status.
 int refuse_v1(request_rec* r, int status) {
     drop_accepting_headers(r);
@@ -86,7 +101,7 @@ int refuse_v1(request_rec* r, int status) {
     }
     ap_set_content_type(r, body->type);
     ap_set_content_length(r, static_cast<apr_off_t>(body->size));
-    ap_rwrite(body->bytes, static_cast<int>(body->size), r);
+    write_all(r, body->bytes, body->size);
     return OK;
 }
 

@@ -13,6 +13,7 @@ namespace websocket::httpd {
 LogSink::Written ErrorLogSink::write(std::string_view line) noexcept {
     if (!ended_.load()) {
         line.remove_suffix(1);  // its newline
+        line = line.substr(0, MAX_STRING_LEN);
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, server_, "%.*s", static_cast<int>(line.size()),
                      line.data());
     }

@@ -33,6 +33,8 @@ void ErrorLog::write(engine::LogLevel level, std::string_view line) noexcept {
     if (ended_.load()) {
         return;
     }
+    // Longer ones httpd cuts anyway; a plugin may write any.
+    line = line.substr(0, MAX_STRING_LEN);
     ap_log_error(APLOG_MARK, httpd_level(level), 0, server_, "%.*s", static_cast<int>(line.size()),
                  line.data());
 }

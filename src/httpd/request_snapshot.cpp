@@ -57,6 +57,9 @@ std::uint32_t packed_size(const Strings& strings) {
     for (const std::string_view text : strings) {
         size += text.size() + 1;
     }
+    if (size > UINT32_MAX) {
+        throw std::bad_alloc();
+    }
     return static_cast<std::uint32_t>(size);
 }
 
@@ -125,8 +128,10 @@ struct RequestSnapshot::Contents {
     void add_subprotocols(request_rec* r) {
         if (const char* offered = apr_table_get(r->headers_in, "Sec-WebSocket-Protocol")) {
             if (const auto tokens = protocol::parse_token_list(offered)) {
-                subprotocols = static_cast<std::uint16_t>(tokens->size());
-                strings.insert(strings.end(), tokens->begin(), tokens->end());
+                const std::size_t count = std::min<std::size_t>(tokens->size(), UINT16_MAX);
+                subprotocols = static_cast<std::uint16_t>(count);
+                strings.insert(strings.end(), tokens->begin(),
+                               tokens->begin() + static_cast<std::ptrdiff_t>(count));
             }
         }
     }
