@@ -14,6 +14,7 @@ Engine::Place::~Place() {
     if (connection_ != nullptr) {
         loop_.discard(std::move(connection_));
         engine_.connections_.fetch_sub(1, std::memory_order_relaxed);
+        engine_.taken_.fetch_sub(1, std::memory_order_relaxed);
     }
 }
 
@@ -81,8 +82,14 @@ void Engine::run(Loop& loop) noexcept {
     running_.fetch_sub(1);
 }
 
+bool Engine::takes_nobody() const noexcept {
+    const auto deadline = drain_deadline();
+    return stopping_.load(std::memory_order_relaxed) ||
+           (deadline && std::chrono::steady_clock::now() >= *deadline);
+}
+
 std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
-    if (stopping_.load(std::memory_order_relaxed) || draining_.load(std::memory_order_relaxed)) {
+    if (takes_nobody()) {
         why = Refusal::stopping;
         return {};
     }
@@ -96,6 +103,7 @@ std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
                 *loops_[next_loop_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
             try {
                 if (auto connection = loop.reserve()) {
+                    taken_.fetch_add(1, std::memory_order_relaxed);
                     return Place(*this, loop, std::move(connection));
                 }
             } catch (const std::bad_alloc&) {
@@ -186,6 +194,13 @@ void Engine::begin_drain(const DrainOrder& order) noexcept {
     if (started_.load()) {
         order_drain();
     }
+}
+
+std::optional<std::chrono::steady_clock::time_point> Engine::drain_deadline() const noexcept {
+    if (!draining_.load()) {
+        return {};
+    }
+    return drain_request_.get().deadline;
 }
 
 void Engine::order_drain() noexcept {

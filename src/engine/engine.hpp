@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,7 +34,7 @@ struct EngineOptions {
 enum class Refusal : std::uint8_t {
     too_many_connections,  ///< max_connections, or every slot, is taken
     no_resources,          ///< no memory, descriptor or thread for it
-    stopping,              ///< or draining
+    stopping,              ///< or the time of a drain is over
 };
 
 /// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
@@ -157,15 +158,23 @@ public:
     /// True on a thread that runs a loop and so must never block. [any thread]
     [[nodiscard]] static bool on_loop() noexcept { return Loop::current() != nullptr; }
 
+    /// Places that were taken and not given back unused, so far. [any thread]
+    [[nodiscard]] std::uint32_t taken() const noexcept {
+        return taken_.load(std::memory_order_relaxed);
+    }
     /// Connections that have a place. [any thread]
     [[nodiscard]] std::uint32_t connections() const noexcept {
         return connections_.load(std::memory_order_relaxed);
     }
 
-    /// Nobody new is taken, and all connections are closed until the deadline: see Loop::drain(). At
-    /// the deadline the loops stop, within Loop::kStopTimeout. May be called again to change the code
-    /// or to bring the deadline closer. Async-signal-safe. [any thread]
+    /// All connections are closed until the deadline, also those that still come: see Loop::drain().
+    /// At the deadline the loops stop, within Loop::kStopTimeout, and nobody new is taken. May be
+    /// called again to change the code or to bring the deadline closer. Async-signal-safe.
+    /// [any thread]
     void begin_drain(const DrainOrder& order) noexcept;
+    /// The end of the drain that has begun, if one has. [any thread]
+    [[nodiscard]] std::optional<std::chrono::steady_clock::time_point>
+    drain_deadline() const noexcept;
     /// What has become of the connections in a drain so far. [any thread]
     [[nodiscard]] Departures departures() const noexcept;
 
@@ -177,6 +186,7 @@ public:
 
 private:
     [[nodiscard]] bool start() noexcept;
+    [[nodiscard]] bool takes_nobody() const noexcept;
     void run(Loop& loop) noexcept;
     void order_drain() noexcept;
     [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept { return loop_at(id.loop()); }
@@ -185,6 +195,7 @@ private:
     const EngineOptions options_;
     Log& log_;
     std::atomic<std::uint32_t> connections_{0};
+    std::atomic<std::uint32_t> taken_{0};
     std::atomic<std::uint32_t> next_loop_{0};
     std::atomic<unsigned> running_{0};
     std::atomic<unsigned> ended_{0};

@@ -45,8 +45,14 @@ void Loop::run() noexcept {
         } catch (const std::bad_alloc&) {
             log_.write(LogLevel::error, "WS0301: out of memory in an event loop");
         }
-    } while (!stopping_ || serving_ > 0 || !end_tasks() || !mailbox_.close_if_empty());
+    } while (!stopping_ || serving_ > 0 || awaits_reserved() || !end_tasks() ||
+             !mailbox_.close_if_empty());
     current_ = nullptr;
+}
+
+/// At the end of a drain: whose handshake is being answered just now still gets a Close.
+bool Loop::awaits_reserved() const noexcept {
+    return reserved_.load() > 0 && !stop_requested_.load() && before(now_, stop_deadline_);
 }
 
 void Loop::run_once() {
@@ -184,12 +190,15 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     Connection* served = connection.release();  // until free_connection()
     slots_.find(served->id().slot())->connection = served;
     ++serving_;
+    reserved_.fetch_sub(1);
     if (open_counts_ != nullptr) {
         open_counts_->opened(served->category_);
     }
     served->open();
     if (stopping_) {
-        served->fail(protocol::CloseCode::going_away, "server is stopping");
+        const bool drained = drain_.active() && !stop_requested_.load();
+        const auto code = drained ? drain_.code() : protocol::CloseCode::going_away;
+        served->fail(code, Drain::reason(code));
     } else if (drain_.active()) {
         drain_.welcome(*served, since_start_);
     }

@@ -224,6 +224,7 @@ private:
     template <class MakeFrame>
     [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id, std::size_t octets,
                                         std::size_t high_water, MakeFrame make_frame) noexcept;
+    [[nodiscard]] bool awaits_reserved() const noexcept;
     [[nodiscard]] bool end_tasks() noexcept;
     [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
@@ -244,6 +245,7 @@ private:
     Descriptor epoll_;
     std::unique_ptr<std::uint8_t[]> read_buffer_;
 
+    std::atomic<std::uint32_t> reserved_{0};  ///< connections that are neither served nor discarded
     std::atomic<bool> stop_requested_{false};
     std::atomic<bool> drain_requested_{false};
     DrainRequest drain_request_;

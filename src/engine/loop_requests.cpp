@@ -14,8 +14,10 @@ std::unique_ptr<Connection> Loop::reserve() {
     }
     Gate& gate = slots_.find(*index)->gate;
     try {
-        return std::make_unique<Connection>(*this, gate,
-                                            ConnectionId(index_, *index, gate.generation()));
+        auto connection = std::make_unique<Connection>(
+            *this, gate, ConnectionId(index_, *index, gate.generation()));
+        reserved_.fetch_add(1);
+        return connection;
     } catch (...) {
         slots_.give_back(*index);
         throw;
@@ -27,6 +29,7 @@ void Loop::discard(std::unique_ptr<Connection> connection) noexcept {
     connection.reset();
     slots_.find(index)->gate.retire();
     slots_.give_back(index);
+    reserved_.fetch_sub(1);
 }
 
 void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {

@@ -105,12 +105,13 @@ int refuse_v1(request_rec* r, int status) {
     return OK;
 }
 
-int ask_v1(request_rec* r, plugin::V1Instance& instance, engine::ConnectionId id,
+int ask_v1(request_rec* r, Child& child, plugin::V1Instance& instance, engine::ConnectionId id,
            std::unique_ptr<engine::Session>& session) {
     if (!instance.start()) {
         apr_table_clear(r->headers_out);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    child.tell_of_drain(instance);
     auto snapshot = RequestSnapshot::take(r);
     RequestSnapshot& request = *snapshot;
     if (instance.keeps_request()) {
@@ -132,7 +133,7 @@ int ask_v1(request_rec* r, plugin::V1Instance& instance, engine::ConnectionId id
 
 int ask_plugin(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
                engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
-    return endpoint.v1 != nullptr ? ask_v1(r, child.instance(endpoint), id, session)
+    return endpoint.v1 != nullptr ? ask_v1(r, child, child.instance(endpoint), id, session)
                                   : ask_v0(r, child.host(), endpoint, id, session);
 }
 

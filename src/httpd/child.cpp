@@ -82,6 +82,12 @@ std::chrono::milliseconds drain_timeout(const Config& config) {
     return std::chrono::milliseconds(config.get(Setting::drain_timeout));
 }
 
+std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point deadline) {
+    using std::chrono::milliseconds;
+    const auto left = deadline - std::chrono::steady_clock::now();
+    return std::max(std::chrono::floor<milliseconds>(left), milliseconds{0});
+}
+
 /// Descriptors are what a million sockets need most.
 void raise_descriptor_limit(server_rec* server) {
     rlimit limit{};
@@ -197,9 +203,13 @@ void Child::DrainNotice::run() noexcept {
             }
             instance = &child.instances_[i];
         }
-        const auto left = std::chrono::floor<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
-        instance->drain(std::max(left, std::chrono::milliseconds{0}));
+        instance->drain(left_until(deadline));
+    }
+}
+
+void Child::tell_of_drain(plugin::V1Instance& instance) noexcept {
+    if (const auto deadline = engine_.drain_deadline()) {
+        instance.drain(left_until(*deadline));
     }
 }
 

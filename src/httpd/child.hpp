@@ -52,6 +52,8 @@ public:
     /// The plugin of version 1 at that endpoint, not necessarily started. Throws std::bad_alloc.
     /// [httpd worker]
     [[nodiscard]] plugin::V1Instance& instance(const plugin::Endpoint& endpoint);
+    /// For a plugin that has started when the process drains already. [httpd worker]
+    void tell_of_drain(plugin::V1Instance& instance) noexcept;
 
 private:
     static apr_status_t leave(void* child);

@@ -94,15 +94,21 @@ void Lifecycle::begin_drain() noexcept {
     begun_ = Clock::now();
     deadline_ = begun_ + time;
     connections_ = host_.engine.connections();
+    taken_before_ = host_.engine.taken();
     host_.engine.begin_drain({deadline_, close_code});
     on_drain_(deadline_);
-    if (connections_ == 0) {
-        return;
+    if (connections_ != 0) {
+        announce();
     }
+}
+
+void Lifecycle::announce() noexcept {
+    announced_ = true;
     scoreboard_.show_as_leaving();
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, server_,
                  "WS0211: this child ends: closing %u connections with %u within %ld ms",
-                 connections_, static_cast<unsigned>(close_code()), in_ms(time));
+                 host_.engine.connections(), static_cast<unsigned>(close_code()),
+                 std::max(0L, in_ms(deadline_ - Clock::now())));
 }
 
 /// Without a restart it may be a graceful stop, at whose end httpd kills.
@@ -142,13 +148,16 @@ bool Lifecycle::wait(Clock::time_point limit, Done done) noexcept {
 
 void Lifecycle::leave() noexcept {
     if (draining_.load()) {
+        if (!announced_ && host_.engine.connections() != 0) {
+            announce();  // their handshakes were answered after the drain had begun
+        }
         wait_for_drain();
     }
     host_.engine.begin_stop();
     const Clock::time_point limit = Clock::now() + kLatest;
     wait(limit, [this] { return host_.engine.stopped(); });
     wait_for_sessions(std::min(limit, Clock::now() + kPatience));
-    if (draining_.load() && connections_ != 0) {
+    if (announced_) {
         report();
     }
 }
@@ -195,12 +204,13 @@ void Lifecycle::make_room() noexcept {
 void Lifecycle::report() const noexcept {
     const engine::Departures departures = host_.engine.departures();
     const std::uint32_t by_server = departures.in_order + departures.forced;
+    const std::uint32_t all = connections_ + host_.engine.taken() - taken_before_;
     ap_log_error(
         APLOG_MARK, APLOG_INFO, 0, server_,
         "WS0212: this child ends after %ld ms%s: %u connections closed in order, %u forced, "
         "%u by their clients",
         in_ms(Clock::now() - begun_), stopped_.load() ? ", told to hurry" : "", departures.in_order,
-        departures.forced, std::max(connections_, by_server) - by_server);
+        departures.forced, std::max(all, by_server) - by_server);
 }
 
 }  // namespace websocket::httpd

@@ -36,6 +36,7 @@ public:
 
 private:
     void begin_drain() noexcept;
+    void announce() noexcept;
     [[nodiscard]] std::chrono::milliseconds drain_time(bool restart) const noexcept;
     [[nodiscard]] static protocol::CloseCode close_code() noexcept;
     static void on_stop_signal() noexcept;
@@ -63,7 +64,9 @@ private:
     bool told_by_parent_ = false;
     Clock::time_point begun_;
     Clock::time_point deadline_;
-    std::uint32_t connections_ = 0;
+    std::uint32_t connections_ = 0;  ///< then
+    std::uint32_t taken_before_ = 0;
+    bool announced_ = false;
     // the main thread's own
     bool made_room_ = false;
 };

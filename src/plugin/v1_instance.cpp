@@ -144,9 +144,10 @@ void V1Instance::end_listeners(bool for_good) noexcept {
 void V1Instance::drain(std::chrono::milliseconds deadline) noexcept {
     {
         const std::lock_guard lock(start_mutex_);
-        if (!started_ || ended_ || plugin().on_drain == nullptr) {
+        if (!started_ || ended_ || told_of_drain_ || plugin().on_drain == nullptr) {
             return;
         }
+        told_of_drain_ = true;
         enter();
     }
     try {

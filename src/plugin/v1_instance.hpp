@@ -52,7 +52,7 @@ public:
     /// No connection and no loop is left: stops the plugin as soon as nothing of it runs.
     /// [any thread]
     void end() noexcept;
-    /// Calls the plugin's on_drain. [any thread]
+    /// Calls the plugin's on_drain, once, if it has started. [any thread]
     void drain(std::chrono::milliseconds deadline) noexcept;
 
     /// Something of the instance lives: while start() has succeeded. [any thread]
@@ -109,9 +109,10 @@ private:
     void* self_ = nullptr;
     engine::ConnectionId home_;
     CallQueue queue_;
-    std::mutex start_mutex_;  // guards started_ and ended_
+    std::mutex start_mutex_;  // guards the next three
     bool started_ = false;
     bool ended_ = false;
+    bool told_of_drain_ = false;
     std::atomic<bool> uses_topics_{false};
     hub::TopicQuota topic_quota_;
     std::atomic<std::uint32_t> users_{0};

@@ -156,8 +156,8 @@ def half_a_handshake(server):
     return client, request[30:]
 
 
-def test_a_handshake_that_comes_too_late_is_asked_to_come_again(start, mpm):
-    server = start("60s")
+def test_a_handshake_that_is_completed_in_a_drain_is_answered_and_the_client_served(start, mpm):
+    server = start("30s")
     with server.websocket("/echo") as old:
         client, rest = half_a_handshake(server)
         log = server.log_size()
@@ -167,13 +167,47 @@ def test_a_handshake_that_comes_too_late_is_asked_to_come_again(start, mpm):
             return
         begin_drain(server)
         client.send(rest)
+        handshake.check_upgraded(client.read_response())
+        echoes(client, "served by a child that ends")
+        echoes(old, "nobody else is affected")
+        client.close_handshake()
+        old.close_handshake()
+    server.expect_log(r"WS0212: .*: 0 connections closed in order, 0 forced, 2 by their clients", log)
+
+
+def test_a_handshake_that_is_completed_when_the_time_is_over_is_asked_to_come_again(start, mpm):
+    if mpm == "prefork":
+        pytest.skip("httpd itself gives up reading the request")
+    server = start("0")
+    with server.websocket("/echo") as old:
+        client, rest = half_a_handshake(server)
+        log = server.log_size()
+        begin_drain(server)
+        old.expect_close(RESTART)
+        client.send(rest)
         response = client.read_response()
         assert response.status == 503
         assert response.header("Retry-After") == "1"
         assert response.header("Connection").lower() == "close"
         client.expect_end()
         server.expect_log("WS0106: .* 503: this child is stopping; the client is told to .* come again", log)
-        echoes(old, "nobody else is affected")
+
+
+def test_the_first_websocket_of_a_child_may_come_when_it_drains_already(start, mpm):
+    if mpm == "prefork":
+        pytest.skip("httpd itself gives up reading the request")
+    server = start("2s")
+    child = server.children()
+    client, rest = half_a_handshake(server)
+    log = server.log_size()
+    server.signal(signal.SIGUSR1)
+    server.expect_log("resuming normal operations", log)
+    client.send(rest)
+    handshake.check_upgraded(client.read_response())
+    client.expect_close(RESTART)
+    client.close()
+    server.expect_log("WS0212: .*: 1 connections closed in order, 0 forced, 0 by their clients", log)
+    assert_gone(child, 5)
 
 
 def _stopping(server):

@@ -107,19 +107,53 @@ START_TEST(whatever_was_handled_was_answered_before_the_close) {
 }
 END_TEST
 
-START_TEST(nobody_new_is_taken) {
+START_TEST(who_comes_in_a_drain_is_served_and_gets_a_turn) {
     Service service;
-    const Client client = service.connect();
-    drain(service, 60s);
+    Client old = service.connect();
+    old.await_open();
+    Service never_started;
+    for (Service* where : {&service, &never_started}) {
+        const std::uint32_t before = where->engine().taken();
+        drain(*where, 4000ms);
+        Client late = service.connect(where->reserve(), service.echo());
+        late.peer.send_text("x");
+        late.peer.expect_text("x");
+        ck_assert_uint_eq(where->engine().taken(), before + 1);
+        leave(late);
+    }
+    leave(old);
+}
+END_TEST
+
+START_TEST(nobody_is_taken_when_the_time_is_over) {
+    Service service;
+    Client client = service.connect();
+    client.await_open();
+    drain(service, 0ms);
     Refusal why{};
     ck_assert(!service.engine().reserve(why).has_value());
     ck_assert(why == Refusal::stopping);
+    leave(client);
     Service never_started;
-    drain(never_started, 60s);
+    drain(never_started, 0ms);
     ck_assert(!never_started.engine().reserve(why).has_value());
     ck_assert(why == Refusal::stopping);
     ck_assert(never_started.engine().stopped());
     expect_departures(never_started, 0, 0);
+}
+END_TEST
+
+START_TEST(whose_handshake_is_answered_when_the_time_ends_gets_a_close) {
+    Service service;
+    Engine::Place place = service.reserve();
+    Client client = service.connect();
+    client.await_open();
+    drain(service, 0ms);
+    leave(client);
+    ck_assert(!service.engine().stopped());
+    Client late = service.connect(std::move(place));
+    leave(late);
+    await_stopped(service);
 }
 END_TEST
 
@@ -469,7 +503,9 @@ WEBSOCKET_TEST_SUITE(engine_drain) {
     tcase_add_test(tests, closes_one_after_the_other);
     tcase_add_test(tests, sockets_work_until_it_is_their_turn);
     tcase_add_test(tests, whatever_was_handled_was_answered_before_the_close);
-    tcase_add_test(tests, nobody_new_is_taken);
+    tcase_add_test(tests, who_comes_in_a_drain_is_served_and_gets_a_turn);
+    tcase_add_test(tests, nobody_is_taken_when_the_time_is_over);
+    tcase_add_test(tests, whose_handshake_is_answered_when_the_time_ends_gets_a_close);
     tcase_add_test(tests, handshakes_that_were_under_way_are_served_and_get_their_turn);
     tcase_add_test(tests, a_message_that_is_coming_in_is_answered_first);
     tcase_add_test(tests, a_long_message_that_is_received_in_place_is_answered_first);
