@@ -27,8 +27,7 @@ public:
     [[nodiscard]] bool output_is_polled() const noexcept override {
         return wait_for_.desc_type == APR_POLL_SOCKET;
     }
-    /// httpd itself waits for the end of a socket; a stream would be reset.
-    [[nodiscard]] bool reads_to_the_end() const noexcept override {
+    [[nodiscard]] bool end_keeps_distance() const noexcept override {
         return connection_->master != nullptr;
     }
     [[nodiscard]] bool aborted() const noexcept override;

@@ -30,21 +30,17 @@ bool Relay::run() noexcept {
         }
         // One portion each way, so that neither direction waits for the end of the other.
         const bool moved_in = move_to_engine();
-        const bool moved_out = !broken_ && !output_over_ && move_to_client();
+        const bool moved_out = !broken_ && move_to_client();
         if (broken_) {
             return false;
         }
-        if (over()) {
+        if (output_over_) {
             return true;
         }
         if (!moved_in && !moved_out) {
             wait();
         }
     }
-}
-
-bool Relay::over() const noexcept {
-    return output_over_ && (input_over_ || engine_gone_ || !client_.reads_to_the_end());
 }
 
 bool Relay::gives_client_up(bool hurry) const noexcept {
@@ -119,7 +115,7 @@ bool Relay::move_to_client() noexcept {
 
 void Relay::end_output() noexcept {
     // mod_http2 resets a stream when it finds its end while it still sends the last data.
-    if (!output_over_ && (!client_.reads_to_the_end() || Clock::now() - last_output_ >= kSettle)) {
+    if (!client_.end_keeps_distance() || Clock::now() - last_output_ >= kSettle) {
         output_over_ = true;
         client_.end_output();
     }
@@ -143,7 +139,7 @@ void Relay::wait() noexcept {
     std::array<pollfd, 3> polls{interest(client_.descriptor(), for_client),
                                 interest(watches_engine ? engine_ : -1, for_engine),
                                 interest(watch_.descriptor(), POLLIN)};
-    const auto longest = output_ends_ && !output_over_ ? kSettle : kLook;
+    const auto longest = output_ends_ ? kSettle : kLook;
     if (::poll(polls.data(), polls.size(), static_cast<int>(longest.count())) <= 0) {
         return;
     }

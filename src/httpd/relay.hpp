@@ -40,9 +40,8 @@ public:
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
     /// Whether descriptor() becomes writable when there is room for output.
     [[nodiscard]] virtual bool output_is_polled() const noexcept = 0;
-    /// Whether the client's end still matters after end_output(). Then end_output() has to come a
-    /// while behind the last output().
-    [[nodiscard]] virtual bool reads_to_the_end() const noexcept = 0;
+    /// Whether end_output() has to come a while behind the last output().
+    [[nodiscard]] virtual bool end_keeps_distance() const noexcept = 0;
     /// The client is gone.
     [[nodiscard]] virtual bool aborted() const noexcept = 0;
 };
@@ -66,8 +65,9 @@ public:
           std::chrono::milliseconds patience) noexcept
         : client_(client), engine_(engine), watch_(watch), patience_(patience) {}
 
-    /// Works until both sides have ended; false when one of them broke. Holds no more than one
-    /// portion: what does not fit stays with the side that sent it.
+    /// Works until the engine's side has ended and the client knows; false when one side broke. What
+    /// the client sends then is nobody's. Holds no more than one portion: what does not fit stays
+    /// with the side that sent it.
     [[nodiscard]] bool run() noexcept;
 
     static constexpr std::size_t kPortion = 16U << 10;
@@ -83,7 +83,6 @@ private:
     [[nodiscard]] bool gives_client_up(bool hurry) const noexcept;
     void end_input() noexcept;
     void end_output() noexcept;
-    [[nodiscard]] bool over() const noexcept;
     void wait() noexcept;
 
     ClientStream& client_;

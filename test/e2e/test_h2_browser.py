@@ -69,10 +69,18 @@ def secure(start_httpd):
         assert count == 1, f"{shown} stands {count} times in docs/http2.md"
     log = 'CustomLog "@ROOT@/h2.log" "%H %{H2_STREAM_ID}e %>s %X %U"\n'
     server = start_httpd(
-        log + location("/inline", "echo", "WebSocketDispatch Inline") + text, modules=("http2", "ssl", "socache_shmcb")
+        log + location("/inline", "echo", "WebSocketDispatch Inline") + location("/debug", "debug") + text, modules=("http2", "ssl", "socache_shmcb")
     )
     (server.root / "htdocs/h2.html").write_text(_PAGE)
     return server, port
+
+
+_CLOSED_BY_THE_SERVER = """
+    const [path, done] = arguments;
+    const socket = new WebSocket(`wss://${location.host}${path}`);
+    socket.onopen = () => socket.send("close");
+    socket.onclose = event => done([event.code, event.wasClean]);
+"""
 
 
 @pytest.mark.full
@@ -85,6 +93,8 @@ def test_chromium_speaks_over_http_2_and_closes_cleanly(secure, browser, mpm):
     paths = ["/echo", "/inline", "/echo"]
     results = json.loads(browser.execute_async_script(_TALK, paths))
     assert results == [[[0, 1, 126, 65536, 3000000], 1000, True]] * len(paths)
+
+    assert browser.execute_async_script(_CLOSED_BY_THE_SERVER, "/debug") == [1005, True]
 
     pictures = httpd.BUILD / "screenshots"
     pictures.mkdir(exist_ok=True)

@@ -84,13 +84,36 @@ def test_a_close_of_the_server_ends_the_stream_cleanly(client):
     websocket.expect_clean_end()
 
 
-def test_a_client_that_never_ends_its_stream_has_it_reset(client):
+def test_a_client_that_answers_no_close_has_its_stream_ended_and_reset(client):
     websocket = client.websocket("/close")
     websocket.send(frames.text("close"))
     websocket.expect_close(frames.NO_STATUS, then_end=False)
-    client.wait_until(lambda: websocket.stream.reset is not None, "RST_STREAM", 3)
+    client.wait_until(lambda: websocket.stream.reset is not None, "RST_STREAM")
     assert websocket.stream.ended and websocket.stream.reset == _NO_ERROR
     assert client.get("/index.html").status == 200
+
+
+@pytest.mark.parametrize("first", ["client", "server"])
+def test_streams_that_clients_leave_half_open_hold_no_thread(start_h2, first):
+    server = start_h2(
+        "WebSocketMaxPumped 2\n" + location("/debug", "debug", "WebSocketCloseTimeout 1h", "WebSocketPingInterval 0")
+    )
+    with H2Client(server.port) as client:
+        for _ in range(10):
+            websocket = client.websocket("/debug")
+            if first == "server":
+                websocket.send(frames.text("close"))
+                websocket.expect_close(frames.NO_STATUS, then_end=False)
+                websocket.send(frames.close(1000))
+            else:
+                websocket.send(frames.close(1000))
+                websocket.expect_close(1000, then_end=False)
+            websocket.expect_end()
+            assert websocket.stream.ended
+            # The thread is free a moment later.
+            client.wait_until(lambda: websocket.stream.reset is not None, "RST_STREAM")
+            assert websocket.stream.reset == _NO_ERROR
+        assert client.get("/index.html").status == 200
 
 
 def _while_opening(client):
@@ -235,7 +258,6 @@ def test_a_child_that_ends_gracefully_drains_its_streams(start_h2, number, code)
             websocket.expect_close(code, then_end=False)
             websocket.send(frames.close(code))
             websocket.expect_end()
-            websocket.half_close()
         client.wait_until(lambda: client.goaway is not None, "GOAWAY")
     wait_until(lambda: not processes.is_alive(old), 8, "the end of the old child")
     if number == signal.SIGUSR1:
