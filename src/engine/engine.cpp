@@ -40,6 +40,7 @@ bool Engine::start() noexcept {
     try {
         const SignalsBlocked blocked;  // inherited by the threads
         threads_.reserve(options_.loops);
+        hang_detectors_.resize(options_.loops);
         while (loops_.size() < options_.loops) {
             loops_.push_back(
                 std::make_unique<Loop>(static_cast<std::uint32_t>(loops_.size()), log_, [this] {
@@ -98,13 +99,13 @@ std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
     if (options_.max_connections == 0 || before < options_.max_connections) {
         if (!start()) {
             why = Refusal::no_resources;
+        } else if (Loop* loop = next_loop(); loop == nullptr) {
+            why = Refusal::hanging;
         } else {
-            Loop& loop =
-                *loops_[next_loop_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
             try {
-                if (auto connection = loop.reserve()) {
+                if (auto connection = loop->reserve()) {
                     taken_.fetch_add(1, std::memory_order_relaxed);
-                    return Place(*this, loop, std::move(connection));
+                    return Place(*this, *loop, std::move(connection));
                 }
             } catch (const std::bad_alloc&) {
                 why = Refusal::no_resources;
@@ -157,8 +158,42 @@ Engine::Posted Engine::post(ConnectionId id, std::unique_ptr<LoopTask>& task) no
     return ended ? Posted::gone : Posted::no_memory;
 }
 
+/// Each in turn but those that hang; null when all do.
+Loop* Engine::next_loop() noexcept {
+    for (std::size_t tried = 0; tried < loops_.size(); ++tried) {
+        Loop& loop = *loops_[next_loop_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
+        if (!loop.heartbeat().hangs()) {
+            return &loop;
+        }
+    }
+    return nullptr;
+}
+
+std::uint32_t Engine::look_for_hangs(std::chrono::steady_clock::time_point now,
+                                     const std::function<void(const Hang&)>& report) noexcept {
+    const bool on_time = now - last_look_ < 2 * HangDetector::kLook;
+    last_look_ = now;
+    if (!started_.load(std::memory_order_acquire)) {
+        return 0;
+    }
+    std::uint32_t hanging = 0;
+    for (std::size_t i = 0; i < loops_.size(); ++i) {
+        Heartbeat& heartbeat = loops_[i]->heartbeat();
+        const Heartbeat::Beat beat = heartbeat.look();
+        const HangDetector::Verdict verdict = hang_detectors_[i].judge(beat, on_time);
+        hanging += hang_detectors_[i].hangs() ? 1U : 0U;
+        if (verdict != HangDetector::Verdict::unchanged) {
+            const bool over = verdict == HangDetector::Verdict::back;
+            heartbeat.set_hangs(!over);
+            report({static_cast<std::uint32_t>(i), over, beat});
+        }
+    }
+    return hanging;
+}
+
 ConnectionId Engine::some_loop() noexcept {
-    return {next_loop_.fetch_add(1, std::memory_order_relaxed) % options_.loops, 0, 0};
+    const Loop* loop = next_loop();
+    return {loop != nullptr ? loop->index() : 0, 0, 0};
 }
 
 bool Engine::tell_when_writable(ConnectionId id, std::size_t low_water) noexcept {

@@ -35,6 +35,7 @@ enum class Refusal : std::uint8_t {
     too_many_connections,  ///< max_connections, or every slot, is taken
     no_resources,          ///< no memory, descriptor or thread for it
     stopping,              ///< or the time of a drain is over
+    hanging,               ///< no loop comes back from what it does
 };
 
 /// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
@@ -110,6 +111,17 @@ public:
     /// [any thread]
     [[nodiscard]] Posted post(ConnectionId id, std::unique_ptr<LoopTask>& task) noexcept;
 
+    /// A loop that hangs since this look, or that did.
+    struct Hang {
+        std::uint32_t loop;
+        bool over;
+        Heartbeat::Beat beat;  ///< what it does; nothing when it is over
+    };
+    /// To be called every HangDetector::kLook, by one thread. Loops that hang get no new connections.
+    /// Returns how many there are, and calls `report` for changes. [watcher]
+    std::uint32_t look_for_hangs(std::chrono::steady_clock::time_point now,
+                                 const std::function<void(const Hang&)>& report) noexcept;
+
     /// Names a loop, each in turn, for tasks that belong to no connection. reserve() has been called.
     /// [any thread]
     [[nodiscard]] ConnectionId some_loop() noexcept;
@@ -181,6 +193,9 @@ public:
     /// Closes all connections with 1001 within Loop::kStopTimeout; no more can come.
     /// Async-signal-safe. [any thread]
     void begin_stop() noexcept;
+    [[nodiscard]] bool stopping() const noexcept { return stopping_.load(); }
+    /// The loops have begun, in this process or in the one that it was forked from. [any thread]
+    [[nodiscard]] bool started() const noexcept { return started_.load(); }
     /// True when no loop runs any more. Async-signal-safe. [any thread]
     [[nodiscard]] bool stopped() const noexcept { return running_.load() == 0; }
 
@@ -189,6 +204,7 @@ private:
     [[nodiscard]] bool takes_nobody() const noexcept;
     void run(Loop& loop) noexcept;
     void order_drain() noexcept;
+    [[nodiscard]] Loop* next_loop() noexcept;
     [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept { return loop_at(id.loop()); }
     [[nodiscard]] Loop* loop_at(std::uint32_t index) noexcept;
 
@@ -207,6 +223,8 @@ private:
     GroupListener* group_listener_ = nullptr;
     std::vector<std::unique_ptr<Loop>> loops_;
     std::vector<std::thread> threads_;
+    std::vector<HangDetector> hang_detectors_;  // the watcher's own, once started_
+    std::chrono::steady_clock::time_point last_look_;
 };
 
 }  // namespace websocket::engine

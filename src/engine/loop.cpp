@@ -47,6 +47,7 @@ void Loop::run() noexcept {
         }
     } while (!stopping_ || serving_ > 0 || awaits_reserved() || !end_tasks() ||
              !mailbox_.close_if_empty());
+    heartbeat_.end_turn();
     current_ = nullptr;
 }
 
@@ -57,7 +58,9 @@ bool Loop::awaits_reserved() const noexcept {
 
 void Loop::run_once() {
     std::array<epoll_event, kEventsAWait> events;
+    heartbeat_.end_turn();
     const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAWait, timeout());
+    heartbeat_.begin_turn();
     update_now();
     // What other threads have asked for happened before what these descriptors report.
     const std::span<epoll_event> ready(events.data(), static_cast<std::size_t>(std::max(count, 0)));
@@ -70,11 +73,15 @@ void Loop::run_once() {
             continue;
         }
         if (Watches::is_watch(event.data.ptr)) {
+            heartbeat_.note(LoopWork::watches);
             watches_.on_ready(event.data.ptr, event.events);
         } else {
-            static_cast<Connection*>(event.data.ptr)->on_ready(event.events);
+            auto* connection = static_cast<Connection*>(event.data.ptr);
+            heartbeat_.note(LoopWork::input, connection->options_);
+            connection->on_ready(event.events);
         }
     }
+    heartbeat_.note(LoopWork::timers);
     timers_.advance(since_start_);
     watches_.bury();
     wheel_.advance(now_, [this](TimerNode& node) { Connection::on_timer(node, now_); });
@@ -116,6 +123,7 @@ void Loop::update_now() noexcept {
 }
 
 void Loop::carry_out_commands() {
+    heartbeat_.note(LoopWork::requests);
     const std::size_t own_posts = own_posts_;
     mailbox_.take(batch_);
     broadcasts_end_ = std::find_if(batch_.rbegin(), batch_.rend(), [](const Command& command) {
@@ -155,6 +163,7 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
         return !(other.id == id) || other.kind >= Command::Kind::join;
     });
     if (Connection* connection = find(id)) {
+        heartbeat_.note(connection->options_);
         const Cork cork(*this, *connection);
         std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
         return end;
@@ -194,6 +203,7 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     if (open_counts_ != nullptr) {
         open_counts_->opened(served->category_);
     }
+    heartbeat_.note(served->options_);
     served->open();
     if (stopping_) {
         const bool drained = drain_.active() && !stop_requested_.load();
@@ -254,6 +264,7 @@ void Loop::service_dirty() {
         next = connection->next_;
         connection->dirty_ = false;
         if (connection->state_ != Connection::State::dead) {
+            heartbeat_.note(LoopWork::output, connection->options_);
             connection->service();
         } else {
             free_connection(connection);

@@ -18,6 +18,7 @@
 #include "engine/drain.hpp"
 #include "engine/groups.hpp"
 #include "engine/heap_trim.hpp"
+#include "engine/heartbeat.hpp"
 #include "engine/log.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
@@ -70,6 +71,8 @@ public:
     [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
 
     // --- [any thread] ---
+
+    [[nodiscard]] Heartbeat& heartbeat() noexcept { return heartbeat_; }
 
     /// A connection with a slot of its own, or null when there is no slot. Throws std::bad_alloc.
     [[nodiscard]] std::unique_ptr<Connection> reserve();
@@ -258,6 +261,8 @@ private:
     std::atomic<std::size_t> broadcasts_{0};  ///< octets of them in the mailbox
     std::size_t broadcast_buffer_ = SIZE_MAX;
     GroupListener* group_listener_ = nullptr;
+
+    Heartbeat heartbeat_;
 
     // the loop's own
     std::chrono::steady_clock::time_point start_;

@@ -9,6 +9,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -34,7 +36,9 @@ constexpr hub::HashKey kLeadersHash{0x6c656164, 0x65727331};
 constexpr int kBusPatience = static_cast<int>(hub::LocalBus::kStopTimeout.count()) + 100;  // ms
 /// How long it waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
-constexpr int kLook = 10;                                                              // ms
+/// How long it waits for a look, which takes no time unless its thread gets none.
+constexpr int kWatchPatience = 100;  // ms
+constexpr int kLook = 10;            // ms
 
 unsigned default_loops() {
     int threaded = AP_MPMQ_NOT_SUPPORTED;
@@ -120,7 +124,7 @@ Child::Child(server_rec* server)
       topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
-      pump_places_(process_config(server).pump_places),
+      pump_places_(process_config(server).pump_places), watch_([this](auto now) { look(now); }),
       lifecycle_(server, host_, drain_timeout(process_config(server)),
                  [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this) {
@@ -143,7 +147,7 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
         return;
     }
     // Before anything else of the child is taken down: what plugins use still works while it drains.
-    apr_pool_pre_cleanup_register(pchild, process_child, leave);
+    apr_pool_pre_cleanup_register(pchild, process_child, leave_pool);
 }
 
 void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
@@ -154,24 +158,84 @@ void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
 
 /// The workers have ended. With prefork this may run inside of a signal handler, so nothing here
 /// may lock or allocate then: the loops and the pool do the work, this waits.
-apr_status_t Child::leave(void* data) {
-    auto* child = static_cast<Child*>(data);
-    child->lifecycle_.leave();
+void Child::leave() noexcept {
+    if (std::exchange(left_, true)) {
+        return;
+    }
+    lifecycle_.leave();
     // What plugins have published at last goes out to other children.
-    child->bus_.begin_stop();
-    for (int waited = 0; waited < kBusPatience && !child->bus_.stopped(); waited += kLook) {
+    bus_.begin_stop();
+    for (int waited = 0; waited < kBusPatience && !bus_.stopped(); waited += kLook) {
         ::poll(nullptr, 0, kLook);
     }
-    child->log_writer_.begin_stop();
-    for (int waited = 0; waited < kLogPatience && !child->log_writer_.stopped(); waited += kLook) {
+    log_writer_.begin_stop();
+    for (int waited = 0; waited < kLogPatience && !log_writer_.stopped(); waited += kLook) {
         ::poll(nullptr, 0, kLook);
     }
-    child->log_.end();
-    child->error_logs_.end();
-    if (child->host_.sessions.load() != 0) {
+    watch_.begin_stop();
+    for (int waited = 0; waited < kWatchPatience && !watch_.stopped(); waited += kLook) {
+        ::poll(nullptr, 0, kLook);
+    }
+    log_.end();
+    error_logs_.end();
+    if (host_.sessions.load() != 0) {
         plugin::Plugin::abandon_all();  // a callback has not returned
     }
+}
+
+apr_status_t Child::leave_pool(void* child) {
+    static_cast<Child*>(child)->leave();
     return APR_SUCCESS;
+}
+
+void Child::look(ChildWatch::Clock::time_point now) noexcept {
+    show_hanging_loops(engine_.look_for_hangs(
+        now, [this](const engine::Engine::Hang& hang) { report_hang(hang); }));
+    const auto end = lifecycle_.handlers_end(now);
+    const std::size_t ended = end && now >= *end ? held_sockets_.shut_down() : 0;
+    if (ended > 0) {
+        std::array<char, 160> line;
+        std::snprintf(line.data(), line.size(),
+                      "WS0125: this child has to end: cutting %zu connections that still hold "
+                      "threads",
+                      ended);
+        log_.write(engine::LogLevel::info, line.data());
+    }
+}
+
+void Child::report_hang(const engine::Engine::Hang& hang) noexcept {
+    std::array<char, 640> line;
+    if (hang.over) {
+        std::snprintf(line.data(), line.size(), "WS0307: event loop %u is back", hang.loop);
+    } else {
+        const char* plugin = plugin_of(hang.beat.whose);
+        std::snprintf(line.data(), line.size(),
+                      "WS0306: event loop %u hangs: for %u s it has not come back from %s, of the "
+                      "plugin %s; its clients wait, new ones get other loops",
+                      hang.loop,
+                      static_cast<unsigned>(engine::HangDetector::kLooks *
+                                            engine::HangDetector::kLook.count() / 1000),
+                      name_of(hang.beat.work), plugin);
+    }
+    log_.write(hang.over ? engine::LogLevel::info : engine::LogLevel::error, line.data());
+}
+
+/// The file of the plugin whose endpoint has these options.
+const char* Child::plugin_of(const engine::ConnectionOptions* options) noexcept {
+    const std::lock_guard lock(endpoints_mutex_);
+    for (const plugin::Endpoint& endpoint : endpoints_) {
+        if (&endpoint.options != options) {
+            continue;
+        }
+        const void* function = endpoint.v1 != nullptr
+                                   ? reinterpret_cast<const void*>(endpoint.v1->on_message)
+                                   : reinterpret_cast<const void*>(endpoint.callbacks->on_message);
+        Dl_info file{};
+        if (::dladdr(function, &file) != 0 && file.dli_fname != nullptr) {
+            return file.dli_fname;
+        }
+    }
+    return "(none)";
 }
 
 plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {

@@ -9,8 +9,10 @@
 #include <mutex>
 
 #include "engine/engine.hpp"
+#include "httpd/child_watch.hpp"
 #include "httpd/config.hpp"
 #include "httpd/error_log_sink.hpp"
+#include "httpd/held_sockets.hpp"
 #include "httpd/lifecycle.hpp"
 #include "httpd/log.hpp"
 #include "httpd/log_writer.hpp"
@@ -40,11 +42,16 @@ public:
 
     explicit Child(server_rec* server);
 
+    /// What is to be done before a process ends. May be called again. [main thread]
+    void leave() noexcept;
+
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
     [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
 
     [[nodiscard]] const PumpPlaces& pump_places() const noexcept { return pump_places_; }
+    [[nodiscard]] HeldSockets& held_sockets() noexcept { return held_sockets_; }
+    [[nodiscard]] ChildWatch& watch() noexcept { return watch_; }
 
     /// The endpoint for a section with a plugin; the same settings give the same object, which is
     /// never freed. Throws std::bad_alloc. [httpd worker]
@@ -56,7 +63,10 @@ public:
     void tell_of_drain(plugin::V1Instance& instance) noexcept;
 
 private:
-    static apr_status_t leave(void* child);
+    static apr_status_t leave_pool(void* child);
+    void look(ChildWatch::Clock::time_point now) noexcept;
+    void report_hang(const engine::Engine::Hang& hang) noexcept;
+    [[nodiscard]] const char* plugin_of(const engine::ConnectionOptions* options) noexcept;
     /// Tells plugins of version 1 that the process drains. [child_stopping]
     void announce_drain(std::chrono::steady_clock::time_point deadline) noexcept;
     void end_instances() noexcept;
@@ -80,9 +90,12 @@ private:
     plugin::Pool pool_;
     plugin::Host host_;
     const PumpPlaces pump_places_;
+    HeldSockets held_sockets_;
+    ChildWatch watch_;
     plugin::Metrics metrics_;
     Lifecycle lifecycle_;
     DrainNotice drain_notice_;
+    bool left_ = false;           // [main thread]
     std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
     std::deque<plugin::Endpoint> endpoints_;
     std::deque<plugin::V1Instance> instances_;

@@ -59,12 +59,14 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
                 return refuse_for_child_cap(r, host.engine.connections());
             case engine::Refusal::no_resources:
                 return unavailable(r, "out of memory, descriptors or threads");
+            case engine::Refusal::hanging:
+                return unavailable(r, "all event loops of this child hang (see WS0306)");
             case engine::Refusal::stopping: return ask_to_come_again(r);
         }
     }
     std::optional<Pump> pump;
-    if (const char* filter = filter_in_the_way(r)) {
-        if (const int status = prepare_pump(r, child, filter, pump); status != OK) {
+    if (const char* why_pumped = obstacle(r)) {
+        if (const int status = prepare_pump(r, child, why_pumped, pump); status != OK) {
             return status;
         }
     }
@@ -72,8 +74,8 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     if (!socket.valid()) {
         return unavailable(r, "out of descriptors (see ulimit -n)");
     }
-    if (!host.pool.ready()) {
-        return unavailable(r, "no thread for the plugin");
+    if (!host.pool.ready() || !child.watch().start()) {
+        return unavailable(r, "no thread for the plugin, or to watch over it");
     }
     const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
     const auto agreement = agree_on_deflate(r, handshake, endpoint.options.deflate);
@@ -97,7 +99,7 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         record->opened(r);
         handover->place.attach(std::move(record));
     }
-    return pump ? run_pump(r, std::move(*pump), std::move(handover))
+    return pump ? run_pump(r, child, std::move(*pump), std::move(handover))
                 : switch_protocols(r, std::move(handover));
 }
 
@@ -114,8 +116,10 @@ int handle_request(request_rec* r) {
             return status;
         }
         Child* child = Child::instance();
-        return child != nullptr ? connect(r, config, handshake, *child)
-                                : unavailable(r, "this child has not enough memory");
+        if (child == nullptr) {
+            return unavailable(r, "this child has not enough memory");
+        }
+        return connect(r, config, handshake, *child);
     } catch (const std::bad_alloc&) {
         return unavailable(r, "out of memory");
     }

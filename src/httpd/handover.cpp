@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/handover.hpp"
 
+#include <apr_portable.h>
 #include <http_config.h>
 #include <http_connection.h>
+#include <http_core.h>
 #include <http_log.h>
 #include <http_ssl.h>
 #include <mod_ssl_openssl.h>
@@ -10,11 +12,13 @@
 #include <util_filter.h>
 
 #include <algorithm>
+#include <atomic>
 #include <new>
 #include <string_view>
 
 #include "engine/socket_transport.hpp"
 #include "httpd/module.hpp"
+#include "httpd/takeover.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -27,6 +31,8 @@ struct Connection {
     conn_rec* c;
     SSL* ssl;            ///< mod_ssl's
     Handover* handover;  ///< owned; null until there is one
+    /// Null unless it holds a thread. Streams of HTTP/2, on threads of their own, may set it.
+    std::atomic<HeldSockets::Hold*> hold;
 };
 
 /// Whether mod_ssl and this module are linked with the same OpenSSL, so that an SSL object of the
@@ -51,6 +57,9 @@ std::unique_ptr<engine::Transport> make_transport(Handover& handover) {
 /// registered first: mod_ssl has dropped its reference to the SSL object.
 apr_status_t hand_over(void* data) {
     const auto& connection = *static_cast<Connection*>(data);
+    if (HeldSockets::Hold* hold = connection.hold.load()) {
+        HeldSockets::let_go(*hold);
+    }
     if (connection.handover != nullptr) {
         adopt(std::unique_ptr<Handover>(connection.handover), connection.c);
     }
@@ -59,7 +68,7 @@ apr_status_t hand_over(void* data) {
 
 int begin_connection(conn_rec* c, void* /*socket*/) {
     if (c->master == nullptr) {
-        auto* connection = static_cast<Connection*>(apr_pcalloc(c->pool, sizeof(Connection)));
+        auto* connection = new (apr_palloc(c->pool, sizeof(Connection))) Connection{};
         connection->c = c;
         ap_set_module_config(c->conn_config, &websocket_module, connection);
         apr_pool_cleanup_register(c->pool, connection, hand_over, apr_pool_cleanup_null);
@@ -121,6 +130,22 @@ void register_connection_hooks() {
     ap_hook_pre_connection(begin_connection, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     APR_OPTIONAL_HOOK(ssl, pre_handshake, begin_tls, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_pre_close_connection(end_connection, nullptr, nullptr, APR_HOOK_MIDDLE);
+}
+
+bool hold_socket(conn_rec* c, HeldSockets& sockets) noexcept {
+    conn_rec* whole = c->master != nullptr ? c->master : c;
+    Connection* connection = find(whole);
+    if (connection == nullptr || connection->hold.load() != nullptr) {
+        return connection != nullptr;
+    }
+    apr_os_sock_t socket = -1;
+    apr_os_sock_get(&socket, ap_get_conn_socket(whole));
+    HeldSockets::Hold* hold = sockets.hold(socket, leaves_reserve);
+    HeldSockets::Hold* none = nullptr;
+    if (hold != nullptr && !connection->hold.compare_exchange_strong(none, hold)) {
+        HeldSockets::let_go(*hold);  // another stream was faster
+    }
+    return hold != nullptr;
 }
 
 SSL* tls_of(conn_rec* c) {

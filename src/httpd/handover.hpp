@@ -9,6 +9,7 @@
 #include "engine/descriptor.hpp"
 #include "engine/engine.hpp"
 #include "engine/tls_transport.hpp"
+#include "httpd/held_sockets.hpp"
 
 namespace websocket::httpd {
 
@@ -33,6 +34,10 @@ void register_connection_hooks();
 /// The connection's TLS, whose owner mod_ssl stays for now. Null on a plain one, and where it
 /// cannot be taken away: then `ssl/tls filter` is in the way. [httpd worker]
 [[nodiscard]] SSL* tls_of(conn_rec* c);
+
+/// Until httpd destroys the TCP connection of `c`, which may be a stream of it, `sockets` has it.
+/// False without a descriptor or memory. [httpd worker]
+[[nodiscard]] bool hold_socket(conn_rec* c, HeldSockets& sockets) noexcept;
 
 /// Gives the connection to the engine. [httpd worker]
 void adopt(std::unique_ptr<Handover> handover, conn_rec* c);

@@ -14,6 +14,7 @@
 
 #include "httpd/module.hpp"
 #include "httpd/stop_signals.hpp"
+#include "httpd/stop_watch.hpp"
 
 #if !AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
 #error "httpd 2.4.49 or newer is needed: before, children were not told that they have to go"
@@ -168,6 +169,26 @@ void Lifecycle::wait_for_sessions(Clock::time_point limit) noexcept {
     wait(in_time ? std::max(limit, deadline_) : limit, [this, limit] {
         return host_.sessions.load() == 0 || (stopped_.load() && Clock::now() >= limit);
     });
+}
+
+// Loops close what is left within kStopTimeout. Until then a client may read its Close.
+std::optional<Lifecycle::Clock::time_point>
+Lifecycle::handlers_end(Clock::time_point now) noexcept {
+    const auto since = [now](std::optional<Clock::time_point>& seen) {
+        return seen ? *seen : seen.emplace(now);
+    };
+    std::optional<Clock::time_point> end;
+    if (host_.engine.stopping() || (prefork_ && stop_signal_waits())) {
+        end = since(stop_seen_);
+    }
+    if (const auto deadline = host_.engine.drain_deadline()) {
+        end = end ? std::min(*end, *deadline) : *deadline;
+    } else if (prefork_ && has_to_end()) {
+        // Its only thread would begin the drain, but is blocked.
+        const Clock::time_point expected = since(end_seen_) + drain_timeout_;
+        end = end ? std::min(*end, expected) : expected;
+    }
+    return end ? std::optional(*end + engine::Loop::kStopTimeout) : end;
 }
 
 void Lifecycle::wait_for_drain() noexcept {

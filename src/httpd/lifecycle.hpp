@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 
 #include "httpd/scoreboard.hpp"
 #include "plugin/endpoint.hpp"
@@ -33,6 +34,10 @@ public:
     /// handler. [cleanup of pchild]
     void leave() noexcept;
     static constexpr std::chrono::milliseconds kLatest{2000};
+
+    /// When threads that still carry bytes of a connection must be made to end; nothing as long as
+    /// the process stays. They may be blocked, and so is whoever waits for them. [watcher]
+    [[nodiscard]] std::optional<Clock::time_point> handlers_end(Clock::time_point now) noexcept;
 
 private:
     void begin_drain() noexcept;
@@ -69,6 +74,9 @@ private:
     bool announced_ = false;
     // the main thread's own
     bool made_room_ = false;
+    // the watcher's own: when it has seen that the process is to end, and to end at once
+    std::optional<Clock::time_point> end_seen_;
+    std::optional<Clock::time_point> stop_seen_;
 };
 
 }  // namespace websocket::httpd

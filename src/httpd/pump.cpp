@@ -38,13 +38,12 @@ bool make_ends(Pump& pump) {
 
 }  // namespace
 
-int prepare_pump(const request_rec* r, const Child& child, const char* filter,
+int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                  std::optional<Pump>& into) {
     if (!FilterStream::possible(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "WS0120: WebSocket handshake refused with 501: this httpd has no way to wait "
-                      "for an %s",
-                      filter);
+                      "for an HTTP/2 stream");
         return HTTP_NOT_IMPLEMENTED;
     }
     auto place = child.pump_places().take();
@@ -52,12 +51,12 @@ int prepare_pump(const request_rec* r, const Child& child, const char* filter,
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
                       "WS0121: WebSocket handshake refused with 503: %" APR_SIZE_T_FMT
                       " connections (WebSocketMaxPumped) hold a thread already, and so would this "
-                      "one because of its filter \"%s\"",
-                      child.pump_places().count(), filter);
+                      "one because %s",
+                      child.pump_places().count(), obstacle);
         return HTTP_SERVICE_UNAVAILABLE;
     }
     into.emplace(Pump{std::move(*place), {}, {}});
-    if (!make_ends(*into)) {
+    if (!make_ends(*into) || !hold_socket(r->connection, child.held_sockets())) {
         ap_log_rerror(
             APLOG_MARK, APLOG_ERR, 0, r,
             "WS0122: WebSocket handshake refused with 503: out of descriptors (see ulimit "
@@ -65,11 +64,11 @@ int prepare_pump(const request_rec* r, const Child& child, const char* filter,
         return HTTP_SERVICE_UNAVAILABLE;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
-                  "WS0123: this connection holds a thread because of its filter \"%s\"", filter);
+                  "WS0123: this connection holds a thread because %s", obstacle);
     return OK;
 }
 
-int run_pump(request_rec* r, Pump pump, std::unique_ptr<Handover> handover) {
+int run_pump(request_rec* r, Child& /*child*/, Pump pump, std::unique_ptr<Handover> handover) {
     conn_rec* c = r->connection;
     send_switching_protocols(r);
     adopt(std::move(handover), c);

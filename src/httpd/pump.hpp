@@ -22,13 +22,14 @@ struct Pump {
     engine::Descriptor engine_end;  ///< for Handover::socket
 };
 
-/// OK, or what to answer when the connection, which has this `filter`, cannot be pumped; the error
+/// OK, or what to answer when the connection, which has this `obstacle`, cannot be pumped; the error
 /// log says why. [httpd worker]
-[[nodiscard]] int prepare_pump(const request_rec* r, const Child& child, const char* filter,
+[[nodiscard]] int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                                std::optional<Pump>& into);
 
 /// Sends the 101 and returns at the end of the connection, with what the handler has to return.
 /// [httpd worker]
-[[nodiscard]] int run_pump(request_rec* r, Pump pump, std::unique_ptr<Handover> handover);
+[[nodiscard]] int run_pump(request_rec* r, Child& child, Pump pump,
+                           std::unique_ptr<Handover> handover);
 
 }  // namespace websocket::httpd

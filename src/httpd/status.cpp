@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
 #include <functional>
 #include <new>
@@ -45,19 +46,26 @@ constexpr std::size_t category(std::size_t transport, std::size_t compressor) {
 // httpd's hooks have no other place for it.
 ProcessRows* rows = nullptr;
 
-/// The number changes with the layout of ProcessRows and OpenCounts.
-constexpr const char* kPoolKey = "mod_websocket status 1";
+/// What a process shows. Zeros are a valid one.
+struct Row {
+    OpenCounts open;
+    std::atomic<std::uint32_t> hanging_loops;
+};
+
+/// The number changes with the layout of ProcessRows and Row.
+constexpr const char* kPoolKey = "mod_websocket status 2";
 
 struct Figures {
     std::uint64_t open = 0;
+    std::uint64_t hanging_loops = 0;
     std::array<std::uint64_t, kTransports> by_transport{};
     std::array<std::uint64_t, kCompressors> by_compressor{};
 
     Figures() = default;
-    explicit Figures(const OpenCounts& counts) {
+    explicit Figures(const Row& row) : hanging_loops(row.hanging_loops.load()) {
         for (std::size_t transport = 0; transport < kTransports; ++transport) {
             for (std::size_t compressor = 0; compressor < kCompressors; ++compressor) {
-                const std::uint64_t count = counts.open(category(transport, compressor));
+                const std::uint64_t count = row.open.open(category(transport, compressor));
                 open += count;
                 by_transport.at(transport) += count;
                 by_compressor.at(compressor) += count;
@@ -67,6 +75,7 @@ struct Figures {
 
     void add(const Figures& other) {
         open += other.open;
+        hanging_loops += other.hanging_loops;
         std::ranges::transform(by_transport, other.by_transport, by_transport.begin(), std::plus{});
         std::ranges::transform(by_compressor, other.by_compressor, by_compressor.begin(),
                                std::plus{});
@@ -86,6 +95,8 @@ void print_for_programs(request_rec* r, const Figures& all) {
     }
     print("DeflateShared", all.by_compressor[static_cast<std::size_t>(Compressor::shared)]);
     print("DeflateDedicated", all.by_compressor[static_cast<std::size_t>(Compressor::dedicated)]);
+    ap_rprintf(r, "WebSocketHangingLoops: %" APR_UINT64_T_FMT "\n",
+               static_cast<apr_uint64_t>(all.hanging_loops));
 }
 
 void print_row(request_rec* r, const char* name, const Figures& figures) {
@@ -99,6 +110,8 @@ void print_row(request_rec* r, const char* name, const Figures& figures) {
     ap_rputs("</tr>\n", r);
 }
 
+Row* own_row() noexcept { return rows != nullptr ? static_cast<Row*>(rows->own()) : nullptr; }
+
 struct ProcessFigures {
     pid_t process;
     Figures figures;
@@ -110,6 +123,11 @@ void print_for_people(request_rec* r, const Figures& all,
                "<hr />\n<h2>WebSockets</h2>\n<p>%" APR_UINT64_T_FMT
                " open in %lu child processes</p>\n",
                static_cast<apr_uint64_t>(all.open), static_cast<unsigned long>(processes.size()));
+    if (all.hanging_loops != 0) {
+        ap_rprintf(r,
+                   "<p>%" APR_UINT64_T_FMT " event loops hang: see WS0306 in the error log</p>\n",
+                   static_cast<apr_uint64_t>(all.hanging_loops));
+    }
     if (!tables || processes.empty()) {
         return;
     }
@@ -133,8 +151,8 @@ int print_status(request_rec* r, int flags) {
     Figures all;
     try {
         rows->for_each([&](pid_t process, const void* row) {
-            const Figures figures(*static_cast<const OpenCounts*>(row));
-            if (figures.open != 0) {
+            const Figures figures(*static_cast<const Row*>(row));
+            if (figures.open != 0 || figures.hanging_loops != 0) {
                 processes.push_back({process, figures});
                 all.add(figures);
             }
@@ -155,7 +173,7 @@ int print_status(request_rec* r, int flags) {
 int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                    server_rec* server) {
     try {
-        rows = make_lasting<ProcessRows>(server, kPoolKey, most_processes(), sizeof(OpenCounts));
+        rows = make_lasting<ProcessRows>(server, kPoolKey, most_processes(), sizeof(Row));
         rows->forget_ended();  // whose end could not be told while the module was unloaded
     } catch (const std::bad_alloc&) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
@@ -173,7 +191,14 @@ void forget_status_of_child(server_rec* /*server*/, pid_t child, ap_generation_t
 }
 
 OpenCounts* own_open_counts() noexcept {
-    return rows != nullptr ? static_cast<OpenCounts*>(rows->own()) : nullptr;
+    Row* row = own_row();
+    return row != nullptr ? &row->open : nullptr;
+}
+
+void show_hanging_loops(std::uint32_t count) noexcept {
+    if (Row* row = own_row()) {
+        row->hanging_loops.store(count);
+    }
 }
 
 std::uint8_t status_category(TransportKind transport,

@@ -26,6 +26,9 @@ void forget_status_of_child(server_rec* server, pid_t child, ap_generation_t gen
 /// [any thread]
 [[nodiscard]] engine::OpenCounts* own_open_counts() noexcept;
 
+/// Shows that so many event loops of this process hang. [watcher]
+void show_hanging_loops(std::uint32_t count) noexcept;
+
 [[nodiscard]] std::uint8_t status_category(TransportKind transport,
                                            const protocol::DeflateSettings& deflate) noexcept;
 

@@ -42,6 +42,16 @@ bool is_of_an_old_generation() {
 
 }  // namespace
 
+bool has_to_end() noexcept {
+    return mpm_is_stopping() || is_of_an_old_generation();
+}
+
+bool stop_signal_waits() noexcept {
+    sigset_t waiting;
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGHUP) == 1);
+}
+
 StopWatch::StopWatch() noexcept : only_thread_(is_prefork()) {
     if (!only_thread_) {
         return;
@@ -69,7 +79,7 @@ bool StopWatch::look() noexcept {
     } else if (signal_waits()) {
         stopping_ = true;
         Child::stopping(nullptr, 0);
-    } else if (mpm_is_stopping() || is_of_an_old_generation()) {
+    } else if (has_to_end()) {
         stopping_ = true;
         release_signals();  // from now on clients are being told anyway
         Child::stopping(nullptr, 1);
@@ -77,10 +87,6 @@ bool StopWatch::look() noexcept {
     return stopping_;
 }
 
-bool StopWatch::signal_waits() const noexcept {
-    sigset_t waiting;
-    return signals_.valid() && sigpending(&waiting) == 0 &&
-           (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGHUP) == 1);
-}
+bool StopWatch::signal_waits() const noexcept { return signals_.valid() && stop_signal_waits(); }
 
 }  // namespace websocket::httpd

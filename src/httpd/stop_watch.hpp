@@ -9,6 +9,13 @@
 
 namespace websocket::httpd {
 
+/// Whether the process is to end as soon as it can. [any thread]
+[[nodiscard]] bool has_to_end() noexcept;
+
+/// Whether a signal that ends the process at once is held back: only where a StopWatch does.
+/// [a thread with all signals blocked]
+[[nodiscard]] bool stop_signal_waits() noexcept;
+
 /// Where the thread in the handler is httpd's only one (prefork), it is what tells the child to go;
 /// elsewhere the MPM does. There, too, the signal that ends the process at once has to wait until the
 /// watch is gone, so that clients are told first. [httpd worker]

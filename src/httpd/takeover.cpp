@@ -2,6 +2,7 @@
 #include "httpd/takeover.hpp"
 
 #include <apr_portable.h>
+#include <apr_strings.h>
 #include <fcntl.h>
 #include <http_core.h>
 #include <http_log.h>
@@ -113,11 +114,11 @@ apr_status_t let_go(void* connection) {
 
 }  // namespace
 
+namespace {
+
+/// The name of a connection filter that must see the bytes; null when there is none.
 const char* filter_in_the_way(const request_rec* r) {
     conn_rec* c = r->connection;
-    if (c->master != nullptr) {
-        return "HTTP/2 stream";
-    }
     const bool has_tls = tls_of(c) != nullptr && tls_filter(c->input_filters) != nullptr;
     if (const char* name = first_unknown(c->input_filters, has_tls)) {
         return name;
@@ -125,11 +126,21 @@ const char* filter_in_the_way(const request_rec* r) {
     return first_unknown(c->output_filters, has_tls);
 }
 
+}  // namespace
+
+const char* obstacle(const request_rec* r) {
+    if (r->connection->master != nullptr) {
+        return "it is an HTTP/2 stream";
+    }
+    const char* filter = filter_in_the_way(r);
+    return filter != nullptr ? apr_psprintf(r->pool, "of its filter \"%s\"", filter) : nullptr;
+}
+
 TransportKind transport_of(const request_rec* r) {
     if (r->connection->master != nullptr) {
         return TransportKind::h2;
     }
-    if (filter_in_the_way(r) != nullptr) {
+    if (obstacle(r) != nullptr) {
         return TransportKind::pump;
     }
     return ap_ssl_conn_is_ssl(r->connection) != 0 ? TransportKind::tls : TransportKind::tcp;

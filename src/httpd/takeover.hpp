@@ -12,9 +12,9 @@
 
 namespace websocket::httpd {
 
-/// The name of a connection filter that must see the bytes, so that the connection cannot be taken
-/// over; null when there is none. [httpd worker]
-[[nodiscard]] const char* filter_in_the_way(const request_rec* r);
+/// Why the connection cannot be taken over, for log lines; null when it can: it is a stream, or a
+/// filter of it must see the bytes. [httpd worker]
+[[nodiscard]] const char* obstacle(const request_rec* r);
 
 /// A duplicate of the client's socket; invalid when there are too few descriptors left: a reserve
 /// stays free, because httpd's own accept(2) must never fail. [httpd worker]

@@ -37,6 +37,9 @@ void V1Call::run(std::uint32_t events) noexcept {
     if (cancelled_.load()) {
         return;
     }
+    if (engine::Loop* loop = engine::Loop::current()) {
+        loop->heartbeat().note(&instance_.endpoint().options);
+    }
     try {
         if (is_watch()) {
             functions_.run_io(functions_.data, events);

@@ -280,6 +280,41 @@ def test_a_child_that_ends_at_once_is_not_held_up(start_h2, number):
             wait_until(lambda: server.get("/index.html").status == 200, 8, "a new child")
 
 
+def test_a_stream_that_takes_an_octet_now_and_then_does_not_hold_a_child_up(start_h2):
+    server = start_h2(_DRAIN + location("/hostile", "hostile"))
+    with H2Client(server.port, acknowledge=False) as client:
+        websocket = client.websocket("/hostile")
+        websocket.send(frames.text("flood 100 65536"))
+        websocket.expect_stall()
+        client.open_window(None, 1 << 20)
+        start = server.log_size()
+        _feed_until_the_child_has_gone(server, client, websocket)
+        server.expect_log("WS0125: this child has to end: cutting 1 connections", start)
+
+
+def _feed_until_the_child_has_gone(server, client, websocket):
+    """Stops gracefully, and takes an octet again and again meanwhile."""
+    child = server.child()
+    server.signal(signal.SIGWINCH)
+
+    def gone():
+        with contextlib.suppress(OSError):
+            client.open_window(websocket.stream, 1)
+        return not processes.is_alive(child)
+
+    wait_until(gone, 20, "the end of the child")
+
+
+def test_what_waits_for_a_client_when_its_stream_has_ended_does_not_hold_a_child_up(start_h2):
+    server = start_h2(_DRAIN + location("/echo", "echo"))
+    with H2Client(server.port, window=1, acknowledge=False) as client:
+        websocket = client.websocket("/echo")
+        websocket.send(frames.text("x" * 60_000))
+        client.wait_for_data(websocket.stream)
+        websocket.send(frames.close(1000))  # the answer to it stays in mod_http2
+        _feed_until_the_child_has_gone(server, client, websocket)
+
+
 @pytest.mark.full
 def test_a_stream_that_takes_nothing_holds_a_child_up_no_longer_than_a_timeout(start_h2):
     server = start_h2(_DRAIN + "Timeout 1\n" + location("/hostile", "hostile"))

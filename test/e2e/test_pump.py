@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that cannot be taken over, because a filter of httpd wants to see all their bytes."""
 
+import contextlib
 import re
 import signal
 
@@ -415,6 +416,27 @@ def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, numb
     client.wait_until_stalled()
     server.signal(number)
     _await_the_end_of(server, old, number)
+    client.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=["graceful", "stop"])
+def test_a_client_that_takes_a_little_now_and_then_does_not_hold_a_child_up(start_pumped, number):
+    server = start_pumped(_DRAIN + location("/block", "hostile"), children=2)
+    client = server.websocket("/block", receive_buffer=4096)
+    old = server.children()
+    client.send(frames.text("flood 400 65536"))
+    client.wait_until_stalled()
+    server.signal(number)
+    client.sock.settimeout(1)
+
+    def gone_or_read():
+        if any(map(processes.is_alive, old)):
+            with contextlib.suppress(OSError):
+                client.sock.recv(64)
+            return False
+        return True
+
+    wait_until(gone_or_read, 20, "the end of the old children")
     client.close()
 
 

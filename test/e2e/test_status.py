@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+import frames
 from deflate_client import DeflateClient
 from h2client import H2Client
 from httpd import DUMPIO_LINES, Httpd, location
@@ -122,6 +123,43 @@ def test_a_draining_child_is_counted_until_its_connections_end(start_httpd, mpm)
             assert "<p>2 open in 2 child processes</p>" in _page(server)
         old.close_handshake()
     _await_figures(server, All=0)
+
+
+def test_a_loop_that_hangs_is_shown_and_gets_no_clients_until_it_is_back(start_httpd, mpm):
+    if mpm == "prefork":
+        pytest.skip("it has one loop")
+    server = start_httpd(
+        "WebSocketThreads 2\n" + _ECHOES + location("/inline", "hostile", "WebSocketDispatch Inline")
+    )
+    assert server.status()["WebSocketHangingLoops"] == "0"
+    go_on = server.root / "go-on"
+    with server.websocket("/inline") as hanging, contextlib.ExitStack() as open_ones:
+        hanging.send(frames.text(f"until {go_on}"))
+        server.expect_log(r"WS0306: event loop \d hangs: .* input of a connection, .*/hostile\.so; ", seconds=30)
+        assert server.status()["WebSocketHangingLoops"] == "1"
+        assert "<p>1 event loops hang: see WS0306" in _page(server)
+        for _ in range(4):
+            client = open_ones.enter_context(server.websocket("/echo"))
+            client.send(frames.text("served"))
+            client.expect_text("served")
+        go_on.touch()
+        server.expect_log(r"WS0307: event loop \d is back", seconds=30)
+        wait_until(lambda: server.status()["WebSocketHangingLoops"] == "0", 10, "no loop that hangs")
+
+
+def test_a_child_whose_loops_all_hang_refuses_until_one_is_back(start_httpd):
+    server = start_httpd("WebSocketThreads 1\n" + location("/inline", "hostile", "WebSocketDispatch Inline"))
+    go_on = server.root / "go-on"
+    with server.websocket("/inline") as hanging:
+        hanging.send(frames.text(f"until {go_on}"))
+        server.expect_log("WS0306: event loop 0 hangs", seconds=30)
+        if server.mpm == "prefork":  # its only child has to be free
+            assert server.get("/index.html").status == 200
+        assert server.answer("/inline").status == 503
+        server.expect_log("WS0106: .* all event loops of this child hang")
+        go_on.touch()
+        server.expect_log("WS0307: ", seconds=30)
+        assert server.answer("/inline").status == 101
 
 
 def test_what_a_killed_child_had_is_gone(start_httpd):

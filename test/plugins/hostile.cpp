@@ -13,6 +13,7 @@
  *   throw                 throws std::runtime_error from on_message
  *   throw-int             throws an int
  *   block                 never returns from on_message
+ *   until PATH            returns from on_message when there is a file PATH
  *   crash                 SIGSEGV
  *   send-after-close      close(), then send(), whose result is kept for the process
  *   result                sends back that result ("none" if there is none), waiting for it if it
@@ -31,8 +32,10 @@
  */
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <memory>
@@ -101,6 +104,12 @@ struct Client {
     }
 }
 
+void block_until(const char* path) {
+    while (::access(path, F_OK) != 0) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
 void send_after_close(const WebSocketServer* server) {
     result_after_close = result_under_way;
     server->close(server);
@@ -162,6 +171,7 @@ void run_command(Client& client, const std::string& text) {
     const WebSocketServer* server = client.server;
     std::istringstream words(text);
     std::string command;
+    std::string path;
     size_t count = 0;
     size_t size = 0;
 
@@ -174,6 +184,8 @@ void run_command(Client& client, const std::string& text) {
         std::raise(SIGSEGV);
     } else if (command == "block") {
         block_for_ever();
+    } else if (command == "until" && words >> path) {
+        block_until(path.c_str());
     } else if (command == "send-after-close") {
         send_after_close(server);
     } else if (command == "result") {
