@@ -40,6 +40,7 @@ test   openssl              openssl
 test   ca-certificates      /etc/ssl/certs/ca-certificates.crt
 full   nginx                nginx
 full   haproxy              haproxy
+full   libapache2-mpm-itk   /usr/lib/apache2/modules/mpm_itk.so
 full   abigail-tools        abidiff
 full   git                  git
 full   cmake                cmake

@@ -7,6 +7,7 @@
 #include <http_log.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "httpd/connection_caps.hpp"
 #include "httpd/module.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
@@ -127,7 +129,7 @@ Child::Child(server_rec* server)
       pump_places_(process_config(server).pump_places), watch_([this](auto now) { look(now); }),
       lifecycle_(server, host_, drain_timeout(process_config(server)),
                  [this](auto deadline) { announce_drain(deadline); }),
-      drain_notice_(*this) {
+      drain_notice_(*this), process_(::getpid()) {
     host_.topics = &topics_;
     host_.leaders = &leaders_;
     host_.metrics = &metrics_;
@@ -141,6 +143,7 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
     try {
         // Never freed: plugins that do not return from a callback keep using it until the end.
         process_child = new Child(server);
+        claim_own_counts();
     } catch (const std::exception&) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
                      "WS0202: out of memory, this child will serve no WebSocket");
@@ -186,6 +189,21 @@ void Child::leave() noexcept {
 apr_status_t Child::leave_pool(void* child) {
     static_cast<Child*>(child)->leave();
     return APR_SUCCESS;
+}
+
+// mpm_itk forks a process for each connection. Its only thread gets here before any other exists.
+bool Child::settle() noexcept {
+    const pid_t self = ::getpid();
+    if (self == process_) {
+        return true;
+    }
+    if (engine_.started()) {
+        return false;
+    }
+    process_ = self;
+    forked_ = true;
+    lifecycle_.moved();
+    return true;
 }
 
 void Child::look(ChildWatch::Clock::time_point now) noexcept {

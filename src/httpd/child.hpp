@@ -42,6 +42,11 @@ public:
 
     explicit Child(server_rec* server);
 
+    /// To be called before anything else of a request. False when this process was forked from one
+    /// that serves WebSockets already: the threads have stayed there. [httpd worker]
+    [[nodiscard]] bool settle() noexcept;
+    /// This process was forked from the one of child_init, for one connection, and ends with it.
+    [[nodiscard]] bool is_forked() const noexcept { return forked_; }
     /// What is to be done before a process ends. May be called again. [main thread]
     void leave() noexcept;
 
@@ -95,6 +100,8 @@ private:
     plugin::Metrics metrics_;
     Lifecycle lifecycle_;
     DrainNotice drain_notice_;
+    pid_t process_;               ///< where the threads are, or will be
+    bool forked_ = false;         ///< written before anything else happens in a process
     bool left_ = false;           // [main thread]
     std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
     std::deque<plugin::Endpoint> endpoints_;

@@ -128,6 +128,12 @@ int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
     return OK;
 }
 
+void claim_own_counts() noexcept {
+    if (shared_counts != nullptr) {
+        static_cast<void>(shared_counts->tables().own());
+    }
+}
+
 void free_leases_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
                           int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && shared_counts != nullptr) {

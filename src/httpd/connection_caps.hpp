@@ -34,6 +34,9 @@ int prepare_caps(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_
 void free_leases_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
                           mpm_child_status status);
 
+/// In child_init: whatever is forked from this process counts with it. [config]
+void claim_own_counts() noexcept;
+
 /// OK and `leases`, or the status to refuse with; the error log says why. [httpd worker]
 [[nodiscard]] int take_leases(const request_rec* r, const Config& config, CapLeases& leases);
 

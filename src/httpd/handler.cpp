@@ -45,6 +45,13 @@ int ask_to_come_again(request_rec* r) {
     return status;
 }
 
+int refuse_fork(request_rec* r) {
+    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
+                  "WS0124: WebSocket handshake refused with 501: this process was forked from one "
+                  "that serves WebSockets, whose threads have stayed there");
+    return HTTP_NOT_IMPLEMENTED;
+}
+
 int connect(request_rec* r, const Config& config, const Handshake& handshake, Child& child) {
     plugin::Host& host = child.host();
     CapLeases leases;
@@ -119,7 +126,7 @@ int handle_request(request_rec* r) {
         if (child == nullptr) {
             return unavailable(r, "this child has not enough memory");
         }
-        return connect(r, config, handshake, *child);
+        return child->settle() ? connect(r, config, handshake, *child) : refuse_fork(r);
     } catch (const std::bad_alloc&) {
         return unavailable(r, "out of memory");
     }

@@ -191,11 +191,13 @@ Lifecycle::handlers_end(Clock::time_point now) noexcept {
     return end ? std::optional(*end + engine::Loop::kStopTimeout) : end;
 }
 
+void Lifecycle::moved() noexcept { parent_.store(::getppid()); }
+
 void Lifecycle::wait_for_drain() noexcept {
     // At the deadline the loops stop by themselves.
     const Clock::time_point limit = deadline_ + engine::Loop::kStopTimeout;
     wait(limit, [this] {
-        if (::getppid() != parent_) {
+        if (::getppid() != parent_.load()) {
             on_stop_signal();  // a stop whose signal came too early, or nobody to come back to
         }
         make_room();

@@ -39,6 +39,9 @@ public:
     /// the process stays. They may be blocked, and so is whoever waits for them. [watcher]
     [[nodiscard]] std::optional<Clock::time_point> handlers_end(Clock::time_point now) noexcept;
 
+    /// This process has been forked from the one of child_init. [httpd worker]
+    void moved() noexcept;
+
 private:
     void begin_drain() noexcept;
     void announce() noexcept;
@@ -59,7 +62,7 @@ private:
     const std::chrono::milliseconds drain_timeout_;
     const std::function<void(Clock::time_point)> on_drain_;
     const Scoreboard scoreboard_;
-    const pid_t parent_;
+    std::atomic<pid_t> parent_;
     const bool prefork_;
     const bool single_process_;  ///< httpd -X
 

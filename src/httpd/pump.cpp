@@ -68,7 +68,7 @@ int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
     return OK;
 }
 
-int run_pump(request_rec* r, Child& /*child*/, Pump pump, std::unique_ptr<Handover> handover) {
+int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> handover) {
     conn_rec* c = r->connection;
     send_switching_protocols(r);
     adopt(std::move(handover), c);
@@ -85,6 +85,10 @@ int run_pump(request_rec* r, Child& /*child*/, Pump pump, std::unique_ptr<Handov
     } else if (c->master != nullptr) {
         // mod_http2 also sets it when both sides have closed a stream; the access log would show it.
         c->aborted = 0;
+    }
+    if (child.is_forked()) {
+        pump.relay_end = {};  // the engine's end of the connection
+        child.leave();        // the process ends without telling anybody
     }
     r->eos_sent = 1;
     r->sent_bodyct = 1;  // so that the access log shows them

@@ -2,11 +2,13 @@
 #include "httpd/stop_signals.hpp"
 
 #include <mpm_common.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <new>
 
 namespace websocket::httpd {
 
@@ -14,7 +16,9 @@ namespace {
 
 // A signal handler gets no argument of ours.
 std::atomic<void (*)() noexcept> stop_callback{nullptr};
-std::atomic<bool> graceful_came{false};
+std::atomic<bool> own_graceful_came{false};
+std::atomic<std::atomic<bool>*> graceful_came{&own_graceful_came};
+static_assert(std::atomic<bool>::is_always_lock_free, "it is shared between processes");
 struct sigaction httpds_graceful_action {};
 
 // event and worker wake their main thread with a SIGTERM of their own.
@@ -27,7 +31,7 @@ void on_stop_signal(int /*number*/, siginfo_t* info, void* /*context*/) {
 }
 
 void on_graceful_signal(int number) {
-    graceful_came.store(true);
+    graceful_came.load()->store(true);
     httpds_graceful_action.sa_handler(number);
 }
 
@@ -53,6 +57,11 @@ void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept {
 }
 
 void watch_for_graceful_signal() noexcept {
+    void* shared = ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared != MAP_FAILED) {
+        graceful_came.store(new (shared) std::atomic<bool>(false));
+    }
     struct sigaction action {};
     if (::sigaction(AP_SIG_GRACEFUL, nullptr, &httpds_graceful_action) != 0 ||
         (httpds_graceful_action.sa_flags & SA_SIGINFO) != 0 ||
@@ -65,6 +74,6 @@ void watch_for_graceful_signal() noexcept {
     ::sigaction(AP_SIG_GRACEFUL, &action, nullptr);
 }
 
-bool graceful_signal_came() noexcept { return graceful_came.load(); }
+bool graceful_signal_came() noexcept { return graceful_came.load()->load(); }
 
 }  // namespace websocket::httpd

@@ -14,6 +14,7 @@ void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept;
 
 /// prefork: from now on graceful_signal_came() tells whether the parent has asked for a graceful
 /// end with its signal, as it does on a restart and on a stop, not when it has too many idle children.
+/// In processes that are forked from this one, too.
 void watch_for_graceful_signal() noexcept;
 [[nodiscard]] bool graceful_signal_came() noexcept;
 

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 
 #include "httpd/child.hpp"
+#include "httpd/stop_signals.hpp"
 
 namespace websocket::httpd {
 
@@ -42,8 +43,9 @@ bool is_of_an_old_generation() {
 
 }  // namespace
 
+// Where a process is forked for each connection (mpm_itk), the one that it comes from gets the signal.
 bool has_to_end() noexcept {
-    return mpm_is_stopping() || is_of_an_old_generation();
+    return mpm_is_stopping() || is_of_an_old_generation() || graceful_signal_came();
 }
 
 bool stop_signal_waits() noexcept {

@@ -19,6 +19,7 @@
 #include <new>
 #include <string_view>
 
+#include "httpd/child.hpp"
 #include "httpd/module.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -131,6 +132,9 @@ const char* filter_in_the_way(const request_rec* r) {
 const char* obstacle(const request_rec* r) {
     if (r->connection->master != nullptr) {
         return "it is an HTTP/2 stream";
+    }
+    if (Child::instance()->is_forked()) {
+        return "its process was forked for it";
     }
     const char* filter = filter_in_the_way(r);
     return filter != nullptr ? apr_psprintf(r->pool, "of its filter \"%s\"", filter) : nullptr;

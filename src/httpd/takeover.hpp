@@ -12,8 +12,8 @@
 
 namespace websocket::httpd {
 
-/// Why the connection cannot be taken over, for log lines; null when it can: it is a stream, or a
-/// filter of it must see the bytes. [httpd worker]
+/// Why the connection cannot be taken over, for log lines; null when it can: a filter of it must see
+/// the bytes, or the process ends with it. [httpd worker]
 [[nodiscard]] const char* obstacle(const request_rec* r);
 
 /// A duplicate of the client's socket; invalid when there are too few descriptors left: a reserve

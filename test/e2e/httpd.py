@@ -76,7 +76,7 @@ def _compiled_in():
 
 
 @functools.cache
-def _module_directory():
+def module_directory():
     return pathlib.Path(_apxs("LIBEXECDIR"))
 
 
@@ -84,7 +84,7 @@ def load_module(name):
     """The LoadModule line of a module of httpd; empty if it is compiled in."""
     if name in _compiled_in():
         return ""
-    return f"LoadModule {name}_module {_module_directory()}/mod_{name}.so\n"
+    return f"LoadModule {name}_module {module_directory()}/mod_{name}.so\n"
 
 
 def template(name, **words):
