@@ -31,6 +31,12 @@ constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 /// Closing may take this many close_timeouts while the peer keeps reading.
 constexpr Tick kMostCloseTimeouts = 12;
 
+/// Reads before the verdict on a peer: what its socket can hold, usually.
+constexpr unsigned kMostReadsALook = 16;
+
+/// A timer that is so late says that the process was stopped, or a plugin has held the loop.
+constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
+
 /// A read holds less than this; what it inflates to may hold much more, and others wait meanwhile.
 constexpr std::size_t kMostInflatedATurn = std::size_t{1} << 20;
 
@@ -155,20 +161,22 @@ void Connection::on_ready(std::uint32_t events) {
     loop_.mark_dirty(*this);
 }
 
-void Connection::read_ready() {
+/// True when there may be more.
+bool Connection::read_ready() {
     if (!reading()) {
-        discard_input();
-        return;
+        return discard_input();
     }
     if (!unread_.empty()) {
-        return;  // it comes first
+        return false;  // it comes first
     }
-    guarded([this] {
+    bool more = false;
+    guarded([this, &more] {
         const auto window = reader_.receive_window(kDirectReceiveLeast, kDirectReceiveMost);
         loop_.heap_trim().note(window.size());
         const std::span<std::uint8_t> into = window.empty() ? loop_.read_buffer() : window;
         const IoResult result = transport_->read(into.first(std::min(into.size(), largest_read())));
         if (result.status == IoStatus::done) {
+            more = true;
             note_life();
             const Loop::Cork cork(loop_, *this);
             if (window.empty()) {
@@ -187,6 +195,7 @@ void Connection::read_ready() {
             note_life();
         }
     });
+    return more;
 }
 
 void Connection::feed(std::span<std::uint8_t> bytes) {
@@ -198,7 +207,7 @@ void Connection::feed(std::span<std::uint8_t> bytes) {
     }
 }
 
-void Connection::discard_input() noexcept {
+bool Connection::discard_input() noexcept {
     const IoResult result = transport_->read(loop_.read_buffer());
     account_read(result.count);
     if (result.status == IoStatus::closed) {
@@ -207,6 +216,7 @@ void Connection::discard_input() noexcept {
     } else if (result.status == IoStatus::failed) {
         kill();
     }
+    return result.status == IoStatus::done;
 }
 
 void Connection::on_end_of_stream() noexcept {
@@ -342,9 +352,36 @@ void Connection::on_timer(TimerNode& node, Tick now) {
     }
 }
 
+/// epoll may not have told of what the peer has sent: others were in front of it, or the process was
+/// stopped. Nobody is judged by the clock before this was done.
+void Connection::look() {
+    for (unsigned i = 0; i < kMostReadsALook && takes_input() && read_ready(); ++i) {
+    }
+    loop_.mark_dirty(*this);
+}
+
+bool Connection::overslept(Tick now) const noexcept { return !before(now, deadline + kOverslept); }
+
+/// Octets that the kernel holds are on their way to a peer that reads slowly. When there are none, it
+/// has all that it was sent, and no excuse.
+bool Connection::takes_octets() noexcept {
+    const std::uint32_t known = std::exchange(untaken_, transport_->untaken());
+    return untaken_ > 0 && untaken_ < known;
+}
+
 void Connection::on_time(Tick now) {
     if (state_ == State::open) {
         keep_alive(now);
+        return;
+    }
+    if (overslept(now)) {
+        start_close_timer();  // the time was not the peer's, nor the plugin's
+        return;
+    }
+    if (state_ != State::ending) {
+        look();
+    }
+    if (state_ == State::dead) {
         return;
     }
     if (state_ == State::ending) {
@@ -358,7 +395,11 @@ void Connection::on_time(Tick now) {
     }
     const Tick timeout = to_ticks(options_->close_timeout);
     const bool patient = before(now, marked_ + kMostCloseTimeouts * timeout);
-    if (patient && before(now, last_life_ + timeout) && !outbox_.empty()) {
+    const bool takes = takes_octets();
+    if (takes) {
+        last_life_ = now;
+    }
+    if (patient && before(now, last_life_ + timeout) && (takes || !outbox_.empty())) {
         loop_.wheel().arm(*this, last_life_ + timeout);  // slow, but taking what is queued
         return;
     }
@@ -371,20 +412,36 @@ void Connection::start_close_timer() noexcept {
         return;
     }
     marked_ = loop_.now();
+    untaken_ = transport_->untaken();
     loop_.wheel().arm(*this, marked_ + to_ticks(options_->close_timeout));
 }
 
+/// The verdict on a Ping whose time is up.
+bool Connection::gives_no_sign_of_life(Tick now) {
+    if (overslept(now)) {
+        marked_ = now;  // it gets the time anew
+        return false;
+    }
+    look();
+    if (takes_octets()) {
+        note_life();
+    }
+    return awaiting_pong_ && state_ == State::open;
+}
+
 void Connection::keep_alive(Tick now) {
-    if ((pause_ & (kForSession | kForRate | kForApplication)) != 0 && outbox_.empty()) {
+    if (!takes_input() && outbox_.empty()) {
         // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
         last_life_ = now;
         awaiting_pong_ = false;
     }
     const Tick interval = to_ticks(options_->ping_interval);
     const Tick timeout = to_ticks(options_->pong_timeout);
-    if (awaiting_pong_ && !before(now, marked_ + timeout)) {
+    if (awaiting_pong_ && !before(now, marked_ + timeout) && gives_no_sign_of_life(now)) {
         fail(CloseCode::internal_error, "no sign of life after a Ping");
-        return;
+    }
+    if (state_ != State::open) {
+        return;  // the timer is that of the close
     }
     const bool silent = !before(now, last_life_ + interval);
     if (deflate_ != nullptr) {
@@ -393,6 +450,7 @@ void Connection::keep_alive(Tick now) {
     if (silent && !awaiting_pong_) {
         awaiting_pong_ = true;
         marked_ = now;
+        untaken_ = transport_->untaken();
         guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
     }
     if (state_ == State::open) {

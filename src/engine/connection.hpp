@@ -159,9 +159,9 @@ private:
 
     struct Inbound;  // the reader's sink
 
-    void read_ready();
+    bool read_ready();
     void feed(std::span<std::uint8_t> bytes);
-    void discard_input() noexcept;
+    bool discard_input() noexcept;
     void on_end_of_stream() noexcept;
     void end_input(protocol::CloseCode code, const char* reason, const CloseInfo& info) noexcept;
     void end_now() noexcept;
@@ -223,6 +223,10 @@ private:
             ++record_->traffic.messages_out;
         }
     }
+    /// It has rates.
+    [[nodiscard]] bool metered() const noexcept {
+        return record_ != nullptr && record_->meter != nullptr;
+    }
     void account_wire(std::size_t octets) noexcept {
         if (record_ != nullptr) record_->traffic.octets_out += octets;
     }
@@ -240,6 +244,10 @@ private:
 
     void on_time(Tick now);
     void note_life() noexcept;
+    void look();
+    [[nodiscard]] bool overslept(Tick now) const noexcept;
+    [[nodiscard]] bool takes_octets() noexcept;
+    [[nodiscard]] bool gives_no_sign_of_life(Tick now);
     void start_close_timer() noexcept;
     void keep_alive(Tick now);
     void update_interest() noexcept;
@@ -268,8 +276,9 @@ private:
     const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
     CloseInfo end_info_{};
     protocol::CloseCode end_code_{};
-    Tick last_life_ = 0;  ///< the peer's last sign of life
-    Tick marked_ = 0;     ///< when the Ping went out, or when closing began
+    Tick last_life_ = 0;         ///< the peer's last sign of life
+    Tick marked_ = 0;            ///< when the Ping went out, or when closing began
+    std::uint32_t untaken_ = 0;  ///< octets that the peer had not taken by then
     State state_ = State::open;
     std::uint8_t pause_ = 0;  ///< Pause bits
     std::uint8_t version_ = 13;

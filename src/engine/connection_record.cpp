@@ -63,7 +63,7 @@ bool Connection::charge(TokenBucket& bucket, std::uint64_t per_second, std::uint
         return true;
     }
     const Rate rate{per_second, options_->rates.burst};
-    if (bucket.take(amount, loop_.time(), rate)) {
+    if (bucket.take(amount, loop_.time(), rate, loop_.unread_since())) {
         return true;
     }
     if (policy == RatePolicy::close) {

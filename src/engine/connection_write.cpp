@@ -121,6 +121,9 @@ void Connection::flush() noexcept {
             kill();
             return;
         }
+        if ((polled_ & EPOLLOUT) != 0) {
+            note_life();  // the socket was full: the peer has taken something
+        }
         outbox_.drop_front(result.count);
         account_written(result.count);
         account_wire(result.count);

@@ -58,9 +58,14 @@ bool Loop::awaits_reserved() const noexcept {
 
 void Loop::run_once() {
     std::array<epoll_event, kEventsAWait> events;
+    const int wait = timeout();
+    const auto asked = metered_ > 0 ? elapsed() : since_start_;
     heartbeat_.end_turn();
-    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAWait, timeout());
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAWait, wait);
     heartbeat_.begin_turn();
+    if (metered_ > 0) {
+        note_standstill(asked, std::chrono::milliseconds{wait}, count < 0);
+    }
     update_now();
     // What other threads have asked for happened before what these descriptors report.
     const std::span<epoll_event> ready(events.data(), static_cast<std::size_t>(std::max(count, 0)));
@@ -120,6 +125,22 @@ std::chrono::milliseconds Loop::elapsed() const noexcept {
 void Loop::update_now() noexcept {
     since_start_ = elapsed();
     now_ = static_cast<Tick>(since_start_ / kTickLength);
+}
+
+/// Between two looks at the descriptors: the last turn took long, or the wait longer than `wait`. A
+/// wait is interrupted only when the process was stopped, as all signals are blocked.
+void Loop::note_standstill(std::chrono::milliseconds asked, std::chrono::milliseconds wait,
+                           bool interrupted) noexcept {
+    const auto now = elapsed();
+    const auto idle = interrupted ? std::chrono::milliseconds{0} : std::min(wait, now - asked);
+    const auto still = now - since_start_ - idle;
+    if (still < kTickLength) {
+        return;
+    }
+    if (standstill_.caught_up <= since_start_) {
+        standstill_.begun = now - still;
+    }
+    standstill_.caught_up = now + still;
 }
 
 void Loop::carry_out_commands() {
@@ -200,6 +221,7 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     slots_.find(served->id().slot())->connection = served;
     ++serving_;
     reserved_.fetch_sub(1);
+    metered_ += served->metered() ? 1U : 0U;
     if (open_counts_ != nullptr) {
         open_counts_->opened(served->category_);
     }
@@ -278,6 +300,7 @@ void Loop::free_connection(Connection* connection) noexcept {
     if (open_counts_ != nullptr) {
         open_counts_->closed(connection->category_);
     }
+    metered_ -= connection->metered() ? 1U : 0U;
     delete connection;
     slots_.find(index)->connection = nullptr;
     slots_.give_back(index);

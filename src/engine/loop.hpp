@@ -185,6 +185,11 @@ public:
     [[nodiscard]] Tick now() const noexcept { return now_; }
     /// The same in finer steps: since the loop was made.
     [[nodiscard]] std::chrono::milliseconds time() const noexcept { return since_start_; }
+    /// What is read now may have been sent any time since then: the present, but for a while after
+    /// the loop stood still. For connections with rates only.
+    [[nodiscard]] std::chrono::milliseconds unread_since() const noexcept {
+        return since_start_ < standstill_.caught_up ? standstill_.begun : since_start_;
+    }
     [[nodiscard]] Log& log() noexcept { return log_; }
     /// A drain is going on and has time left.
     [[nodiscard]] bool draining() const noexcept { return drain_.active() && !stopping_; }
@@ -195,6 +200,8 @@ private:
     void run_once();
     [[nodiscard]] int timeout() const noexcept;
     void update_now() noexcept;
+    void note_standstill(std::chrono::milliseconds asked, std::chrono::milliseconds wait,
+                         bool interrupted) noexcept;
     void carry_out_commands();
     [[nodiscard]] std::vector<Command>::iterator
     carry_out_corked(std::vector<Command>::iterator command);
@@ -281,6 +288,12 @@ private:
     std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out
     Groups groups_;
     std::size_t serving_ = 0;
+    std::size_t metered_ = 0;  ///< of these, with rates
+    struct Standstill {
+        std::chrono::milliseconds begun{0};
+        std::chrono::milliseconds caught_up{0};  ///< when what came meanwhile has been read
+    };
+    Standstill standstill_;
     bool stopping_ = false;
     Tick stop_deadline_ = 0;
 };

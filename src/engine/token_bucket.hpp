@@ -21,10 +21,16 @@ class TokenBucket {
 public:
     /// Takes `amount` tokens, at most 2^32; false when there were fewer. [loop]
     bool take(std::uint64_t amount, std::chrono::milliseconds now, Rate rate) noexcept {
+        return take(amount, now, rate, now);
+    }
+    /// The same for what may have been sent any time since `since`: what flowed over meanwhile counts,
+    /// too.
+    bool take(std::uint64_t amount, std::chrono::milliseconds now, Rate rate,
+              std::chrono::milliseconds since) noexcept {
         const std::int64_t present = nanoseconds(now);
         const auto price = static_cast<std::int64_t>(amount * kSecond / rate.per_second);
         // The bound only keeps the sum within its bits.
-        full_at_ = std::min(std::max(full_at_, present) + price, present + kMostDebt);
+        full_at_ = std::min(std::max(full_at_, nanoseconds(since)) + price, present + kMostDebt);
         return full_at_ - present <= nanoseconds(rate.burst);
     }
 

@@ -43,6 +43,10 @@ public:
     /// What to poll for readiness; valid as long as the transport.
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
 
+    /// Octets written that the peer's system has not acknowledged yet. Where the peer takes nothing,
+    /// this does not change.
+    [[nodiscard]] virtual std::uint32_t untaken() const noexcept;
+
     /// True when read() has something to tell that the descriptor's readiness does not show.
     [[nodiscard]] virtual bool pending() const noexcept { return false; }
 

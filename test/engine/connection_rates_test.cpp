@@ -87,6 +87,32 @@ START_TEST(a_slowed_peer_loses_nothing_and_keeps_the_order) {
 }
 END_TEST
 
+/// The process was stopped, or a plugin has held the loop: then all that a peer has sent meanwhile is
+/// read at once.
+START_TEST(a_peer_that_keeps_its_rate_is_not_closed_because_the_loop_stood_still) {
+    constexpr auto kStandstill = 1s;
+    Limited service(
+        {.messages = 100, .control_frames = 100, .burst = 100ms, .policy = RatePolicy::close});
+    Door standing;
+    Awaited<SteadyClock::time_point> begun;
+    Client other = service.connect({.on_message = [&](ConnectionId, Message) {
+        begun.update([](auto& time) { time = SteadyClock::now(); });
+        standing.open();
+        while (SteadyClock::now() - begun.get() < kStandstill) std::this_thread::yield();
+        return Flow::more;
+    }});
+    Client client = service.connect(service.echo());
+    client.await_open();
+    other.peer.send_text("stand still");
+    standing.await("the standstill");
+    client.peer.send(repeated(masked(Opcode::text, "m"), 80) +
+                     repeated(masked(Opcode::pong, "p"), 80));
+    for (int i = 0; i < 80; ++i) client.peer.expect_text("m");
+    client.peer.send(repeated(masked(Opcode::text, "m"), 200));
+    client.expect_closed(1008, false);  // that was more than in any second
+}
+END_TEST
+
 START_TEST(the_burst_says_how_much_comes_at_once) {
     Limited service({.messages = 10, .burst = 5s, .policy = RatePolicy::close});
     Client client = service.connect(service.echo());
@@ -234,6 +260,7 @@ WEBSOCKET_TEST_SUITE(connection_rates) {
     tcase_add_test(tests, fragments_cannot_evade_the_rate_of_messages);
     tcase_add_test(tests, empty_fragments_of_a_slowed_peer_are_slowed_too);
     tcase_add_test(tests, a_slowed_peer_loses_nothing_and_keeps_the_order);
+    tcase_add_test(tests, a_peer_that_keeps_its_rate_is_not_closed_because_the_loop_stood_still);
     tcase_add_test(tests, the_burst_says_how_much_comes_at_once);
     tcase_add_test(tests, too_many_octets_close);
     tcase_add_test(tests, octets_of_one_long_frame_count_before_it_ends);

@@ -2,10 +2,14 @@
 // Pings, dead peers, and closing handshakes that nobody answers.
 #include "engine/connection.hpp"
 
+#include <algorithm>
+#include <thread>
+
 #include "engine/service.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::engine::SharedFrame;
 
 namespace {
 
@@ -13,6 +17,15 @@ using Clock = std::chrono::steady_clock;
 
 /// A timeout that must not run out: no test waits so long for anything.
 constexpr std::chrono::seconds kFar{2 * kPatience};
+
+/// Two connections, one behind the other, measure the time: each lives at least as long as a dead peer
+/// would.
+void wait_as_long_as_a_dead_peer_lives(Service& service) {
+    for (int i = 0; i < 2; ++i) {
+        Client clock = service.connect();
+        clock.expect_closed(1011, false);
+    }
+}
 
 }  // namespace
 
@@ -108,15 +121,121 @@ START_TEST(a_peer_that_cannot_speak_because_the_session_pauses_is_not_taken_for_
         service.connect({.on_message = [](ConnectionId, Message) { return Flow::pause; }});
     client.peer.send_text("pause");
     client.await_messages(1);
-    // Two other connections measure the time: each lives at least as long as a dead peer would.
-    for (int i = 0; i < 2; ++i) {
-        Client clock = service.connect();
-        clock.expect_closed(1011, false);
-    }
+    wait_as_long_as_a_dead_peer_lives(service);
     ck_assert(!client.closed());
     client.peer.send_text("pause");  // before time runs again
     service.engine().resume(client.id);
     client.await_messages(2);
+}
+END_TEST
+
+START_TEST(a_sign_of_life_that_the_loop_has_not_been_told_of_is_looked_for) {
+    Service service;
+    service.options.ping_interval = 64ms;
+    service.options.pong_timeout = 64ms;
+    auto script = std::make_shared<Script>();
+    script->hide_readiness();
+    Client client = service.connect({}, {.script = script});
+    client.peer.send(Opcode::pong, "ping");
+    client.peer.expect(Opcode::ping, "ping");
+    client.peer.expect(Opcode::ping, "ping");  // so it survived the first one
+    client.peer.expect_close(1011);            // and looking alone keeps nobody alive
+    client.expect_closed(1011, false);
+}
+END_TEST
+
+START_TEST(a_close_that_the_loop_has_not_been_told_of_is_looked_for) {
+    Service service;
+    service.options.close_timeout = 64ms;
+    auto script = std::make_shared<Script>();
+    script->hide_readiness();
+    script->on_read([](std::size_t) { return IoResult{Script::kGoOn, 8'000}; });
+    Client client = service.connect({}, {.script = script});
+    client.await_open();
+    client.peer.send(masked(Opcode::text, std::string(30'000, 'x')) +
+                     masked(Opcode::close, close_payload(4000)));
+    ck_assert(service.close(client.id, 4000));
+    client.expect_closed(4000, false);
+    ck_assert_uint_eq(client.await_messages(1).size(), 1);
+    service.await_empty();
+}
+END_TEST
+
+/// The process was stopped, or a plugin has held the loop.
+START_TEST(time_in_which_the_loop_stood_still_is_not_held_against_peers) {
+    constexpr auto kTimeout = 1'200ms;
+    Service service;
+    service.options.ping_interval = 64ms;
+    service.options.pong_timeout = kTimeout;
+    service.options.close_timeout = kTimeout;
+    Door standing;
+    Client other = service.connect({.on_message = [&](ConnectionId, Message) {
+        const auto begun = Clock::now();
+        standing.open();
+        while (Clock::now() - begun < 2 * kTimeout) std::this_thread::yield();
+        return Flow::more;
+    }});
+    Client asked = service.connect(service.echo());
+    asked.peer.expect(Opcode::ping, "ping");
+    Client closing = service.connect();
+    closing.await_open();
+    ck_assert(service.close(closing.id, 4000));
+    closing.peer.expect_close(4000);
+    other.peer.send_text("stand still");
+    standing.await("the standstill");
+    // Both deadlines pass. The answers come only when the loop turns again.
+    other.peer.send(Opcode::ping, "over");
+    while (other.peer.receive().opcode != Opcode::pong) {
+    }
+    closing.peer.send_close(4000);
+    asked.peer.send_text("still here");
+    closing.expect_closed(4000, false);
+    Frame frame;
+    while ((frame = asked.peer.receive()).opcode == Opcode::ping) {
+    }
+    ck_assert(frame.payload == "still here");
+}
+END_TEST
+
+START_TEST(a_peer_is_not_taken_for_dead_because_messages_wait_for_the_end_of_another) {
+    Service service;
+    service.options.ping_interval = 64ms;
+    service.options.pong_timeout = 64ms;
+    service.options.send_buffer = 1'000;
+    Client client = service.connect();
+    client.await_open();
+    const auto part = [&](Opcode opcode, bool fin) {
+        return service.engine().send(client.id, SharedFrame::build(opcode, octets("part"), fin),
+                                     service.options.send_buffer);
+    };
+    ck_assert(part(Opcode::text, false) == SendResult::ok);
+    while (service.send(client.id, std::string(500, 'x')) == SendResult::ok) {
+    }
+    client.peer.send(Opcode::ping, "now it is not read any more");
+    client.peer.expect_text("part");
+    while (client.peer.receive().payload != "now it is not read any more") {
+    }
+    wait_as_long_as_a_dead_peer_lives(service);
+    ck_assert(!client.closed());
+}
+END_TEST
+
+/// The kernel says that there is room when a third of its buffer is free again, and with large buffers
+/// that takes slow peers long.
+START_TEST(a_peer_that_takes_a_little_of_what_is_queued_is_alive) {
+    constexpr std::uint32_t kPieces = 5;
+    Service service;
+    service.options.ping_interval = 64ms;
+    service.options.pong_timeout = 64ms;
+    auto script = std::make_shared<Script>();
+    script->on_untaken([](std::size_t call) {
+        return 1'000 - std::min<std::uint32_t>(static_cast<std::uint32_t>(call), 2 * kPieces);
+    });
+    Client client = service.connect({}, {.script = script});
+    // It has taken something before each verdict on a Ping, until it takes no more.
+    for (std::uint32_t i = 0; i <= kPieces; ++i) client.peer.expect(Opcode::ping, "ping");
+    client.peer.expect_close(1011);
+    client.expect_closed(1011, false);
 }
 END_TEST
 
@@ -218,6 +337,12 @@ WEBSOCKET_TEST_SUITE(connection_timer) {
     tcase_add_test(tests, any_octet_counts_as_a_sign_of_life);
     tcase_add_test(tests,
                    a_peer_that_cannot_speak_because_the_session_pauses_is_not_taken_for_dead);
+    tcase_add_test(tests, a_sign_of_life_that_the_loop_has_not_been_told_of_is_looked_for);
+    tcase_add_test(tests, a_close_that_the_loop_has_not_been_told_of_is_looked_for);
+    tcase_add_test(tests, time_in_which_the_loop_stood_still_is_not_held_against_peers);
+    tcase_add_test(tests,
+                   a_peer_is_not_taken_for_dead_because_messages_wait_for_the_end_of_another);
+    tcase_add_test(tests, a_peer_that_takes_a_little_of_what_is_queued_is_alive);
     tcase_add_test(tests, no_ping_is_sent_when_the_interval_is_0);
     tcase_add_test(tests, an_unanswered_close_ends_after_the_close_timeout);
     tcase_add_test(tests, a_close_in_on_open_has_the_close_timeout_and_not_the_ping_interval);

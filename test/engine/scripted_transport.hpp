@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,15 @@ public:
             [=](std::size_t call) { return call == index ? engine::IoResult{status} : kNormally; };
     }
 
+    /// Nobody is told when there is something to read, or room to write: as if so many other
+    /// descriptors were ready that the turn of this one never came. Before the first poll.
+    void hide_readiness() { hidden_.store(true); }
+
+    /// What untaken() answers; before the connection is served.
+    void on_untaken(std::function<std::uint32_t(std::size_t call)> answer) {
+        untaken_ = std::move(answer);
+    }
+
     [[nodiscard]] std::size_t reads() { return count(reads_); }
     [[nodiscard]] std::size_t writes() { return count(writes_); }
     /// How many octets each write was asked to take.
@@ -65,7 +75,10 @@ private:
         return calls.decide ? calls.decide(call) : kNormally;
     }
 
-    std::mutex mutex_;  // guards all
+    std::atomic<bool> hidden_{false};
+    std::function<std::uint32_t(std::size_t call)> untaken_;
+    std::size_t untaken_calls_ = 0;
+    std::mutex mutex_;  // guards what follows
     Calls reads_;
     Calls writes_;
     std::vector<std::size_t> offered_;
@@ -95,9 +108,12 @@ public:
     }
     bool shutdown_write() noexcept override { return real_->shutdown_write(); }
     [[nodiscard]] int descriptor() const noexcept override { return real_->descriptor(); }
+    [[nodiscard]] std::uint32_t untaken() const noexcept override {
+        return script_->untaken_ ? script_->untaken_(script_->untaken_calls_++) : real_->untaken();
+    }
     [[nodiscard]] bool pending() const noexcept override { return real_->pending(); }
     [[nodiscard]] std::uint32_t poll_events(bool read, bool write) const noexcept override {
-        return real_->poll_events(read, write);
+        return script_->hidden_ ? 0 : real_->poll_events(read, write);
     }
 
 private:

@@ -47,6 +47,16 @@ START_TEST(it_never_holds_more_than_it_can) {
 }
 END_TEST
 
+START_TEST(what_nobody_could_look_at_is_judged_by_when_it_may_have_been_sent) {
+    TokenBucket bucket;
+    ck_assert(bucket.take(10, 0ms, kTenASecond));
+    // Nobody looked from 1 s to 4 s: thirty may have been sent meanwhile, beside the burst.
+    for (int i = 0; i < 40; ++i) ck_assert(bucket.take(1, 4s, kTenASecond, 1s));
+    ck_assert(!bucket.take(1, 4s, kTenASecond, 1s));
+    ck_assert_int_eq(bucket.debt(4s, kTenASecond).count(), 100);
+}
+END_TEST
+
 START_TEST(the_debt_is_the_time_until_it_is_paid) {
     TokenBucket bucket;
     ck_assert_int_eq(bucket.debt(0ms, kTenASecond).count(), 0);
@@ -90,6 +100,7 @@ WEBSOCKET_TEST_SUITE(token_bucket) {
     tcase_add_test(tests, it_holds_what_the_burst_says);
     tcase_add_test(tests, it_fills_at_its_rate_and_no_faster);
     tcase_add_test(tests, it_never_holds_more_than_it_can);
+    tcase_add_test(tests, what_nobody_could_look_at_is_judged_by_when_it_may_have_been_sent);
     tcase_add_test(tests, the_debt_is_the_time_until_it_is_paid);
     tcase_add_test(tests, over_a_long_time_the_rate_is_kept_exactly);
     tcase_add_test(tests, the_largest_amounts_and_rates_stay_within_their_bits);
