@@ -136,7 +136,7 @@ typedef void(CALLBACK* WS_Protocol_Set)(const struct _WebSocketServer* server,
 /*
  * Sends one message to the client.                                                   [any thread]
  *
- * type: MESSAGE_TYPE_TEXT    buffer is UTF-8 (the sender's duty; it is not checked)
+ * type: MESSAGE_TYPE_TEXT    buffer is UTF-8; text that is not is not taken
  *       MESSAGE_TYPE_BINARY  buffer is anything
  *       MESSAGE_TYPE_PING, MESSAGE_TYPE_PONG
  *                            buffer is anything, at most 125 bytes
@@ -148,8 +148,8 @@ typedef void(CALLBACK* WS_Protocol_Set)(const struct _WebSocketServer* server,
  * buffer_size: bytes.
  *
  * Returns the number of payload bytes taken, which is always all of them, or 0 if the message was
- * not taken: the connection is closing or gone, or the payload of a control message is too long. An
- * empty message returns 0 as well, taken or not.
+ * not taken: the connection is closing or gone, the payload of a control message is too long, or a
+ * text is not UTF-8. An empty message returns 0 as well, taken or not.
  *
  * Messages of one thread arrive in the order they were sent, and each in one piece whatever other
  * threads send.

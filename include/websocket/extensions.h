@@ -138,7 +138,7 @@ typedef struct ws_buffer_1 {
 
     /*
      * Prepares a message. Returns a buffer with one reference, which belongs to the caller, or NULL
-     * without memory or with a wrong type or size.                                   [any thread]
+     * without memory, with a wrong type or size, or for text that is not UTF-8.      [any thread]
      */
     ws_buffer* (*make)(const ws_host* host, uint32_t type, const void* bytes, uint64_t n);
 
@@ -275,7 +275,8 @@ typedef struct ws_stream_1 {
     /*
      * Sends the next part of a message.                  [any thread, one message at a time]
      *
-     * type: WS_TEXT or WS_BINARY, the same for all parts.
+     * type: WS_TEXT or WS_BINARY, the same for all parts. Text is UTF-8 as a whole; a part may end
+     * inside of a character. One that is not is answered with WS_BAD_ARG and not taken.
      * part: WS_FIRST begins the message and WS_LAST ends it.
      * Returns what ws_host.send returns. A part that was not taken is to be sent again before the
      * next one. Messages of other senders wait until the last part; Pings and Pongs do not. A
@@ -386,7 +387,7 @@ typedef struct ws_topic_1 {
      * Sends a message to all subscribers.                                           [any thread]
      *
      * type: WS_TEXT or WS_BINARY.
-     * bytes: copied once.
+     * bytes: copied once. Text has to be UTF-8, else nothing is published: WS_BAD_ARG.
      * except: a connection that is to be left out, or 0.
      * flags: 0.
      * Returns WS_OK, also if there is none; WS_BAD_ARG, WS_TOO_BIG; WS_FULL or WS_NO_MEMORY if some

@@ -163,15 +163,15 @@ struct ws_host {
     /*
      * Sends one message. Never blocks.                                              [any thread]
      *
-     * type: WS_TEXT (UTF-8 is the sender's duty), WS_BINARY, WS_PING or WS_PONG.
+     * type: WS_TEXT (which has to be UTF-8), WS_BINARY, WS_PING or WS_PONG.
      * bytes: copied before the function returns; may be NULL if n is 0.
      * flags: 0, or WS_UNCOMPRESSED for what is compressed already, and for secrets that stand beside
      * text of somebody else: the length of a compressed message says something of what is in it.
      * Returns WS_OK; WS_QUEUED when taken, but more than half of WebSocketSendBuffer is waiting;
      * WS_FULL when not taken because all of it is (with WebSocketSlowConsumer Close the connection
      * is then closed, too); WS_GONE; WS_TOO_BIG from 256 MiB on, and above 125 bytes for Ping and
-     * Pong; WS_BAD_ARG; WS_NO_MEMORY. After WS_QUEUED and WS_FULL, on_writable is called once less
-     * is waiting. Messages of one thread keep their order.
+     * Pong; WS_BAD_ARG, also for text that is not UTF-8; WS_NO_MEMORY. After WS_QUEUED and WS_FULL,
+     * on_writable is called once less is waiting. Messages of one thread keep their order.
      * Before on_open nothing can be sent: WS_GONE.
      */
     ws_result (*send)(const ws_host* host, ws_conn conn, uint32_t type, const void* bytes,

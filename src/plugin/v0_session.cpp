@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 
+#include "plugin/outgoing_text.hpp"
 #include "plugin/v0_sender.hpp"
 #include "plugin/v0_server.hpp"
 #include "protocol/close_code.hpp"
@@ -33,7 +34,11 @@ constexpr Opcode opcode_of(int type) {
     }
 }
 
-/// What goes on the wire for a plugin's Close payload: never a code that may not be sent.
+bool has_valid_reason(std::span<const std::uint8_t> payload) {
+    return payload.size() <= 2 || protocol::is_utf8(payload.subspan(2));
+}
+
+/// What goes on the wire for a plugin's Close payload: never what may not be sent.
 protocol::ClosePayload sanitised(std::span<const std::uint8_t> payload) {
     if (payload.size() < 2) {
         return {};
@@ -41,6 +46,9 @@ protocol::ClosePayload sanitised(std::span<const std::uint8_t> payload) {
     const auto code = static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
     if (protocol::is_prohibited(code)) {
         return {};
+    }
+    if (!has_valid_reason(payload)) {
+        return {code, {}};
     }
     return {code, {reinterpret_cast<const char*>(payload.data()) + 2, payload.size() - 2}};
 }
@@ -207,11 +215,15 @@ std::size_t V0Session::send(int type, std::span<const std::uint8_t> payload) noe
     };
     const bool may_wait = !engine::Engine::on_loop();
     const Inside inside(may_wait ? &senders_ : nullptr);
+    const Opcode opcode = opcode_of(type);
+    if (opcode == Opcode::text && !may_leave(host(), endpoint_, payload)) {
+        return 0;
+    }
     if (may_wait) {
         V0Sender::note(id());
     }
     try {
-        return transmit(opcode_of(type), payload) ? payload.size() : 0;
+        return transmit(opcode, payload) ? payload.size() : 0;
     } catch (const std::bad_alloc&) {
         return 0;
     }
@@ -265,6 +277,10 @@ void V0Session::give_up() noexcept {
 }
 
 bool V0Session::begin_close(std::span<const std::uint8_t> payload) noexcept {
+    if (!has_valid_reason(payload)) {
+        report_invalid_text(host(), endpoint_,
+                            "a Close was sent without its reason, which is not UTF-8");
+    }
     const bool began = host().engine.close(id(), sanitised(payload));
     unpark();
     return began;

@@ -26,6 +26,11 @@ ws_buffer* make(const ws_host* host, uint32_t type, const void* bytes, uint64_t 
         (protocol::is_control(opcode) && n > protocol::kMaxControlPayload)) {
         return nullptr;
     }
+    const V1Instance& instance = V1Instance::of(host);
+    if (opcode == protocol::Opcode::text &&
+        !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+        return nullptr;
+    }
     try {
         return new ws_buffer{{1}, SharedFrame::build(opcode, octets(bytes, n))};
     } catch (const std::bad_alloc&) {

@@ -27,16 +27,15 @@ ws_result send(const ws_host* host, ws_conn conn, uint32_t type, const void* byt
         !opcode_of(type, opcode)) {
         return WS_BAD_ARG;
     }
+    V1Instance& instance = V1Instance::of(host);
+    if (opcode == Opcode::text &&
+        !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+        return WS_BAD_ARG;
+    }
     const ConnectionId id = ConnectionId::from_value(conn);
-    return send_result(
-        V1Instance::of(host), id, [&](engine::Engine& engine, std::size_t high_water) {
-            return engine.send(id, opcode, octets(bytes, n), high_water, compression_of(flags));
-        });
-}
-
-bool is_text(const char* text, uint64_t n) {
-    protocol::Utf8Validator utf8;
-    return utf8.update(octets(text, n)) && utf8.complete();
+    return send_result(instance, id, [&](engine::Engine& engine, std::size_t high_water) {
+        return engine.send(id, opcode, octets(bytes, n), high_water, compression_of(flags));
+    });
 }
 
 ws_result close(const ws_host* host, ws_conn conn, uint32_t code, const char* reason, uint64_t n) {
@@ -44,7 +43,7 @@ ws_result close(const ws_host* host, ws_conn conn, uint32_t code, const char* re
         (code == 0 ? n > 0 : protocol::is_prohibited(static_cast<std::uint16_t>(code)))) {
         return WS_BAD_ARG;
     }
-    if (!is_text(reason, n)) {
+    if (!protocol::is_utf8(octets(reason, n))) {
         return WS_BAD_ARG;
     }
     const protocol::ClosePayload payload =

@@ -14,6 +14,7 @@
 #include "hub/topic_table.hpp"
 #include "plugin/call_queue.hpp"
 #include "plugin/endpoint.hpp"
+#include "plugin/outgoing_text.hpp"
 #include "plugin/v1_call.hpp"
 #include "websocket/plugin.h"
 
@@ -85,6 +86,9 @@ public:
     /// Of its topics; the hub's.
     [[nodiscard]] hub::TopicQuota& topic_quota() noexcept { return topic_quota_; }
 
+    /// Of its connections. [any thread]
+    [[nodiscard]] OutgoingTexts& outgoing_texts() noexcept { return outgoing_texts_; }
+
     // Listeners of topics, by number. [any thread]
     /// False when the instance is ending. Throws std::bad_alloc.
     [[nodiscard]] bool add_listener(std::uint64_t number, std::shared_ptr<V1Listener> listener);
@@ -115,6 +119,7 @@ private:
     bool told_of_drain_ = false;
     std::atomic<bool> uses_topics_{false};
     hub::TopicQuota topic_quota_;
+    OutgoingTexts outgoing_texts_;
     std::atomic<std::uint32_t> users_{0};
     std::mutex calls_mutex_;  // guards calls_
     std::unordered_map<std::uint64_t, V1Call*> calls_;

@@ -150,6 +150,7 @@ void V1Session::call_on_close(const engine::CloseInfo& info) noexcept {
     if (instance_.uses_topics()) {
         instance_.host().topics->unsubscribe_all(id_);
     }
+    instance_.outgoing_texts().end(id_);
     if (instance_.plugin().on_close == nullptr) {
         return;
     }

@@ -76,6 +76,9 @@ ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, u
         return WS_TOO_BIG;
     }
     const V1Instance& instance = V1Instance::of(host);
+    if (type == WS_TEXT && !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+        return WS_BAD_ARG;
+    }
     const auto kind = type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
     return abi_result(
         instance.host().topics->publish(instance.endpoint().scope, name_of(topic, topic_size), kind,

@@ -5,29 +5,17 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <type_traits>
+
+#include "protocol/wide_word.hpp"
 
 namespace websocket::protocol {
 
 namespace {
 
-using Vector [[gnu::vector_size(16)]] = std::uint64_t;
+using Vector = WideWord;
 
 constexpr std::size_t kBlock = 4 * sizeof(Vector);
-constexpr std::uint64_t kHighBits = 0x8080808080808080U;
-
-template <class T>
-T load(const std::uint8_t* from) noexcept {
-    T value;
-    std::memcpy(&value, from, sizeof value);
-    return value;
-}
-
-template <class T>
-void store(std::uint8_t* to, const T& value) noexcept {
-    std::memcpy(to, &value, sizeof value);
-}
 
 /// The key as it applies from `offset` on, over and over.
 template <class T>
@@ -44,9 +32,6 @@ T repeated(MaskKey key, std::size_t offset) noexcept {
         return key64;
     }
 }
-
-bool has_high_bit(std::uint64_t word) noexcept { return (word & kHighBits) != 0; }
-bool has_high_bit(const Vector& vector) noexcept { return has_high_bit(vector[0] | vector[1]); }
 
 /// At least one T. The last one is read before anything is written and may overlap the one before.
 template <class T>

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "protocol/wide_word.hpp"
+
 namespace websocket::protocol {
 
 namespace {
@@ -36,7 +38,46 @@ std::size_t unfinished_tail(std::span<const std::uint8_t> bytes) {
     return 0;
 }
 
+/// Octets at the front that are ASCII, in whole blocks but for the last one.
+std::size_t ascii_front(std::span<const std::uint8_t> text) noexcept {
+    constexpr std::size_t kWide = sizeof(WideWord);
+    constexpr std::size_t kBlock = 8 * kWide;
+    const std::uint8_t* const begin = text.data();
+    const std::size_t size = text.size();
+    std::size_t i = 0;
+    for (; size - i >= kBlock; i += kBlock) {
+        WideWord any = load<WideWord>(begin + i);
+        for (std::size_t j = kWide; j < kBlock; j += kWide) {
+            any |= load<WideWord>(begin + i + j);
+        }
+        if (has_high_bit(any)) {
+            return i;
+        }
+    }
+    const std::size_t rest = i;
+    if (size >= kWide) {
+        WideWord any = load<WideWord>(begin + size - kWide);  // may overlap
+        for (; size - i >= kWide; i += kWide) {
+            any |= load<WideWord>(begin + i);
+        }
+        return has_high_bit(any) ? rest : size;
+    }
+    while (i < size && begin[i] < 0x80) {
+        ++i;
+    }
+    return i;
+}
+
 }  // namespace
+
+bool is_utf8(std::span<const std::uint8_t> text) noexcept {
+    const std::size_t ascii = ascii_front(text);
+    if (ascii == text.size()) {
+        return true;
+    }
+    Utf8Validator validator;
+    return validator.update(text.subspan(ascii)) && validator.complete();
+}
 
 bool Utf8Validator::step(std::uint8_t byte) noexcept {
     if (missing_ > 0) {

@@ -28,4 +28,7 @@ private:
     bool failed_ = false;
 };
 
+/// Whether `text` as a whole is UTF-8. Costs next to nothing where it is ASCII. [any thread]
+[[nodiscard]] bool is_utf8(std::span<const std::uint8_t> text) noexcept;
+
 }  // namespace websocket::protocol

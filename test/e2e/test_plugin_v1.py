@@ -193,9 +193,11 @@ def test_timers_posts_and_watches(v1, kind):
 
 
 def test_wrong_arguments_are_answered_not_obeyed(v1, kind):
+    start = v1.log_size()
     with v1.websocket(f"/{kind}") as client:
         _tell(client, "bad")
-        client.expect_text("-4 -4 -4 -3 -3 -2 -2 -4 -4 -4 -4 1 1 ")
+        client.expect_text("-4 -4 -4 -3 -3 -2 -2 -4 -4 -4 -4 -4 1 1 ")
+        v1.expect_log(rf'WS0311: text that is not UTF-8 was not sent: plugin "\S+" in section "/{kind}"', start)
         _tell(client, "close 1006 x")
         client.expect_close(1000)
 

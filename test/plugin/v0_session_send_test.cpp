@@ -56,6 +56,30 @@ START_TEST(every_type_of_message_can_be_sent) {
 }
 END_TEST
 
+/// In on_connect, too, where messages are kept for later.
+START_TEST(text_that_is_not_utf8_is_not_taken) {
+    PluginService host;
+    Awaited<std::vector<std::size_t>> taken;
+    const auto send_all = [&](const WebSocketServer* server) {
+        const std::vector<std::size_t> results{
+            plugin_send(server, "a\xFFz"), plugin_send(server, "cut \xE2\x82"),
+            plugin_send(server, "\xE2\x82\xAC"), plugin_send(server, "\xFF", MESSAGE_TYPE_BINARY)};
+        taken.update([&](auto& all) { all.insert(all.end(), results.begin(), results.end()); });
+    };
+    host.on_connect = send_all;
+    host.on_message = [&](const WebSocketServer* server, std::string) { send_all(server); };
+    Peer peer = host.connect();
+    peer.send_text("go");
+    for (int i = 0; i < 2; ++i) {
+        peer.expect_text("\xE2\x82\xAC");
+        peer.expect(Opcode::binary, "\xFF");
+    }
+    const auto got = taken.await([](const auto& all) { return all.size() == 8; }, "the results");
+    ck_assert(got == (std::vector<std::size_t>{0, 0, 3, 1, 0, 0, 3, 1}));
+    ck_assert_uint_eq(host.service.log.count("WS0311"), 4);
+}
+END_TEST
+
 START_TEST(a_close_never_carries_what_may_not_be_sent) {
     const struct {
         std::string payload;
@@ -65,6 +89,8 @@ START_TEST(a_close_never_carries_what_may_not_be_sent) {
                   {"x", "", MESSAGE_TYPE_CLOSE},
                   {close_payload(1005), "", MESSAGE_TYPE_CLOSE},
                   {close_payload(999, "x"), "", MESSAGE_TYPE_CLOSE},
+                  {close_payload(4000, "a\xFFz"), close_payload(4000), MESSAGE_TYPE_CLOSE},
+                  {close_payload(4000, "cut \xC3"), close_payload(4000), MESSAGE_TYPE_CLOSE},
                   {close_payload(4999, "ok"), close_payload(4999, "ok"), 12345}};
     for (const auto& one : kCases) {
         PluginService host;
@@ -278,6 +304,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(v0_session_send) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, every_type_of_message_can_be_sent);
+    tcase_add_test(tests, text_that_is_not_utf8_is_not_taken);
     tcase_add_test(tests, a_close_never_carries_what_may_not_be_sent);
     tcase_add_test(tests, closing_twice_sends_one_close);
     tcase_add_test(tests, block_waits_for_a_slow_client_and_loses_nothing);

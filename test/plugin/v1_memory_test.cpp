@@ -7,78 +7,12 @@
 #include <websocket/plugin.hpp>
 
 #include "failing_allocator.hpp"
-#include "plugin/metrics.hpp"
-#include "plugin/recording_plugin.hpp"
-#include "plugin/v1_instance.hpp"
-#include "plugin/v1_session.hpp"
+#include "plugin/v1_service.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::plugin::Endpoint;
-using websocket::plugin::Host;
-using websocket::plugin::Metrics;
-using websocket::plugin::Pool;
-using websocket::plugin::V1Instance;
-using websocket::plugin::V1Session;
 
 namespace {
-
-/// One process with one location.
-class V1Service {
-public:
-    explicit V1Service(WebSocketPlugin* plugin)
-        : pool_(std::in_place, websocket::plugin::PoolOptions{}, service.log), host_{
-                                                                                   service.engine(),
-                                                                                   *pool_,
-                                                                                   service.log} {
-        host_.metrics = &metrics_;
-        endpoint_.callbacks = plugin;
-        endpoint_.v1 = reinterpret_cast<ws_plugin*>(plugin);
-        endpoint_.options = service.options;
-        instance_.emplace(host_, endpoint_);
-        ck_assert(instance_->start());
-    }
-    ~V1Service() {
-        service.engine().begin_stop();
-        await_quietly([this] { return service.engine().stopped(); }, "the loops' end");
-        instance_->end();
-        await_quietly([this] { return host_.sessions == 0; }, "the plugin's end");
-        pool_.reset();
-        service.stop();
-    }
-    V1Service(const V1Service&) = delete;
-    V1Service& operator=(const V1Service&) = delete;
-
-    Service service;
-
-    [[nodiscard]] const ws_host* abi() const { return instance_->abi(); }
-    template <class Table>
-    [[nodiscard]] const Table* extension(const char* name) const {
-        return static_cast<const Table*>(abi()->extension(abi(), name));
-    }
-
-    /// A client that has been accepted; its number in `conn`.
-    [[nodiscard]] Peer connect(ws_conn* conn = nullptr) {
-        Engine::Place place = service.reserve();
-        std::unique_ptr<V1Session> session = V1Session::make(*instance_, place.id());
-        if (conn != nullptr) *conn = place.id().value();
-        std::unique_ptr<websocket::plugin::Request> request = std::make_unique<FakeRequest>();
-        ck_assert_uint_eq(session->upgrade(request), 0);
-        SocketPair sockets = tcp_pair(0);
-        service.engine().adopt(
-            std::move(place),
-            std::make_unique<websocket::engine::SocketTransport>(std::move(sockets.server)),
-            std::move(session), endpoint_.options, 13, {});
-        return Peer(std::move(sockets.client));
-    }
-
-private:
-    Metrics metrics_;
-    std::optional<Pool> pool_;
-    Host host_;
-    Endpoint endpoint_;
-    std::optional<V1Instance> instance_;
-};
 
 /// Calls `work`, which returns a ws_result, with each of its allocations failing in turn. Nothing but
 /// WS_NO_MEMORY comes of that; the last time it succeeds.

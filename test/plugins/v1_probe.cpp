@@ -283,6 +283,7 @@ struct Probe {
         note(host->close(host, id, 1005, nullptr, 0));
         note(host->close(host, id, 70'000, nullptr, 0));
         note(host->close(host, id, 1000, "\xff", 1));
+        note(host->send(host, id, WS_TEXT, "\xff", 1, 0));
         note(host->extension(host, "ws.timer/99") == nullptr ? 1 : 0);
         note(host->extension(host, nullptr) == nullptr ? 1 : 0);
         client.send(answers);

@@ -13,6 +13,7 @@
 
 namespace {
 
+using websocket::protocol::is_utf8;
 using websocket::protocol::Utf8Validator;
 using websocket::test::append_utf8;
 using websocket::test::FailingAllocator;
@@ -243,7 +244,26 @@ START_TEST(not_even_the_first_long_text_needs_memory) {
 }
 END_TEST
 
+START_TEST(whole_texts_of_every_length_are_judged_like_their_octets) {
+    for (std::size_t size = 0; size < 300; ++size) {
+        std::string text(size, 'a');
+        ck_assert(is_utf8(octets(text)));
+        for (std::size_t i = 0; i < size; ++i) {
+            text[i] = '\xC3';
+            ck_assert_msg(!is_utf8(octets(text)), "%zu of %zu", i, size);
+            if (i + 1 < size) {
+                text[i + 1] = '\xA9';
+                ck_assert_msg(is_utf8(octets(text)), "%zu of %zu", i, size);
+                text[i + 1] = 'a';
+            }
+            text[i] = 'a';
+        }
+    }
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(utf8) {
+    tcase_add_test(tests, whole_texts_of_every_length_are_judged_like_their_octets);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, agrees_with_the_definition_on_all_sequences_of_one_and_two_bytes);
     tcase_add_test(tests, agrees_with_the_definition_on_all_sequences_of_three_bytes);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections of a plugin of ABI version 1, without httpd.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "plugin/metrics.hpp"
+#include "plugin/recording_plugin.hpp"
+#include "plugin/topics.hpp"
+#include "plugin/v1_instance.hpp"
+#include "plugin/v1_session.hpp"
+
+namespace websocket::test {
+
+/// One process with one location.
+class V1Service {
+public:
+    explicit V1Service(WebSocketPlugin* plugin, plugin::Topics* topics = nullptr)
+        : pool_(std::in_place, plugin::PoolOptions{}, service.log), host_{service.engine(), *pool_,
+                                                                          service.log} {
+        host_.metrics = &metrics_;
+        host_.topics = topics;
+        endpoint_.callbacks = plugin;
+        endpoint_.v1 = reinterpret_cast<ws_plugin*>(plugin);
+        endpoint_.options = service.options;
+        instance_.emplace(host_, endpoint_);
+        ck_assert(instance_->start());
+    }
+    ~V1Service() {
+        service.engine().begin_stop();
+        await_quietly([this] { return service.engine().stopped(); }, "the loops' end");
+        instance_->end();
+        await_quietly([this] { return host_.sessions == 0; }, "the plugin's end");
+        pool_.reset();
+        service.stop();
+    }
+    V1Service(const V1Service&) = delete;
+    V1Service& operator=(const V1Service&) = delete;
+
+    Service service;
+
+    [[nodiscard]] const ws_host* abi() const { return instance_->abi(); }
+    template <class Table>
+    [[nodiscard]] const Table* extension(const char* name) const {
+        return static_cast<const Table*>(abi()->extension(abi(), name));
+    }
+
+    /// A client that has been accepted; its number in `conn`.
+    [[nodiscard]] Peer connect(ws_conn* conn = nullptr) {
+        Engine::Place place = service.reserve();
+        std::unique_ptr<plugin::V1Session> session =
+            plugin::V1Session::make(*instance_, place.id());
+        if (conn != nullptr) *conn = place.id().value();
+        std::unique_ptr<plugin::Request> request = std::make_unique<FakeRequest>();
+        ck_assert_uint_eq(session->upgrade(request), 0);
+        SocketPair sockets = tcp_pair(0);
+        service.engine().adopt(std::move(place),
+                               std::make_unique<engine::SocketTransport>(std::move(sockets.server)),
+                               std::move(session), endpoint_.options, 13, {});
+        return Peer(std::move(sockets.client));
+    }
+
+private:
+    plugin::Metrics metrics_;
+    std::optional<plugin::Pool> pool_;
+    plugin::Host host_;
+    plugin::Endpoint endpoint_;
+    std::optional<plugin::V1Instance> instance_;
+};
+
+}  // namespace websocket::test
