@@ -83,10 +83,14 @@ bool is_compression_mark(std::uint8_t octet) {
            opcode != static_cast<std::uint8_t>(Opcode::continuation);
 }
 
-/// Deflate may make a message longer, by little.
-std::uint64_t most_compressed(std::uint64_t size) {
-    const std::uint64_t extra = size / 8 + 64;
-    return size > UINT64_MAX - extra ? UINT64_MAX : size + extra;
+/// What counts is what a message inflates to; this bounds what inflates to nothing. A sender that
+/// flushes behind each octet makes 7 of it, the octet's block and the empty one of the flush, and 5 of a
+/// fragment without any.
+std::uint64_t most_compressed(std::uint64_t size, std::uint32_t fragments) {
+    constexpr std::uint64_t kOctet = 8;
+    constexpr std::uint64_t kFragment = 8;
+    const std::uint64_t extra = kFragment * (std::uint64_t{fragments} + 1) + 64;
+    return size > (UINT64_MAX - extra) / kOctet ? UINT64_MAX : kOctet * size + extra;
 }
 
 std::size_t extended_length_size(std::uint8_t length7) {
@@ -157,7 +161,7 @@ HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> byte
     std::ranges::copy(front, unmarked.begin());
     unmarked[0] &= static_cast<std::uint8_t>(marked ? ~kRsv1 : ~0);
     ReaderLimits wider = limits;
-    wider.max_message_size = most_compressed(limits.max_message_size);
+    wider.max_message_size = most_compressed(limits.max_message_size, message.fragments);
     HeaderResult result = decode_frame_header({unmarked.data(), front.size()}, message, wider);
     result.header.compressed = marked;
     return result;

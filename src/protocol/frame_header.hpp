@@ -67,7 +67,7 @@ struct HeaderResult {
                                                const ReaderLimits& limits) noexcept;
 
 /// The same where permessage-deflate was negotiated, so that RSV1 has a meaning. A compressed
-/// message may have some more octets than the limit: what counts is what it inflates to.
+/// message may have several times the octets of the limit: what counts is what it inflates to.
 /// [any thread]
 [[nodiscard]] HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> bytes,
                                                             const MessageProgress& message,

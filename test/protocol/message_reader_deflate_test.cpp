@@ -198,11 +198,65 @@ START_TEST(the_limit_of_a_message_is_that_of_what_it_inflates_to) {
                     true, limits);
     // But there is a limit to that, too, and it does not wait for the payload.
     DeflateReceiver receiver(true, limits);
-    receiver.feed(client_header({.opcode = Opcode::binary, .rsv = 4}, 700).substr(0, 4));
+    receiver.feed(client_header({.opcode = Opcode::binary, .rsv = 4}, 5'000).substr(0, 4));
     assert_events(receiver.sink.events, violation(1009, "message too big"), "by its header");
     DeflateReceiver plain(true, limits);
     plain.feed(client_header({.opcode = Opcode::binary}, 501).substr(0, 4));
     assert_events(plain.sink.events, violation(1009, "message too big"), "uncompressed");
+}
+END_TEST
+
+/// A client that streams may flush behind each character, with or without a fragment of its own.
+START_TEST(a_message_in_small_pieces_is_judged_by_what_it_inflates_to) {
+    constexpr std::size_t kSize = 12'000;
+    const ReaderLimits limits{.max_message_size = kSize};
+    const std::string text = json(kSize);
+    ZlibDeflate client;
+    std::string bytes;
+    std::string payload;
+    for (std::size_t i = 0; i < kSize; ++i) {
+        std::string piece = client.feed(text.substr(i, 1), Z_FULL_FLUSH);
+        payload += piece;
+        if (i + 1 == kSize) piece.resize(piece.size() - ZlibDeflate::kTail.size());
+        bytes += client_frame({.opcode = i == 0 ? Opcode::text : Opcode::continuation,
+                               .payload = piece,
+                               .fin = i + 1 == kSize,
+                               .rsv = static_cast<std::uint8_t>(i == 0 ? 4 : 0)});
+    }
+    payload.resize(payload.size() - ZlibDeflate::kTail.size());
+    ck_assert_uint_gt(payload.size(), 6 * kSize);
+    const auto expect = [](std::string_view stream, const ReaderLimits& most,
+                           const Events& events) {
+        for (const std::size_t step : {std::size_t{1}, std::size_t{1'000}, stream.size()}) {
+            DeflateReceiver receiver(true, most);
+            receiver.feed_in_steps(stream, step);
+            assert_events(receiver.sink.events, events, std::to_string(step));
+        }
+    };
+    const std::string whole = compressed_frame(Opcode::text, payload);
+    expect(bytes, limits, {{"text", text}});
+    expect(whole, limits, {{"text", text}});
+    expect(bytes, {.max_message_size = kSize - 1}, violation(1009, "message too big"));
+    expect(whole, {.max_message_size = kSize - 1}, violation(1009, "message too big"));
+}
+END_TEST
+
+START_TEST(what_inflates_to_nothing_is_bounded_as_well) {
+    constexpr std::string_view kNothing{"\0\0\0\xFF\xFF", 5};  // the empty block of a flush
+    const ReaderLimits limits{.max_message_size = 100, .max_fragments = 1'000};
+    std::string blocks;
+    while (blocks.size() < 1'000) blocks += kNothing;
+    DeflateReceiver one(true, limits);
+    one.feed(compressed_frame(Opcode::binary, blocks));
+    assert_events(one.sink.events, violation(1009, "message too big"), "in one frame");
+
+    DeflateReceiver many(true, limits);
+    std::string bytes = compressed_frame(Opcode::binary, kNothing, false);
+    for (int i = 0; i < 2'000; ++i) {
+        bytes += client_frame({.opcode = Opcode::continuation, .payload = kNothing, .fin = false});
+    }
+    many.feed(bytes);
+    assert_events(many.sink.events, {{"violation", "too many fragments", 1008}}, "in many");
 }
 END_TEST
 
@@ -470,6 +524,8 @@ WEBSOCKET_TEST_SUITE(message_reader_deflate) {
     tcase_add_test(tests, text_is_checked_behind_the_compression);
     tcase_add_test(tests, wrong_text_is_found_while_it_is_inflated);
     tcase_add_test(tests, the_limit_of_a_message_is_that_of_what_it_inflates_to);
+    tcase_add_test(tests, a_message_in_small_pieces_is_judged_by_what_it_inflates_to);
+    tcase_add_test(tests, what_inflates_to_nothing_is_bounded_as_well);
     tcase_add_test(tests, the_smallest_and_the_largest_limit_are_limits);
     tcase_add_test(tests, an_inflated_message_never_takes_much_more_memory_than_the_limit);
     tcase_add_test(tests, a_message_that_is_compressed_too_well_ends_early);
