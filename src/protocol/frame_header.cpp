@@ -45,7 +45,10 @@ Verdict check_second_octet(std::uint8_t octet, bool control) {
 
 Verdict check_length(std::uint64_t length, const FrameHeader& header,
                      const MessageProgress& message, const ReaderLimits& limits) {
-    const bool control = is_control(header.opcode);
+    if (header.opcode == Opcode::ping || header.opcode == Opcode::pong) {
+        return {};  // no part of a message
+    }
+    const bool control = is_control(header.opcode);  // a Close; it counts as a message of its own
     const std::uint64_t before = control ? 0 : message.length;
     if (length > limits.max_message_size || before > limits.max_message_size - length) {
         return Violation{CloseCode::too_big, "message too big"};

@@ -14,9 +14,10 @@ namespace websocket::protocol {
 
 /// What a peer may make us hold. Every limit is inclusive.
 struct ReaderLimits {
-    std::uint64_t max_message_size = 32U << 20;  ///< octets, all fragments of a message together
-    std::uint32_t max_fragments = 131072;        ///< frames of one message
-    std::uint32_t max_empty_fragments = 100;     ///< of these, frames without payload
+    /// Octets, all fragments of a message together. Pings and Pongs have their own limit.
+    std::uint64_t max_message_size = 32U << 20;
+    std::uint32_t max_fragments = 131072;     ///< frames of one message
+    std::uint32_t max_empty_fragments = 100;  ///< of these, frames without payload
     /// Octets that an octet of a compressed message may become, once there are kInflatedUnchecked.
     std::uint32_t max_inflate_ratio = 200;
     bool allow_reserved_close_codes = false;  ///< see is_reserved()

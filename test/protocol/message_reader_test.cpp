@@ -259,7 +259,17 @@ START_TEST(the_message_size_limit_is_inclusive_over_all_fragments) {
                    limits);
     assert_refused(first("1") + client_header({.opcode = Opcode::continuation}, INT64_MAX),
                    CloseCode::too_big, {}, limits);
+    // A Close counts as a message, as it did in the module that this one replaces.
     assert_refused(close(close_payload(1000, "123")), CloseCode::too_big, {}, limits);
+}
+END_TEST
+
+START_TEST(the_message_size_limit_is_none_for_pings_and_pongs) {
+    const ReaderLimits limits{.max_message_size = 1};
+    const std::string longest(125, 'p');
+    assert_same_however_split(
+        ping(longest) + client_frame({.opcode = Opcode::pong, .payload = longest}) + text("x"),
+        {{"ping", longest}, {"pong", longest}, {"text", "x"}}, limits);
 }
 END_TEST
 
@@ -344,6 +354,7 @@ WEBSOCKET_TEST_SUITE(message_reader) {
     tcase_add_test(tests, refuses_frames_out_of_place);
     tcase_add_test(tests, refuses_malformed_frames);
     tcase_add_test(tests, the_message_size_limit_is_inclusive_over_all_fragments);
+    tcase_add_test(tests, the_message_size_limit_is_none_for_pings_and_pongs);
     tcase_add_test(tests, the_limits_of_one_message_start_anew_with_the_next);
     tcase_add_test(tests, refuses_too_many_fragments);
     tcase_add_test(tests, nothing_is_read_behind_the_end);

@@ -132,7 +132,7 @@ def after_close():
 
 
 def sizes():
-    """WebSocketMaxMessageSize: inclusive, over all fragments, control frames too."""
+    """WebSocketMaxMessageSize: inclusive, over all fragments; Pings and Pongs are no messages."""
     for version, code in ((13, 1009), (8, 1004), (7, 1004)):
 
         def here(name, send, *payloads, version=version, **expected):
@@ -166,7 +166,7 @@ def sizes():
             close=code,
         )
         yield here("refuses_a_close_above_the_limit", close(1000, b"123"), close=code)
-        yield here("refuses_a_ping_above_the_limit", ping(b"12345"), close=code)
+        yield here("answers_a_ping_above_the_limit", ping(b"x" * 125) + pong(b"x" * 125), pongs=(b"x" * 125,))
     yield Case("answers_pings_of_just_the_limit", ping(b"1234") * 4, pongs=(b"1234",) * 4, location="limit4")
     yield Case("answers_a_close_of_just_the_limit", close(1000, b"12"), close=1000, location="limit4")
     yield echo("takes_a_message_of_just_a_16_bit_limit", text("x" * 200), "x" * 200, location="limit200")
