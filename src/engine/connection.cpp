@@ -87,8 +87,8 @@ struct Connection::Inbound final : protocol::InflaterSource {
         connection.on_peer_close(code, reason);
     }
     void on_violation(const protocol::Violation& violation) {
-        const CloseInfo info{connection.wire_code(violation.code), false};
-        connection.end_input(violation.code, violation.reason, info);
+        const CloseCode code = connection.known_to_peer(violation.code);
+        connection.end_input(code, violation.reason, {static_cast<std::uint16_t>(code), false});
     }
     [[nodiscard]] Next go_on() const {
         return connection.reading() && connection.pause_ == 0 ? Next::more : Next::stop;
@@ -255,7 +255,10 @@ void Connection::on_peer_close(std::uint16_t code, std::string_view reason) noex
     if (!reason.empty()) {
         session_->on_close_reason(reason);
     }
-    end_input(CloseCode::normal, "", {code, state_ == State::open, true});
+    // RFC 6455 section 5.5.1: the answer says the same.
+    const bool none = code == static_cast<std::uint16_t>(CloseCode::no_status);
+    end_input(none ? CloseCode::normal : static_cast<CloseCode>(code), "",
+              {code, state_ == State::open, true});
 }
 
 // --- turns of the loop ---------------------------------------------------------------------------
@@ -467,9 +470,9 @@ void Connection::fail(CloseCode code, const char* reason) noexcept {
         return;
     }
     if (state_ != State::parting) {
-        end_code_ = code;
+        end_code_ = known_to_peer(code);
         end_reason_ = reason;
-        end_info_ = {wire_code(code), false};
+        end_info_ = {static_cast<std::uint16_t>(end_code_), false};
         awaits_answer_ = false;
     }
     end_now();
@@ -502,12 +505,12 @@ void Connection::end_input(CloseCode code, const char* reason, const CloseInfo& 
 }
 
 void Connection::end_now() noexcept {
-    if (!close_queued_ && end_code_ != CloseCode::normal) {
+    if (!close_queued_ && *end_reason_ != '\0') {
         std::array<char, 128> line;
         std::snprintf(line.data(), line.size(), "WS0304: closing a connection with %u: %s",
-                      unsigned{wire_code(end_code_)}, end_reason_);
+                      static_cast<unsigned>(end_code_), end_reason_);
         loop_.log().write(LogLevel::debug, line.data());
-        if (end_info_.code == wire_code(end_code_)) {
+        if (end_info_.code == static_cast<std::uint16_t>(end_code_)) {
             session_->on_close_reason(end_reason_);
         }
     }

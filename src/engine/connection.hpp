@@ -259,7 +259,8 @@ private:
     }
     [[nodiscard]] bool in_session() const noexcept { return state_ <= State::parting; }
     [[nodiscard]] std::size_t low_water() const noexcept { return options_->send_buffer / 2; }
-    [[nodiscard]] std::uint16_t wire_code(protocol::CloseCode code) const noexcept;
+    /// What this server says with `code`, in the peer's version of the protocol.
+    [[nodiscard]] protocol::CloseCode known_to_peer(protocol::CloseCode code) const noexcept;
 
     Loop& loop_;
     Gate& gate_;

@@ -22,7 +22,7 @@ bool Connection::leave(CloseCode code, const char* reason) noexcept {
 void Connection::leave_at_boundary() noexcept {
     if (leaving_ && state_ == State::open && reader_.at_boundary()) {
         awaits_answer_ = true;
-        end_input(end_code_, end_reason_, {wire_code(end_code_), false});
+        end_input(end_code_, end_reason_, {static_cast<std::uint16_t>(end_code_), false});
     }
 }
 

@@ -80,7 +80,7 @@ void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept 
     }
     close_queued_ = true;
     gate_.close(id_.generation());
-    const protocol::ClosePayload payload(wire_code(code), reason);
+    const protocol::ClosePayload payload(code, reason);
     if (outbox_.empty()) {
         // Allocates nothing, so that it also works when memory is what is missing.
         const protocol::EncodedHeader header(Opcode::close, payload.bytes().size());
@@ -94,9 +94,8 @@ void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept 
     }
 }
 
-std::uint16_t Connection::wire_code(CloseCode code) const noexcept {
-    return static_cast<std::uint16_t>(
-        code == CloseCode::too_big && version_ < 13 ? CloseCode::too_big_hybi : code);
+CloseCode Connection::known_to_peer(CloseCode code) const noexcept {
+    return code == CloseCode::too_big && version_ < 13 ? CloseCode::too_big_hybi : code;
 }
 
 void Connection::flush() noexcept {

@@ -141,8 +141,8 @@ inline constexpr std::array kDirectives{
               "Deprecated name of WebSocketMaxMessageSize."},
     Directive{"WebSocketAllowReservedStatusCodes", Setting::allow_reserved_status_codes,
               Scope::section, ValueKind::flag, 0, 0, 1, {}, "On\\|Off", "Off",
-              "Whether clients may send close codes that are reserved or unassigned (1004, 1014, "
-              "1016 to 2999)."},
+              "Whether clients may send close codes that are reserved or unassigned (1004, 1016 to "
+              "2999)."},
     Directive{"WebSocketOriginCheck", Setting::origin_check, Scope::section, ValueKind::choice, 1, 0,
               2, kOriginChecks, "Off\\|Same\\|Trusted", "Same",
               "Which Origin a browser may come from: any, exactly this host, or one of "

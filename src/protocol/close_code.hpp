@@ -35,7 +35,7 @@ enum class CloseCode : std::uint16_t {
 /// Not prohibited, but reserved or without a registered meaning
 /// (`WebSocketAllowReservedStatusCodes` lets them pass).
 [[nodiscard]] constexpr bool is_reserved(std::uint16_t code) noexcept {
-    return code == 1004 || code == 1014 || (code >= 1016 && code < 3000);
+    return code == 1004 || (code >= 1016 && code < 3000);
 }
 
 /// Payload of a Close frame: empty, or a code and a reason of at most 123 octets.

@@ -325,5 +325,5 @@ class H2WebSocket(FrameClient):
     def close_cleanly(self, code=1000):
         """The closing handshake of WebSocket, then the end of the stream from both sides."""
         self.send(frames.close(code))
-        self.expect_close(1000, then_end=False)
+        self.expect_close(code, then_end=False)
         self.expect_clean_end()

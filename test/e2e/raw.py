@@ -86,7 +86,7 @@ class FrameClient:
     def close_handshake(self, code=1000):
         """Ends the connection the proper way."""
         self.send(frames.close(code))
-        self.expect_close(1000, then_end=False)
+        self.expect_close(code, then_end=False)
         self.expect_end()
         self.close()
 

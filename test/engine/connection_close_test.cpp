@@ -12,7 +12,7 @@ START_TEST(answers_the_peers_close_and_hangs_up) {
     Service service;
     Client client = service.connect();
     client.peer.send_close(4000);
-    client.peer.expect_close(1000);
+    client.peer.expect_close(4000);
     client.peer.expect_end();
     client.peer.disconnect();
     client.expect_closed(4000, true);
@@ -25,6 +25,25 @@ START_TEST(reports_1005_for_a_close_without_a_status) {
     Client client = service.connect();
     client.peer.send(Opcode::close, "");
     client.expect_closed(1005, true);
+    client.peer.expect(Opcode::close, close_payload(1000));
+}
+END_TEST
+
+/// RFC 6455 section 5.5.1: "it typically echos the status code it received".
+START_TEST(the_answer_to_a_close_has_its_code_and_no_reason) {
+    Service service;
+    service.options.reader.allow_reserved_close_codes = true;
+    for (const unsigned version : {7U, 8U, 13U}) {
+        for (const unsigned number : {1000U, 1001U, 1004U, 1009U, 1011U, 1014U, 2000U, 4999U}) {
+            const auto code = static_cast<std::uint16_t>(number);
+            Client client = service.connect({}, {.version = version});
+            client.peer.send(Opcode::close, close_payload(code) + "because");
+            client.peer.expect(Opcode::close, close_payload(code));
+            client.peer.expect_end();
+            client.expect_closed(code, true);
+        }
+    }
+    ck_assert_uint_eq(service.log.count("WS0304"), 0);  // nothing that this server has to explain
 }
 END_TEST
 
@@ -142,7 +161,7 @@ START_TEST(the_peers_close_waits_for_answers_that_are_on_their_way) {
     ck_assert(service.send(client.id, "and more") == SendResult::ok);
     service.engine().resume(client.id);
     client.peer.expect_text("and more");
-    client.peer.expect_close(1000);
+    client.peer.expect_close(4000);
     client.expect_closed(4000, true);
     client.peer.expect_end();
 }
@@ -288,7 +307,7 @@ START_TEST(a_reset_ends_it_in_every_state) {
 
     Client lingering = service.connect();
     lingering.peer.send_close(4000);
-    lingering.peer.expect_close(1000);
+    lingering.peer.expect_close(4000);
     lingering.peer.reset();
     lingering.expect_closed(4000, true);
     service.await_empty();
@@ -299,6 +318,7 @@ WEBSOCKET_TEST_SUITE(connection_close) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, answers_the_peers_close_and_hangs_up);
     tcase_add_test(tests, reports_1005_for_a_close_without_a_status);
+    tcase_add_test(tests, the_answer_to_a_close_has_its_code_and_no_reason);
     tcase_add_test(tests, our_close_waits_for_the_peers);
     tcase_add_test(tests, messages_still_arrive_between_our_close_and_the_peers);
     tcase_add_test(tests, what_was_sent_before_our_close_goes_out_before_it);

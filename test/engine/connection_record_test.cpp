@@ -150,7 +150,7 @@ START_TEST(a_clients_close_is_its_own) {
     Recorded recorded;
     Client client = recorded.connect(service);
     client.peer.send_close(4001);
-    client.peer.expect_close(1000);
+    client.peer.expect_close(4001);
     client.peer.disconnect();
     recorded.expect_ending(4001, Ender::client);
 }
@@ -162,7 +162,7 @@ START_TEST(a_clients_close_stays_its_own_while_the_plugin_still_works) {
     Recorded recorded;
     Client client = recorded.connect(service, {.drained = [](ConnectionId) { return false; }});
     client.peer.send_close(4001);
-    client.peer.expect_close(1000);
+    client.peer.expect_close(4001);
     client.peer.disconnect();
     recorded.expect_ending(4001, Ender::client);
 }

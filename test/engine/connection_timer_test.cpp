@@ -292,7 +292,7 @@ START_TEST(a_session_that_never_drains_does_not_hold_the_connection) {
     service.options.close_timeout = 64ms;
     Client client = service.connect({.drained = [](ConnectionId) { return false; }});
     client.peer.send_close(4002);
-    client.peer.expect_close(1000);
+    client.peer.expect_close(4002);
     client.expect_closed(4002, true);
     client.peer.expect_end();
     service.await_empty();

@@ -10,7 +10,6 @@
 #include "websocket/extensions.h"
 
 using namespace websocket::test;
-
 using websocket::engine::ConnectionOptions;
 using websocket::plugin::TopicResult;
 
@@ -24,13 +23,14 @@ public:
     std::vector<std::string> published;
 
     TopicResult subscribe(std::string_view, std::string_view, ConnectionId,
-                          const ConnectionOptions&) noexcept override {
+                          const ConnectionOptions&, websocket::hub::TopicQuota&) noexcept override {
         return TopicResult::ok;
     }
     void unsubscribe(std::string_view, std::string_view, ConnectionId) noexcept override {}
     void unsubscribe_all(ConnectionId) noexcept override {}
     TopicResult listen(std::string_view, std::string_view,
-                       std::shared_ptr<websocket::hub::TopicListener>) noexcept override {
+                       std::shared_ptr<websocket::hub::TopicListener>,
+                       websocket::hub::TopicQuota&) noexcept override {
         return TopicResult::ok;
     }
     void ignore(std::string_view, std::string_view,

@@ -20,11 +20,11 @@ struct Range {
 
 /// RFC 6455 section 7.4 and IANA's registry, gapless.
 constexpr Range kRegistry[] = {
-    {0, 999, Standing::prohibited},     {1000, 1003, Standing::usable},
-    {1004, 1004, Standing::reserved},   {1005, 1006, Standing::prohibited},
-    {1007, 1013, Standing::usable},     {1014, 1014, Standing::reserved},
-    {1015, 1015, Standing::prohibited}, {1016, 2999, Standing::reserved},
-    {3000, 4999, Standing::usable},     {5000, 65535, Standing::prohibited},
+    {0, 999, Standing::prohibited},      {1000, 1003, Standing::usable},
+    {1004, 1004, Standing::reserved},    {1005, 1006, Standing::prohibited},
+    {1007, 1014, Standing::usable},      {1015, 1015, Standing::prohibited},
+    {1016, 2999, Standing::reserved},    {3000, 4999, Standing::usable},
+    {5000, 65535, Standing::prohibited},
 };
 
 std::string text_of(const ClosePayload& payload) {

@@ -47,6 +47,7 @@ def closes():
         1011,
         1012,
         1013,
+        1014,
         3000,
         3001,
         3999,
@@ -54,22 +55,22 @@ def closes():
         4001,
         4999,
     ):
-        yield Case(f"answers_close_{code}_with_1000", close(code), close=1000)
-        yield Case(f"answers_close_{code}_with_a_reason", close(code, b"reason"), close=1000)
+        yield Case(f"answers_close_{code}_with_the_same", close(code), close=code)
+        yield Case(f"answers_close_{code}_with_a_reason", close(code, b"reason"), close=code)
         yield Case(
             f"answers_close_{code}_where_reserved_ones_are_allowed",
             close(code),
-            close=1000,
+            close=code,
             location="reserved",
         )
     for code in (0, 1, 999, 1005, 1006, 1015, 5000, 5001, 10000, 32768, 65535):
         yield fails(f"refuses_close_{code}", close(code))
         yield fails(f"refuses_close_{code}_where_reserved_ones_are_allowed", close(code), location="reserved")
         yield fails(f"refuses_close_{code}_with_a_reason", close(code, b"reason"))
-    for code in (1004, 1014, 1016, 1017, 1100, 1999, 2000, 2001, 2999):
+    for code in (1004, 1016, 1017, 1100, 1999, 2000, 2001, 2999):
         yield fails(f"refuses_reserved_close_{code}", close(code))
         yield Case(
-            f"answers_reserved_close_{code}_where_allowed", close(code), close=1000, location="reserved"
+            f"answers_reserved_close_{code}_where_allowed", close(code), close=code, location="reserved"
         )
     for version in (7, 8):
         yield Case(f"answers_close_1000_in_version_{version}", close(1000), close=1000, version=version)
