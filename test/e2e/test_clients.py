@@ -189,7 +189,7 @@ def _exchange_sizes(browser, url):
     """,
         url,
     )
-    assert result == [[0, 125, 126, 65535, 65536, 3000000], 1000, True, ""]
+    assert result == [[0, 125, 126, 65535, 65536, 3000000], 3001, True, ""]
 
 
 @skippable("chromium")

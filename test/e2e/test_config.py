@@ -329,7 +329,7 @@ def test_an_inner_section_overrides_only_what_it_names(merged, path, host, size)
     assert largest(merged, path, host=host) == size
 
 
-@pytest.mark.parametrize(("path", "code"), [("/a/b", 1002), ("/a/b/c", 1000), ("/a/b/c/d", 1002)])
+@pytest.mark.parametrize(("path", "code"), [("/a/b", 1002), ("/a/b/c", 2000), ("/a/b/c/d", 1002)])
 def test_a_flag_is_inherited_and_can_be_taken_back(merged, path, code):
     with merged.websocket(path, host="plain.example") as client:
         client.send(frames.close(2000))

@@ -161,5 +161,5 @@ def test_chromium_agrees_and_understands(server, browser, path):
     browser.set_script_timeout(30)
     messages = ["", "a", *(json_text(size, size) for size in (300, 300, 5000, 300_000, 300)), "ä€😀" * 500, json_text(5000, 5000)]
     said, extensions = browser.execute_async_script(_TALK, path, messages)
-    assert said == f"{len(messages)} messages, 1000, true"
+    assert said == f"{len(messages)} messages, 3001, true"
     assert (parameters_of(extensions or None) is None) == (path == "/off"), extensions

@@ -92,7 +92,7 @@ def test_chromium_speaks_over_http_2_and_closes_cleanly(secure, browser, mpm):
     browser.set_script_timeout(30)
     paths = ["/echo", "/inline", "/echo"]
     results = json.loads(browser.execute_async_script(_TALK, paths))
-    assert results == [[[0, 1, 126, 65536, 3000000], 1000, True]] * len(paths)
+    assert results == [[[0, 1, 126, 65536, 3000000], 3001, True]] * len(paths)
 
     assert browser.execute_async_script(_CLOSED_BY_THE_SERVER, "/debug") == [1005, True]
 

@@ -204,5 +204,5 @@ def test_plugins_that_were_built_with_published_headers_run(start_httpd, publish
             client.send(frames.binary(b"\x00\xff"))
             client.expect(frames.BINARY, b"\x00\xff")
             client.send(frames.close(4002, b"done"))
-            client.expect_close(1000, then_end=False)
+            client.expect_close(4002, then_end=False)
         server.expect_log(r"WS0414: \[published\] published 4002 1 done", start)

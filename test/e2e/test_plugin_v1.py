@@ -76,7 +76,7 @@ def test_a_plugin_of_minor_version_0_written_without_headers(v1):
         client.send(frames.binary(b"\x00\xff"))
         client.expect(frames.BINARY, b"\x00\xff")
         client.send(frames.close(4002, b"done"))
-        client.expect_close(1000, then_end=False)
+        client.expect_close(4002, then_end=False)
     v1.expect_log(r"WS0414: \[v1_layout\] closed 1 4002 1 1 done", start)
 
 
@@ -87,7 +87,7 @@ def test_messages_and_the_end(v1, kind):
         for i in range(200):
             client.expect_text(str(i))
         client.send(frames.close(4001, b"enough"))
-        client.expect_close(1000, then_end=False)
+        client.expect_close(4001, then_end=False)
     v1.expect_log(r'closed 4001 "enough" by peer clean then -2', start)
 
 

@@ -163,7 +163,7 @@ def test_carries_the_code_of_the_server_to_the_client(front, secure):
 def test_carries_the_code_of_the_client_to_the_server(front):
     with front.websocket("/ws/echo") as client:
         client.send(frames.close(4001, b"see you"))
-        client.expect_close(1000)
+        client.expect_close(4001)
     with front.websocket("/ws/echo") as client:
         client.send(frames.close(1005))  # which nobody may send
         client.expect_close(1002)
@@ -373,7 +373,7 @@ def test_haproxy_turns_a_stream_of_http2_into_a_connection(haproxy_case, backend
                 client.send(frames.text(b"t" * size))
                 client.expect(frames.TEXT, b"t" * size)
             client.send(frames.close(4001))
-            client.expect_close(1000, then_end=False)
+            client.expect_close(4001, then_end=False)
 
 
 def test_nginx_leaves_websockets_to_http_1_1(nginx_case, backends, h2_context):
