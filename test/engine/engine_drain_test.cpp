@@ -36,6 +36,18 @@ void expect_departures(Service& service, std::uint32_t in_order, std::uint32_t f
     ck_assert_uint_eq(departures.forced, forced);
 }
 
+/// Two connections of a loop: when the second gets its Close, the turn of the first is over.
+struct InTurn {
+    explicit InTurn(Service& service, const Behaviour& behaviour)
+        : first(service.connect(behaviour)), second(service.connect(behaviour)) {
+        if (first.id.slot() > second.id.slot()) std::swap(first, second);
+        first.await_open();
+        second.await_open();
+    }
+    Client first;
+    Client second;
+};
+
 void leave(Client& client) {
     client.peer.expect_close(1012);
     client.peer.send_close(1012);
@@ -181,32 +193,34 @@ END_TEST
 
 START_TEST(a_message_that_is_coming_in_is_answered_first) {
     Service service;
-    Client client = service.connect(service.echo());
-    client.await_open();
+    InTurn two(service, service.echo());
+    Client& client = two.first;
     const std::string frame = masked(Opcode::text, "whole at last");
     client.peer.send(masked(Opcode::text, "a"));
     client.peer.expect_text("a");
     client.peer.send(frame.substr(0, 7));
-    drain(service, 8000ms);  // its turn comes after 3000 ms
-    ck_assert(!client.peer.readable(3500ms));
+    drain(service, 12s);
+    leave(two.second);
+    ck_assert(!client.peer.readable(0ms));
     client.peer.send(frame.substr(7) + masked(Opcode::text, "one too many"));
     client.peer.expect_text("whole at last");
     leave(client);
     ck_assert_uint_eq(client.record->get().messages.size(), 2);
     service.await_empty();
-    expect_departures(service, 1, 0);
+    expect_departures(service, 2, 0);
 }
 END_TEST
 
 START_TEST(a_long_message_that_is_received_in_place_is_answered_first) {
     Service service;
-    Client client = service.connect(service.echo());
-    client.await_open();
+    InTurn two(service, service.echo());
+    Client& client = two.first;
     const std::string payload(1'000'000, 'x');
     const std::string frame = masked(Opcode::text, payload);
     client.peer.send(std::string_view(frame).substr(0, 500'000));
-    drain(service, 8000ms);
-    ck_assert(!client.peer.readable(3500ms));
+    drain(service, 12s);
+    leave(two.second);
+    ck_assert(!client.peer.readable(0ms));
     std::thread writer([&] { client.peer.send(std::string_view(frame).substr(500'000)); });
     client.peer.expect_text(payload);
     writer.join();
@@ -450,11 +464,12 @@ END_TEST
 
 START_TEST(a_close_of_the_peer_inside_of_its_message_counts_more) {
     Service service;
-    Client client = service.connect();
-    client.await_open();
+    InTurn two(service, {});
+    Client& client = two.first;
     client.peer.send(masked(Opcode::text, "a fragment", false));
-    drain(service, 8000ms);
-    ck_assert(!client.peer.readable(3500ms));  // its turn is over
+    drain(service, 12s);
+    leave(two.second);
+    ck_assert(!client.peer.readable(0ms));
     client.peer.send_close(1000);
     client.peer.expect_close(1000);
     client.expect_closed(1000, true);
