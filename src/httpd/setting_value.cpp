@@ -34,6 +34,42 @@ std::span<const Unit> units_of(ValueKind kind) {
     }
 }
 
+/// As other programs write a unit, and as it is written here.
+struct OtherName {
+    std::string_view name;
+    std::string_view ours;
+};
+
+constexpr std::array kOtherSizes{OtherName{"B", ""},   OtherName{"KB", "K"},  OtherName{"KiB", "K"},
+                                 OtherName{"MB", "M"}, OtherName{"MiB", "M"}, OtherName{"GB", "G"},
+                                 OtherName{"GiB", "G"}};
+constexpr std::array kOtherTimes{
+    OtherName{"msec", "ms"},   OtherName{"millisecond", "ms"}, OtherName{"milliseconds", "ms"},
+    OtherName{"sec", "s"},     OtherName{"secs", "s"},         OtherName{"second", "s"},
+    OtherName{"seconds", "s"}, OtherName{"min", "m"},          OtherName{"mins", "m"},
+    OtherName{"minute", "m"},  OtherName{"minutes", "m"},      OtherName{"hr", "h"},
+    OtherName{"hour", "h"},    OtherName{"hours", "h"}};
+
+std::span<const OtherName> other_names_of(ValueKind kind) {
+    switch (kind) {
+        case ValueKind::size: return kOtherSizes;
+        case ValueKind::duration: return kOtherTimes;
+        default: return {};
+    }
+}
+
+/// "1M" for "1MB"; empty when the text is not a number with a unit by another name.
+std::string as_written_here(ValueKind kind, std::string_view text) {
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const std::string_view unit = text.substr(digits);
+    const auto names = other_names_of(kind);
+    const auto other = std::ranges::find_if(
+        names, [unit](const OtherName& candidate) { return same_word(candidate.name, unit); });
+    return digits == 0 || other == names.end()
+               ? std::string{}
+               : std::string(text.substr(0, digits)).append(other->ours);
+}
+
 std::optional<std::int64_t> parse_number(std::string_view text, std::span<const Unit> units) {
     std::int64_t number = 0;
     const char* end = text.data() + text.size();
@@ -70,9 +106,18 @@ std::string range_text(const Directive& directive) {
     }
 }
 
-std::string number_error(const Directive& directive, const std::string& quoted) {
-    const std::string sentence = std::string(directive.name) + ": " + quoted +
-                                 " is not allowed; it takes " + range_text(directive);
+bool is_allowed(const Directive& directive, std::optional<std::int64_t> value) {
+    return value && *value >= directive.least && *value <= directive.most;
+}
+
+std::string number_error(const Directive& directive, std::string_view text,
+                         const std::string& quoted) {
+    std::string sentence = std::string(directive.name) + ": " + quoted +
+                           " is not allowed; it takes " + range_text(directive);
+    const std::string meant = as_written_here(directive.kind, text);
+    if (!meant.empty() && is_allowed(directive, parse_number(meant, units_of(directive.kind)))) {
+        sentence += "; write " + meant;
+    }
     // The old module's words come first: scripts look for them.
     return directive.setting == Setting::max_message_size
                ? "Invalid maximum message size: " + sentence
@@ -116,10 +161,10 @@ ParsedValue parse_setting(const Directive& directive, std::string_view text) {
                        (flag ? "On or Off" : choice_text(directive.choices)) + ", not " + quoted};
     }
     const auto value = parse_number(text, units_of(directive.kind));
-    if (value && *value >= directive.least && *value <= directive.most) {
+    if (is_allowed(directive, value)) {
         return {*value, {}};
     }
-    return {0, number_error(directive, quoted)};
+    return {0, number_error(directive, text, quoted)};
 }
 
 }  // namespace websocket::httpd

@@ -134,6 +134,36 @@ START_TEST(a_time_respects_its_bounds_in_milliseconds) {
 }
 END_TEST
 
+START_TEST(a_unit_of_another_name_is_told_how_it_is_written_here) {
+    const auto assert_hint = [](const Directive& of, std::string_view text,
+                                std::string_view meant) {
+        const std::string error = parse_setting(of, text).error;
+        ck_assert_msg(error.ends_with("; write " + std::string(meant)), "%s", error.c_str());
+    };
+    for (const std::string_view text : {"1MB", "1mb", "1MiB"}) assert_hint(kSize, text, "1M");
+    assert_hint(kSize, "64KB", "64K");
+    assert_hint(kSize, "2GiB", "2G");
+    assert_hint(kSize, "100B", "100");
+    assert_hint(kTime, "30sec", "30s");
+    assert_hint(kTime, "30Seconds", "30s");
+    assert_hint(kTime, "1min", "1m");
+    assert_hint(kTime, "2hours", "2h");
+    assert_hint(kTime, "250msec", "250ms");
+}
+END_TEST
+
+START_TEST(no_value_is_proposed_that_would_be_refused) {
+    for (const std::string_view text :
+         {"MB", "-1MB", "1.5MB", "0MB", "1TB", "1 MB", "8589934592GB", "99999999999999999999KB"}) {
+        ck_assert(parse_setting(kSize, text).error.find("; write") == std::string::npos);
+    }
+    for (const std::string_view text : {"25hours", "1day", "1MB"}) {
+        ck_assert(parse_setting(kTime, text).error.find("; write") == std::string::npos);
+    }
+    ck_assert(parse_setting(kCount, "10KB").error.find("; write") == std::string::npos);
+}
+END_TEST
+
 START_TEST(a_flag_is_on_or_off_in_any_case) {
     constexpr Directive kFlag = directive(ValueKind::flag, 0, 1);
     for (const std::string_view text : {"On", "on", "ON", "oN"}) assert_value(kFlag, text, 1);
@@ -220,6 +250,8 @@ WEBSOCKET_TEST_SUITE(setting_value) {
     tcase_add_test(tests, a_size_cannot_overflow);
     tcase_add_test(tests, a_time_is_seconds_or_has_a_unit);
     tcase_add_test(tests, a_time_respects_its_bounds_in_milliseconds);
+    tcase_add_test(tests, a_unit_of_another_name_is_told_how_it_is_written_here);
+    tcase_add_test(tests, no_value_is_proposed_that_would_be_refused);
     tcase_add_test(tests, a_flag_is_on_or_off_in_any_case);
     tcase_add_test(tests, a_choice_is_its_place_in_the_list);
     tcase_add_test(tests, a_wrong_choice_is_told_the_right_ones);
