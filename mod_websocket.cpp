@@ -12,6 +12,7 @@
 #include "httpd/config.hpp"
 #include "httpd/connection_caps.hpp"
 #include "httpd/connection_log.hpp"
+#include "httpd/descriptors.hpp"
 #include "httpd/handler.hpp"
 #include "httpd/handover.hpp"
 #include "httpd/status.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::compare_descriptors, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -6,7 +6,6 @@
 #include <http_config.h>
 #include <http_log.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "httpd/connection_caps.hpp"
+#include "httpd/descriptors.hpp"
 #include "httpd/module.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
@@ -94,20 +94,6 @@ std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point deadl
     return std::max(std::chrono::floor<milliseconds>(left), milliseconds{0});
 }
 
-/// Descriptors are what a million sockets need most.
-void raise_descriptor_limit(server_rec* server) {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) {
-        return;
-    }
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, server,
-                     "WS0201: cannot raise the number of descriptors to %lu",
-                     static_cast<unsigned long>(limit.rlim_max));
-    }
-}
-
 /// httpd unloads its modules in the last moments of a process, when the pool's threads still run.
 void stay_loaded() {
     Dl_info module{};
@@ -138,7 +124,7 @@ Child::Child(server_rec* server)
 Child* Child::instance() noexcept { return process_child; }
 
 void Child::init(apr_pool_t* pchild, server_rec* server) {
-    raise_descriptor_limit(server);
+    raise_descriptor_limit(process_config(server), server);
     stay_loaded();
     try {
         // Never freed: plugins that do not return from a callback keep using it until the end.

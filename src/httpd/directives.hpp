@@ -57,6 +57,7 @@ enum class Setting : std::uint8_t {
     drain_timeout,
     max_topics,
     topic_buffer,
+    raise_descriptor_limit,
     // not a number: kept elsewhere
     handler,
     trusted_origin,
@@ -298,6 +299,9 @@ inline constexpr std::array kDirectives{
               16 * kMiB, 1, 1024 * kMiB, {}, "*size*", "16M",
               "Octets of published messages that may wait for an event loop or for another child "
               "process; above, they are lost there."},
+    Directive{"WebSocketRaiseDescriptorLimit", Setting::raise_descriptor_limit, Scope::process,
+              ValueKind::flag, 1, 0, 1, {}, "On\\|Off", "On",
+              "Whether a child process raises its limit of descriptors from the soft to the hard one."},
 };
 // clang-format on
 

@@ -20,14 +20,6 @@ namespace {
 
 constexpr const char* kPluginsKey = "websocket-plugins";
 
-/// A section that names a plugin, for check_options().
-struct PluginSection {
-    const Config* config;
-    const server_rec* server;
-    const char* path;  ///< of the section
-    const ap_directive_t* directive;
-};
-
 /// The plugin's objection to the options; empty when there is none.
 std::string objection_of(const ws_plugin& plugin, const Config& config) {
     std::vector<plugin::PluginOption> options;
@@ -39,16 +31,11 @@ std::string objection_of(const ws_plugin& plugin, const Config& config) {
 
 /// True when the section's plugin likes its options.
 bool check_section(apr_pool_t* pool, const PluginSection& section) {
-    const auto* outer = static_cast<Config*>(
-        ap_get_module_config(section.server->lookup_defaults, &websocket_module));
-    // Sections around it are known only when a request comes; what stands outside of all is.
-    const auto* config = static_cast<const Config*>(merge_directory_configs(
-        pool, const_cast<Config*>(outer), const_cast<Config*>(section.config)));
     std::string why;
     try {
         const ws_plugin* plugin = section.config->plugin->v1();
         if (plugin != nullptr) {
-            why = objection_of(*plugin, *config);
+            why = objection_of(*plugin, merged_config(pool, section));
         } else if (!options_of(*section.config).empty()) {
             why = "a plugin of version 0 has no options";
         }
@@ -78,24 +65,30 @@ void note_plugin(const cmd_parms* cmd, const Config& config) {
         &config, cmd->server, apr_pstrdup(cmd->pool, cmd->path), cmd->directive};
 }
 
-int count_plugins(apr_pool_t* pconf) {
+std::span<const PluginSection> plugin_sections(apr_pool_t* pconf) noexcept {
     void* list = nullptr;
     apr_pool_userdata_get(&list, kPluginsKey, pconf);
-    return list != nullptr ? static_cast<const apr_array_header_t*>(list)->nelts : 0;
+    if (list == nullptr) {
+        return {};
+    }
+    const auto* array = static_cast<apr_array_header_t*>(list);
+    return {reinterpret_cast<const PluginSection*>(array->elts),
+            static_cast<std::size_t>(array->nelts)};
+}
+
+int count_plugins(apr_pool_t* pconf) { return static_cast<int>(plugin_sections(pconf).size()); }
+
+const Config& merged_config(apr_pool_t* pool, const PluginSection& section) noexcept {
+    const auto* outer = static_cast<Config*>(
+        ap_get_module_config(section.server->lookup_defaults, &websocket_module));
+    return *static_cast<const Config*>(merge_directory_configs(
+        pool, const_cast<Config*>(outer), const_cast<Config*>(section.config)));
 }
 
 int check_options(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* ptemp,
                   server_rec* /*server*/) {
-    void* list = nullptr;
-    apr_pool_userdata_get(&list, kPluginsKey, pconf);
-    if (list == nullptr) {
-        return OK;
-    }
-    const auto* array = static_cast<apr_array_header_t*>(list);
-    const std::span sections(reinterpret_cast<const PluginSection*>(array->elts),
-                             static_cast<std::size_t>(array->nelts));
     bool good = true;
-    for (const PluginSection& section : sections) {
+    for (const PluginSection& section : plugin_sections(pconf)) {
         good = check_section(ptemp, section) && good;
     }
     return good ? OK : HTTP_INTERNAL_SERVER_ERROR;

@@ -19,7 +19,11 @@
 #include <new>
 #include <string_view>
 
+<<<<<<< HEAD
 #include "httpd/child.hpp"
+=======
+#include "httpd/descriptors.hpp"
+>>>>>>> 7dc7162 (Say at the start that descriptors are too few for what is configured)
 #include "httpd/module.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -156,8 +160,7 @@ bool leaves_reserve(int fd) noexcept {
         return false;
     }
     // The kernel gives out the lowest free number, so the number tells how many are in use.
-    const rlim_t reserve = std::min<rlim_t>(limit.rlim_cur / 4, 256);
-    return static_cast<rlim_t>(fd) < limit.rlim_cur - reserve;
+    return static_cast<rlim_t>(fd) < descriptors_for_connections(limit.rlim_cur);
 }
 
 engine::Descriptor duplicate_socket(const request_rec* r) {

@@ -168,17 +168,19 @@ class Httpd:
 
     parts     configuration after test/httpd/base.conf
     children  processes that serve under prefork; under event and worker there is one, of 25 threads
-    files     soft and hard limit of descriptors of the whole server
+    files     limit of descriptors of the whole server, or a pair: the soft and the hard one
     preload   a shared object to load before everything else
+    module    path of the module
     """
 
-    def __init__(self, mpm, parts="", *, children=8, files=None, modules=(), preload=""):
+    def __init__(self, mpm, parts="", *, children=8, files=None, modules=(), preload="", module=None):
         self.name = self.mpm = mpm
         self._parts = parts
         self._children = children
         self._files = files
         self._modules = modules
         self._preload = preload
+        self._module = module or BUILD / "mod_websocket.so"
         self._process = None
         self._harmless = 0
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="websocket-e2e-"))
@@ -204,7 +206,7 @@ class Httpd:
     def write_config(self, parts=None):
         """Writes httpd.conf and returns its path."""
         modules = "".join(load_module(name) for name in (f"mpm_{self.mpm}", *_MODULES, *self._modules))
-        modules += f"LoadModule websocket_module {BUILD}/mod_websocket.so\n"
+        modules += f"LoadModule websocket_module {self._module}\n"
         path = self.root / "httpd.conf"
         path.write_text(
             template(
@@ -226,7 +228,8 @@ class Httpd:
         environment["WEBSOCKET_FAIL_MEMORY"] = str(self.root / "out-of-memory")
         limit = None
         if self._files is not None:
-            limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (self._files, self._files))
+            files = self._files if isinstance(self._files, tuple) else (self._files, self._files)
+            limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, files)
         return {
             "args": [program(), "-f", self.root / "httpd.conf", *arguments],
             "env": environment,

@@ -112,7 +112,7 @@ END_TEST
 START_TEST(threads_connections_and_the_drain_are_settings_of_the_process) {
     for (const Directive& directive : kDirectives) {
         const bool process =
-            directive.setting >= Setting::threads && directive.setting <= Setting::topic_buffer;
+            directive.setting >= Setting::threads && directive.setting < Setting::handler;
         ck_assert_msg((directive.scope == Scope::process) == process, "%s", directive.name);
     }
 }
