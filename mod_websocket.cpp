@@ -15,6 +15,7 @@
 #include "httpd/descriptors.hpp"
 #include "httpd/handler.hpp"
 #include "httpd/handover.hpp"
+#include "httpd/loaded_files.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
 
@@ -22,6 +23,7 @@ namespace {
 
 void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::check_config, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::warn_of_old_code, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::compare_descriptors, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -35,6 +35,9 @@ public:
     /// Null when the plugin is of version 0.
     [[nodiscard]] const ws_plugin* v1() const noexcept { return v1_ ? &*v1_ : nullptr; }
 
+    /// See SharedObject. [config]
+    [[nodiscard]] bool file_was_replaced() const { return object_.was_replaced(); }
+
 private:
     Plugin(SharedObject object, WebSocketPlugin* plugin, std::optional<ws_plugin> v1) noexcept
         : object_(std::move(object)), plugin_(plugin), v1_(v1) {}

@@ -7,6 +7,10 @@
 
 namespace websocket::plugin {
 
+/// True when `path` no longer names the file that is mapped at `address`: another one took its place, or
+/// it was moved or removed. False when the kernel does not tell. Throws std::bad_alloc. [config]
+[[nodiscard]] bool mapped_file_was_replaced(const void* address, const char* path);
+
 class SharedObject {
 public:
     SharedObject() noexcept = default;
@@ -27,6 +31,10 @@ public:
     void leave_loaded() noexcept { handle_ = nullptr; }
 
     [[nodiscard]] bool valid() const noexcept { return handle_ != nullptr; }
+
+    /// True when `path` names another file by now than the one that is loaded: something keeps the old
+    /// one in the process, and the loader gave that out again. Throws std::bad_alloc. [config]
+    [[nodiscard]] bool was_replaced() const;
 
     /// Null when there is no such symbol.
     [[nodiscard]] void* symbol(const std::string& name) const noexcept;

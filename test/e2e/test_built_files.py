@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the linker made: what it exports, and whether it can leave a process again."""
+
+import pytest
+
+import elf
+from httpd import BUILD
+
+_MODULE = BUILD / "mod_websocket.so"
+_PLUGINS = sorted((BUILD / "plugins").glob("*.so"))
+_SHIPPED = [_MODULE, *_PLUGINS]
+
+
+def _name(path):
+    return path.name
+
+
+def test_the_module_exports_its_record_and_nothing_else():
+    assert elf.exports(_MODULE) == {"websocket_module"}
+
+
+@pytest.mark.parametrize("plugin", _PLUGINS, ids=_name)
+def test_a_plugin_exports_its_init_function_and_nothing_else(plugin):
+    (export,) = elf.exports(plugin)
+    assert export.endswith("_init")
+
+
+@pytest.mark.parametrize("file", _SHIPPED, ids=_name)
+def test_no_symbol_pins_it_in_a_process(file):
+    assert elf.unique_symbols(file) == set()
+
+
+@pytest.mark.parametrize("file", _SHIPPED, ids=_name)
+def test_its_stack_and_its_tables_of_addresses_cannot_be_abused(file):
+    assert not elf.has_executable_stack(file)
+    assert elf.is_read_only_after_loading(file)
