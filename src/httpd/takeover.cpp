@@ -19,14 +19,11 @@
 #include <new>
 #include <string_view>
 
-<<<<<<< HEAD
 #include "httpd/child.hpp"
-    =======
 #include "httpd/descriptors.hpp"
-    >>>>>>> 7dc7162 (Say at the start that descriptors are too few for what is configured)
 #include "httpd/module.hpp"
 
-    APLOG_USE_MODULE(websocket);
+APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
