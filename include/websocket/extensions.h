@@ -320,7 +320,7 @@ typedef struct ws_flow_1 {
 #define WS_GAUGE 1u   /* goes up and down */
 
 /*
- * A figure of this process. Owned by the server; valid until stop returns.
+ * A figure of this process; mod_status shows the sum of all. The server's; valid until stop returns.
  */
 typedef struct ws_metric ws_metric;
 

@@ -18,6 +18,7 @@
 #include "httpd/connection_caps.hpp"
 #include "httpd/descriptors.hpp"
 #include "httpd/module.hpp"
+#include "httpd/plugin_figures.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
 
@@ -113,8 +114,8 @@ Child::Child(server_rec* server)
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       pump_places_(process_config(server).pump_places), watch_([this](auto now) { look(now); }),
-      lifecycle_(server, host_, drain_timeout(process_config(server)),
-                 [this](auto deadline) { announce_drain(deadline); }),
+      metrics_(plugin_figures()), lifecycle_(server, host_, drain_timeout(process_config(server)),
+                                             [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this), process_(::getpid()) {
     host_.topics = &topics_;
     host_.leaders = &leaders_;

@@ -116,6 +116,7 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
         config->plugin_place =
             apr_psprintf(cmd->pool, "plugin \"%s\" in section \"%s\" (%s:%d)", path, cmd->path,
                          cmd->directive->filename, cmd->directive->line_num);
+        config->plugin_section = cmd->path;
         note_plugin(cmd, *config);
         apr_pool_cleanup_register(cmd->pool, config->plugin, destroy_plugin, apr_pool_cleanup_null);
         return nullptr;
@@ -271,6 +272,7 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
     if (more.plugin != nullptr) {
         merged->plugin = more.plugin;
         merged->plugin_place = more.plugin_place;
+        merged->plugin_section = more.plugin_section;
     }
     if (more.trusted_origins != nullptr) {
         merged->trusted_origins =
@@ -337,11 +339,22 @@ protocol::DeflatePolicy make_deflate_policy(const Config& config) noexcept {
     return policy;
 }
 
+/// Sections of different hosts may have the same name.
+std::string location_of(const Config& config, const server_rec* server) {
+    std::string location;
+    if (server->is_virtual != 0 && server->server_hostname != nullptr) {
+        location = server->server_hostname;
+        location += server->port != 0 ? ':' + std::to_string(server->port) : "";
+    }
+    return location + config.plugin_section;
+}
+
 void add_v1_settings(const Config& config, const server_rec* server, plugin::Endpoint& endpoint) {
     for (const Option& option : options_of(config)) {
         endpoint.plugin_options.push_back({option.name, option.value});
     }
     endpoint.scope = topic_scope(server);
+    endpoint.location = location_of(config, server);
     endpoint.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics_per_location));
     endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
 }

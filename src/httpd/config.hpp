@@ -23,6 +23,7 @@ struct Config {
     std::uint64_t configured = 0;                   ///< bit per Setting
     const plugin::Plugin* plugin = nullptr;         ///< null: none here
     const char* plugin_place = "";                  ///< plugin and section, as logs call them
+    const char* plugin_section = "";                ///< of the WebSocketHandler
     apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
     apr_array_header_t* logs = nullptr;             ///< of ConnectionLog *, of a server; null: none
     /// Which directives the caps come from: connections below the same one are counted together.

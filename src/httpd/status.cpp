@@ -18,6 +18,7 @@
 #include "httpd/lasting.hpp"
 #include "httpd/module.hpp"
 #include "httpd/most_processes.hpp"
+#include "httpd/plugin_figures.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -162,6 +163,7 @@ int print_status(request_rec* r, int flags) {
         } else {
             print_for_people(r, all, processes, (flags & AP_STATUS_NOTABLE) == 0);
         }
+        print_plugin_figures(r, flags);
     } catch (const std::bad_alloc&) {
         return DECLINED;
     }
@@ -175,6 +177,7 @@ int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*pt
     try {
         rows = make_lasting<ProcessRows>(server, kPoolKey, most_processes(), sizeof(Row));
         rows->forget_ended();  // whose end could not be told while the module was unloaded
+        prepare_plugin_figures(server);
     } catch (const std::bad_alloc&) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
                      "WS0140: no memory that the children could share: mod_status will not show "
@@ -187,6 +190,7 @@ void forget_status_of_child(server_rec* /*server*/, pid_t child, ap_generation_t
                             int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && rows != nullptr) {
         rows->forget(child);
+        end_plugin_figures_of(child);
     }
 }
 

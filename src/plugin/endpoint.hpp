@@ -49,6 +49,7 @@ struct Endpoint {
     std::string scope = {};      ///< the virtual host, for topics
     std::size_t max_topics = 0;  ///< hub::TopicQuota::most
     std::string place = {};      ///< what the log calls plugin and location
+    std::string location = {};   ///< with its virtual host, for the status page
 
     bool operator==(const Endpoint&) const = default;
 };

@@ -11,7 +11,17 @@ Metric* Metrics::find_or_add(std::string_view name, Metric::Kind kind) {
     if (known != metrics_.end()) {
         return known->kind == kind ? &*known : nullptr;
     }
-    return metrics_.size() < kMost ? &metrics_.emplace_back(name, kind) : nullptr;
+    if (metrics_.size() == kMost) {
+        full_ = true;
+        return nullptr;
+    }
+    Metric& metric = metrics_.emplace_back(name, kind);
+    metric.value = shared_ != nullptr ? shared_->find_or_add(name, kind) : nullptr;
+    if (metric.value == nullptr) {
+        metric.value = &metric.own;
+        full_ = full_ || shared_ != nullptr;
+    }
+    return &metric;
 }
 
 }  // namespace websocket::plugin

@@ -10,14 +10,17 @@
 #include <string>
 #include <string_view>
 
+#include "engine/shared_figures.hpp"
+
 namespace websocket::plugin {
 
 struct Metric {
-    enum class Kind : std::uint8_t { counter, gauge };
+    using Kind = engine::SharedFigures::Kind;
 
     std::string name;
     Kind kind;
-    std::atomic<std::int64_t> value{0};
+    std::atomic<std::int64_t> own{0};            ///< of a metric that nobody else sees
+    std::atomic<std::int64_t>* value = nullptr;  ///< `own`, or in memory that processes share
 
     Metric(std::string_view what, Kind how) : name(what), kind(how) {}
 };
@@ -27,22 +30,22 @@ class Metrics {
 public:
     static constexpr std::size_t kMost = 1000;
 
+    /// `shared`, which may be null, shows what all processes have counted.
+    explicit Metrics(engine::SharedFigures* shared = nullptr) noexcept : shared_(shared) {}
+
     /// The metric of this name; null when there are kMost others, or when it is of the other kind.
     /// Throws std::bad_alloc.
     [[nodiscard]] Metric* find_or_add(std::string_view name, Metric::Kind kind);
 
-    /// Calls `visit(const Metric&)` for each, in the order of their registration.
-    template <class Visit>
-    void for_each(Visit visit) {
-        const std::lock_guard lock(mutex_);
-        for (const Metric& metric : metrics_) {
-            visit(metric);
-        }
-    }
+    /// True once, when a metric could not be had, or had but not be shown.
+    [[nodiscard]] bool newly_full() noexcept { return full_ && !told_.exchange(true); }
 
 private:
+    engine::SharedFigures* const shared_;
     std::mutex mutex_;  // guards metrics_, not the values in it
     std::deque<Metric> metrics_;
+    std::atomic<bool> full_{false};
+    std::atomic<bool> told_{false};
 };
 
 }  // namespace websocket::plugin

@@ -21,6 +21,12 @@ bool is_name(std::string_view name) {
     });
 }
 
+/// "chat.messages" and the location, behind a line feed.
+std::string whole_name(const V1Instance& instance, std::string_view name) {
+    return std::string(instance.plugin().name) + '.' + std::string(name) + '\n' +
+           instance.endpoint().location;
+}
+
 Metric* metric_of(ws_metric* metric) { return reinterpret_cast<Metric*>(metric); }
 
 ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t kind) {
@@ -29,9 +35,18 @@ ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t ki
     }
     const V1Instance& instance = V1Instance::of(host);
     try {
-        const std::string whole = std::string(instance.plugin().name) + '.' + std::string(name, n);
-        return reinterpret_cast<ws_metric*>(instance.host().metrics->find_or_add(
-            whole, kind == WS_GAUGE ? Metric::Kind::gauge : Metric::Kind::counter));
+        Metrics& metrics = *instance.host().metrics;
+        Metric* found =
+            metrics.find_or_add(whole_name(instance, {name, n}),
+                                kind == WS_GAUGE ? Metric::Kind::gauge : Metric::Kind::counter);
+        if (metrics.newly_full()) {
+            instance.host().log.write(
+                engine::LogLevel::warning,
+                "WS0421: [" + std::string(instance.plugin().name) + "] metric " +
+                    std::string(name, n) +
+                    " will not be on the status page: there are too many, or its name is too long");
+        }
+        return reinterpret_cast<ws_metric*>(found);
     } catch (const std::bad_alloc&) {
         return nullptr;
     }
@@ -39,13 +54,13 @@ ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t ki
 
 void add(ws_metric* metric, int64_t amount) {
     if (metric != nullptr) {
-        metric_of(metric)->value.fetch_add(amount, std::memory_order_relaxed);
+        metric_of(metric)->value->fetch_add(amount, std::memory_order_relaxed);
     }
 }
 
 void set(ws_metric* metric, int64_t value) {
     if (metric != nullptr) {
-        metric_of(metric)->value.store(value, std::memory_order_relaxed);
+        metric_of(metric)->value->store(value, std::memory_order_relaxed);
     }
 }
 

@@ -192,6 +192,11 @@ struct Probe {
         } else if (command == "metric") {
             server.counter("commands").add();
             client.send("counted");
+        } else if (command == "count") {
+            const int amount = number(rest);
+            server.counter("counted").add(amount);
+            server.gauge("held").add(amount);
+            client.send(std::to_string(::getpid()));
         } else if (command == "ping") {
             client.ping(rest);
         } else if (command == "close") {

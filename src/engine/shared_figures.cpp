@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/shared_figures.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <map>
+#include <new>
+#include <thread>
+#include <utility>
+
+namespace websocket::engine {
+
+SharedFigures::SharedFigures(std::uint32_t processes) : rows_(processes, sizeof(Row)) {
+    // Zeros from the kernel are free entries.
+    void* memory = ::mmap(nullptr, sizeof(Directory), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        throw std::bad_alloc();
+    }
+    directory_ = static_cast<Directory*>(memory);
+}
+
+SharedFigures::~SharedFigures() { ::munmap(directory_, sizeof(Directory)); }
+
+SharedFigures::Value* SharedFigures::find_or_add(std::string_view name, Kind kind) noexcept {
+    auto* row = static_cast<Row*>(rows_.own());
+    if (row == nullptr || name.size() > kLongestName) {
+        return nullptr;
+    }
+    const auto self = static_cast<std::uint32_t>(::getpid());
+    for (std::size_t i = 0; i < kMost; ++i) {
+        Entry& entry = directory_->entries[i];
+        std::uint32_t state = entry.state.load(std::memory_order_acquire);
+        if (state == kFree && entry.state.compare_exchange_strong(state, self)) {
+            entry.kind = kind;
+            entry.size = static_cast<std::uint8_t>(name.size());
+            std::ranges::copy(name, entry.name.begin());
+            entry.state.store(kReady, std::memory_order_release);
+            return &(*row)[i];
+        }
+        // What another process is writing just now may be the same name, which then stands here twice;
+        // who reads adds both up.
+        if (state == kReady && entry.text() == name) {
+            return entry.kind == kind ? &(*row)[i] : nullptr;
+        }
+    }
+    return nullptr;
+}
+
+std::vector<SharedFigures::Figure> SharedFigures::sum() const {
+    std::map<std::pair<std::string, Kind>, std::int64_t> sums;
+    std::vector<const Row*> rows;
+    rows_.for_each([&](pid_t, const void* row) { rows.push_back(static_cast<const Row*>(row)); });
+    for (std::size_t i = 0; i < kMost; ++i) {
+        const Entry& entry = directory_->entries[i];
+        if (entry.state.load(std::memory_order_acquire) != kReady) {
+            continue;
+        }
+        std::int64_t& value = sums[{std::string(entry.text()), entry.kind}];
+        value += entry.ended.load();
+        for (const Row* row : rows) {
+            value += (*row)[i].load();
+        }
+    }
+    std::vector<Figure> figures;
+    figures.reserve(sums.size());
+    for (const auto& [key, value] : sums) {
+        figures.push_back({key.first, key.second, value});
+    }
+    return figures;
+}
+
+std::vector<SharedFigures::Figure> SharedFigures::read() const {
+    constexpr int kPatience = 100;  // the parent may be killed in the middle of a change
+    for (int tries = 0;; ++tries) {
+        const std::uint64_t before = directory_->changes.load();
+        std::vector<Figure> figures = sum();
+        if ((before % 2 == 0 && directory_->changes.load() == before) || tries == kPatience) {
+            return figures;
+        }
+        std::this_thread::yield();
+    }
+}
+
+void SharedFigures::forget(pid_t process) noexcept {
+    directory_->changes.fetch_add(1);
+    rows_.for_each([&](pid_t owner, const void* memory) {
+        const Row& row = *static_cast<const Row*>(memory);
+        for (std::size_t i = 0; owner == process && i < kMost; ++i) {
+            Entry& entry = directory_->entries[i];
+            if (entry.state.load(std::memory_order_acquire) == kReady &&
+                entry.kind == Kind::counter) {
+                entry.ended.fetch_add(row[i].load());
+            }
+        }
+    });
+    rows_.forget(process);
+    for (Entry& entry : directory_->entries) {
+        auto half_written = static_cast<std::uint32_t>(process);
+        entry.state.compare_exchange_strong(half_written, kFree);
+    }
+    directory_->changes.fetch_add(1);
+}
+
+void SharedFigures::forget_ended() noexcept {
+    for (;;) {
+        pid_t ended = 0;
+        rows_.for_each([&](pid_t owner, const void*) {
+            if (::kill(owner, 0) != 0 && errno == ESRCH) {
+                ended = owner;
+            }
+        });
+        if (ended == 0) {
+            return;
+        }
+        forget(ended);
+    }
+}
+
+}  // namespace websocket::engine

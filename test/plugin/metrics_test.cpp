@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/metrics.hpp"
+
+#include <string>
+
+#include "unit.hpp"
+
+using websocket::engine::SharedFigures;
+using websocket::plugin::Metric;
+using websocket::plugin::Metrics;
+using Kind = Metric::Kind;
+
+START_TEST(a_metric_of_one_name_is_one) {
+    Metrics metrics;
+    Metric* metric = metrics.find_or_add("a", Kind::counter);
+    ck_assert(metric != nullptr && metrics.find_or_add("a", Kind::counter) == metric);
+    ck_assert(metrics.find_or_add("a", Kind::gauge) == nullptr);
+    metric->value->fetch_add(5);
+    ck_assert_int_eq(metric->own, 5);
+    ck_assert(!metrics.newly_full());
+}
+END_TEST
+
+START_TEST(what_is_counted_is_shown) {
+    SharedFigures shared(1);
+    Metrics metrics(&shared);
+    metrics.find_or_add("a", Kind::counter)->value->fetch_add(5);
+    metrics.find_or_add("b", Kind::gauge)->value->store(-1);
+    ck_assert(shared.read() == (std::vector<SharedFigures::Figure>{{"a", Kind::counter, 5},
+                                                                   {"b", Kind::gauge, -1}}));
+    ck_assert(!metrics.newly_full());
+}
+END_TEST
+
+START_TEST(their_number_is_bounded_and_that_is_told_once) {
+    Metrics metrics;
+    for (std::size_t i = 0; i < Metrics::kMost; ++i) {
+        ck_assert(metrics.find_or_add(std::to_string(i), Kind::counter) != nullptr);
+    }
+    ck_assert(!metrics.newly_full());
+    ck_assert(metrics.find_or_add("one more", Kind::counter) == nullptr);
+    ck_assert(metrics.newly_full() && !metrics.newly_full());
+    ck_assert(metrics.find_or_add("another", Kind::counter) == nullptr);
+    ck_assert(!metrics.newly_full());
+}
+END_TEST
+
+START_TEST(what_cannot_be_shown_counts_and_is_told) {
+    SharedFigures shared(1);
+    Metrics metrics(&shared);
+    Metric* metric =
+        metrics.find_or_add(std::string(SharedFigures::kLongestName + 1, 'x'), Kind::counter);
+    ck_assert(metric != nullptr && metrics.newly_full());
+    metric->value->fetch_add(1);
+    ck_assert_int_eq(metric->own, 1);
+    ck_assert(shared.read().empty());
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(metrics) {
+    tcase_add_test(tests, a_metric_of_one_name_is_one);
+    tcase_add_test(tests, what_is_counted_is_shown);
+    tcase_add_test(tests, their_number_is_bounded_and_that_is_told_once);
+    tcase_add_test(tests, what_cannot_be_shown_counts_and_is_told);
+}
