@@ -60,8 +60,9 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in _anchors(file), f"{page.name} links to {target}"
 
 
-def test_the_configuration_of_the_readme_is_valid(configtest):
-    code, output = configtest(with_our_files(_readme("apache", "LoadModule")))
+@pytest.mark.parametrize("containing", ("mod_websocket_echo.so", "websocket_chat.so"))
+def test_the_configurations_of_the_readme_are_valid(configtest, containing):
+    code, output = configtest(with_our_files(_readme("apache", containing)))
     assert code == 0, output
 
 
