@@ -35,6 +35,9 @@ esac
     exit 2
 }
 
+# Ctrl-C reaches all that runs here by itself, and bash waits for it; httpds under test end with their tests.
+trap 'say "interrupted"; exit 130' INT
+
 export PYTHONDONTWRITEBYTECODE=1
 logs=$PWD/build/test-logs
 passed=0
@@ -88,7 +91,7 @@ unit_tests() {
             TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
             xargs -P "$processes" -I SUITE bash -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"
                 echo "took $SECONDS s" >>"$log"' bash \
-            "$folder/SUITE.log" timeout --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
+            "$folder/SUITE.log" timeout --foreground --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
     for suite in "${suites[@]}"; do
         line=$(grep -E '^[0-9]+%: Checks: ' "$folder/$suite.log" | tail -n 1) || true
         if ! [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
@@ -187,7 +190,7 @@ node_client() {
         rm -rf $to
         mkdir -p $to
         cp $from $to/package.json
-        (cd $to && npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error) || {
+        (cd $to && npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error --fetch-retries=1 --fetch-timeout=60000) || {
             rm -rf $to
             return 1
         }
@@ -242,7 +245,13 @@ esac
 rm -rf "$logs"
 mkdir -p "$logs"
 export NODE_PATH=$PWD/build/node/node_modules
-phase "node client" node_client || true
+if [ "$mode" = quick ] && ! node_client; then
+    skip "tests with node's ws" "npm could not install it"
+    say "npm could not install ws; its tests are left out"
+    export WEBSOCKET_SKIP_CLIENTS=node${WEBSOCKET_SKIP_CLIENTS:+,$WEBSOCKET_SKIP_CLIENTS}
+elif [ "$mode" = full ]; then
+    phase "node client" node_client || true
+fi
 case $mode in
     quick) release_phases event "${tested[@]}" || true ;;
     full) full_phases ;;
