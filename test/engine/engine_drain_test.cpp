@@ -126,11 +126,12 @@ START_TEST(who_comes_in_a_drain_is_served_and_gets_a_turn) {
     Service never_started;
     for (Service* where : {&service, &never_started}) {
         const std::uint32_t before = where->engine().taken();
-        drain(*where, 4000ms);
-        Client late = service.connect(where->reserve(), service.echo());
+        drain(*where, 60s);
+        Client late = where->connect(where->reserve(), where->echo());
         late.peer.send_text("x");
         late.peer.expect_text("x");
         ck_assert_uint_eq(where->engine().taken(), before + 1);
+        drain(*where, 1000ms);
         leave(late);
     }
     leave(old);
