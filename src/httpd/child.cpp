@@ -106,7 +106,7 @@ void stay_loaded() {
 }  // namespace
 
 Child::Child(server_rec* server)
-    : log_(server),
+    : log_(server), log_writer_(report_left_out),
       engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
       bus_(topic_registry(), bus_options(process_config(server)), log_),
       hub_(engine_, bus_, log_, hub_options(process_config(server))),
@@ -117,6 +117,7 @@ Child::Child(server_rec* server)
       metrics_(plugin_figures()), lifecycle_(server, host_, drain_timeout(process_config(server)),
                                              [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this), process_(::getpid()) {
+    set_reminder(&log_writer_);
     host_.topics = &topics_;
     host_.leaders = &leaders_;
     host_.metrics = &metrics_;

@@ -11,7 +11,6 @@
 
 #include "httpd/client_address.hpp"
 #include "httpd/lasting.hpp"
-#include "httpd/limited_line.hpp"
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/most_processes.hpp"
@@ -31,12 +30,6 @@ SharedCounts* shared_counts = nullptr;
 /// Under this name the process keeps it, also while the module is unloaded and loaded again. The
 /// number changes with the layout of SharedCounts.
 constexpr const char* kPoolKey = "mod_websocket shared counts 2";
-
-/// One for each cap.
-LimitedLine child_refusals;
-LimitedLine address_refusals;
-LimitedLine location_refusals;
-LimitedLine lone_counts;
 
 std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE484222325U) {
     for (const char c : text) {
@@ -65,21 +58,12 @@ const char* network_suffix(const request_rec* r) {
     return network ? "/64" : "";
 }
 
-int refuse(const request_rec* r, LimitedLine& limit, int status, std::int64_t most,
-           const char* what, const char* directive) {
-    if (const auto suppressed = limit.permit()) {
-        const char* more =
-            *suppressed == 0
-                ? ""
-                : apr_psprintf(r->pool,
-                               "; %" APR_UINT64_T_FMT " more were refused since the last such line",
-                               static_cast<apr_uint64_t>(*suppressed));
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                      "WS0130: WebSocket handshake of %s for %s refused with %d: %" APR_INT64_T_FMT
-                      " connections of %s are open (%s)%s",
-                      r->useragent_ip, printable(r->pool, r->uri), status, most, what, directive,
-                      more);
-    }
+int refuse(const request_rec* r, int status, std::int64_t most, const char* what,
+           const char* directive) {
+    log_limited(r, APLOG_WARNING,
+                "WS0130: WebSocket handshake of %s for %s refused with %d: %" APR_INT64_T_FMT
+                " connections of %s are open (%s)",
+                r->useragent_ip, printable(r->pool, r->uri), status, most, what, directive);
     return status;
 }
 
@@ -93,10 +77,10 @@ std::optional<SharedCounts::Lease> count(std::uint64_t cap, std::uint64_t value,
 }
 
 void warn_of_lone_counts(const request_rec* r) {
-    if (shared_counts != nullptr && !shared_counts->tables().shares() && lone_counts.permit()) {
-        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                      "WS0135: there are too many child processes: this one counts the "
-                      "connections of addresses and locations alone");
+    if (shared_counts != nullptr && !shared_counts->tables().shares()) {
+        log_limited(r, APLOG_WARNING,
+                    "WS0135: there are too many child processes: this one counts the "
+                    "connections of addresses and locations alone");
     }
 }
 
@@ -146,14 +130,14 @@ int take_leases(const request_rec* r, const Config& config, CapLeases& leases) {
     auto address = count(config.address_cap, key_of_client(r), most_of_address);
     if (!address) {
         const char* client = apr_pstrcat(r->pool, r->useragent_ip, network_suffix(r), nullptr);
-        return refuse(r, address_refusals, HTTP_TOO_MANY_REQUESTS, most_of_address, client,
+        return refuse(r, HTTP_TOO_MANY_REQUESTS, most_of_address, client,
                       "WebSocketMaxConnectionsPerAddress");
     }
     const std::int64_t most_of_location = config.get(Setting::max_connections_per_location);
     auto location = count(config.location_cap, 0, most_of_location);
     if (!location) {
-        return refuse(r, location_refusals, HTTP_SERVICE_UNAVAILABLE, most_of_location,
-                      "this location", "WebSocketMaxConnectionsPerLocation");
+        return refuse(r, HTTP_SERVICE_UNAVAILABLE, most_of_location, "this location",
+                      "WebSocketMaxConnectionsPerLocation");
     }
     leases = {std::move(*address), std::move(*location)};
     warn_of_lone_counts(r);
@@ -161,7 +145,7 @@ int take_leases(const request_rec* r, const Config& config, CapLeases& leases) {
 }
 
 int refuse_for_child_cap(const request_rec* r, std::uint32_t open) {
-    return refuse(r, child_refusals, HTTP_SERVICE_UNAVAILABLE, open, "this child process",
+    return refuse(r, HTTP_SERVICE_UNAVAILABLE, open, "this child process",
                   "WebSocketMaxConnections");
 }
 

@@ -14,6 +14,7 @@
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
 #include "httpd/connection_caps.hpp"
+#include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/opening_handshake.hpp"
 #include "httpd/pump.hpp"
@@ -30,7 +31,7 @@ namespace {
 constexpr std::string_view kHandlerName = "websocket-handler";
 
 int unavailable(request_rec* r, const char* why, int level = APLOG_ERR) {
-    ap_log_rerror(APLOG_MARK, level, 0, r, "WS0106: WebSocket handshake refused with 503: %s", why);
+    log_limited(r, level, "WS0106: WebSocket handshake refused with 503: %s", why);
     apr_table_clear(r->headers_out);
     return HTTP_SERVICE_UNAVAILABLE;
 }

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "engine/socket_transport.hpp"
+#include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/takeover.hpp"
 
@@ -160,7 +161,7 @@ void adopt(std::unique_ptr<Handover> handover, conn_rec* c) {
     try {
         transport = make_transport(*handover);
     } catch (const std::bad_alloc&) {
-        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "WS0301: out of memory, closing one connection");
+        log_limited(c, APLOG_ERR, "WS0301: out of memory, closing one connection");
         const auto abnormal = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
         handover->session.release()->on_close({abnormal, false});
         return;

@@ -54,6 +54,18 @@ void LogWriter::begin() {
     }
 }
 
+void LogWriter::remind() noexcept {
+    if (reminded_.exchange(true)) {
+        return;
+    }
+    try {
+        begin();
+        wake();
+    } catch (const std::exception&) {
+        reminded_.store(false);  // no thread: the next line will say it
+    }
+}
+
 void LogWriter::push(LogSink& sink, std::string line) noexcept {
     try {
         if (!line.empty() && queue(sink, std::move(line))) {
@@ -120,8 +132,8 @@ void LogWriter::begin_stop() noexcept {
 }
 
 void LogWriter::run() noexcept {
-    using Clock = std::chrono::steady_clock;
     auto give_up = Clock::time_point::max();
+    auto next_report = Clock::time_point::max();
     for (;;) {
         // Before looking at the queues: what comes later has to be seen in the next round.
         const bool stopping = stopping_.load();
@@ -131,7 +143,7 @@ void LogWriter::run() noexcept {
         std::array<pollfd, kMostPolled> polled;
         polled[0] = {event_.get(), POLLIN, 0};
         std::size_t used = 1;
-        int patience = write_turn(polled, used) ? 0 : kForEver;
+        int patience = write_turn(polled, used) ? 0 : until_report(next_report);
         if (stopping) {
             give_up = std::min(give_up, Clock::now() + kStopTimeout);
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(give_up - Clock::now());
@@ -142,12 +154,38 @@ void LogWriter::run() noexcept {
         }
         ::poll(polled.data(), used, patience);
     }
-    for (std::size_t i = 0; LogSink* sink = sink_at(i); ++i) {
-        if (const std::uint64_t lost = sink->lost_.exchange(0)) {
-            sink->report_lost(lost);
+    static_cast<void>(report(Due::all));
+    running_.store(false);
+}
+
+/// Reports when it is time for it. Milliseconds until it will be, kForEver when nobody has reminded.
+int LogWriter::until_report(Clock::time_point& next) noexcept {
+    constexpr Clock::time_point kNever = Clock::time_point::max();
+    const Clock::time_point now = Clock::now();
+    if (next <= now) {
+        next = kNever;
+        reminded_.store(false);  // before looking: what comes later reminds again
+        if (report(Due::now)) {
+            reminded_.store(true);
         }
     }
-    running_.store(false);
+    if (!reminded_.load()) {
+        return kForEver;
+    }
+    next = next == kNever ? now + engine::LimitedLine::kPause : next;
+    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(next - now).count());
+}
+
+/// True when something remains.
+bool LogWriter::report(Due due) noexcept {
+    bool remains = report_ && report_(due);
+    for (std::size_t i = 0; LogSink* sink = sink_at(i); ++i) {
+        if (sink->lost_.load() != 0 && (due == Due::all || sink->reports_.permit())) {
+            sink->report_lost(sink->lost_.exchange(0));
+        }
+        remains = remains || sink->lost_.load() != 0;
+    }
+    return remains;
 }
 
 /// Gives each log its turn. True when more can be written at once; those that would block are added
@@ -198,10 +236,10 @@ bool LogWriter::next_line(LogSink& sink) noexcept {
 
 void LogWriter::lose(LogSink& sink, std::uint64_t count) noexcept {
     sink.lost_.fetch_add(count);
-    if (sink.reports_.permit()) {
-        if (const std::uint64_t lost = sink.lost_.exchange(0)) {
-            sink.report_lost(lost);
-        }
+    if (!sink.reports_.permit()) {
+        remind();
+    } else if (const std::uint64_t lost = sink.lost_.exchange(0)) {
+        sink.report_lost(lost);
     }
 }
 

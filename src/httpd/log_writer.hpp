@@ -9,15 +9,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/descriptor.hpp"
-#include "httpd/limited_line.hpp"
+#include "engine/limited_line.hpp"
 
 namespace websocket::httpd {
 
@@ -56,16 +58,21 @@ private:
     bool known_ = false;   // in the writer's list
     std::string current_;  // [writer's thread]
     std::atomic<std::uint64_t> lost_{0};
-    LimitedLine reports_;
+    engine::LimitedLine reports_;
 };
 
-/// One a child process. The thread begins with begin(), or with the first line.
+/// One a child process. The thread begins with begin(), remind(), or the first line.
 class LogWriter {
 public:
+    using Due = engine::LimitedLine::Due;
+    /// Says what is to be said now and then; true when some of it remains for later. Must not throw.
+    using Report = std::function<bool(Due)>;
+
     /// How long stopping waits for logs that take nothing.
     static constexpr std::chrono::milliseconds kStopTimeout{500};
 
     LogWriter() = default;
+    explicit LogWriter(Report report) : report_(std::move(report)) {}
     /// Writes what waits and joins the thread.
     ~LogWriter();
     LogWriter(const LogWriter&) = delete;
@@ -80,6 +87,10 @@ public:
     /// Allocates, never blocks for long, never throws. [any thread]
     void push(LogSink& sink, std::string line) noexcept;
 
+    /// Calls the report a second from now, and again every second as long as something remains; and
+    /// at the end. Never blocks for long, never throws. [any thread]
+    void remind() noexcept;
+
     /// What waits is still written, as far as the logs take it within kStopTimeout.
     /// Async-signal-safe. [any thread]
     void begin_stop() noexcept;
@@ -87,13 +98,17 @@ public:
     [[nodiscard]] bool stopped() const noexcept { return !running_.load(); }
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     [[nodiscard]] bool queue(LogSink& sink, std::string&& line);
     void start();
     void run() noexcept;
     [[nodiscard]] bool write_turn(std::span<pollfd> polled, std::size_t& used) noexcept;
     [[nodiscard]] LogSink* sink_at(std::size_t index) noexcept;
     [[nodiscard]] bool next_line(LogSink& sink) noexcept;
-    static void lose(LogSink& sink, std::uint64_t count) noexcept;
+    void lose(LogSink& sink, std::uint64_t count) noexcept;
+    [[nodiscard]] int until_report(Clock::time_point& next) noexcept;
+    [[nodiscard]] bool report(Due due) noexcept;
     void wake() noexcept;
 
     std::mutex mutex_;  // guards sinks_, the queues in them, and the start of the thread
@@ -103,6 +118,8 @@ private:
     std::atomic<int> wake_descriptor_{-1};
     std::atomic<bool> running_{false};
     std::atomic<bool> stopping_{false};
+    const Report report_;
+    std::atomic<bool> reminded_{false};
 };
 
 }  // namespace websocket::httpd

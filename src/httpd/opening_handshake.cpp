@@ -65,8 +65,8 @@ bool has_valid_extensions(const request_rec* r, const Config& config) {
 }
 
 int bad_request(request_rec* r, const char* what, const char* value) {
-    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "WS0101: WebSocket handshake refused: %s: %s",
-                  what, printable(r->pool, value));
+    log_limited(r, APLOG_WARNING, "WS0101: WebSocket handshake refused: %s: %s", what,
+                printable(r->pool, value));
     return HTTP_BAD_REQUEST;
 }
 
@@ -126,10 +126,10 @@ int check_handshake(request_rec* r, const Config& config, Handshake& handshake) 
         return status;
     }
     if (config.plugin == nullptr) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0102: no WebSocket plugin is assigned for location %s (did you forget to "
-                      "define a WebSocketHandler?)",
-                      printable(r->pool, r->parsed_uri.path));
+        log_limited(r, APLOG_ERR,
+                    "WS0102: no WebSocket plugin is assigned for location %s (did you forget to "
+                    "define a WebSocketHandler?)",
+                    printable(r->pool, r->parsed_uri.path));
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     return is_trusted_origin(r, config, handshake.version) ? OK : HTTP_FORBIDDEN;

@@ -52,8 +52,8 @@ bool is_trusted_origin(request_rec* r, const Config& config, unsigned version) {
         if (is_listed(config.trusted_origins, origin)) {
             return true;
         }
-        ap_log_rerror(
-            APLOG_MARK, APLOG_WARNING, 0, r,
+        log_limited(
+            r, APLOG_WARNING,
             "WS0103: WebSocket handshake refused: %s %s is not among WebSocketTrustedOrigin", name,
             printable(r->pool, origin));
         return false;
@@ -62,10 +62,10 @@ bool is_trusted_origin(request_rec* r, const Config& config, unsigned version) {
     if (expected != nullptr && std::strcmp(origin, expected) == 0) {
         return true;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                  "WS0104: WebSocket handshake refused: %s %s is not the request's own %s (see "
-                  "WebSocketOriginCheck)",
-                  name, printable(r->pool, origin), printable(r->pool, expected));
+    log_limited(r, APLOG_WARNING,
+                "WS0104: WebSocket handshake refused: %s %s is not the request's own %s (see "
+                "WebSocketOriginCheck)",
+                name, printable(r->pool, origin), printable(r->pool, expected));
     return false;
 }
 

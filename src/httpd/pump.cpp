@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "httpd/filter_stream.hpp"
+#include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/relay.hpp"
 #include "httpd/stop_watch.hpp"
@@ -41,26 +42,25 @@ bool make_ends(Pump& pump) {
 int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                  std::optional<Pump>& into) {
     if (!FilterStream::possible(r)) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0120: WebSocket handshake refused with 501: this httpd has no way to wait "
-                      "for an HTTP/2 stream");
+        log_limited(r, APLOG_ERR,
+                    "WS0120: WebSocket handshake refused with 501: this httpd has no way to wait "
+                    "for an HTTP/2 stream");
         return HTTP_NOT_IMPLEMENTED;
     }
     auto place = child.pump_places().take();
     if (!place) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0121: WebSocket handshake refused with 503: %" APR_SIZE_T_FMT
-                      " connections (WebSocketMaxPumped) hold a thread already, and so would this "
-                      "one because %s",
-                      child.pump_places().count(), obstacle);
+        log_limited(r, APLOG_ERR,
+                    "WS0121: WebSocket handshake refused with 503: %" APR_SIZE_T_FMT
+                    " connections (WebSocketMaxPumped) hold a thread already, and so would this "
+                    "one because %s",
+                    child.pump_places().count(), obstacle);
         return HTTP_SERVICE_UNAVAILABLE;
     }
     into.emplace(Pump{std::move(*place), {}, {}});
     if (!make_ends(*into) || !hold_socket(r->connection, child.held_sockets())) {
-        ap_log_rerror(
-            APLOG_MARK, APLOG_ERR, 0, r,
-            "WS0122: WebSocket handshake refused with 503: out of descriptors (see ulimit "
-            "-n)");
+        log_limited(r, APLOG_ERR,
+                    "WS0122: WebSocket handshake refused with 503: out of descriptors (see ulimit "
+                    "-n)");
         return HTTP_SERVICE_UNAVAILABLE;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,

@@ -11,6 +11,7 @@
 
 #include "httpd/child.hpp"
 #include "httpd/connection_log.hpp"
+#include "httpd/log.hpp"
 #include "httpd/log_values.hpp"
 #include "httpd/module.hpp"
 
@@ -67,9 +68,9 @@ void Record::opened(request_rec* r) noexcept {
     try {
         begin_lines(r);
     } catch (const std::exception&) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0137: out of memory, descriptors or threads, a connection will be missing "
-                      "in logs");
+        log_limited(r, APLOG_ERR,
+                    "WS0137: out of memory, descriptors or threads, a connection will be missing "
+                    "in logs");
     }
 }
 

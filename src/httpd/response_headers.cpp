@@ -27,9 +27,8 @@ const char* copy(request_rec* r, std::string_view text) {
 }
 
 void tell(request_rec* r, std::string_view name, std::string_view value, const char* why) {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "WS0105: response header %s: %s of the plugin left out: %s",
-                  printable(r->pool, copy(r, name)), printable(r->pool, copy(r, value)), why);
+    log_limited(r, APLOG_ERR, "WS0105: response header %s: %s of the plugin left out: %s",
+                printable(r->pool, copy(r, name)), printable(r->pool, copy(r, value)), why);
 }
 
 std::span<const apr_table_entry_t> entries_of(const apr_table_t* table) {

@@ -200,8 +200,7 @@ int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
         complete = false;
     }
     if (!complete) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                      "WS0107: could not take over what was read behind the handshake");
+        log_limited(r, APLOG_ERR, "WS0107: could not take over what was read behind the handshake");
         ::shutdown(handover->socket.get(), SHUT_RDWR);  // the engine will see and report its end
     }
     hand_over_later(c, std::move(handover));

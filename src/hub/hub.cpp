@@ -71,9 +71,7 @@ TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicQuota* quota, Topi
         return known;
     }
     if (const char* objection = objection_to_topic(quota)) {
-        if (refusals_.permits()) {
-            log_.write(engine::LogLevel::error, objection);
-        }
+        log_.write(engine::LogLevel::error, objection);
         refusal = TopicResult::too_many_topics;
         return nullptr;
     }

@@ -13,7 +13,6 @@
 #include "engine/engine.hpp"
 #include "hub/bus.hpp"
 #include "hub/losses.hpp"
-#include "hub/pace.hpp"
 #include "hub/topic_table.hpp"
 #include "protocol/frame.hpp"
 
@@ -121,7 +120,6 @@ private:
     Bus& bus_;
     const HubOptions options_;
     engine::Log& log_;
-    Pace refusals_;
     Losses losses_;
     std::mutex mutex_;  // guards table_, and orders it with the loops' mailboxes and the bus
     TopicTable table_;

@@ -71,9 +71,6 @@ bool Leaders::is_locked_elsewhere(std::int64_t octet) noexcept {
 }
 
 void Leaders::complain(int error) noexcept {
-    if (!complaints_.permits()) {
-        return;
-    }
     std::array<char, 200> line;
     std::snprintf(line.data(), line.size(),
                   "WS0510: cannot lock what says which child leads; perhaps none does: %s",

@@ -9,7 +9,6 @@
 #include <unordered_map>
 
 #include "engine/log.hpp"
-#include "hub/pace.hpp"
 #include "hub/sip_hash.hpp"
 #include "hub/topic_key.hpp"
 
@@ -69,7 +68,6 @@ private:
     const int file_;
     const HashKey hash_key_;
     engine::Log& log_;
-    Pace complaints_;
     std::mutex mutex_;  // guards what follows, and the locks of this process
     bool draining_ = false;
     Places led_;

@@ -17,7 +17,6 @@
 #include "hub/bus.hpp"
 #include "hub/incoming_link.hpp"
 #include "hub/outgoing_link.hpp"
-#include "hub/pace.hpp"
 #include "hub/registry.hpp"
 
 namespace websocket::hub {
@@ -103,7 +102,6 @@ private:
     std::atomic<bool> running_{false};
     std::atomic<bool> stop_requested_{false};
     std::atomic<bool> report_{false};
-    Pace complaints_;
     engine::Descriptor epoll_;
     engine::Descriptor event_;
     std::atomic<int> event_descriptor_{-1};  // the same, for signal handlers

@@ -70,7 +70,7 @@ int LocalBus::timeout() const noexcept {
     if (accept_again_ || connect_again_ || left_) {
         wait = kPause;
     } else if (report_.load()) {
-        wait = Pace::kInterval;
+        wait = engine::LimitedLine::kPause;
     }
     return static_cast<int>(wait.count());
 }

@@ -45,7 +45,7 @@ bool Losses::report(Loss why) noexcept {
     if (total == counter.reported.load(std::memory_order_relaxed)) {
         return false;
     }
-    if (!counter.pace.permits()) {
+    if (!counter.line.permit()) {
         return true;
     }
     const std::uint64_t before = counter.reported.exchange(total);

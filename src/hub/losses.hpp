@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/limited_line.hpp"
 #include "engine/log.hpp"
-#include "hub/pace.hpp"
 
 namespace websocket::hub {
 
@@ -41,7 +41,7 @@ private:
     struct Counter {
         std::atomic<std::uint64_t> total{0};
         std::atomic<std::uint64_t> reported{0};  ///< of the total
-        Pace pace;
+        engine::LimitedLine line;
     };
     [[nodiscard]] bool report(Loss why) noexcept;
 

@@ -364,6 +364,12 @@ class Httpd:
             lambda: re.search(pattern, self.log(start)), seconds, f"a log line like {pattern!r}"
         )
 
+    def lines_told(self, name, start=0):
+        """How many lines with an id there were, those that were left out included."""
+        log = self.log(start)
+        left_out = re.findall(rf"{name}: [^\n]*; (\d+) more such lines|(\d+) more lines {name} were", log)
+        return log.count(f" {name}: ") + sum(int(a or b) for a, b in left_out)
+
     def assert_unharmed(self):
         """No child crashed and no sanitizer spoke since the last call."""
         log = self.log(self._harmless) + self.output()
@@ -402,6 +408,18 @@ class Httpd:
         with self.client() as client:
             client.send(handshake.request(path, **options))
             return client.read_response(head_only=options.get("method") == "HEAD")
+
+    def refusal(self, pattern, path="/echo", **options):
+        """The line of the log that one opening handshake causes, and the response. It is tried again as long
+        as the line is left out because many of its kind came before."""
+        start = self.log_size()
+
+        def written():
+            response = self.answer(path, **options)
+            line = re.search(rf"[^\n]*{pattern}[^\n]*", self.log(start))
+            return line and (line[0], response)
+
+        return wait_until(written, 10, f"a log line like {pattern!r}")
 
     def websocket(self, path, *, receive_buffer=None, **options):
         """An open WebSocket; options are those of handshake.request."""

@@ -130,9 +130,8 @@ def test_refuses_the_origins_that_are_not_trusted(server, origin, version):
     ids=["origin", "subprotocol", "key", "version"],
 )
 def test_logs_why_a_handshake_was_refused(server, headers, options, value):
-    start = server.log_size()
-    assert server.answer(headers=headers, **options).status in (400, 403)
-    server.expect_log(rf"WS\d{{4}}: .*{value}", start)
+    line, response = server.refusal(rf"WS\d{{4}}: .*{value}", headers=headers, **options)
+    assert response.status in (400, 403), line
 
 
 def test_escapes_what_it_logs(start_httpd):

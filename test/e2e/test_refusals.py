@@ -39,9 +39,8 @@ def test_refuses_http_1_0(server):
 
 
 def test_says_500_where_no_plugin_is_assigned(server):
-    start = server.log_size()
-    assert server.answer("/bad-config").status == 500
-    server.expect_log(r"WS\d{4}: .*no WebSocket plugin is assigned for location", start)
+    _, response = server.refusal(r"WS\d{4}: .*no WebSocket plugin is assigned for location", "/bad-config")
+    assert response.status == 500
 
 
 # ---- refused ---------------------------------------------------------------------------------------

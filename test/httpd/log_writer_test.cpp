@@ -248,6 +248,46 @@ START_TEST(without_memory_a_line_is_lost_and_nothing_else) {
 }
 END_TEST
 
+START_TEST(what_was_lost_is_reported_although_nothing_follows) {
+    RecordingSink sink;
+    LogWriter writer;
+    sink.fails = true;
+    for (int i = 0; i < 100; ++i) writer.push(sink, numbered(i));
+    sink.lost.await([](std::uint64_t lost) { return lost == 100; }, "all of them");
+}
+END_TEST
+
+START_TEST(a_reminder_is_reported_until_nothing_remains) {
+    Awaited<int> calls;
+    LogWriter writer([&](LogWriter::Due due) {
+        calls.update([due](int& count) { count += due == LogWriter::Due::now ? 1 : 0; });
+        return calls.get() < 2;
+    });
+    ck_assert(writer.stopped());
+    writer.remind();
+    writer.remind();
+    calls.await([](int count) { return count == 2; }, "two reports");
+    calls.update([](int& count) { count = 0; });
+    writer.remind();
+    calls.await([](int count) { return count >= 1; }, "a report after the next reminder");
+}
+END_TEST
+
+START_TEST(the_end_reports_all_at_once) {
+    Awaited<int> ends;
+    LogWriter writer([&](LogWriter::Due due) {
+        ends.update([due](int& count) { count += due == LogWriter::Due::all ? 1 : 0; });
+        return false;
+    });
+    writer.remind();
+    writer.begin_stop();
+    await_quietly([&] { return writer.stopped(); }, "the end of the writer");
+    ck_assert_int_eq(ends.get(), 1);
+    writer.remind();  // too late
+    ck_assert(writer.stopped());
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(log_writer) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, lines_are_written_in_order);
@@ -262,4 +302,7 @@ WEBSOCKET_TEST_SUITE(log_writer) {
     tcase_add_test(tests, a_log_that_fails_loses_its_lines_and_works_again_afterwards);
     tcase_add_test(tests, a_file_gets_whole_lines_at_its_end);
     tcase_add_test(tests, without_memory_a_line_is_lost_and_nothing_else);
+    tcase_add_test(tests, what_was_lost_is_reported_although_nothing_follows);
+    tcase_add_test(tests, a_reminder_is_reported_until_nothing_remains);
+    tcase_add_test(tests, the_end_reports_all_at_once);
 }
