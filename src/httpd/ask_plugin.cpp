@@ -43,10 +43,9 @@ int check_size(request_rec* r, const RequestSnapshot& request) {
     return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
 }
 
-/// Version 0 cannot say more than no: no body, nothing of the handshake, no further request.
+/// Version 0 cannot say more than no: no body, nothing of the handshake.
 int refuse_v0(request_rec* r) {
     apr_table_clear(r->headers_out);
-    r->connection->keepalive = AP_CONN_CLOSE;
     r->status = HTTP_FORBIDDEN;
     ap_set_content_length(r, 0);
     return OK;
@@ -88,7 +87,6 @@ void write_all(request_rec* r, const char* bytes, std::size_t size) {
 /// The plugin's headers and body, or httpd's own page for the status.
 int refuse_v1(request_rec* r, int status) {
     drop_accepting_headers(r);
-    r->connection->keepalive = AP_CONN_CLOSE;
     const RequestSnapshot::Body* body = RequestSnapshot::refusal_body(r);
     if (body == nullptr) {
         // httpd drops the others for an error page.

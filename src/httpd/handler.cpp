@@ -17,6 +17,7 @@
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/opening_handshake.hpp"
+#include "httpd/plain_request.hpp"
 #include "httpd/pump.hpp"
 #include "httpd/record.hpp"
 #include "httpd/status.hpp"
@@ -41,7 +42,6 @@ int ask_to_come_again(request_rec* r) {
     const int status = unavailable(
         r, "this child is stopping; the client is told to close the connection and to come again",
         APLOG_INFO);
-    r->connection->keepalive = AP_CONN_CLOSE;
     apr_table_setn(r->err_headers_out, "Retry-After", "1");
     return status;
 }
@@ -111,6 +111,15 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
                 : switch_protocols(r, std::move(handover));
 }
 
+/// No request follows on this connection, whatever the answer. A proxy may have taken the request for
+/// an upgrade and pass on bytes already, so that what follows would be requests it has never seen. A
+/// stream of HTTP/2 ends by itself.
+void end_http(request_rec* r) {
+    if (r->connection->master == nullptr) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+}
+
 }  // namespace
 
 int handle_request(request_rec* r) {
@@ -118,6 +127,12 @@ int handle_request(request_rec* r) {
         return DECLINED;
     }
     try {
+        if (wants_upgrade(r)) {
+            end_http(r);
+        }
+        if (!is_handshake(r)) {
+            return answer_plain_request(r);
+        }
         const Config& config = config_of(r);
         Handshake handshake{};
         if (const int status = check_handshake(r, config, handshake); status != OK) {

@@ -8,10 +8,12 @@
 
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/origin.hpp"
+#include "httpd/plain_request.hpp"
 #include "protocol/handshake.hpp"
 
 APLOG_USE_MODULE(websocket);
@@ -24,12 +26,9 @@ const char* header(const request_rec* r, const char* name) {
     return apr_table_get(r->headers_in, name);
 }
 
-bool is_upgrade(const request_rec* r) {
-    const char* upgrade = header(r, "Upgrade");
-    const char* connection = header(r, "Connection");
-    return r->proto_num >= HTTP_VERSION(1, 1) && upgrade != nullptr && connection != nullptr &&
-           ap_cstr_casecmp(upgrade, "websocket") == 0 &&
-           protocol::list_has_token(connection, "Upgrade");
+bool names(const request_rec* r, const char* list, std::string_view token) {
+    const char* value = header(r, list);
+    return value != nullptr && protocol::list_has_token(value, token);
 }
 
 /// RFC 9112 section 6: a message with a body has one of these. What follows it could not be told
@@ -118,10 +117,14 @@ bool must_not_compress(const request_rec* r) {
 
 }  // namespace
 
+bool wants_upgrade(const request_rec* r) { return names(r, "Upgrade", "websocket"); }
+
+bool is_handshake(const request_rec* r) {
+    return r->proto_num >= HTTP_VERSION(1, 1) && !is_for_another(r) && wants_upgrade(r) &&
+           names(r, "Connection", "Upgrade");
+}
+
 int check_handshake(request_rec* r, const Config& config, Handshake& handshake) {
-    if (!is_upgrade(r)) {
-        return DECLINED;
-    }
     if (const int status = check_syntax(r, config, handshake); status != OK) {
         return status;
     }

@@ -14,9 +14,16 @@ struct Handshake {
     unsigned version;  ///< 7, 8 or 13
 };
 
-/// Checks the request in the order: is it an upgrade, is it well-formed, is there a plugin, is the
-/// origin trusted. OK and a filled `handshake`, DECLINED when it is no WebSocket handshake at all,
-/// else the status to answer with; the error log says why. [httpd worker]
+/// True when the protocols in the request's Upgrade header (RFC 9110 section 7.8) have WebSocket among
+/// them, whether or not it is a handshake. [httpd worker]
+[[nodiscard]] bool wants_upgrade(const request_rec* r);
+
+/// True when the request is an opening handshake, well-formed or not: it wants an upgrade, and its
+/// version of HTTP and its Connection header allow one. [httpd worker]
+[[nodiscard]] bool is_handshake(const request_rec* r);
+
+/// Checks a handshake in the order: is it well-formed, is there a plugin, is the origin trusted. OK
+/// and a filled `handshake`, else the status to answer with; the error log says why. [httpd worker]
 [[nodiscard]] int check_handshake(request_rec* r, const Config& config, Handshake& handshake);
 
 /// What to do about compression, of a request that passed check_handshake(). It is logged, and also

@@ -51,6 +51,13 @@ def test_the_server_offers_websockets_and_opens_them(client):
     websocket.close_cleanly()
 
 
+def test_a_plain_request_for_an_endpoint_is_told_what_that_is(client):
+    stream = client.get("/echo")
+    assert stream.status == 400
+    assert not {"upgrade", "connection"} & stream.headers.keys()
+    echoes(client.websocket("/echo"))
+
+
 def test_a_websocket_opens_over_tls(server):
     context = certificates.client_context("h2")
     with H2Client(server.tls_port, tls=context) as client:

@@ -45,9 +45,29 @@ def test_opens_in_every_version_and_spelling_of_connection(server, version, conn
     assert response.header("Sec-WebSocket-Accept") == handshake.ACCEPT
 
 
-@pytest.mark.parametrize("upgrade", ["websocket", "WebSocket", "WEBSOCKET", " websocket", "websocket \t"])
-def test_opens_with_every_spelling_of_upgrade(server, upgrade):
-    assert_opens(server, upgrade=upgrade)
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        "websocket",
+        "WebSocket",
+        "WEBSOCKET",
+        " websocket",
+        "websocket \t",
+        "websocket, h2c",
+        "h2c,WebSocket",
+        "TLS/1.2 ,\twebsocket , h2c",
+        ",websocket,",
+        "websocket, websocket",
+    ],
+)
+def test_opens_when_websocket_is_one_of_the_protocols(server, upgrade):
+    response = assert_opens(server, upgrade=upgrade)
+    assert response.header("Upgrade") == "websocket"
+
+
+def test_opens_with_protocols_split_over_two_headers(server):
+    assert_opens(server, upgrade="h2c", headers=[("Upgrade", "websocket")])
+    assert_opens(server, headers=[("Upgrade", "h2c")])
 
 
 def test_opens_with_header_names_in_any_case(server):

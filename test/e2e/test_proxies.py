@@ -245,11 +245,11 @@ def test_the_origin_may_name_the_port_that_the_proxy_listens_on(front):
 
 # What is left out of a file of conf/proxies, and what a page gets then.
 _MISTAKES = [
-    ("nginx", r"proxy_http_version .*;", 404),
-    ("nginx", r"proxy_set_header Upgrade .*;", 404),
-    ("nginx", r"proxy_set_header Connection .*;", 404),
+    ("nginx", r"proxy_http_version .*;", 426),
+    ("nginx", r"proxy_set_header Upgrade .*;", 426),
+    ("nginx", r"proxy_set_header Connection .*;", 426),
     ("nginx", r"proxy_set_header Host .*;", 403),
-    ("mod_proxy", r" upgrade=websocket", 404),
+    ("mod_proxy", r" upgrade=websocket", 426),
     ("mod_proxy", r"ProxyPreserveHost On", 403),
 ]
 
