@@ -18,6 +18,7 @@
 #include "httpd/plugin_options.hpp"
 #include "httpd/setting_value.hpp"
 #include "httpd/topics.hpp"
+#include "protocol/origin.hpp"
 
 APLOG_USE_MODULE(websocket);
 
@@ -130,13 +131,15 @@ const char* set_option(cmd_parms* cmd, void* section, const char* name, const ch
 }
 
 const char* add_trusted_origin(cmd_parms* cmd, void* section, const char* origin) {
-    auto* config = static_cast<Config*>(section);
-    if (config->trusted_origins == nullptr) {
-        config->trusted_origins = apr_array_make(cmd->pool, 4, sizeof(const char*));
-    }
-    *static_cast<const char**>(apr_array_push(config->trusted_origins)) =
-        apr_pstrdup(cmd->pool, origin);
-    return nullptr;
+    return without_exceptions([&]() -> const char* {
+        auto* config = static_cast<Config*>(section);
+        if (config->trusted_origins == nullptr) {
+            config->trusted_origins = apr_array_make(cmd->pool, 4, sizeof(const char*));
+        }
+        *static_cast<const char**>(apr_array_push(config->trusted_origins)) =
+            apr_pstrdup(cmd->pool, protocol::read_trusted_origin(origin).text.c_str());
+        return nullptr;
+    });
 }
 
 const char* add_log(cmd_parms* cmd, void* /*section*/, const char* target, const char* format,

@@ -150,8 +150,8 @@ inline constexpr std::array kDirectives{
               "WebSocketTrustedOrigin."},
     Directive{"WebSocketTrustedOrigin", Setting::trusted_origin, Scope::section, ValueKind::special,
               0, 0, 0, {}, "*origin* ...", "none",
-              "Origins that WebSocketOriginCheck Trusted accepts, compared exactly; adds to those of "
-              "the sections around."},
+              "Origins that WebSocketOriginCheck Trusted accepts, such as https://www.example.com, or "
+              "https://*.example.com for all hosts below; adds to those of the sections around."},
     Directive{"WebSocketKeyCheck", Setting::key_check, Scope::section, ValueKind::choice, 0, 0, 1,
               kKeyChecks, "Strict\\|Lenient", "Strict",
               "Whether Sec-WebSocket-Key must be the base64 of 16 octets or may be that of any "
