@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "httpd/config.hpp"
+#include "httpd/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/request_snapshot.hpp"
 #include "httpd/response_headers.hpp"
@@ -34,11 +35,11 @@ int check_size(request_rec* r, const RequestSnapshot& request) {
     if (size <= most) {
         return OK;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
-                  "WS0406: WebSocket handshake refused with 431: its URI, headers and environment, "
-                  "which the plugin may ask for later, take %" APR_SIZE_T_FMT
-                  " bytes; see WebSocketMaxRequestSize, %" APR_SIZE_T_FMT,
-                  size, most);
+    log_limited(r, APLOG_WARNING,
+                "WS0406: WebSocket handshake refused with 431: its URI, headers and environment, "
+                "which the plugin may ask for later, take %" APR_SIZE_T_FMT
+                " bytes; see WebSocketMaxRequestSize, %" APR_SIZE_T_FMT,
+                size, most);
     apr_table_clear(r->headers_out);
     return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
 }
