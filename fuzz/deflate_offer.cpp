@@ -28,9 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                .client_bits = static_cast<std::uint8_t>(9 + data[1] % 7)};
     const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
     static_cast<void>(has_broken_deflate(text));
-    const auto offers = parse_extension_list(text);
-    if (!offers) return 0;
-    const DeflateAgreement agreement = agree_on_deflate(*offers, policy);
+    const DeflateAgreement agreement = agree_on_deflate(parse_extension_list(text), policy);
     const DeflateSettings& settings = agreement.settings;
     require(settings.agreed() == !agreement.response.empty());
     require(!describe(settings).empty());
@@ -40,6 +38,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(!settings.server_takeover || policy.server_takeover);
     require(!settings.client_takeover || policy.client_takeover);
     const auto answer = parse_extension_list(agreement.response);
-    require(answer && answer->size() == 1 && answer->front().name == "permessage-deflate");
+    require(answer.size() == 1 && answer.front().name == "permessage-deflate");
     return 0;
 }

@@ -56,13 +56,6 @@ bool has_valid_subprotocols(const request_rec* r) {
     return offered == nullptr || protocol::parse_token_list(offered).has_value();
 }
 
-/// Who does not want extensions need not understand what is offered.
-bool has_valid_extensions(const request_rec* r, const Config& config) {
-    const char* offered = header(r, "Sec-WebSocket-Extensions");
-    return offered == nullptr || config.get(Setting::deflate) == 0 ||
-           protocol::parse_extension_list(offered).has_value();
-}
-
 int bad_request(request_rec* r, const char* what, const char* value) {
     log_limited(r, APLOG_WARNING, "WS0101: WebSocket handshake refused: %s: %s", what,
                 printable(r->pool, value));
@@ -100,10 +93,6 @@ int check_syntax(request_rec* r, const Config& config, Handshake& handshake) {
     if (!has_valid_subprotocols(r)) {
         return bad_request(r, "invalid Sec-WebSocket-Protocol",
                            header(r, "Sec-WebSocket-Protocol"));
-    }
-    if (!has_valid_extensions(r, config)) {
-        return bad_request(r, "invalid Sec-WebSocket-Extensions",
-                           header(r, "Sec-WebSocket-Extensions"));
     }
     return OK;
 }
@@ -148,9 +137,7 @@ protocol::DeflateAgreement agree_on_deflate(request_rec* r, const Handshake& han
     protocol::DeflateAgreement agreement;
     const bool barred = must_not_compress(r);
     if (!barred) {
-        if (const auto offers = protocol::parse_extension_list(offered)) {
-            agreement = protocol::agree_on_deflate(*offers, policy);
-        }
+        agreement = protocol::agree_on_deflate(protocol::parse_extension_list(offered), policy);
     }
     const std::string words = protocol::describe(agreement.settings);
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "WS0310: compression: %s was offered, %s%s",

@@ -27,6 +27,24 @@ public:
         return true;
     }
 
+    /// True where an element of the list may end.
+    [[nodiscard]] bool at_comma() noexcept {
+        skip_space();
+        return rest_.empty() || rest_.starts_with(',');
+    }
+
+    /// To the next comma that is not between quotes.
+    void skip_element() noexcept {
+        bool quoted = false;
+        while (!rest_.empty() && (quoted || rest_.front() != ',')) {
+            const char c = next();
+            if (quoted && c == '\\' && !rest_.empty()) {
+                next();
+            }
+            quoted = quoted != (c == '"');
+        }
+    }
+
     /// Empty when none comes next.
     std::string_view token() noexcept {
         skip_space();
@@ -97,18 +115,21 @@ std::optional<Extension> parse_extension(Scanner& scanner) {
 
 }  // namespace
 
-std::optional<std::vector<Extension>> parse_extension_list(std::string_view text) {
+std::vector<Extension> parse_extension_list(std::string_view text) {
     std::vector<Extension> list;
     Scanner scanner(text);
     while (!scanner.at_end()) {
         if (scanner.take(',')) {
             continue;
         }
-        std::optional<Extension> extension = parse_extension(scanner);
-        if (!extension || !(scanner.at_end() || scanner.take(','))) {
-            return {};
+        Scanner attempt = scanner;
+        std::optional<Extension> extension = parse_extension(attempt);
+        if (extension && attempt.at_comma()) {
+            list.push_back(std::move(*extension));
+            scanner = attempt;
+        } else {
+            scanner.skip_element();
         }
-        list.push_back(std::move(*extension));
     }
     return list;
 }

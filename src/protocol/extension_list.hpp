@@ -19,8 +19,9 @@ struct Extension {
     std::vector<ExtensionParameter> parameters;
 };
 
-/// The extensions in their order; empty elements are legal and skipped. Nothing when the text does
-/// not follow the grammar. Throws std::bad_alloc. [any thread]
-[[nodiscard]] std::optional<std::vector<Extension>> parse_extension_list(std::string_view text);
+/// The extensions in their order, without those that do not follow the grammar, up to the comma behind
+/// them: an offer that is not understood is declined, like one that is not wanted. Empty elements are
+/// legal and skipped. Throws std::bad_alloc. [any thread]
+[[nodiscard]] std::vector<Extension> parse_extension_list(std::string_view text);
 
 }  // namespace websocket::protocol

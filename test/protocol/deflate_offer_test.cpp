@@ -14,9 +14,7 @@ constexpr DeflatePolicy kDedicated{
     .enabled = true, .server_takeover = true, .client_takeover = true};
 
 DeflateAgreement agree(std::string_view offers, const DeflatePolicy& policy) {
-    const auto list = parse_extension_list(offers);
-    ck_assert_msg(list.has_value(), "\"%s\" is malformed", std::string(offers).c_str());
-    return agree_on_deflate(*list, policy);
+    return agree_on_deflate(parse_extension_list(offers), policy);
 }
 
 void assert_answer(std::string_view offers, const DeflatePolicy& policy,
@@ -35,6 +33,17 @@ START_TEST(agrees_on_nothing_when_it_is_off_or_not_offered) {
     assert_answer("", kDedicated, "");
     assert_answer("permessage-bzip2, x-webkit-deflate-frame, deflate-frame", kDedicated, "");
     ck_assert(describe({}) == "none");
+}
+END_TEST
+
+START_TEST(what_is_malformed_is_declined_and_the_next_offer_counts) {
+    for (const char* offer : {"permessage-deflate;", "permessage-deflate; =", "permessage deflate",
+                              "permessage-deflate; server_max_window_bits=\"1 0\""}) {
+        assert_answer(offer, kDedicated, "");
+        assert_answer(std::string(offer) + ", permessage-deflate", kDedicated,
+                      "permessage-deflate");
+    }
+    assert_answer("other; note=\"a, b\", permessage-deflate", kDedicated, "permessage-deflate");
 }
 END_TEST
 
@@ -214,6 +223,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(deflate_offer) {
     tcase_add_test(tests, agrees_on_nothing_when_it_is_off_or_not_offered);
+    tcase_add_test(tests, what_is_malformed_is_declined_and_the_next_offer_counts);
     tcase_add_test(tests, a_bare_offer_gets_what_the_policy_says);
     tcase_add_test(tests, no_context_takeover_is_granted_whenever_it_is_offered);
     tcase_add_test(tests, the_servers_window_is_at_most_what_the_offer_wants);
