@@ -70,9 +70,10 @@ constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handl
 /// Where a directive may stand.
 enum class Scope : std::uint8_t {
     process,   ///< outside of every section; one value for the server
-    section,   ///< server, virtual host, <Directory>, <Location>, ..., .htaccess (AuthConfig)
+    section,   ///< server, virtual host, <Directory>, <Location>, ..., .htaccess (AuthConfig): it
+               ///< changes nothing but how the endpoint talks to its clients
     location,  ///< <Directory>, <Location>, <Files> and the like, not .htaccess: it loads code
-    guarded,   ///< as section, but not .htaccess: it protects the server from its users
+    guarded,   ///< as section, but not .htaccess: it protects the server, or those who use it
     host,      ///< main server and virtual hosts
 };
 
@@ -133,22 +134,22 @@ inline constexpr std::array kDirectives{
               "*name* *value*", "none",
               "An option of the plugin (version 1 of the interface); its documentation says which "
               "there are. An inner section replaces the value of the same name."},
-    Directive{"WebSocketMaxMessageSize", Setting::max_message_size, Scope::section, ValueKind::size,
+    Directive{"WebSocketMaxMessageSize", Setting::max_message_size, Scope::guarded, ValueKind::size,
               32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
               "Largest message to accept, all its fragments together; larger ones are answered with "
               "Close 1009."},
-    Directive{"MaxMessageSize", Setting::max_message_size, Scope::section, ValueKind::size,
+    Directive{"MaxMessageSize", Setting::max_message_size, Scope::guarded, ValueKind::size,
               32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
               "Deprecated name of WebSocketMaxMessageSize."},
     Directive{"WebSocketAllowReservedStatusCodes", Setting::allow_reserved_status_codes,
               Scope::section, ValueKind::flag, 0, 0, 1, {}, "On\\|Off", "Off",
               "Whether clients may send close codes that are reserved or unassigned (1004, 1016 to "
               "2999)."},
-    Directive{"WebSocketOriginCheck", Setting::origin_check, Scope::section, ValueKind::choice, 1, 0,
+    Directive{"WebSocketOriginCheck", Setting::origin_check, Scope::guarded, ValueKind::choice, 1, 0,
               2, kOriginChecks, "Off\\|Same\\|Trusted", "Same",
               "Which Origin a browser may come from: any, exactly this host, or one of "
               "WebSocketTrustedOrigin."},
-    Directive{"WebSocketTrustedOrigin", Setting::trusted_origin, Scope::section, ValueKind::special,
+    Directive{"WebSocketTrustedOrigin", Setting::trusted_origin, Scope::guarded, ValueKind::special,
               0, 0, 0, {}, "*origin* ...", "none",
               "Origins that WebSocketOriginCheck Trusted accepts, such as https://www.example.com, or "
               "https://*.example.com for all hosts below; adds to those of the sections around."},
@@ -156,22 +157,22 @@ inline constexpr std::array kDirectives{
               kKeyChecks, "Strict\\|Lenient", "Strict",
               "Whether Sec-WebSocket-Key must be the base64 of 16 octets or may be that of any "
               "number of octets."},
-    Directive{"WebSocketMaxFragments", Setting::max_fragments, Scope::section, ValueKind::count,
+    Directive{"WebSocketMaxFragments", Setting::max_fragments, Scope::guarded, ValueKind::count,
               131072, 1, kMost32, {}, "*number*", "131072",
               "Frames that one message may consist of; more are answered with Close 1008."},
-    Directive{"WebSocketMaxEmptyFragments", Setting::max_empty_fragments, Scope::section,
+    Directive{"WebSocketMaxEmptyFragments", Setting::max_empty_fragments, Scope::guarded,
               ValueKind::count, 100, 0, kMost32, {}, "*number*", "100",
               "Frames without payload that one fragmented message may contain; more are answered "
               "with Close 1008."},
-    Directive{"WebSocketDispatch", Setting::dispatch, Scope::section, ValueKind::choice, 0, 0, 1,
+    Directive{"WebSocketDispatch", Setting::dispatch, Scope::guarded, ValueKind::choice, 0, 0, 1,
               kDispatches, "Pool\\|Inline", "Pool",
               "Whether on_message of a plugin of version 0 may block (it runs in a thread pool) or never "
               "does (it runs on the event loop). Others say it themselves."},
-    Directive{"WebSocketSendBuffer", Setting::send_buffer, Scope::section, ValueKind::size,
+    Directive{"WebSocketSendBuffer", Setting::send_buffer, Scope::guarded, ValueKind::size,
               256 * kKiB, 1, 128 * kMiB, {}, "*size*", "256K",
               "Octets that may wait for a client; above, it counts as slow and is no longer read "
               "from."},
-    Directive{"WebSocketSlowConsumer", Setting::slow_consumer, Scope::section, ValueKind::choice, 0,
+    Directive{"WebSocketSlowConsumer", Setting::slow_consumer, Scope::guarded, ValueKind::choice, 0,
               0, 2, kSlowConsumers, "Block\\|Drop\\|Close", "Block",
               "What a send to a slow client does: wait, drop the message, or close the connection "
               "with 1008."},
@@ -179,7 +180,7 @@ inline constexpr std::array kDirectives{
               10 * kSecond, 0, kDay, {}, "*time*", "10s",
               "How long a send with Block may wait for a client on a thread that others need, too; "
               "then that client is closed with 1008. 0 for as long as it takes."},
-    Directive{"WebSocketReceiveBuffer", Setting::receive_buffer, Scope::section, ValueKind::size,
+    Directive{"WebSocketReceiveBuffer", Setting::receive_buffer, Scope::guarded, ValueKind::size,
               256 * kKiB, 1, 1024 * kMiB, {}, "*size*", "256K",
               "Octets of messages that may wait for the plugin; above, the client is no longer read "
               "from."},
@@ -187,13 +188,13 @@ inline constexpr std::array kDirectives{
               32 * kKiB, 1, kMostSize, {}, "*size*", "32K",
               "Octets of a request (URI, headers, environment) that may stay with a connection for "
               "plugins that ask later; larger ones are answered with 431."},
-    Directive{"WebSocketPingInterval", Setting::ping_interval, Scope::section, ValueKind::duration,
+    Directive{"WebSocketPingInterval", Setting::ping_interval, Scope::guarded, ValueKind::duration,
               30 * kSecond, 0, kDay, {}, "*time*", "30s",
               "Silence of a client after which it is sent a Ping; 0 for never."},
-    Directive{"WebSocketPongTimeout", Setting::pong_timeout, Scope::section, ValueKind::duration,
+    Directive{"WebSocketPongTimeout", Setting::pong_timeout, Scope::guarded, ValueKind::duration,
               30 * kSecond, 1, kDay, {}, "*time*", "30s",
               "Silence after a Ping that ends the connection; any octet counts as life."},
-    Directive{"WebSocketCloseTimeout", Setting::close_timeout, Scope::section, ValueKind::duration,
+    Directive{"WebSocketCloseTimeout", Setting::close_timeout, Scope::guarded, ValueKind::duration,
               5 * kSecond, 1, kDay, {}, "*time*", "5s",
               "How long the closing handshake may take before the socket is closed without it."},
     Directive{"WebSocketMaxConnectionsPerAddress", Setting::max_connections_per_address,

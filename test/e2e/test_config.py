@@ -51,8 +51,27 @@ _PER_SECTION = {
     "WebSocketCloseTimeout": (["5", "5s", "500ms"], ["-1", "x", "30x", "s", "99999999999999999999h"]),
 }
 
-# Also in sections, but not in .htaccess.
-_GUARDED = {
+# What may stand in sections, but not in .htaccess: a folder below the name, and a value.
+_GUARDED_VALUES = {
+    "WebSocketMaxMessageSize": "1G",
+    "MaxMessageSize": "1G",
+    "WebSocketOriginCheck": "Off",
+    "WebSocketTrustedOrigin": "http://evil.example",
+    "WebSocketMaxFragments": "1000000",
+    "WebSocketMaxEmptyFragments": "1000000",
+    "WebSocketDispatch": "Inline",
+    "WebSocketSendBuffer": "128M",
+    "WebSocketSlowConsumer": "Block",
+    "WebSocketReceiveBuffer": "1G",
+    "WebSocketPingInterval": "1ms",
+    "WebSocketPongTimeout": "24h",
+    "WebSocketCloseTimeout": "24h",
+    "WebSocketDeflateMode": "Dedicated",
+    "WebSocketDeflateMaxRatio": "1000000",
+    "WebSocketMaxSubscriptions": "65536",
+}
+
+_RATES_AND_CAPS = {
     "WebSocketMaxConnectionsPerAddress": (["0", "1", "100000"], ["-1", "x", "1.5", "99999999999999999999"]),
     "WebSocketMaxConnectionsPerLocation": (["0", "1", "100000"], ["-1", "x", "1.5", "10K"]),
     "WebSocketMaxMessageRate": (["0", "1", "100000"], ["-1", "x", "0.5", "10/s", "99999999999999999999"]),
@@ -61,7 +80,8 @@ _GUARDED = {
     "WebSocketRateBurst": (["1", "100ms", "10s", "1h"], ["0", "99ms", "2h", "-1", "x", "1.5s"]),
     "WebSocketRatePolicy": (["Slow", "Close", "close"], ["Drop", "On"]),
 }
-_PER_SECTION.update(_GUARDED)
+_PER_SECTION.update(_RATES_AND_CAPS)
+_GUARDED_VALUES.update({name: values[0][1] for name, values in _RATES_AND_CAPS.items()})
 
 
 def _values(table, which):
@@ -300,12 +320,13 @@ def merged(mpm):
     server = Httpd(mpm, _MERGED)
     for name, text in {
         "plain": "",
-        "limit": "WebSocketMaxMessageSize 4\nWebSocketDispatch Inline\n",
+        "shape": "WebSocketAllowReservedStatusCodes On\nWebSocketKeyCheck Lenient\n"
+        "WebSocketDeflate On\nWebSocketDeflateMinSize 1\n",
         "handler": f"WebSocketHandler {_ECHO}\n",
-        "wrong": "WebSocketSlowConsumer Wait\n",
+        "wrong": "WebSocketKeyCheck Wait\n",
         "server": "WebSocketThreads 1\n",
         "log": "WebSocketLog log\n",
-        **{name: f"{name} {values[0][1]}\n" for name, values in _GUARDED.items()},
+        **{name: f"{name} {value}\n" for name, value in _GUARDED_VALUES.items()},
     }.items():
         folder = server.root / "htdocs/files" / name
         folder.mkdir(parents=True)
@@ -344,19 +365,25 @@ def test_trusted_origins_add_up(merged, origin, status):
     assert merged.answer("/a", host="other.example", headers=[("Origin", origin)]).status == status
 
 
-def test_htaccess_may_set_limits(merged):
-    assert largest(merged, "/files/plain/", host="plain.example") == 9
-    assert largest(merged, "/files/limit/", host="plain.example") == 4
+@pytest.mark.parametrize(("folder", "code", "answer"), [("plain", 1002, None), ("shape", 1000, "permessage-deflate")])
+def test_htaccess_may_shape_an_endpoint(merged, folder, code, answer):
+    assert largest(merged, f"/files/{folder}/", host="plain.example") == 9
+    offer = [("Sec-WebSocket-Extensions", "permessage-deflate")]
+    response = merged.answer(f"/files/{folder}/", host="plain.example", headers=offer)
+    assert (response.header("Sec-WebSocket-Extensions") or "None").startswith(str(answer))
+    with accepted(merged, f"/files/{folder}/", host="plain.example") as client:
+        client.send(frames.close(2000))
+        client.expect_close(code)
 
 
 @pytest.mark.parametrize(
     ("folder", "name"),
     [
         ("handler", "WebSocketHandler"),
-        ("wrong", "WebSocketSlowConsumer"),
+        ("wrong", "WebSocketKeyCheck"),
         ("server", "WebSocketThreads"),
         ("log", "WebSocketLog"),
-        *((name, name) for name in _GUARDED),
+        *((name, name) for name in _GUARDED_VALUES),
     ],
 )
 def test_htaccess_may_not_load_code_or_lift_limits_or_be_wrong(merged, folder, name):
