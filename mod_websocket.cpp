@@ -10,12 +10,14 @@
 
 #include "httpd/child.hpp"
 #include "httpd/config.hpp"
+#include "httpd/config_check.hpp"
 #include "httpd/connection_caps.hpp"
 #include "httpd/connection_log.hpp"
 #include "httpd/descriptors.hpp"
 #include "httpd/handler.hpp"
 #include "httpd/handover.hpp"
 #include "httpd/loaded_files.hpp"
+#include "httpd/lost_handshake.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
 
@@ -35,6 +37,8 @@ void register_hooks(apr_pool_t* /*pool*/) {
     websocket::httpd::register_status();
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);
+    websocket::httpd::register_config_check();
+    websocket::httpd::register_lost_handshakes();
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
     ap_hook_child_stopping(websocket::httpd::Child::stopping, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -15,6 +15,7 @@
 #include "httpd/config.hpp"
 #include "httpd/connection_caps.hpp"
 #include "httpd/log.hpp"
+#include "httpd/lost_handshake.hpp"
 #include "httpd/module.hpp"
 #include "httpd/opening_handshake.hpp"
 #include "httpd/plain_request.hpp"
@@ -28,8 +29,6 @@ APLOG_USE_MODULE(websocket);
 namespace websocket::httpd {
 
 namespace {
-
-constexpr std::string_view kHandlerName = "websocket-handler";
 
 int unavailable(request_rec* r, const char* why, int level = APLOG_ERR) {
     log_limited(r, level, "WS0106: WebSocket handshake refused with 503: %s", why);
@@ -126,6 +125,7 @@ int handle_request(request_rec* r) {
     if (r->handler != kHandlerName) {
         return DECLINED;
     }
+    note_arrival(r);
     try {
         if (wants_upgrade(r)) {
             end_http(r);

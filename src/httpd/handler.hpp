@@ -4,7 +4,11 @@
 
 #include <httpd.h>
 
+#include <string_view>
+
 namespace websocket::httpd {
+
+constexpr std::string_view kHandlerName = "websocket-handler";
 
 /// The content handler of `SetHandler websocket-handler`. [httpd worker]
 int handle_request(request_rec* r);
