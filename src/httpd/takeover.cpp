@@ -21,6 +21,7 @@
 
 #include "httpd/child.hpp"
 #include "httpd/descriptors.hpp"
+#include "httpd/log.hpp"
 #include "httpd/module.hpp"
 
 APLOG_USE_MODULE(websocket);
