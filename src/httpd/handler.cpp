@@ -46,9 +46,10 @@ int ask_to_come_again(request_rec* r) {
 }
 
 int refuse_fork(request_rec* r) {
-    ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r,
-                  "WS0124: WebSocket handshake refused with 501: this process was forked from one "
-                  "that serves WebSockets, whose threads have stayed there");
+    log_limited(
+        r, APLOG_ERR,
+        "WS0124: WebSocket handshake refused with 501: this process was forked from one that "
+        "serves WebSockets, whose threads have stayed there");
     return HTTP_NOT_IMPLEMENTED;
 }
 
