@@ -69,12 +69,16 @@ public:
     }
     int descriptor() const noexcept override { return socket_; }
     bool output_is_polled() const noexcept override { return polled; }
-    bool end_keeps_distance() const noexcept override { return keeps_distance; }
+    bool end_keeps_distance() const noexcept override {
+        end_is_known = true;
+        return keeps_distance;
+    }
     bool aborted() const noexcept override { return gone; }
 
     std::string filtered;  ///< what filters hold back
     bool polled = true;
     bool keeps_distance = false;
+    mutable std::atomic<bool> end_is_known{false};  ///< that the engine sends no more
     std::atomic<bool> gone{false};
     std::atomic<bool> input_fails{false};
     std::atomic<bool> output_fails{false};
@@ -339,6 +343,7 @@ START_TEST(after_the_engines_end_an_aborted_stream_is_a_good_end) {
     send(relay.engine(), "last");
     ::shutdown(relay.engine(), SHUT_WR);
     expect(relay.client(), "last");
+    await_quietly([&] { return relay.stream.end_is_known.load(); }, "the relay to see the end");
     if (_i == 0) {
         relay.stream.gone = true;
     } else {

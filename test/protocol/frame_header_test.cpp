@@ -215,9 +215,14 @@ END_TEST
 
 START_TEST(a_control_frame_is_measured_alone) {
     const ReaderLimits limits{4, UINT32_MAX, UINT32_MAX, false};
-    const ClientFrame ping{.opcode = Opcode::ping};
-    assert_accepted(ping, 4, progress(4, 1, 0), limits);
-    assert_refused(client_header(ping, 5), 2, CloseCode::too_big, kNoMessage, limits);
+    const ClientFrame close{.opcode = Opcode::close};
+    assert_accepted(close, 4, progress(4, 1, 0), limits);
+    assert_refused(client_header(close, 5), 2, CloseCode::too_big, kNoMessage, limits);
+    for (const Opcode opcode : {Opcode::ping, Opcode::pong}) {
+        assert_accepted({.opcode = opcode}, 125, progress(4, 1, 0), limits);
+        assert_refused(client_header({.opcode = opcode}, 126), 2, CloseCode::protocol_error,
+                       kNoMessage, limits);
+    }
 }
 END_TEST
 
