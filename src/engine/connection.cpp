@@ -107,7 +107,7 @@ void Connection::prepare(std::unique_ptr<Transport> transport, std::unique_ptr<S
     transport_ = std::move(transport);
     session_ = std::move(session);
     options_ = &options;
-    version_ = static_cast<std::uint8_t>(version);
+    hybi_ = version < 13;
     unread_ = std::move(early_input);
 }
 

@@ -277,14 +277,14 @@ private:
     const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
     CloseInfo end_info_{};
     protocol::CloseCode end_code_{};
+    std::uint8_t polled_ = 0;    ///< what epoll watches now
+    std::uint8_t category_ = 0;  ///< of OpenCounts
     Tick last_life_ = 0;         ///< the peer's last sign of life
     Tick marked_ = 0;            ///< when the Ping went out, or when closing began
     std::uint32_t untaken_ = 0;  ///< octets that the peer had not taken by then
     State state_ = State::open;
-    std::uint8_t pause_ = 0;  ///< Pause bits
-    std::uint8_t version_ = 13;
-    std::uint8_t polled_ = 0;      ///< what epoll watches now
-    std::uint8_t category_ = 0;    ///< of OpenCounts
+    std::uint8_t pause_ = 0;       ///< Pause bits
+    bool hybi_ : 1 = false;        ///< version 7 or 8 of the protocol, not 13
     bool registered_ : 1 = false;  ///< epoll knows the descriptor
     bool watches_input_ : 1 = false;
     bool dirty_ : 1 = false;  ///< in the loop's list
@@ -301,5 +301,8 @@ private:
     bool room_again_ : 1 = false;     ///< somebody wants to be told that little is queued
     bool member_ : 1 = false;         ///< of a group of the loop
 };
+
+// One octet more, and malloc takes 16 more for each connection.
+static_assert(sizeof(Connection) <= 152);
 
 }  // namespace websocket::engine

@@ -95,7 +95,7 @@ void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept 
 }
 
 CloseCode Connection::known_to_peer(CloseCode code) const noexcept {
-    return code == CloseCode::too_big && version_ < 13 ? CloseCode::too_big_hybi : code;
+    return code == CloseCode::too_big && hybi_ ? CloseCode::too_big_hybi : code;
 }
 
 void Connection::flush() noexcept {
