@@ -52,8 +52,8 @@ void* ProcessRows::claim() noexcept {
     const std::lock_guard lock(claim_mutex_);
     void* own = own_.load();
     for (std::uint32_t i = 0; own == nullptr && i < processes_; ++i) {
-        pid_t nobody = 0;
-        if (owners_[i].compare_exchange_strong(nobody, self())) {
+        pid_t owner = owners_[i].load();
+        if (owner <= 0 && owners_[i].compare_exchange_strong(owner, self())) {
             own = row(i);
         }
     }
@@ -74,14 +74,14 @@ void ProcessRows::forget(pid_t process) noexcept {
         if (::madvise(row(i), stride_, MADV_REMOVE) != 0) {
             std::memset(row(i), 0, stride_);
         }
-        owners_[i].store(0);
+        owners_[i].store(kNobody);
     }
 }
 
 void ProcessRows::forget_ended() noexcept {
     for (std::uint32_t i = 0; i < processes_; ++i) {
         const pid_t owner = owners_[i].load();
-        if (owner != 0 && ::kill(owner, 0) != 0 && errno == ESRCH) {
+        if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) {
             forget(owner);
         }
     }

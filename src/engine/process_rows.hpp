@@ -12,7 +12,7 @@
 namespace websocket::engine {
 
 /// A process that is killed anywhere leaves nothing half done, and the parent, which learns of each
-/// end, wipes its row. There are no locks between processes. Made by the parent, which has no row;
+/// end, frees its row. There are no locks between processes. Made by the parent, which has no row;
 /// its forked children use it. A row holds zeros at first, and objects that are usable as such: atomics of integers.
 class ProcessRows {
 public:
@@ -44,18 +44,45 @@ public:
             return;
         }
         for (std::uint32_t i = 0; i < processes_; ++i) {
-            if (const pid_t owner = owners_[i].load(); owner != 0) {
+            if (const pid_t owner = owners_[i].load(); owner > 0) {
                 visit(owner, row(i));
             }
         }
     }
 
-    /// The process has ended: its row is free. [config]
+    /// Calls `visit(void* row)` for each shared row that a process has or that one has handed on, also
+    /// in a process that is alone. There are zeros in the others. [any thread]
+    template <class Visit>
+    void for_each_used(Visit visit) const {
+        for (std::uint32_t i = 0; i < processes_; ++i) {
+            if (owners_[i].load() != kNobody) {
+                visit(row(i));
+            }
+        }
+    }
+
+    /// The process has ended: its row is free, and the next process finds there what `tidy(void* row)`
+    /// leaves. [config]
+    template <class Tidy>
+    void hand_on(pid_t process, Tidy tidy) noexcept {
+        for (std::uint32_t i = 0; i < processes_; ++i) {
+            if (owners_[i].load() == process) {
+                tidy(row(i));
+                owners_[i].store(kHandedOn);
+            }
+        }
+    }
+
+    /// The process has ended: its row is free, and wiped. [config]
     void forget(pid_t process) noexcept;
     /// The same for all that do not exist any more. [config]
     void forget_ended() noexcept;
 
 private:
+    // Instead of the number of a process, when a row is free.
+    static constexpr pid_t kNobody = 0;     // it holds zeros
+    static constexpr pid_t kHandedOn = -1;  // it holds what hand_on() has left
+
     [[nodiscard]] static pid_t self() noexcept;
     [[nodiscard]] void* claim() noexcept;
     [[nodiscard]] void* row(std::uint32_t index) const noexcept { return rows_ + index * stride_; }
@@ -64,7 +91,7 @@ private:
     const std::size_t stride_;  // octets from one row to the next
     void* memory_ = nullptr;
     std::size_t size_ = 0;
-    std::atomic<pid_t>* owners_ = nullptr;  // shared; 0: the row is free
+    std::atomic<pid_t>* owners_ = nullptr;  // shared
     char* rows_ = nullptr;                  // shared
 
     // this process's own

@@ -9,7 +9,6 @@
 #include <csignal>
 #include <map>
 #include <new>
-#include <thread>
 #include <utility>
 
 namespace websocket::engine {
@@ -28,7 +27,7 @@ SharedFigures::~SharedFigures() { ::munmap(directory_, sizeof(Directory)); }
 
 SharedFigures::Value* SharedFigures::find_or_add(std::string_view name, Kind kind) noexcept {
     auto* row = static_cast<Row*>(rows_.own());
-    if (row == nullptr || name.size() > kLongestName) {
+    if (row == nullptr || !rows_.shares() || name.size() > kLongestName) {
         return nullptr;
     }
     const auto self = static_cast<std::uint32_t>(::getpid());
@@ -51,59 +50,44 @@ SharedFigures::Value* SharedFigures::find_or_add(std::string_view name, Kind kin
     return nullptr;
 }
 
-std::vector<SharedFigures::Figure> SharedFigures::sum() const {
-    std::map<std::pair<std::string, Kind>, std::int64_t> sums;
+std::vector<SharedFigures::Figure> SharedFigures::read() const {
+    // Unsigned: what plugins set may come to more than fits.
+    std::map<std::pair<std::string, Kind>, std::uint64_t> sums;
     std::vector<const Row*> rows;
-    rows_.for_each([&](pid_t, const void* row) { rows.push_back(static_cast<const Row*>(row)); });
+    rows_.for_each_used([&](const void* row) { rows.push_back(static_cast<const Row*>(row)); });
     for (std::size_t i = 0; i < kMost; ++i) {
         const Entry& entry = directory_->entries[i];
         if (entry.state.load(std::memory_order_acquire) != kReady) {
             continue;
         }
-        std::int64_t& value = sums[{std::string(entry.text()), entry.kind}];
-        value += entry.ended.load();
+        std::uint64_t& value = sums[{std::string(entry.text()), entry.kind}];
         for (const Row* row : rows) {
-            value += (*row)[i].load();
+            value += static_cast<std::uint64_t>((*row)[i].load());
         }
     }
     std::vector<Figure> figures;
     figures.reserve(sums.size());
     for (const auto& [key, value] : sums) {
-        figures.push_back({key.first, key.second, value});
+        figures.push_back({key.first, key.second, static_cast<std::int64_t>(value)});
     }
     return figures;
 }
 
-std::vector<SharedFigures::Figure> SharedFigures::read() const {
-    constexpr int kPatience = 100;  // the parent may be killed in the middle of a change
-    for (int tries = 0;; ++tries) {
-        const std::uint64_t before = directory_->changes.load();
-        std::vector<Figure> figures = sum();
-        if ((before % 2 == 0 && directory_->changes.load() == before) || tries == kPatience) {
-            return figures;
-        }
-        std::this_thread::yield();
-    }
-}
-
 void SharedFigures::forget(pid_t process) noexcept {
-    directory_->changes.fetch_add(1);
-    rows_.for_each([&](pid_t owner, const void* memory) {
-        const Row& row = *static_cast<const Row*>(memory);
-        for (std::size_t i = 0; owner == process && i < kMost; ++i) {
-            Entry& entry = directory_->entries[i];
+    rows_.hand_on(process, [this](void* memory) {
+        Row& row = *static_cast<Row*>(memory);
+        for (std::size_t i = 0; i < kMost; ++i) {
+            const Entry& entry = directory_->entries[i];
             if (entry.state.load(std::memory_order_acquire) == kReady &&
-                entry.kind == Kind::counter) {
-                entry.ended.fetch_add(row[i].load());
+                entry.kind == Kind::gauge) {
+                row[i].store(0);
             }
         }
     });
-    rows_.forget(process);
     for (Entry& entry : directory_->entries) {
         auto half_written = static_cast<std::uint32_t>(process);
         entry.state.compare_exchange_strong(half_written, kFree);
     }
-    directory_->changes.fetch_add(1);
 }
 
 void SharedFigures::forget_ended() noexcept {

@@ -16,9 +16,11 @@
 
 namespace websocket::engine {
 
-/// Each process counts in a row of its own. When it ends, in whatever way, what its counters say is kept
-/// and what its gauges say is dropped. There are no locks between processes: one that is killed while it
-/// adds a name leaves a place that the parent frees. Made by the parent; its forked children use it.
+/// Each process counts in a row of its own. When it ends, in whatever way, its gauges are set to 0 and its
+/// counters stay where they are: the next process that gets the row goes on from there. So nothing is
+/// ever moved that a reader could miss or see twice, and whoever reads again sees no counter go back.
+/// There are no locks between processes: one that is killed while it adds a name leaves a place that the
+/// parent frees. Made by the parent; its forked children use it.
 class SharedFigures {
 public:
     enum class Kind : std::uint8_t {
@@ -36,8 +38,9 @@ public:
     SharedFigures(const SharedFigures&) = delete;
     SharedFigures& operator=(const SharedFigures&) = delete;
 
-    /// Where this process has the figure of this name, which may contain anything. Null when there are
-    /// kMost others, when the name is too long or of the other kind, and without memory. [any thread]
+    /// Where this process has the figure of this name, which may contain anything. A counter holds what
+    /// earlier processes have left there; a gauge begins at 0. Null when there are kMost others, when the
+    /// name is too long or of the other kind, and when no row is left for this process. [any thread]
     [[nodiscard]] Value* find_or_add(std::string_view name, Kind kind) noexcept;
 
     struct Figure {
@@ -47,7 +50,7 @@ public:
 
         bool operator==(const Figure&) const = default;
     };
-    /// All of them, by name. Throws std::bad_alloc. [any thread]
+    /// All of them, by name. Waits for nobody. Throws std::bad_alloc. [any thread]
     [[nodiscard]] std::vector<Figure> read() const;
 
     /// The process has ended. [config]
@@ -62,7 +65,6 @@ private:
             state;  ///< kFree, kReady, or the process that is writing the rest
         Kind kind;
         std::uint8_t size;
-        Value ended;  ///< what counters of ended processes have come to
         std::array<char, kLongestName> name;
 
         [[nodiscard]] std::string_view text() const noexcept { return {name.data(), size}; }
@@ -70,13 +72,9 @@ private:
     static constexpr std::uint32_t kFree = 0;
     static constexpr std::uint32_t kReady = UINT32_MAX;  // no process has this number
     struct Directory {
-        std::atomic<std::uint64_t>
-            changes;  ///< odd while the parent moves figures of an ended process
         std::array<Entry, kMost> entries;
     };
     using Row = std::array<Value, kMost>;
-
-    [[nodiscard]] std::vector<Figure> sum() const;
 
     ProcessRows rows_;
     Directory* directory_;  // shared

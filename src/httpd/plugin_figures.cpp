@@ -21,8 +21,8 @@ using Figures = std::vector<SharedFigures::Figure>;
 // httpd's hooks have no other place for it.
 SharedFigures* figures = nullptr;
 
-/// The number changes with the layout of SharedFigures.
-constexpr const char* kPoolKey = "mod_websocket plugin figures 1";
+/// The number changes with the layout of SharedFigures, and with what stands in it.
+constexpr const char* kPoolKey = "mod_websocket plugin figures 2";
 
 struct Parts {
     std::string figure;    ///< with the plugin's name

@@ -21,6 +21,7 @@ Metric* Metrics::find_or_add(std::string_view name, Metric::Kind kind) {
         metric.value = &metric.own;
         full_ = full_ || shared_ != nullptr;
     }
+    metric.begin = metric.value->load();
     return &metric;
 }
 

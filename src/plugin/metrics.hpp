@@ -21,8 +21,17 @@ struct Metric {
     Kind kind;
     std::atomic<std::int64_t> own{0};            ///< of a metric that nobody else sees
     std::atomic<std::int64_t>* value = nullptr;  ///< `own`, or in memory that processes share
+    std::int64_t begin = 0;                      ///< what earlier processes have counted there
 
     Metric(std::string_view what, Kind how) : name(what), kind(how) {}
+
+    void add(std::int64_t amount) noexcept { value->fetch_add(amount, std::memory_order_relaxed); }
+    /// To what this process has counted; what others have is kept.
+    void set(std::int64_t amount) noexcept {
+        // Unsigned: it may come to more than fits.
+        const auto sum = static_cast<std::uint64_t>(begin) + static_cast<std::uint64_t>(amount);
+        value->store(static_cast<std::int64_t>(sum), std::memory_order_relaxed);
+    }
 };
 
 /// Metrics are never freed. [any thread]

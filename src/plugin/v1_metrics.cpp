@@ -44,7 +44,8 @@ ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t ki
                 engine::LogLevel::warning,
                 "WS0421: [" + std::string(instance.plugin().name) + "] metric " +
                     std::string(name, n) +
-                    " will not be on the status page: there are too many, or its name is too long");
+                    " will not be on the status page: there are too many, its name is too long, "
+                    "or it was of the other kind");
         }
         return reinterpret_cast<ws_metric*>(found);
     } catch (const std::bad_alloc&) {
@@ -54,13 +55,13 @@ ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t ki
 
 void add(ws_metric* metric, int64_t amount) {
     if (metric != nullptr) {
-        metric_of(metric)->value->fetch_add(amount, std::memory_order_relaxed);
+        metric_of(metric)->add(amount);
     }
 }
 
 void set(ws_metric* metric, int64_t value) {
     if (metric != nullptr) {
-        metric_of(metric)->value->store(value, std::memory_order_relaxed);
+        metric_of(metric)->set(value);
     }
 }
 

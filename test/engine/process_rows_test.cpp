@@ -116,11 +116,35 @@ START_TEST(living_processes_are_not_forgotten) {
 }
 END_TEST
 
+START_TEST(a_row_that_is_handed_on_keeps_what_is_left_in_it) {
+    ProcessRows rows(1, sizeof(Number));
+    const auto used = [&] {
+        std::vector<int> numbers;
+        rows.for_each_used(
+            [&](const void* row) { numbers.push_back(static_cast<const Number*>(row)->load()); });
+        return numbers;
+    };
+    ck_assert(used().empty());
+    const pid_t child = write_in_child(rows, 5);
+    ck_assert(used() == std::vector{5});
+    reap(child);
+    rows.hand_on(child, [](void* row) { ++*static_cast<Number*>(row); });
+    rows.forget_ended();  // nothing to do
+    ck_assert(seen(rows).empty());
+    ck_assert(used() == std::vector{6});
+    ck_assert_int_eq(own(rows), 6);
+    ck_assert(rows.shares());
+    rows.forget(::getpid());
+    ck_assert(used().empty());
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(process_rows) {
     tcase_add_test(tests, a_row_holds_zeros_and_is_the_same_for_all_threads);
     tcase_add_test(tests, threads_that_begin_together_get_one_row);
     tcase_add_test(tests, what_a_process_wrote_stays_until_it_is_forgotten);
     tcase_add_test(tests, a_row_is_clean_for_the_next_process);
     tcase_add_test(tests, a_process_without_a_row_is_alone_and_others_do_not_see_it);
+    tcase_add_test(tests, a_row_that_is_handed_on_keeps_what_is_left_in_it);
     tcase_add_test(tests, living_processes_are_not_forgotten);
 }

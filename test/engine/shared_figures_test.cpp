@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <string>
@@ -126,6 +127,27 @@ START_TEST(processes_that_add_names_at_the_same_time_lose_nothing) {
 }
 END_TEST
 
+START_TEST(a_process_for_which_no_row_is_left_counts_nothing_here_and_sees_the_others) {
+    SharedFigures figures(1);
+    const pid_t child = killed_child([&] { add(figures, "a", kCounter, 1); });
+    ck_assert(figures.find_or_add("a", kCounter) == nullptr);
+    ck_assert(figures.find_or_add("b", kCounter) == nullptr);
+    ck_assert(figures.read() == (Figures{{"a", kCounter, 1}}));
+    figures.forget(child);
+    ck_assert(figures.read() == (Figures{{"a", kCounter, 1}}));
+}
+END_TEST
+
+START_TEST(a_sum_that_does_not_fit_is_no_error) {
+    SharedFigures figures(3);
+    for (int i = 0; i < 2; ++i) {
+        killed_child([&] { add(figures, "a", kGauge, INT64_MAX); });
+    }
+    add(figures, "a", kGauge, 2);
+    ck_assert(figures.read() == (Figures{{"a", kGauge, 0}}));
+}
+END_TEST
+
 START_TEST(a_counter_never_goes_back_while_a_process_is_forgotten) {
     SharedFigures figures(2);
     std::atomic<bool> over{false};
@@ -154,5 +176,8 @@ WEBSOCKET_TEST_SUITE(shared_figures) {
     tcase_add_test(tests, a_name_is_of_one_kind_and_at_the_same_place);
     tcase_add_test(tests, their_number_is_bounded);
     tcase_add_test(tests, processes_that_add_names_at_the_same_time_lose_nothing);
+    tcase_add_test(tests,
+                   a_process_for_which_no_row_is_left_counts_nothing_here_and_sees_the_others);
+    tcase_add_test(tests, a_sum_that_does_not_fit_is_no_error);
     tcase_add_test(tests, a_counter_never_goes_back_while_a_process_is_forgotten);
 }

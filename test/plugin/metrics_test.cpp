@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/metrics.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "unit.hpp"
@@ -15,7 +18,7 @@ START_TEST(a_metric_of_one_name_is_one) {
     Metric* metric = metrics.find_or_add("a", Kind::counter);
     ck_assert(metric != nullptr && metrics.find_or_add("a", Kind::counter) == metric);
     ck_assert(metrics.find_or_add("a", Kind::gauge) == nullptr);
-    metric->value->fetch_add(5);
+    metric->add(5);
     ck_assert_int_eq(metric->own, 5);
     ck_assert(!metrics.newly_full());
 }
@@ -57,9 +60,36 @@ START_TEST(what_cannot_be_shown_counts_and_is_told) {
 }
 END_TEST
 
+START_TEST(setting_a_counter_keeps_what_ended_processes_have_counted) {
+    SharedFigures shared(1);  // so that all get the same row
+    for (int round = 1; round <= 3; ++round) {
+        const pid_t child = ::fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) {
+            Metrics metrics(&shared);
+            Metric* counter = metrics.find_or_add("counter", Kind::counter);
+            Metric* gauge = metrics.find_or_add("gauge", Kind::gauge);
+            counter->set(50);
+            counter->set(10);
+            counter->add(1);
+            gauge->set(7);
+            ::_exit(0);
+        }
+        ck_assert_int_eq(::waitpid(child, nullptr, 0), child);
+        ck_assert(shared.read() ==
+                  (std::vector<SharedFigures::Figure>{{"counter", Kind::counter, round * 11},
+                                                      {"gauge", Kind::gauge, 7}}));
+        shared.forget(child);
+    }
+    ck_assert(shared.read() == (std::vector<SharedFigures::Figure>{{"counter", Kind::counter, 33},
+                                                                   {"gauge", Kind::gauge, 0}}));
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(metrics) {
     tcase_add_test(tests, a_metric_of_one_name_is_one);
     tcase_add_test(tests, what_is_counted_is_shown);
     tcase_add_test(tests, their_number_is_bounded_and_that_is_told_once);
+    tcase_add_test(tests, setting_a_counter_keeps_what_ended_processes_have_counted);
     tcase_add_test(tests, what_cannot_be_shown_counts_and_is_told);
 }
