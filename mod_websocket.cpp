@@ -18,6 +18,7 @@
 #include "httpd/handover.hpp"
 #include "httpd/loaded_files.hpp"
 #include "httpd/lost_handshake.hpp"
+#include "httpd/pump.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
 
@@ -39,6 +40,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_config_check();
     websocket::httpd::register_lost_handshakes();
+    websocket::httpd::register_pump();
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
     ap_hook_child_stopping(websocket::httpd::Child::stopping, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -3,6 +3,7 @@
 
 #include <http_config.h>
 #include <http_log.h>
+#include <http_protocol.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -37,7 +38,21 @@ bool make_ends(Pump& pump) {
     return leaves_reserve(ends[0]) && leaves_reserve(ends[1]);
 }
 
+/// Name of the request's note that its stream has ended as it should.
+constexpr const char* kEndedWell = "websocket-ended-well";
+
+/// mod_http2 takes a stream that both sides have closed for aborted, at any time after the server's end;
+/// the access log would show it.
+int show_end(request_rec* r) {
+    if (apr_table_get(r->notes, kEndedWell) != nullptr) {
+        r->connection->aborted = 0;
+    }
+    return DECLINED;
+}
+
 }  // namespace
+
+void register_pump() { ap_hook_log_transaction(show_end, nullptr, nullptr, APR_HOOK_REALLY_FIRST); }
 
 int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                  std::optional<Pump>& into) {
@@ -83,8 +98,7 @@ int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> 
     if (!ended) {
         c->aborted = 1;
     } else if (c->master != nullptr) {
-        // mod_http2 also sets it when both sides have closed a stream; the access log would show it.
-        c->aborted = 0;
+        apr_table_setn(r->notes, kEndedWell, "");
     }
     if (child.is_forked()) {
         pump.relay_end = {};  // the engine's end of the connection

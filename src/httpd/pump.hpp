@@ -15,6 +15,9 @@
 
 namespace websocket::httpd {
 
+/// Hooks. [config]
+void register_pump();
+
 /// What pumping takes; found before the handshake is answered.
 struct Pump {
     PumpPlace place;

@@ -150,6 +150,7 @@ private:
         Pool* pool = nullptr;
         PoolLane* lane = nullptr;
     };
+    // NOLINTNEXTLINE(readability-identifier-naming): a member, whatever clang-tidy takes it for
     static thread_local Place place_;
 
     /// Clients whose waits were ended and that the log does not know of.

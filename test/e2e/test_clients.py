@@ -109,7 +109,7 @@ def _run_node(url):
         stderr=subprocess.STDOUT,
     )
     assert done.returncode == 0, done.stdout
-    assert json.loads(done.stdout) == {"code": 1000}
+    assert json.loads(done.stdout) == {"code": 3001}
 
 
 @skippable("node")

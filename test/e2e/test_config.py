@@ -365,7 +365,7 @@ def test_trusted_origins_add_up(merged, origin, status):
     assert merged.answer("/a", host="other.example", headers=[("Origin", origin)]).status == status
 
 
-@pytest.mark.parametrize(("folder", "code", "answer"), [("plain", 1002, None), ("shape", 1000, "permessage-deflate")])
+@pytest.mark.parametrize(("folder", "code", "answer"), [("plain", 1002, None), ("shape", 2000, "permessage-deflate")])
 def test_htaccess_may_shape_an_endpoint(merged, folder, code, answer):
     assert largest(merged, f"/files/{folder}/", host="plain.example") == 9
     offer = [("Sec-WebSocket-Extensions", "permessage-deflate")]
