@@ -268,10 +268,10 @@ class H2WebSocket(FrameClient):
     def _receive(self, deadline, what):
         stream = self.stream
         while not stream.data:
+            if stream.ended or self.connection.ended:
+                return b""  # also when a reset with NO_ERROR has followed: it is about this side
             if stream.reset is not None:
                 raise ConnectionResetError(f"stream {stream.id} was reset with {stream.reset}")
-            if stream.ended or self.connection.ended:
-                return b""
             self.connection.read_once(deadline, what)
         data = bytes(stream.data)
         stream.data.clear()

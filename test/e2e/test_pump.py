@@ -273,7 +273,7 @@ def test_a_slow_reader_is_still_listened_to(pumped):
 def test_what_a_slow_plugin_and_its_client_make_the_server_hold_is_bounded(start_pumped):
     server = start_pumped(location("/sleepy", "sleepy", "WebSocketReceiveBuffer 64K"))
     with server.websocket("/sleepy") as client:
-        client.send(frames.text("sleep 1200"))
+        client.send(frames.text("sleep 6000"))
         taken = client.send_while_reading(frames.binary(b"x" * 16384) * 4096, stall=0.4)
         assert taken < 16 << 20
         client.reset()
