@@ -115,7 +115,7 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
         auto* config = static_cast<Config*>(section);
         config->plugin = plugin.release();
         config->plugin_place =
-            apr_psprintf(cmd->pool, "plugin \"%s\" in section \"%s\" (%s:%d)", path, cmd->path,
+            apr_psprintf(cmd->pool, R"(plugin "%s" in section "%s" (%s:%d))", path, cmd->path,
                          cmd->directive->filename, cmd->directive->line_num);
         config->plugin_section = cmd->path;
         note_plugin(cmd, *config);

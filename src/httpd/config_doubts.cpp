@@ -107,10 +107,10 @@ std::size_t edit_distance(std::string_view one, std::string_view other) {
     std::array<std::size_t, 33> row;
     std::iota(row.begin(), row.end(), std::size_t{0});
     other = other.substr(0, row.size() - 1);
-    for (std::size_t i = 0; i < one.size(); ++i) {
+    for (const char letter : one) {
         std::size_t diagonal = row[0]++;
         for (std::size_t j = 0; j < other.size(); ++j) {
-            const std::size_t replaced = diagonal + (one[i] == other[j] ? 0 : 1);
+            const std::size_t replaced = diagonal + (letter == other[j] ? 0 : 1);
             diagonal = row.at(j + 1);
             row.at(j + 1) = std::min({replaced, row.at(j) + 1, diagonal + 1});
         }
