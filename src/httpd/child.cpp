@@ -74,6 +74,7 @@ hub::HubOptions hub_options(const Config& config) {
     hub::HubOptions options;
     options.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics));
     options.hash_key = topic_registry().hash_key();
+    options.counts = own_topic_counts();
     return options;
 }
 

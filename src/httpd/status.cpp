@@ -47,23 +47,40 @@ constexpr std::size_t category(std::size_t transport, std::size_t compressor) {
 // httpd's hooks have no other place for it.
 ProcessRows* rows = nullptr;
 
-/// What a process shows. Zeros are a valid one.
+/// What each process shows. Zeros are a valid one.
 struct Row {
     OpenCounts open;
     std::atomic<std::uint32_t> hanging_loops;
+    hub::TopicCounts topics;
 };
 
 /// The number changes with the layout of ProcessRows and Row.
-constexpr const char* kPoolKey = "mod_websocket status 2";
+constexpr const char* kPoolKey = "mod_websocket status 3";
+
+struct TopicFigure {
+    const char* column;
+    const char* name;  ///< for programs, behind "WebSocketTopic"
+    hub::TopicCounts::Count hub::TopicCounts::*count;
+};
+constexpr std::array<TopicFigure, 4> kTopicFigures{{
+    {"topics", "s", &hub::TopicCounts::topics},
+    {"subscriptions", "Subscriptions", &hub::TopicCounts::subscriptions},
+    {"listeners", "Listeners", &hub::TopicCounts::listeners},
+    {"dropped", "MessagesDropped", &hub::TopicCounts::dropped},
+}};
 
 struct Figures {
     std::uint64_t open = 0;
     std::uint64_t hanging_loops = 0;
     std::array<std::uint64_t, kTransports> by_transport{};
     std::array<std::uint64_t, kCompressors> by_compressor{};
+    std::array<std::uint64_t, kTopicFigures.size()> of_topics{};
 
     Figures() = default;
     explicit Figures(const Row& row) : hanging_loops(row.hanging_loops.load()) {
+        std::ranges::transform(kTopicFigures, of_topics.begin(), [&row](const TopicFigure& figure) {
+            return (row.topics.*figure.count).load(std::memory_order_relaxed);
+        });
         for (std::size_t transport = 0; transport < kTransports; ++transport) {
             for (std::size_t compressor = 0; compressor < kCompressors; ++compressor) {
                 const std::uint64_t count = row.open.open(category(transport, compressor));
@@ -80,6 +97,7 @@ struct Figures {
         std::ranges::transform(by_transport, other.by_transport, by_transport.begin(), std::plus{});
         std::ranges::transform(by_compressor, other.by_compressor, by_compressor.begin(),
                                std::plus{});
+        std::ranges::transform(of_topics, other.of_topics, of_topics.begin(), std::plus{});
     }
 };
 
@@ -98,6 +116,10 @@ void print_for_programs(request_rec* r, const Figures& all) {
     print("DeflateDedicated", all.by_compressor[static_cast<std::size_t>(Compressor::dedicated)]);
     ap_rprintf(r, "WebSocketHangingLoops: %" APR_UINT64_T_FMT "\n",
                static_cast<apr_uint64_t>(all.hanging_loops));
+    for (std::size_t i = 0; i < kTopicFigures.size(); ++i) {
+        ap_rprintf(r, "WebSocketTopic%s: %" APR_UINT64_T_FMT "\n", kTopicFigures.at(i).name,
+                   static_cast<apr_uint64_t>(all.of_topics.at(i)));
+    }
 }
 
 void print_row(request_rec* r, const char* name, const Figures& figures) {
@@ -108,6 +130,7 @@ void print_row(request_rec* r, const char* name, const Figures& figures) {
     };
     std::ranges::for_each(figures.by_transport, print);
     std::for_each(figures.by_compressor.begin() + 1, figures.by_compressor.end(), print);
+    std::ranges::for_each(figures.of_topics, print);
     ap_rputs("</tr>\n", r);
 }
 
@@ -136,7 +159,11 @@ void print_for_people(request_rec* r, const Figures& all,
     for (const char* name : kTransportNames) {
         ap_rprintf(r, "<th>%s</th>", name);
     }
-    ap_rputs("<th>deflate Shared</th><th>deflate Dedicated</th></tr>\n", r);
+    ap_rputs("<th>deflate Shared</th><th>deflate Dedicated</th>", r);
+    for (const TopicFigure& figure : kTopicFigures) {
+        ap_rprintf(r, "<th>%s</th>", figure.column);
+    }
+    ap_rputs("</tr>\n", r);
     for (const auto& [process, figures] : processes) {
         print_row(r, std::to_string(process).c_str(), figures);
     }
@@ -153,9 +180,9 @@ int print_status(request_rec* r, int flags) {
     try {
         rows->for_each([&](pid_t process, const void* row) {
             const Figures figures(*static_cast<const Row*>(row));
+            all.add(figures);
             if (figures.open != 0 || figures.hanging_loops != 0) {
                 processes.push_back({process, figures});
-                all.add(figures);
             }
         });
         if ((flags & AP_STATUS_SHORT) != 0) {
@@ -203,6 +230,11 @@ void show_hanging_loops(std::uint32_t count) noexcept {
     if (Row* row = own_row()) {
         row->hanging_loops.store(count);
     }
+}
+
+hub::TopicCounts* own_topic_counts() noexcept {
+    Row* row = own_row();
+    return row != nullptr ? &row->topics : nullptr;
 }
 
 std::uint8_t status_category(TransportKind transport,

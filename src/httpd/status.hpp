@@ -10,6 +10,7 @@
 
 #include "engine/open_counts.hpp"
 #include "httpd/transport_kind.hpp"
+#include "hub/topic_counts.hpp"
 #include "protocol/deflate_settings.hpp"
 
 namespace websocket::httpd {
@@ -25,6 +26,8 @@ void forget_status_of_child(server_rec* server, pid_t child, ap_generation_t gen
 /// Where this process counts its connections, by status_category(). Null when there is no memory.
 /// [any thread]
 [[nodiscard]] engine::OpenCounts* own_open_counts() noexcept;
+/// The same for its topics. [any thread]
+[[nodiscard]] hub::TopicCounts* own_topic_counts() noexcept;
 
 /// Shows that so many event loops of this process hang. [watcher]
 void show_hanging_loops(std::uint32_t count) noexcept;

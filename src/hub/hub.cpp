@@ -26,7 +26,7 @@ TopicResult result_of(BusResult result) noexcept {
 }  // namespace
 
 Hub::Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& options) noexcept
-    : engine_(engine), bus_(bus), options_(options), log_(log), losses_(log) {
+    : engine_(engine), bus_(bus), options_(options), log_(log), losses_(log, options.counts) {
     engine_.set_group_listener(*this);
     bus_.attach(*this, losses_);
 }
@@ -39,7 +39,7 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     if (!key) {
         return TopicResult::bad_name;
     }
-    const std::lock_guard lock(mutex_);
+    const Change change(*this);
     TopicTable::Entry* known = table_.find(*key);
     if (known != nullptr && table_.is_subscribed(id, *known)) {
         return TopicResult::ok;
@@ -123,7 +123,7 @@ void Hub::unsubscribe(std::string_view scope, std::string_view topic,
     if (!key) {
         return;
     }
-    const std::lock_guard lock(mutex_);
+    const Change change(*this);
     TopicTable::Entry* known = table_.find(*key);
     if (known != nullptr && table_.is_subscribed(id, *known)) {
         engine_.leave(known->second.group, id);
@@ -132,7 +132,7 @@ void Hub::unsubscribe(std::string_view scope, std::string_view topic,
 }
 
 void Hub::unsubscribe_all(engine::ConnectionId id) noexcept {
-    const std::lock_guard lock(mutex_);
+    const Change change(*this);
     if (table_.subscriptions_of(id) > 0) {
         engine_.leave_all(id);
         forget(id);
@@ -140,7 +140,7 @@ void Hub::unsubscribe_all(engine::ConnectionId id) noexcept {
 }
 
 void Hub::on_gone(engine::ConnectionId id) noexcept {
-    const std::lock_guard lock(mutex_);
+    const Change change(*this);
     forget(id);
 }
 
@@ -172,7 +172,7 @@ TopicResult Hub::listen(std::string_view scope, std::string_view topic,
     if (!key) {
         return TopicResult::bad_name;
     }
-    const std::lock_guard lock(mutex_);
+    const Change change(*this);
     try {
         TopicResult result = TopicResult::no_memory;
         TopicTable::Entry* entry = find_or_add(*key, quota, result);
@@ -185,6 +185,7 @@ TopicResult Hub::listen(std::string_view scope, std::string_view topic,
         }
         try {
             entry->second.listeners.push_back(std::move(listener));
+            ++listeners_;
             return TopicResult::ok;
         } catch (const std::bad_alloc&) {
             drop_unwanted(*entry);
@@ -198,7 +199,7 @@ void Hub::ignore(std::string_view scope, std::string_view topic,
                  const TopicListener& listener) noexcept {
     const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
     std::shared_ptr<TopicListener> last;  // may end something else, so not with the lock held
-    const std::lock_guard lock(mutex_);
+    const Change change(*this);
     TopicTable::Entry* entry = key ? table_.find(*key) : nullptr;
     if (entry == nullptr) {
         return;
@@ -209,6 +210,7 @@ void Hub::ignore(std::string_view scope, std::string_view topic,
     if (found != listeners.end()) {
         last = std::move(*found);
         listeners.erase(found);
+        --listeners_;
         drop_unwanted(*entry);
     }
 }
@@ -299,7 +301,15 @@ void Hub::count(Loss why, std::size_t messages) noexcept {
 
 Hub::Figures Hub::figures() noexcept {
     const std::lock_guard lock(mutex_);
-    return {table_.topics(), table_.subscriptions()};
+    return {table_.topics(), table_.subscriptions(), listeners_};
+}
+
+void Hub::show() const noexcept {
+    if (options_.counts != nullptr) {
+        options_.counts->topics.store(table_.topics(), std::memory_order_relaxed);
+        options_.counts->subscriptions.store(table_.subscriptions(), std::memory_order_relaxed);
+        options_.counts->listeners.store(listeners_, std::memory_order_relaxed);
+    }
 }
 
 }  // namespace websocket::hub

@@ -13,6 +13,7 @@
 #include "engine/engine.hpp"
 #include "hub/bus.hpp"
 #include "hub/losses.hpp"
+#include "hub/topic_counts.hpp"
 #include "hub/topic_table.hpp"
 #include "protocol/frame.hpp"
 
@@ -22,6 +23,8 @@ struct HubOptions {
     /// Topics with subscribers in this process: names may be chosen by clients.
     std::size_t max_topics = 100'000;
     HashKey hash_key{};  ///< the same in all processes of the bus; not known to clients
+    /// Where the hub says what it has; null for nowhere. Outlives it.
+    TopicCounts* counts = nullptr;
 };
 
 enum class TopicResult : std::uint8_t {
@@ -90,6 +93,7 @@ public:
     struct Figures {
         std::size_t topics;
         std::size_t subscriptions;
+        std::size_t listeners;
     };
     /// Of this process. [any thread]
     [[nodiscard]] Figures figures() noexcept;
@@ -115,6 +119,14 @@ private:
     [[nodiscard]] TopicResult broadcast(const TopicKey& key, const engine::SharedFrame& frame,
                                         engine::ConnectionId except) noexcept;
     void count(Loss why, std::size_t messages = 1) noexcept;
+    /// Holds the lock while subscriptions change, and shows the figures in the end.
+    struct Change {
+        explicit Change(Hub& changed) : hub(changed), lock(changed.mutex_) {}
+        ~Change() { hub.show(); }
+        Hub& hub;
+        const std::lock_guard<std::mutex> lock;
+    };
+    void show() const noexcept;
 
     engine::Engine& engine_;
     Bus& bus_;
@@ -123,6 +135,7 @@ private:
     Losses losses_;
     std::mutex mutex_;  // guards table_, and orders it with the loops' mailboxes and the bus
     TopicTable table_;
+    std::size_t listeners_ = 0;  // guarded as well
 };
 
 }  // namespace websocket::hub

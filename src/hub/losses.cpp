@@ -28,6 +28,9 @@ bool Losses::count(Loss why, std::size_t messages) noexcept {
         return false;
     }
     counters_[static_cast<std::size_t>(why)].total.fetch_add(messages, std::memory_order_relaxed);
+    if (shown_ != nullptr) {
+        shown_->dropped.fetch_add(messages, std::memory_order_relaxed);
+    }
     return report(why);
 }
 

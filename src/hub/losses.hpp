@@ -9,6 +9,7 @@
 
 #include "engine/limited_line.hpp"
 #include "engine/log.hpp"
+#include "hub/topic_counts.hpp"
 
 namespace websocket::hub {
 
@@ -24,7 +25,9 @@ constexpr std::size_t kLosses = 4;
 /// [any thread]
 class Losses {
 public:
-    explicit Losses(engine::Log& log) noexcept : log_(log) {}
+    /// Counts in `shown` as well, if any.
+    explicit Losses(engine::Log& log, TopicCounts* shown = nullptr) noexcept
+        : log_(log), shown_(shown) {}
 
     /// True when there will be something to report() that has not been logged now.
     bool count(Loss why, std::size_t messages = 1) noexcept;
@@ -46,6 +49,7 @@ private:
     [[nodiscard]] bool report(Loss why) noexcept;
 
     engine::Log& log_;
+    TopicCounts* const shown_;
     std::array<Counter, kLosses> counters_;
 };
 

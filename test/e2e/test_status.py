@@ -10,7 +10,7 @@ import pytest
 import frames
 from deflate_client import DeflateClient
 from h2client import H2Client
-from httpd import DUMPIO_LINES, Httpd, location
+from httpd import BUILD, DUMPIO_LINES, Httpd, location
 from tls import TlsHttpd
 from waiting import wait_until
 
@@ -22,6 +22,12 @@ _ECHOES = (
     + location("/dedicated", "echo", "WebSocketDeflate On", "WebSocketDeflateMode Dedicated")
 )
 _PREFIX = "WebSocketConnections"
+_CHAT = f"""
+<Location "/chat">
+    SetHandler websocket-handler
+    WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
+</Location>
+"""
 
 
 def _figures(server):
@@ -171,3 +177,22 @@ def test_what_a_killed_child_had_is_gone(start_httpd):
             os.kill(child, signal.SIGKILL)
         wait_until(lambda: server.children() and not children & set(server.children()), 10, "new children")
         _await_figures(server, All=0)
+
+
+def _await_topics(server, topics, subscriptions, listeners):
+    wanted = {"s": topics, "Subscriptions": subscriptions, "Listeners": listeners, "MessagesDropped": 0}
+
+    def shown():
+        lines = server.status()
+        return {key: int(lines[f"WebSocketTopic{key}"]) for key in wanted} == wanted
+
+    wait_until(shown, 10, wanted)
+
+
+def test_topics_subscriptions_and_listeners_are_counted(start_httpd):
+    server = start_httpd(_CHAT)
+    _await_topics(server, 0, 0, 0)
+    with server.websocket("/chat?name=a&room=r"), server.websocket("/chat?name=b&room=r"):
+        _await_topics(server, 2, 2, 2)
+        assert "<th>subscriptions</th><th>listeners</th><th>dropped</th></tr>" in _page(server)
+    _await_topics(server, 2, 0, 2)  # an empty room is remembered

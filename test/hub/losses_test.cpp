@@ -27,6 +27,16 @@ START_TEST(logs_the_first_loss_and_counts_the_next) {
 }
 END_TEST
 
+START_TEST(others_see_the_sum_of_all_kinds) {
+    RecordingLog log;
+    websocket::hub::TopicCounts shown;
+    Losses losses(log, &shown);
+    static_cast<void>(losses.count(Loss::slow_subscriber, 3));
+    static_cast<void>(losses.count(Loss::busy_process));
+    ck_assert_uint_eq(shown.dropped.load(), 4);
+}
+END_TEST
+
 START_TEST(each_kind_has_its_own_line) {
     RecordingLog log;
     Losses losses(log);
@@ -63,6 +73,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(losses) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, logs_the_first_loss_and_counts_the_next);
+    tcase_add_test(tests, others_see_the_sum_of_all_kinds);
     tcase_add_test(tests, each_kind_has_its_own_line);
     tcase_add_test(tests, says_the_rest_a_second_later);
     tcase_add_test(tests, threads_that_count_at_once_write_one_line);
