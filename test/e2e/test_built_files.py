@@ -5,6 +5,7 @@ import pytest
 
 import elf
 from httpd import BUILD
+from waiting import SANITIZED
 
 _MODULE = BUILD / "mod_websocket.so"
 _PLUGINS = sorted((BUILD / "plugins").glob("*.so"))
@@ -34,3 +35,10 @@ def test_no_symbol_pins_it_in_a_process(file):
 def test_its_stack_and_its_tables_of_addresses_cannot_be_abused(file):
     assert not elf.has_executable_stack(file)
     assert elf.is_read_only_after_loading(file)
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers want to see what is called, not its checked twin")
+def test_the_compiler_guards_stack_and_copies():
+    wanted = elf.imports(_MODULE)
+    assert "__stack_chk_fail" in wanted
+    assert any(name.endswith("_chk") for name in wanted), wanted
