@@ -99,17 +99,16 @@ void Lifecycle::begin_drain() noexcept {
     host_.engine.begin_drain({deadline_, close_code});
     on_drain_(deadline_);
     if (connections_ != 0) {
-        announce();
+        announce(time);
     }
 }
 
-void Lifecycle::announce() noexcept {
+void Lifecycle::announce(milliseconds time) noexcept {
     announced_ = true;
     scoreboard_.show_as_leaving();
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, server_,
                  "WS0211: this child ends: closing %u connections with %u within %ld ms",
-                 host_.engine.connections(), static_cast<unsigned>(close_code()),
-                 std::max(0L, in_ms(deadline_ - Clock::now())));
+                 host_.engine.connections(), static_cast<unsigned>(close_code()), in_ms(time));
 }
 
 /// Without a restart it may be a graceful stop, at whose end httpd kills.
@@ -150,7 +149,9 @@ bool Lifecycle::wait(Clock::time_point limit, Done done) noexcept {
 void Lifecycle::leave() noexcept {
     if (draining_.load()) {
         if (!announced_ && host_.engine.connections() != 0) {
-            announce();  // their handshakes were answered after the drain had begun
+            // Their handshakes were answered after the drain had begun.
+            announce(std::max(milliseconds{0},
+                              std::chrono::floor<milliseconds>(deadline_ - Clock::now())));
         }
         wait_for_drain();
     }

@@ -44,7 +44,7 @@ public:
 
 private:
     void begin_drain() noexcept;
-    void announce() noexcept;
+    void announce(std::chrono::milliseconds time) noexcept;
     [[nodiscard]] std::chrono::milliseconds drain_time(bool restart) const noexcept;
     [[nodiscard]] static protocol::CloseCode close_code() noexcept;
     static void on_stop_signal() noexcept;
