@@ -48,12 +48,13 @@ void expect_given_up(Peer& peer) {
     }
 }
 
-/// Clients that meet in a plugin: the later ones have it send to the first.
+/// Clients that meet in a plugin: the later ones have it send to the first. Outlives the service, whose
+/// callbacks may still run when a test is over.
 struct Meeting {
     Awaited<const WebSocketServer*> other;
     Awaited<int> results;  // of sends to it that are over
 
-    explicit Meeting(PluginService& host) {
+    void attach(PluginService& host) {
         host.on_connect = [this](const WebSocketServer* server) {
             other.update([=](auto& value) { value = value == nullptr ? server : value; });
         };
@@ -124,10 +125,11 @@ START_TEST(what_waits_for_room_is_handled_when_the_client_goes) {
 END_TEST
 
 START_TEST(what_waits_for_room_is_handled_when_the_server_closes) {
+    Meeting meeting;
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
     host.options().receive_buffer = 10'000;
-    Meeting meeting(host);
+    meeting.attach(host);
     host.on_message = echo;
     Peer peer = host.connect(8'000);
     static_cast<void>(send_until_stuck(peer, 5'000));
@@ -138,10 +140,10 @@ START_TEST(what_waits_for_room_is_handled_when_the_server_closes) {
 END_TEST
 
 START_TEST(a_client_that_reads_no_flood_is_closed_when_others_need_its_thread) {
-    PluginService host(Dispatch::pool, {.max_threads = 2});
     using Servers = Awaited<std::vector<const WebSocketServer*>>;
     Servers connected;
     Servers given_up;
+    PluginService host(Dispatch::pool, {.max_threads = 2});
     const auto add = [](Servers& servers, const WebSocketServer* server) {
         servers.update([=](auto& all) { all.push_back(server); });
     };
@@ -184,9 +186,10 @@ START_TEST(a_callback_waits_for_its_own_client_as_long_as_it_takes) {
 END_TEST
 
 START_TEST(a_callback_waits_for_another_client_no_longer_than_it_may) {
+    Meeting meeting;
     PluginService host(Dispatch::pool, {.max_threads = 4});
     host.endpoint().send_timeout = 50ms;
-    Meeting meeting(host);
+    meeting.attach(host);
     host.on_message = [&](const WebSocketServer*, std::string) { meeting.flood_other(); };
     Peer deaf = host.connect(8'000);
     Peer good = host.connect();
@@ -237,9 +240,9 @@ START_TEST(a_thread_of_its_own_waits_for_its_client_as_long_as_it_takes) {
 END_TEST
 
 START_TEST(a_thread_that_serves_several_clients_waits_for_each_no_longer_than_it_may) {
+    Awaited<std::vector<const WebSocketServer*>> clients;
     PluginService host;
     host.endpoint().send_timeout = 50ms;
-    Awaited<std::vector<const WebSocketServer*>> clients;
     host.on_connect = [&](const WebSocketServer* server) {
         clients.update([=](auto& all) { all.push_back(server); });
     };
@@ -259,9 +262,10 @@ START_TEST(a_thread_that_serves_several_clients_waits_for_each_no_longer_than_it
 END_TEST
 
 START_TEST(with_a_timeout_of_zero_nobody_is_closed_for_the_time) {
+    Meeting meeting;
     PluginService host(Dispatch::pool, {.max_threads = 4});
     host.endpoint().send_timeout = 0ms;
-    Meeting meeting(host);
+    meeting.attach(host);
     host.on_message = [&](const WebSocketServer*, std::string) { meeting.flood_other(); };
     Peer deaf = host.connect(8'000);
     Peer good = host.connect();
