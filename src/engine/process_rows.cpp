@@ -26,6 +26,8 @@ void* map(std::size_t size, int sharing) noexcept {
 
 }  // namespace
 
+bool is_gone(pid_t process) noexcept { return ::kill(process, 0) != 0 && errno == ESRCH; }
+
 ProcessRows::ProcessRows(std::uint32_t processes, std::size_t octets)
     : processes_(processes), stride_(whole_pages(octets)) {
     const std::size_t owners = whole_pages(processes * sizeof(std::atomic<pid_t>));
@@ -81,7 +83,7 @@ void ProcessRows::forget(pid_t process) noexcept {
 void ProcessRows::forget_ended() noexcept {
     for (std::uint32_t i = 0; i < processes_; ++i) {
         const pid_t owner = owners_[i].load();
-        if (owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH) {
+        if (owner > 0 && is_gone(owner)) {
             forget(owner);
         }
     }

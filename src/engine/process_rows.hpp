@@ -11,6 +11,9 @@
 
 namespace websocket::engine {
 
+/// Whether there is no such process any more; one of another user is there. [any thread]
+[[nodiscard]] bool is_gone(pid_t process) noexcept;
+
 /// A process that is killed anywhere leaves nothing half done, and the parent, which learns of each
 /// end, frees its row. There are no locks between processes. Made by the parent, which has no row;
 /// its forked children use it. A row holds zeros at first, and objects that are usable as such: atomics of integers.

@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <map>
 #include <new>
 #include <utility>
@@ -94,7 +92,7 @@ void SharedFigures::forget_ended() noexcept {
     for (;;) {
         pid_t ended = 0;
         rows_.for_each([&](pid_t owner, const void*) {
-            if (::kill(owner, 0) != 0 && errno == ESRCH) {
+            if (is_gone(owner)) {
                 ended = owner;
             }
         });

@@ -16,6 +16,7 @@ namespace websocket::httpd {
 namespace {
 
 using protocol::equals_ignoring_case;
+using protocol::lower;
 
 constexpr std::string_view kHandler = "websocket-handler";
 
@@ -35,12 +36,6 @@ struct Mention {
     std::string_view path;       ///< of the <Location> around, without "/" at its end
     bool has_path;               ///< false: it may hold for any path
 };
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::ranges::transform(result, result.begin(), protocol::to_lower);
-    return result;
-}
 
 bool contains(std::string_view text, std::string_view part) {
     return text.find(part) != std::string_view::npos;

@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <new>
 #include <system_error>
+
+#include "engine/process_rows.hpp"
 
 namespace websocket::hub {
 
@@ -128,7 +129,7 @@ void Registry::forget(pid_t ended) noexcept {
 void Registry::forget_ended() noexcept {
     for (std::uint32_t seat = 0; seat < header_->seats; ++seat) {
         const auto owner = static_cast<pid_t>(owner_word(seat).load());
-        if (owner != 0 && ::kill(owner, 0) != 0 && errno == ESRCH) {
+        if (owner != 0 && engine::is_gone(owner)) {
             forget(owner);
         }
     }

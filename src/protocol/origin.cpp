@@ -28,12 +28,6 @@ bool is_scheme(std::string_view text) {
     return !text.empty() && is_letter(text[0]) && std::ranges::all_of(text, may_follow);
 }
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    std::ranges::transform(result, result.begin(), to_lower);
-    return result;
-}
-
 unsigned default_port(std::string_view scheme) {
     return scheme == "http" ? 80 : scheme == "https" ? 443 : kNoPort;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace websocket::protocol {
@@ -32,6 +33,13 @@ namespace websocket::protocol {
         return {};
     }
     return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+/// Letters of ASCII in lower case; the rest as it is. Throws std::bad_alloc.
+[[nodiscard]] inline std::string lower(std::string_view text) {
+    std::string result(text);
+    std::ranges::transform(result, result.begin(), to_lower);
+    return result;
 }
 
 /// Of ASCII.
