@@ -12,7 +12,7 @@ namespace websocket::engine {
 /// glibc gives freed memory back to the system at once, and faults it in again for the next message,
 /// page by page, which costs up to fifteen times what the message does. From here on the process
 /// keeps it: blocks up to 32 MiB come from the heap, and each arena's unused end may have 256 MiB.
-/// Does nothing with other C libraries. [any thread]
+/// Does nothing with other C libraries, and where another allocator serves malloc(). [any thread]
 void keep_freed_memory() noexcept;
 
 /// Gives back what keep_freed_memory() keeps: once large blocks have not been used for kIdle, and
@@ -27,7 +27,8 @@ public:
     /// A block of this size is in use.
     void note(std::size_t bytes) noexcept { used_ |= bytes >= kLargeBlock; }
 
-    /// May take some milliseconds for each 10 MiB that it gives back.
+    /// May take some milliseconds for each 10 MiB that it gives back. Does nothing where
+    /// keep_freed_memory() does nothing.
     void trim(Tick now) noexcept;
 
 private:

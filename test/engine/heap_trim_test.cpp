@@ -4,9 +4,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "unit.hpp"
@@ -119,8 +121,27 @@ START_TEST(memory_in_use_stays_as_it_is) {
 }
 END_TEST
 
+START_TEST(loops_may_trim_at_the_same_time) {
+    // Not keep_freed_memory(): whatever sets up an allocator is to happen in the threads.
+    constexpr unsigned kThreads = 2;
+    std::atomic<unsigned> ready{0};
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&ready] {
+            HeapTrim trim;
+            trim.note(HeapTrim::kLargeBlock);
+            trim.trim(0);
+            for (++ready; ready < kThreads;) std::this_thread::yield();
+            trim.trim(to_ticks(HeapTrim::kInterval));
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(heap_trim) {
     tcase_add_test(tests, memory_in_use_stays_as_it_is);
+    tcase_add_test(tests, loops_may_trim_at_the_same_time);
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     tcase_add_test(tests, freed_memory_serves_the_next_messages_without_page_faults);
     tcase_add_test(tests, memory_goes_back_when_no_large_block_has_been_used_for_a_while);

@@ -40,7 +40,7 @@ public:
                     ++granted;
                 }
             }
-            static_cast<void>(::write(ready[1], &granted, 1));
+            if (::write(ready[1], &granted, 1) != 1) ::_exit(1);
             for (;;) ::pause();
         }
         const Descriptor read_end(ready[0]);

@@ -98,8 +98,8 @@ class FakeWatch final : public RelayWatch {
 public:
     bool look() noexcept override {
         ++looks;
-        std::uint64_t rings = 0;
-        static_cast<void>(::read(bell_.get(), &rings, sizeof rings));
+        ::eventfd_t rings = 0;
+        ::eventfd_read(bell_.get(), &rings);
         return hurry;
     }
     int descriptor() const noexcept override { return bell_.get(); }
