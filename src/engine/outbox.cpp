@@ -8,53 +8,49 @@
 
 namespace websocket::engine {
 
-namespace {
-
-struct Item {
-    SharedFrame frame;
-    bool plain = false;
-};
-
-/// First in, first out, in one piece of memory: a broadcast makes one for each of its receivers.
-class Items {
-public:
-    [[nodiscard]] bool empty() const noexcept { return begin_ == items_.size(); }
-    [[nodiscard]] Item& front() noexcept { return items_[begin_]; }
-    [[nodiscard]] std::span<const Item> all() const noexcept {
-        return std::span(items_).subspan(begin_);
-    }
-    /// Throws std::bad_alloc and is then unchanged.
-    void push_back(Item item) {
-        if (items_.size() == items_.capacity() && begin_ > items_.size() / 2) {
-            items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(begin_));
-            begin_ = 0;
-        }
-        items_.push_back(std::move(item));
-    }
-    /// Throws as push_back().
-    void push_front(Item item) {
-        if (begin_ == 0) {
-            items_.insert(items_.begin(), std::move(item));
-        } else {
-            items_[--begin_] = std::move(item);
-        }
-    }
-    void pop_front() noexcept {
-        items_[begin_++] = {};
-        if (empty()) {
-            items_.clear();
-            begin_ = 0;
-        }
-    }
-
-private:
-    std::vector<Item> items_;
-    std::size_t begin_ = 0;  ///< index of the first one
-};
-
-}  // namespace
-
 struct Outbox::Queue {
+    struct Item {
+        SharedFrame frame;
+        bool plain = false;
+    };
+
+    /// First in, first out, in one piece of memory: a broadcast makes one for each of its receivers.
+    class Items {
+    public:
+        [[nodiscard]] bool empty() const noexcept { return begin_ == items_.size(); }
+        [[nodiscard]] Item& front() noexcept { return items_[begin_]; }
+        [[nodiscard]] std::span<const Item> all() const noexcept {
+            return std::span(items_).subspan(begin_);
+        }
+        /// Throws std::bad_alloc and is then unchanged.
+        void push_back(Item item) {
+            if (items_.size() == items_.capacity() && begin_ > items_.size() / 2) {
+                items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(begin_));
+                begin_ = 0;
+            }
+            items_.push_back(std::move(item));
+        }
+        /// Throws as push_back().
+        void push_front(Item item) {
+            if (begin_ == 0) {
+                items_.insert(items_.begin(), std::move(item));
+            } else {
+                items_[--begin_] = std::move(item);
+            }
+        }
+        void pop_front() noexcept {
+            items_[begin_++] = {};
+            if (empty()) {
+                items_.clear();
+                begin_ = 0;
+            }
+        }
+
+    private:
+        std::vector<Item> items_;
+        std::size_t begin_ = 0;  ///< index of the first one
+    };
+
     Items frames;
     Items parked;
     std::size_t written = 0;   ///< octets of the first frame that are on the wire
@@ -78,10 +74,10 @@ void Outbox::append(bool aside, Item item) {
     queue_->plain += plain;
 }
 
-void Outbox::push(SharedFrame frame) { append(false, Item{std::move(frame)}); }
-void Outbox::push_plain(SharedFrame frame) { append(false, Item{std::move(frame), true}); }
-void Outbox::park(SharedFrame frame) { append(true, Item{std::move(frame)}); }
-void Outbox::park_plain(SharedFrame frame) { append(true, Item{std::move(frame), true}); }
+void Outbox::push(SharedFrame frame) { append(false, Queue::Item{std::move(frame)}); }
+void Outbox::push_plain(SharedFrame frame) { append(false, Queue::Item{std::move(frame), true}); }
+void Outbox::park(SharedFrame frame) { append(true, Queue::Item{std::move(frame)}); }
+void Outbox::park_plain(SharedFrame frame) { append(true, Queue::Item{std::move(frame), true}); }
 
 void Outbox::unpark() {
     if (queue_ == nullptr) {
@@ -132,7 +128,7 @@ std::size_t Outbox::gather(std::span<iovec> slots) const noexcept {
     }
     std::size_t count = 0;
     std::size_t skip = queue_->written;
-    for (const Item& item : queue_->frames.all()) {
+    for (const Queue::Item& item : queue_->frames.all()) {
         if (count == slots.size() || item.plain) {
             break;
         }

@@ -6,18 +6,18 @@
 
 #include <cerrno>
 
+#include "engine/io_error.hpp"
+
 namespace websocket::engine {
 
 namespace {
-
-bool is_temporary(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 template <class Send>
 IoResult until_done(Send send) {
     for (;;) {
         const ssize_t count = send();
         if (count > 0) return {IoStatus::done, static_cast<std::size_t>(count)};
-        if (count == 0 || is_temporary(errno)) return {IoStatus::would_block};
+        if (count == 0 || would_block(errno)) return {IoStatus::would_block};
         if (errno != EINTR) return {IoStatus::failed};
     }
 }
@@ -36,7 +36,7 @@ IoResult SocketTransport::read(std::span<std::uint8_t> into) noexcept {
         const ssize_t count = ::recv(socket_.get(), into.data(), into.size(), 0);
         if (count > 0) return {IoStatus::done, static_cast<std::size_t>(count)};
         if (count == 0) return {IoStatus::closed};
-        if (is_temporary(errno)) return {IoStatus::would_block};
+        if (would_block(errno)) return {IoStatus::would_block};
         if (errno != EINTR) return {IoStatus::failed};
     }
 }

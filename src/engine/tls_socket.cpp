@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <new>
 
+#include "engine/io_error.hpp"
+
 namespace websocket::engine {
 
 namespace {
@@ -59,8 +61,6 @@ BIO_METHOD* make_method() {
     return method;
 }
 
-bool is_temporary(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
-
 }  // namespace
 
 BIO* TlsSocket::make_bio() {
@@ -93,7 +93,7 @@ bool TlsSocket::read(std::uint8_t* into, std::size_t size, std::size_t& count) n
             return true;
         }
         ended = got == 0;
-        drained = ended || is_temporary(errno);
+        drained = ended || would_block(errno);
         if (!drained && errno != EINTR) {
             return false;
         }
@@ -110,7 +110,7 @@ bool TlsSocket::write(const std::uint8_t* from, std::size_t size, std::size_t& c
             full = count < size;
             return true;
         }
-        full = sent == 0 || is_temporary(errno);
+        full = sent == 0 || would_block(errno);
         if (!full && errno != EINTR) {
             return false;
         }

@@ -19,8 +19,6 @@
 #include "plugin/v0_session.hpp"
 #include "plugin/v1_session.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

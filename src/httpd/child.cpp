@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/child.hpp"
 
-#include <ap_mpm.h>
 #include <dlfcn.h>
 #include <http_config.h>
 #include <http_log.h>
@@ -18,11 +17,10 @@
 #include "httpd/connection_caps.hpp"
 #include "httpd/descriptors.hpp"
 #include "httpd/module.hpp"
+#include "httpd/mpm.hpp"
 #include "httpd/plugin_figures.hpp"
 #include "httpd/status.hpp"
 #include "httpd/topics.hpp"
-
-APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
@@ -40,13 +38,11 @@ constexpr int kBusPatience = static_cast<int>(hub::LocalBus::kStopTimeout.count(
 /// How long it waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
 /// How long it waits for a look, which takes no time unless its thread gets none.
-constexpr int kWatchPatience = 100;  // ms
-constexpr int kLook = 10;            // ms
+constexpr int kWatchPatience = 100;    // ms
+constexpr int kStopPollInterval = 10;  // ms
 
 unsigned default_loops() {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    if (threaded == AP_MPMQ_NOT_SUPPORTED) {
+    if (is_prefork()) {
         return 1;  // many children, each with few connections
     }
     return std::clamp(std::thread::hardware_concurrency(), 1U, kMostDefaultLoops);
@@ -157,16 +153,18 @@ void Child::leave() noexcept {
     lifecycle_.leave();
     // What plugins have published at last goes out to other children.
     bus_.begin_stop();
-    for (int waited = 0; waited < kBusPatience && !bus_.stopped(); waited += kLook) {
-        ::poll(nullptr, 0, kLook);
+    for (int waited = 0; waited < kBusPatience && !bus_.stopped(); waited += kStopPollInterval) {
+        ::poll(nullptr, 0, kStopPollInterval);
     }
     log_writer_.begin_stop();
-    for (int waited = 0; waited < kLogPatience && !log_writer_.stopped(); waited += kLook) {
-        ::poll(nullptr, 0, kLook);
+    for (int waited = 0; waited < kLogPatience && !log_writer_.stopped();
+         waited += kStopPollInterval) {
+        ::poll(nullptr, 0, kStopPollInterval);
     }
     watch_.begin_stop();
-    for (int waited = 0; waited < kWatchPatience && !watch_.stopped(); waited += kLook) {
-        ::poll(nullptr, 0, kLook);
+    for (int waited = 0; waited < kWatchPatience && !watch_.stopped();
+         waited += kStopPollInterval) {
+        ::poll(nullptr, 0, kStopPollInterval);
     }
     log_.end();
     error_logs_.end();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/config.hpp"
 
-#include <ap_mpm.h>
 #include <apr_strings.h>
 #include <http_log.h>
 #include <mpm_common.h>
@@ -15,12 +14,11 @@
 #include "httpd/connection_caps.hpp"
 #include "httpd/connection_log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/mpm.hpp"
 #include "httpd/plugin_options.hpp"
 #include "httpd/setting_value.hpp"
 #include "httpd/topics.hpp"
 #include "protocol/origin.hpp"
-
-APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
@@ -216,18 +214,12 @@ engine::RateLimits make_rates(const Config& config) noexcept {
     return rates;
 }
 
-int ask_mpm(int what) {
-    int answer = 0;
-    return ap_mpm_query(what, &answer) == APR_SUCCESS ? answer : 0;
-}
-
 PumpPlaces make_pump_places(apr_pool_t* pconf, const Config& config) noexcept {
-    const bool threaded = ask_mpm(AP_MPMQ_IS_THREADED) != AP_MPMQ_NOT_SUPPORTED;
-    const int threads = ask_mpm(threaded ? AP_MPMQ_MAX_THREADS : AP_MPMQ_MAX_DAEMONS);
+    const int threads = ask_mpm(is_prefork() ? AP_MPMQ_MAX_DAEMONS : AP_MPMQ_MAX_THREADS);
     const std::int64_t count = config.has(Setting::max_pumped) ? config.get(Setting::max_pumped)
                                                                : std::max(threads / 2, 1);
     return {pconf, static_cast<std::size_t>(count),
-            threaded ? PumpPlaces::For::each_child : PumpPlaces::For::all_children};
+            !is_prefork() ? PumpPlaces::For::each_child : PumpPlaces::For::all_children};
 }
 
 Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }

@@ -11,8 +11,6 @@
 #include "httpd/config_doubts.hpp"
 #include "httpd/module.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

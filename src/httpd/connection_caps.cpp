@@ -13,9 +13,7 @@
 #include "httpd/lasting.hpp"
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
-#include "httpd/most_processes.hpp"
-
-APLOG_USE_MODULE(websocket);
+#include "httpd/mpm.hpp"
 
 namespace websocket::httpd {
 
@@ -29,7 +27,7 @@ SharedCounts* shared_counts = nullptr;
 
 /// Under this name the process keeps it, also while the module is unloaded and loaded again. The
 /// number changes with the layout of SharedCounts.
-constexpr const char* kPoolKey = "mod_websocket shared counts 2";
+constexpr const char* kCountsKey = "mod_websocket shared counts 2";
 
 std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE484222325U) {
     for (const char c : text) {
@@ -98,8 +96,8 @@ int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
                  server_rec* server) {
     try {
         shared_counts = caps_configured
-                            ? make_lasting<SharedCounts>(server, kPoolKey, most_processes())
-                            : find_lasting<SharedCounts>(server, kPoolKey);
+                            ? make_lasting<SharedCounts>(server, kCountsKey, max_processes())
+                            : find_lasting<SharedCounts>(server, kCountsKey);
     } catch (const std::bad_alloc&) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
                      "WS0136: no memory for counting the connections of addresses and locations");

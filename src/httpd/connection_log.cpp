@@ -17,8 +17,6 @@
 #include "httpd/module.hpp"
 #include "httpd/setting_value.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/descriptors.hpp"
 
-#include <ap_mpm.h>
 #include <http_log.h>
 
 #include <cerrno>
@@ -9,9 +8,8 @@
 
 #include "httpd/config.hpp"
 #include "httpd/module.hpp"
+#include "httpd/mpm.hpp"
 #include "httpd/plugin_options.hpp"
-
-APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
@@ -21,10 +19,7 @@ bool raises(const Config& config) { return config.get(Setting::raise_descriptor_
 
 /// Children that serve at a time, without those that drain.
 std::uint64_t children() {
-    int most = 0;
-    return ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &most) == APR_SUCCESS && most > 0
-               ? static_cast<std::uint64_t>(most)
-               : 1;
+    return static_cast<std::uint64_t>(std::max(1, ask_mpm(AP_MPMQ_MAX_DAEMONS)));
 }
 
 /// The largest WebSocketMaxConnectionsPerLocation of a section with a plugin; 0 for none.

@@ -6,8 +6,6 @@
 
 #include "httpd/module.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 LogSink::Written ErrorLogSink::write(std::string_view line) noexcept {

@@ -24,8 +24,6 @@
 #include "httpd/status.hpp"
 #include "httpd/takeover.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

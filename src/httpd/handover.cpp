@@ -21,8 +21,6 @@
 #include "httpd/module.hpp"
 #include "httpd/takeover.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/lifecycle.hpp"
 
-#include <ap_mpm.h>
 #include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
@@ -13,14 +12,13 @@
 #include <utility>
 
 #include "httpd/module.hpp"
+#include "httpd/mpm.hpp"
 #include "httpd/stop_signals.hpp"
 #include "httpd/stop_watch.hpp"
 
 #if !AP_MODULE_MAGIC_AT_LEAST(20120211, 110)
 #error "httpd 2.4.49 or newer is needed: before, children were not told that they have to go"
 #endif
-
-APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
@@ -31,7 +29,7 @@ namespace {
 
 Lifecycle* process_lifecycle = nullptr;  // signal handlers have no other place for it
 
-constexpr milliseconds kLook{50};
+constexpr milliseconds kPollInterval{50};
 
 /// How long a child that must go waits for plugins to return from their callbacks.
 constexpr milliseconds kPatience = Lifecycle::kLatest - engine::Loop::kStopTimeout;
@@ -44,12 +42,6 @@ constexpr int kMostRestarts = 8;
 
 /// Before GracefulShutdownTimeout ends and httpd kills.
 constexpr milliseconds kBeforeKill{1000};
-
-bool is_prefork() noexcept {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    return threaded == AP_MPMQ_NOT_SUPPORTED;
-}
 
 long in_ms(std::chrono::steady_clock::duration time) noexcept {
     return static_cast<long>(std::chrono::duration_cast<milliseconds>(time).count());
@@ -141,7 +133,7 @@ bool Lifecycle::wait(Clock::time_point limit, Done done) noexcept {
             return false;
         }
         const auto left = std::chrono::ceil<milliseconds>(limit - now);
-        ::poll(nullptr, 0, static_cast<int>(std::min(left, kLook).count()));
+        ::poll(nullptr, 0, static_cast<int>(std::min(left, kPollInterval).count()));
     }
     return true;
 }

@@ -11,8 +11,6 @@
 #include "httpd/module.hpp"
 #include "httpd/plugin_options.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

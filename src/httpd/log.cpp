@@ -14,8 +14,6 @@
 #include "httpd/log_writer.hpp"
 #include "httpd/module.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

@@ -14,8 +14,6 @@
 #include "httpd/module.hpp"
 #include "httpd/opening_handshake.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

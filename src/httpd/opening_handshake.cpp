@@ -16,8 +16,6 @@
 #include "httpd/plain_request.hpp"
 #include "protocol/handshake.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

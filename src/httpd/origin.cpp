@@ -16,8 +16,6 @@
 #include "httpd/module.hpp"
 #include "protocol/origin.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

@@ -9,20 +9,20 @@
 #include <vector>
 
 #include "httpd/lasting.hpp"
-#include "httpd/most_processes.hpp"
+#include "httpd/mpm.hpp"
 
 namespace websocket::httpd {
 
 namespace {
 
 using engine::SharedFigures;
-using Figures = std::vector<SharedFigures::Figure>;
+using PluginFigures = std::vector<SharedFigures::Figure>;
 
 // httpd's hooks have no other place for it.
-SharedFigures* figures = nullptr;
+SharedFigures* shared_figures = nullptr;
 
 /// The number changes with the layout of SharedFigures, and with what stands in it.
-constexpr const char* kPoolKey = "mod_websocket plugin figures 2";
+constexpr const char* kFiguresKey = "mod_websocket plugin figures 2";
 
 struct Parts {
     std::string figure;    ///< with the plugin's name
@@ -48,7 +48,7 @@ std::string as_word(std::string_view text) {
     return word;
 }
 
-void print_for_programs(request_rec* r, const Figures& all) {
+void print_figures_for_programs(request_rec* r, const PluginFigures& all) {
     for (const SharedFigures::Figure& figure : all) {
         const Parts parts = parts_of(figure);
         ap_rprintf(r, "WebSocketPlugin %s %s: %" APR_INT64_T_FMT "\n",
@@ -57,7 +57,7 @@ void print_for_programs(request_rec* r, const Figures& all) {
     }
 }
 
-void print_for_people(request_rec* r, const Figures& all) {
+void print_figures_for_people(request_rec* r, const PluginFigures& all) {
     ap_rputs("<h3>Figures of WebSocket plugins</h3>\n<table border=\"0\"><tr><th>location</th>"
              "<th>figure</th><th>now</th><th>in all</th></tr>\n",
              r);
@@ -76,24 +76,24 @@ void print_for_people(request_rec* r, const Figures& all) {
 }  // namespace
 
 void prepare_plugin_figures(server_rec* server) {
-    figures = make_lasting<SharedFigures>(server, kPoolKey, most_processes());
-    figures->forget_ended();  // whose end could not be told while the module was unloaded
+    shared_figures = make_lasting<SharedFigures>(server, kFiguresKey, max_processes());
+    shared_figures->forget_ended();  // whose end could not be told while the module was unloaded
 }
 
-SharedFigures* plugin_figures() noexcept { return figures; }
+SharedFigures* plugin_figures() noexcept { return shared_figures; }
 
 void end_plugin_figures_of(pid_t child) noexcept {
-    if (figures != nullptr) {
-        figures->forget(child);
+    if (shared_figures != nullptr) {
+        shared_figures->forget(child);
     }
 }
 
 void print_plugin_figures(request_rec* r, int flags) {
-    const Figures all = figures != nullptr ? figures->read() : Figures();
+    const PluginFigures all = shared_figures != nullptr ? shared_figures->read() : PluginFigures();
     if ((flags & AP_STATUS_SHORT) != 0) {
-        print_for_programs(r, all);
+        print_figures_for_programs(r, all);
     } else if ((flags & AP_STATUS_NOTABLE) == 0 && !all.empty()) {
-        print_for_people(r, all);
+        print_figures_for_people(r, all);
     }
 }
 

@@ -12,8 +12,6 @@
 #include "httpd/module.hpp"
 #include "plugin/v1_instance.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

@@ -16,8 +16,6 @@
 #include "httpd/relay.hpp"
 #include "httpd/stop_watch.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

@@ -2,7 +2,7 @@
 // How many connections may hold a thread of httpd, so that enough are left for ordinary requests.
 #pragma once
 
-#include <httpd.h>
+#include <apr_pools.h>
 
 #include <sys/types.h>
 

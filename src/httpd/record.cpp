@@ -15,8 +15,6 @@
 #include "httpd/log_values.hpp"
 #include "httpd/module.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

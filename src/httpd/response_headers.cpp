@@ -12,8 +12,6 @@
 #include "httpd/request_snapshot.hpp"
 #include "protocol/response_header.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

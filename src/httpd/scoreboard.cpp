@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/scoreboard.hpp"
 
-#include <ap_mpm.h>
+#include <httpd.h>
 #include <scoreboard.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <string_view>
 
+#include "httpd/mpm.hpp"
+
 namespace websocket::httpd {
 
 namespace {
-
-int query(int code) noexcept {
-    int value = 0;
-    return ap_mpm_query(code, &value) == APR_SUCCESS ? value : 0;
-}
 
 const process_score& process(int slot) noexcept { return ap_scoreboard_image->parent[slot]; }
 
@@ -28,17 +25,17 @@ int running_generation() noexcept {
 
 Scoreboard::Scoreboard() noexcept : self_(::getpid()) {
     const std::string_view name = ap_show_mpm();
-    generation_ = query(AP_MPMQ_GENERATION);
-    slots_ = query(AP_MPMQ_HARD_LIMIT_DAEMONS);
-    most_serving_ = query(AP_MPMQ_MAX_DAEMONS);
-    threads_ = std::max(1, query(AP_MPMQ_MAX_THREADS));
+    generation_ = ask_mpm(AP_MPMQ_GENERATION);
+    slots_ = ask_mpm(AP_MPMQ_HARD_LIMIT_DAEMONS);
+    most_serving_ = ask_mpm(AP_MPMQ_MAX_DAEMONS);
+    threads_ = std::max(1, ask_mpm(AP_MPMQ_MAX_THREADS));
     if (name == "event") {
         mpm_ = Mpm::event;
-        wanted_spare_ = (query(AP_MPMQ_MIN_SPARE_THREADS) + threads_ - 1) / threads_;
+        wanted_spare_ = (ask_mpm(AP_MPMQ_MIN_SPARE_THREADS) + threads_ - 1) / threads_;
     } else if (name == "prefork") {
         mpm_ = Mpm::prefork;
         slots_ = most_serving_;
-        wanted_spare_ = query(AP_MPMQ_MIN_SPARE_DAEMONS);
+        wanted_spare_ = ask_mpm(AP_MPMQ_MIN_SPARE_DAEMONS);
     }
     wanted_spare_ = std::max(1, wanted_spare_);
 }

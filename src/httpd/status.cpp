@@ -17,10 +17,8 @@
 #include "engine/process_rows.hpp"
 #include "httpd/lasting.hpp"
 #include "httpd/module.hpp"
-#include "httpd/most_processes.hpp"
+#include "httpd/mpm.hpp"
 #include "httpd/plugin_figures.hpp"
-
-APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
@@ -55,7 +53,7 @@ struct Row {
 };
 
 /// The number changes with the layout of ProcessRows and Row.
-constexpr const char* kPoolKey = "mod_websocket status 3";
+constexpr const char* kStatusKey = "mod_websocket status 3";
 
 struct TopicFigure {
     const char* column;
@@ -202,7 +200,7 @@ int print_status(request_rec* r, int flags) {
 int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                    server_rec* server) {
     try {
-        rows = make_lasting<ProcessRows>(server, kPoolKey, most_processes(), sizeof(Row));
+        rows = make_lasting<ProcessRows>(server, kStatusKey, max_processes(), sizeof(Row));
         rows->forget_ended();  // whose end could not be told while the module was unloaded
         prepare_plugin_figures(server);
     } catch (const std::bad_alloc&) {

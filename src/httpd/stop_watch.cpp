@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/stop_watch.hpp"
 
-#include <ap_mpm.h>
+#include <httpd.h>
 #include <scoreboard.h>
 #include <sys/signalfd.h>
 
 #include "httpd/child.hpp"
+#include "httpd/mpm.hpp"
 #include "httpd/stop_signals.hpp"
 
 namespace websocket::httpd {
@@ -21,24 +22,12 @@ sigset_t deadly_signals() {
     return deadly;
 }
 
-/// Whether each child of the MPM has one thread.
-bool is_prefork() {
-    int threaded = AP_MPMQ_NOT_SUPPORTED;
-    ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded);
-    return threaded == AP_MPMQ_NOT_SUPPORTED;
-}
-
-bool mpm_is_stopping() {
-    int state = AP_MPMQ_RUNNING;
-    return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
-}
+bool mpm_is_stopping() { return ask_mpm(AP_MPMQ_MPM_STATE) == AP_MPMQ_STOPPING; }
 
 /// A restart whose signal came before this child could listen to it.
 bool is_of_an_old_generation() {
-    int generation = 0;
-    return ap_mpm_query(AP_MPMQ_GENERATION, &generation) == APR_SUCCESS &&
-           ap_scoreboard_image != nullptr &&
-           generation != ap_scoreboard_image->global->running_generation;
+    return ap_scoreboard_image != nullptr &&
+           ask_mpm(AP_MPMQ_GENERATION) != ap_scoreboard_image->global->running_generation;
 }
 
 }  // namespace

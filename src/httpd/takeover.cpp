@@ -24,8 +24,6 @@
 #include "httpd/log.hpp"
 #include "httpd/module.hpp"
 
-APLOG_USE_MODULE(websocket);
-
 namespace websocket::httpd {
 
 namespace {

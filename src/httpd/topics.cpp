@@ -14,18 +14,16 @@
 #include "httpd/config.hpp"
 #include "httpd/lasting.hpp"
 #include "httpd/module.hpp"
-#include "httpd/most_processes.hpp"
+#include "httpd/mpm.hpp"
 #include "hub/leaders.hpp"
 #include "hub/topic_key.hpp"
-
-APLOG_USE_MODULE(websocket);
 
 namespace websocket::httpd {
 
 namespace {
 
 /// Under this name the process keeps the registry, also while the module is unloaded and loaded.
-constexpr const char* kPoolKey = "mod_websocket topics";
+constexpr const char* kTopicsKey = "mod_websocket topics";
 /// The same for the file that says who leads. The number changes with what its locks mean.
 constexpr const char* kLeadersKey = "mod_websocket leaders 1";
 /// Leaves room for what tells apart hosts of equal names.
@@ -141,8 +139,8 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     void* memory = nullptr;
-    apr_pool_userdata_get(&memory, kPoolKey, process);
-    const std::uint32_t seats = most_processes();
+    apr_pool_userdata_get(&memory, kTopicsKey, process);
+    const std::uint32_t seats = max_processes();
     registry = hub::Registry::at(memory, seats);
     if (registry) {
         registry->forget_ended();  // whose end could not be told while the module was unloaded
@@ -156,7 +154,7 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     // Without a cleanup: the module's code may be gone when the pool is. Copies the key for that.
-    apr_pool_userdata_set(registry->memory(), kPoolKey, nullptr, process);
+    apr_pool_userdata_set(registry->memory(), kTopicsKey, nullptr, process);
     return OK;
 }
 

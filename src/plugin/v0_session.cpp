@@ -19,12 +19,12 @@ using protocol::Opcode;
 
 namespace {
 
-constexpr int abi_type(MessageType type) {
+constexpr int v0_type(MessageType type) {
     return type == MessageType::text ? MESSAGE_TYPE_TEXT : MESSAGE_TYPE_BINARY;
 }
 
 /// Whatever is no type of message closes.
-constexpr Opcode opcode_of(int type) {
+constexpr Opcode v0_opcode(int type) {
     switch (type) {
         case MESSAGE_TYPE_TEXT: return Opcode::text;
         case MESSAGE_TYPE_BINARY: return Opcode::binary;
@@ -159,7 +159,7 @@ void V0Session::call_on_message(MessageType type, std::span<std::uint8_t> payloa
     }
     static std::uint8_t nothing = 0;  // an empty payload has an address, too
     std::uint8_t* bytes = payload.empty() ? &nothing : payload.data();
-    endpoint_.callbacks->on_message(private_, &server_, abi_type(type), bytes, payload.size());
+    endpoint_.callbacks->on_message(private_, &server_, v0_type(type), bytes, payload.size());
 }
 
 void V0Session::handle_end() noexcept {
@@ -215,7 +215,7 @@ std::size_t V0Session::send(int type, std::span<const std::uint8_t> payload) noe
     };
     const bool may_wait = !engine::Engine::on_loop();
     const Inside inside(may_wait ? &senders_ : nullptr);
-    const Opcode opcode = opcode_of(type);
+    const Opcode opcode = v0_opcode(type);
     if (opcode == Opcode::text && !may_leave(host(), endpoint_, payload)) {
         return 0;
     }

@@ -3,12 +3,16 @@
 // lets it agree on.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include "protocol/frame.hpp"
 
 namespace websocket::protocol {
+
+/// What a flush of zlib ends with; it is left out on the wire (RFC 7692 section 7.2.1).
+inline constexpr std::array<std::uint8_t, 4> kFlushTail{0x00, 0x00, 0xFF, 0xFF};
 
 /// zlib has no raw stream with a smaller window: it refuses 8 bits or silently uses 9.
 constexpr unsigned kLeastWindowBits = 9;

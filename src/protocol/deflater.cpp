@@ -9,7 +9,6 @@ namespace websocket::protocol {
 namespace {
 
 /// What a flush ends with and RFC 7692 section 7.2.1 removes: 00 00 ff ff.
-constexpr std::size_t kFlushTail = 4;
 /// What zlib takes; the rest of its state has less than 6 KiB.
 constexpr std::size_t memory_of(const DeflaterShape& shape) noexcept {
     return (std::size_t{4} << shape.window_bits) + (std::size_t{512} << shape.memory_level) +
@@ -35,7 +34,7 @@ bool Deflater::deflate(std::span<const std::uint8_t> part, bool last, ByteBuffer
                        std::size_t limit) {
     const bool limited = limit != kNoLimit;
     std::size_t room =
-        limited ? limit + kFlushTail : deflateBound(&stream_, part.size()) + kFlushRoom;
+        limited ? limit + kFlushTail.size() : deflateBound(&stream_, part.size()) + kFlushRoom;
     stream_.next_in = const_cast<std::uint8_t*>(part.data());  // zlib does not write there
     stream_.avail_in = static_cast<unsigned>(part.size());
     // Only when room is left, zlib has written all that there is, and one flush marker.
@@ -51,7 +50,7 @@ bool Deflater::deflate(std::span<const std::uint8_t> part, bool last, ByteBuffer
         room = kFlushRoom;
     } while (stream_.avail_out == 0);
     if (last) {
-        out.drop_back(kFlushTail);
+        out.drop_back(kFlushTail.size());
     }
     return true;
 }

@@ -11,8 +11,6 @@ namespace websocket::protocol {
 
 namespace {
 
-constexpr std::array<std::uint8_t, 4> kFlushTail{0x00, 0x00, 0xFF, 0xFF};
-
 /// Of z_stream's data_type: bits 0 to 5 count unused bits of the last octet, 6 says that the block
 /// is a final one, 7 that the next thing is a block's header.
 constexpr int kBoundaryBits = 0xFF;

@@ -15,7 +15,7 @@ namespace {
 
 using Vector = WideWord;
 
-constexpr std::size_t kBlock = 4 * sizeof(Vector);
+constexpr std::size_t kStride = 4 * sizeof(Vector);
 
 /// The key as it applies from `offset` on, over and over.
 template <class T>
@@ -44,7 +44,7 @@ std::size_t unmask_by(std::span<std::uint8_t> bytes, MaskKey key) noexcept {
     std::size_t ascii = size;
     std::size_t i = 0;
     if constexpr (std::is_same_v<T, Vector>) {
-        for (; size - i >= kBlock; i += kBlock) {
+        for (; size - i >= kStride; i += kStride) {
             std::uint8_t* p = begin + i;
             const Vector a = load<Vector>(p) ^ key_block;
             const Vector b = load<Vector>(p + 16) ^ key_block;

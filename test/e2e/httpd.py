@@ -336,6 +336,12 @@ class Httpd:
         """Ids of the processes that serve."""
         return processes.children_of(self._process.pid)
 
+    def abandon(self):
+        """Kills the parent; returns the ids of the children that it leaves, for the caller to end."""
+        self.signal(signal.SIGKILL)
+        self.wait(5)
+        return processes.group_of(self._process.pid)
+
     def child(self):
         """The one process that serves."""
         pids = self.children()

@@ -372,9 +372,7 @@ def test_children_serve_on_without_their_parent(start, orphans):
     server = start()
     with Traffic(server, SOCKETS) as traffic:
         busy(traffic)
-        orphans += server.children()
-        server.signal(signal.SIGKILL)
-        server.wait(5)
+        orphans += server.abandon()
         state = traffic.wait_for_echoes(2 * SOCKETS)
         assert state.open == SOCKETS
         assert server.answer("/echo").status == 101
@@ -393,12 +391,9 @@ def test_a_drain_ends_when_the_parent_dies(start, orphans):
     with Traffic(server, SOCKETS) as traffic:
         busy(traffic)
         draining = serving(server)
-        orphans += server.children()
         server.signal(signal.SIGUSR1)
         wait_until(lambda: log_count(server, "WS0211") == len(draining), 5, "all drains")
         wait_until(lambda: set(server.children()) - set(draining), 10, "a new child")
-        orphans += server.children()
-        server.signal(signal.SIGKILL)
-        server.wait(5)
+        orphans += server.abandon()
         assert set(traffic.wait_all_ended(3).codes) <= {STOP, RESTART}
         assert_gone(draining, 3)

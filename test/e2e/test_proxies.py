@@ -199,10 +199,15 @@ def test_the_plugin_and_the_logs_see_the_client(front, secure):
     transport = "tls" if front.case.backend == "tls" else "tcp"
     opened = rf'WS0131: opened .*: client {re.escape(SOMEBODY)}, .* transport {transport}'
     front.backend.httpd.expect_log(opened, log)
-    with front.client(secure=secure, source=SOMEBODY) as client:
-        client.send(handshake.request(path, host=HOST, headers=[("Origin", "https://evil.example")]))
-        assert client.read_response().status == 403
-    front.backend.httpd.expect_log(rf"\[client {re.escape(SOMEBODY)}(:\d+)?\].* WS0104: ", log)
+
+    def told():  # tried again as long as the line is left out because others have caused many of its kind
+        with front.client(secure=secure, source=SOMEBODY) as client:
+            client.send(handshake.request(path, host=HOST, headers=[("Origin", "https://evil.example")]))
+            assert client.read_response().status == 403
+        refused = rf"\[client {re.escape(SOMEBODY)}(:\d+)?\].* WS0104: "
+        return re.search(refused, front.backend.httpd.log(log))
+
+    wait_until(told, 5, "the line about a refused handshake")
 
 
 def test_a_client_cannot_claim_another_address(front):

@@ -25,9 +25,9 @@ struct Events {
 using EventLog = Awaited<Events>;
 
 /// Writes down what it is told, a word each.
-class Listener final : public Session {
+class PartsListener final : public Session {
 public:
-    explicit Listener(EventLog& events) : events_(events) {}
+    explicit PartsListener(EventLog& events) : events_(events) {}
     void on_open() noexcept override { note("open"); }
     Flow on_message(Message message) override {
         note("message:" + text_of(message.payload));
@@ -71,7 +71,7 @@ struct Fixture {
         service.engine().adopt(
             std::move(place),
             std::make_unique<websocket::engine::SocketTransport>(std::move(sockets.server)),
-            std::make_unique<Listener>(events), service.options, 13, {});
+            std::make_unique<PartsListener>(events), service.options, 13, {});
         await("open ");
         return Peer(std::move(sockets.client));
     }

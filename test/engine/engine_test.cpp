@@ -15,7 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// What an overloaded machine may add to a timeout.
-constexpr std::chrono::seconds kDelay{2};
+constexpr std::chrono::seconds kStopDelay{2};
 
 }  // namespace
 
@@ -129,7 +129,7 @@ START_TEST(stopping_closes_everybody_with_1001) {
     }
     const auto before = Clock::now();
     service.stop();
-    ck_assert(Clock::now() - before < Loop::kStopTimeout + kDelay);
+    ck_assert(Clock::now() - before < Loop::kStopTimeout + kStopDelay);
 }
 END_TEST
 
@@ -152,7 +152,7 @@ START_TEST(no_peer_and_no_session_can_delay_the_stop) {
     const auto before = Clock::now();
     service.engine().begin_stop();
     await_quietly([&] { return service.engine().stopped(); }, "the loops' end");
-    ck_assert(Clock::now() - before < Loop::kStopTimeout + kDelay);
+    ck_assert(Clock::now() - before < Loop::kStopTimeout + kStopDelay);
     for (Client* client : {&silent, &full, &paused, &draining, &closing}) {
         ck_assert(client->closed());
     }

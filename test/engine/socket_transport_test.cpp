@@ -17,8 +17,8 @@ using websocket::engine::SocketTransport;
 
 namespace {
 
-struct Ends {
-    explicit Ends(SocketPair sockets = tcp_pair())
+struct PlainEnds {
+    explicit PlainEnds(SocketPair sockets = tcp_pair())
         : transport(std::move(sockets.server)), peer(std::move(sockets.client)) {}
 
     void await_readable() const {
@@ -36,8 +36,8 @@ struct Ends {
 
 }  // namespace
 
-START_TEST(never_blocks) {
-    Ends ends;
+START_TEST(a_socket_never_blocks) {
+    PlainEnds ends;
     ck_assert(::fcntl(ends.transport.descriptor(), F_GETFL) & O_NONBLOCK);
     std::array<std::uint8_t, 10> buffer;
     ck_assert(ends.transport.read(buffer).status == IoStatus::would_block);
@@ -50,7 +50,7 @@ START_TEST(never_blocks) {
 END_TEST
 
 START_TEST(reads_what_there_is_and_then_the_end) {
-    Ends ends;
+    PlainEnds ends;
     ends.peer.send("hello");
     ends.peer.shut_down();
     ends.await_readable();
@@ -66,7 +66,7 @@ START_TEST(reads_what_there_is_and_then_the_end) {
 END_TEST
 
 START_TEST(gathers_one_write_from_many_parts) {
-    Ends ends;
+    PlainEnds ends;
     std::string first = "one";
     std::string second = "two";
     const std::array<iovec, 2> parts{iovec{first.data(), 3}, iovec{second.data(), 3}};
@@ -80,7 +80,7 @@ START_TEST(gathers_one_write_from_many_parts) {
 END_TEST
 
 START_TEST(reading_goes_on_when_our_side_is_shut) {
-    Ends ends;
+    PlainEnds ends;
     ck_assert(ends.transport.shutdown_write());
     ends.peer.expect_end();
     ends.peer.send("still");
@@ -92,7 +92,7 @@ END_TEST
 
 START_TEST(a_dead_peer_is_a_failure_and_no_signal) {
     ::signal(SIGPIPE, SIG_DFL);
-    Ends ends;
+    PlainEnds ends;
     ends.peer.reset();
     ends.await_readable();
     std::array<std::uint8_t, 10> buffer;
@@ -114,7 +114,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(socket_transport) {
     tcase_set_timeout(tests, kTestTimeout);
-    tcase_add_test(tests, never_blocks);
+    tcase_add_test(tests, a_socket_never_blocks);
     tcase_add_test(tests, reads_what_there_is_and_then_the_end);
     tcase_add_test(tests, gathers_one_write_from_many_parts);
     tcase_add_test(tests, reading_goes_on_when_our_side_is_shut);

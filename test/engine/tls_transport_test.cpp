@@ -39,7 +39,7 @@ END_TEST
 
 // --- reading -------------------------------------------------------------------------------------
 
-START_TEST(never_blocks) {
+START_TEST(tls_never_blocks) {
     Ends ends;
     ck_assert(ends.transport.poll_events(true, false) == EPOLLIN);
     std::array<std::uint8_t, 10> buffer;
@@ -362,7 +362,7 @@ WEBSOCKET_TEST_SUITE(tls_transport) {
     tcase_set_timeout(tests, kTestTimeout);
     constexpr auto kEach = static_cast<int>(kTlsVersions.size());
     tcase_add_loop_test(tests, carries_data_both_ways, 0, kEach);
-    tcase_add_test(tests, never_blocks);
+    tcase_add_test(tests, tls_never_blocks);
     tcase_add_loop_test(tests, takes_a_record_octet_by_octet_and_counts_each_one_as_life, 0, kEach);
     tcase_add_test(tests, gives_all_records_that_came_together_in_one_read);
     tcase_add_test(tests, gives_whole_records_although_a_part_of_one_is_behind_them);

@@ -61,9 +61,9 @@ std::string stream(std::size_t from, std::size_t size) {
 }
 
 /// Octets of the stream on their way; what is offered once stays offered.
-class Flow {
+class TlsFlow {
 public:
-    explicit Flow(Ends& ends) : ends_(ends) {}
+    explicit TlsFlow(Ends& ends) : ends_(ends) {}
 
     /// Offers what is left and at least `size` octets, in parts; false when the socket is full.
     bool write(std::size_t size, std::size_t first_part = 0) {
@@ -136,7 +136,7 @@ END_TEST
 /// What makes other servers fail with "bad record mac".
 START_TEST(a_full_socket_loses_no_octet_whatever_is_offered_next) {
     Ends ends({.version = kTlsVersions.at(static_cast<std::size_t>(_i)), .socket_buffer = 20'000});
-    Flow flow(ends);
+    TlsFlow flow(ends);
     for (std::size_t round = 0; flow.written() < 3'000'000; ++round) {
         constexpr std::array<std::size_t, 6> kChunks{40'000, 100, 16'384, 9'000, 70'000, 16'400};
         flow.fill(kChunks.at(round % kChunks.size()));
@@ -157,7 +157,7 @@ START_TEST(a_peer_may_want_small_records) {
                .prepare = [](SSL*, SSL* client) {
                    SSL_set_tlsext_max_fragment_length(client, TLSEXT_max_fragment_length_512);
                }});
-    Flow flow(ends);
+    TlsFlow flow(ends);
     while (flow.written() < 300'000) {
         flow.fill(40'000);
         flow.drain();

@@ -17,12 +17,13 @@ using websocket::engine::WatchTask;
 
 namespace {
 
-class Task final : public WatchTask {
+class CountedWatch final : public WatchTask {
 public:
-    explicit Task(std::function<bool(std::uint32_t)> function) : function_(std::move(function)) {
+    explicit CountedWatch(std::function<bool(std::uint32_t)> function)
+        : function_(std::move(function)) {
         ++alive;
     }
-    ~Task() override { --alive; }
+    ~CountedWatch() override { --alive; }
     bool ready(std::uint32_t events) noexcept override { return function_(events); }
 
     static inline int alive = 0;
@@ -31,16 +32,16 @@ private:
     std::function<bool(std::uint32_t)> function_;
 };
 
-constexpr ConnectionId kAlice(0, 1, 1);
+constexpr ConnectionId kOwner(0, 1, 1);
 
 /// An epoll instance, its watches, and a pipe.
-struct Fixture {
+struct WatchedPipe {
     Descriptor epoll{::epoll_create1(EPOLL_CLOEXEC)};
     Watches watches{epoll.get()};
     Descriptor in;
     Descriptor out;
 
-    Fixture() {
+    WatchedPipe() {
         std::array<int, 2> ends{};
         ck_assert_int_eq(::pipe(ends.data()), 0);
         in = Descriptor(ends[0]);
@@ -49,7 +50,7 @@ struct Fixture {
     bool watch(std::uint64_t number, std::function<bool(std::uint32_t)> function,
                ConnectionId owner = {}) {
         return watches.start(number, owner, Descriptor(::dup(in.get())), EPOLLIN,
-                             std::make_unique<Task>(std::move(function)));
+                             std::make_unique<CountedWatch>(std::move(function)));
     }
     void write() const { ck_assert_int_eq(::write(out.get(), "x", 1), 1); }
     /// Handles what is ready now; returns how many events there were.
@@ -69,7 +70,7 @@ struct Fixture {
 }  // namespace
 
 START_TEST(a_watch_is_called_as_long_as_its_descriptor_is_ready) {
-    Fixture f;
+    WatchedPipe f;
     int called = 0;
     ck_assert(f.watch(1, [&](std::uint32_t events) {
         called += events == EPOLLIN ? 1 : 0;
@@ -84,12 +85,12 @@ START_TEST(a_watch_is_called_as_long_as_its_descriptor_is_ready) {
     ck_assert_int_eq(f.turn(), 0);
     f.watches.stop(1);
     f.watches.bury();
-    ck_assert_int_eq(Task::alive, 0);
+    ck_assert_int_eq(CountedWatch::alive, 0);
 }
 END_TEST
 
 START_TEST(a_resting_watch_waits_to_be_armed_again) {
-    Fixture f;
+    WatchedPipe f;
     int called = 0;
     ck_assert(f.watch(1, [&](std::uint32_t) {
         ++called;
@@ -108,7 +109,7 @@ START_TEST(a_resting_watch_waits_to_be_armed_again) {
 END_TEST
 
 START_TEST(a_watch_may_end_itself_and_others_whose_event_is_at_hand) {
-    Fixture f;
+    WatchedPipe f;
     int called = 0;
     const auto end_both = [&](std::uint32_t) {
         ++called;
@@ -121,29 +122,29 @@ START_TEST(a_watch_may_end_itself_and_others_whose_event_is_at_hand) {
     f.write();
     ck_assert_int_eq(f.turn(), 2);
     ck_assert_int_eq(called, 1);
-    ck_assert_int_eq(Task::alive, 0);
+    ck_assert_int_eq(CountedWatch::alive, 0);
 }
 END_TEST
 
 START_TEST(the_end_of_a_connection_ends_its_watches_only) {
-    Fixture f;
+    WatchedPipe f;
     ck_assert(f.watch(
-        1, [](std::uint32_t) { return true; }, kAlice));
+        1, [](std::uint32_t) { return true; }, kOwner));
     ck_assert(f.watch(2, [](std::uint32_t) { return true; }));
-    f.watches.stop_all(kAlice);
+    f.watches.stop_all(kOwner);
     f.watches.bury();
-    ck_assert_int_eq(Task::alive, 1);
+    ck_assert_int_eq(CountedWatch::alive, 1);
     f.watches.stop_all();
     f.watches.bury();
-    ck_assert_int_eq(Task::alive, 0);
+    ck_assert_int_eq(CountedWatch::alive, 0);
 }
 END_TEST
 
 START_TEST(what_cannot_be_polled_is_refused) {
-    Fixture f;
+    WatchedPipe f;
     ck_assert(!f.watches.start(1, {}, Descriptor(-1), EPOLLIN,
-                               std::make_unique<Task>([](std::uint32_t) { return true; })));
-    ck_assert_int_eq(Task::alive, 0);
+                               std::make_unique<CountedWatch>([](std::uint32_t) { return true; })));
+    ck_assert_int_eq(CountedWatch::alive, 0);
 }
 END_TEST
 

@@ -23,11 +23,11 @@ using websocket::httpd::RelayWatch;
 
 namespace {
 
-struct Pair {
+struct RelayedPair {
     Descriptor ours;
     Descriptor theirs;
 
-    explicit Pair(int buffer = 0) {
+    explicit RelayedPair(int buffer = 0) {
         std::array<int, 2> ends{};
         ck_assert_int_eq(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0);
         ours = Descriptor(ends[0]);
@@ -144,8 +144,8 @@ public:
     void close_client() { client_.theirs = Descriptor(); }
 
 private:
-    Pair engine_;
-    Pair client_;
+    RelayedPair engine_;
+    RelayedPair client_;
     std::future<bool> result_;
 
 public:

@@ -230,7 +230,7 @@ START_TEST(a_refused_value_is_quoted_as_it_was_written) {
 }
 END_TEST
 
-START_TEST(running_out_of_memory_throws_and_leaks_nothing) {
+START_TEST(running_out_of_memory_for_a_value_throws_and_leaks_nothing) {
     const std::string text(100, 'x');
     const auto ignore = [](bool) {};
     for (const Directive& of : {kCount, directive(ValueKind::choice, 0, 2, kThree)}) {
@@ -258,5 +258,5 @@ WEBSOCKET_TEST_SUITE(setting_value) {
     tcase_add_test(tests, a_wrong_number_is_told_its_bounds_and_units);
     tcase_add_test(tests, the_texts_of_the_old_module_are_still_found);
     tcase_add_test(tests, a_refused_value_is_quoted_as_it_was_written);
-    tcase_add_test(tests, running_out_of_memory_throws_and_leaks_nothing);
+    tcase_add_test(tests, running_out_of_memory_for_a_value_throws_and_leaks_nothing);
 }

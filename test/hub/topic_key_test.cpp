@@ -10,10 +10,10 @@ using websocket::hub::TopicKey;
 
 namespace {
 
-constexpr HashKey kKey{1, 2};
+constexpr HashKey kHashKey{1, 2};
 
 std::string bytes(std::string_view scope, std::string_view name) {
-    const auto key = TopicKey::make(scope, name, kKey);
+    const auto key = TopicKey::make(scope, name, kHashKey);
     ck_assert(key.has_value());
     return std::string(key->bytes());
 }
@@ -31,27 +31,27 @@ END_TEST
 START_TEST(a_name_has_1_to_255_octets_and_a_scope_at_most_255) {
     const std::string longest(255, 'x');
     const std::string too_long(256, 'x');
-    ck_assert(TopicKey::make(longest, longest, kKey).has_value());
-    ck_assert(TopicKey::make("", "x", kKey).has_value());
-    ck_assert(!TopicKey::make("", "", kKey).has_value());
-    ck_assert(!TopicKey::make("", too_long, kKey).has_value());
-    ck_assert(!TopicKey::make(too_long, "x", kKey).has_value());
+    ck_assert(TopicKey::make(longest, longest, kHashKey).has_value());
+    ck_assert(TopicKey::make("", "x", kHashKey).has_value());
+    ck_assert(!TopicKey::make("", "", kHashKey).has_value());
+    ck_assert(!TopicKey::make("", too_long, kHashKey).has_value());
+    ck_assert(!TopicKey::make(too_long, "x", kHashKey).has_value());
 }
 END_TEST
 
 START_TEST(what_another_process_writes_is_the_same_key_or_none) {
     for (const std::string& scope : {std::string(), std::string("s"), std::string(255, 's')}) {
-        const auto key = TopicKey::make(scope, "name", kKey);
-        const auto parsed = TopicKey::parse(key->bytes(), kKey);
+        const auto key = TopicKey::make(scope, "name", kHashKey);
+        const auto parsed = TopicKey::parse(key->bytes(), kHashKey);
         ck_assert(parsed.has_value());
         ck_assert(parsed->bytes() == key->bytes());
         ck_assert_uint_eq(parsed->hash(), key->hash());
     }
-    ck_assert(!TopicKey::parse("", kKey).has_value());
-    ck_assert(!TopicKey::parse(std::string_view("\0", 1), kKey).has_value());
-    ck_assert(!TopicKey::parse("\x01s", kKey).has_value());
-    ck_assert(!TopicKey::parse("\x09s", kKey).has_value());
-    ck_assert(!TopicKey::parse(std::string(600, '\x01'), kKey).has_value());
+    ck_assert(!TopicKey::parse("", kHashKey).has_value());
+    ck_assert(!TopicKey::parse(std::string_view("\0", 1), kHashKey).has_value());
+    ck_assert(!TopicKey::parse("\x01s", kHashKey).has_value());
+    ck_assert(!TopicKey::parse("\x09s", kHashKey).has_value());
+    ck_assert(!TopicKey::parse(std::string(600, '\x01'), kHashKey).has_value());
 }
 END_TEST
 

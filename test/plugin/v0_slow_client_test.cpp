@@ -11,15 +11,15 @@ using namespace websocket::test;
 
 namespace {
 
-constexpr std::size_t kLarge = 100'000;
+constexpr std::size_t kLargeMessage = 100'000;
 
-void echo(const WebSocketServer* server, std::string message) {
+void send_back(const WebSocketServer* server, std::string message) {
     static_cast<void>(plugin_send(server, message));
 }
 
 /// Sends large messages until one is not taken.
 void flood(const WebSocketServer* server) {
-    while (plugin_send(server, std::string(kLarge, 'x')) > 0) {
+    while (plugin_send(server, std::string(kLargeMessage, 'x')) > 0) {
     }
 }
 
@@ -75,7 +75,7 @@ START_TEST(clients_that_do_not_read_echoes_hold_no_thread) {
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
     host.options().receive_buffer = 10'000;
-    host.on_message = echo;
+    host.on_message = send_back;
     std::vector<Peer> deaf;
     for (int i = 0; i < 3; ++i) {
         deaf.push_back(host.connect(8'000));
@@ -98,7 +98,7 @@ START_TEST(a_client_that_reads_again_gets_all_echoes_in_order) {
     host.options().receive_buffer = 10'000;
     int count = 0;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
-        echo(server, std::to_string(count++) + message.substr(0, 4'000));
+        send_back(server, std::to_string(count++) + message.substr(0, 4'000));
     };
     Peer peer = host.connect(8'000);
     const std::size_t sent = send_until_stuck(peer, 5'000);
@@ -112,7 +112,7 @@ START_TEST(what_waits_for_room_is_handled_when_the_client_goes) {
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
     host.options().receive_buffer = 10'000;
-    host.on_message = echo;
+    host.on_message = send_back;
     for (int i = 0; i < 3; ++i) {
         const std::size_t before = host.record().get().messages.size();
         Peer peer = host.connect(8'000);
@@ -130,7 +130,7 @@ START_TEST(what_waits_for_room_is_handled_when_the_server_closes) {
     host.options().send_buffer = 10'000;
     host.options().receive_buffer = 10'000;
     meeting.attach(host);
-    host.on_message = echo;
+    host.on_message = send_back;
     Peer peer = host.connect(8'000);
     static_cast<void>(send_until_stuck(peer, 5'000));
     const std::size_t handled = host.record().get().messages.size();
@@ -149,7 +149,7 @@ START_TEST(a_client_that_reads_no_flood_is_closed_when_others_need_its_thread) {
     };
     host.on_connect = [&](const WebSocketServer* server) { add(connected, server); };
     host.on_message = [&](const WebSocketServer* server, std::string message) {
-        if (message.size() != 5) return echo(server, message);
+        if (message.size() != 5) return send_back(server, message);
         flood(server);
         add(given_up, server);
     };
@@ -174,14 +174,14 @@ START_TEST(a_callback_waits_for_its_own_client_as_long_as_it_takes) {
     host.endpoint().send_timeout = 1ms;
     host.on_message = [](const WebSocketServer* server, std::string) {
         for (int i = 0; i < 40; ++i) {
-            if (plugin_send(server, std::string(kLarge, 'x')) == 0) std::abort();
+            if (plugin_send(server, std::string(kLargeMessage, 'x')) == 0) std::abort();
         }
     };
     Peer peer = host.connect(8'000);
     peer.send_text("go");
     ck_assert(peer.readable(kPatience));
     static_cast<void>(Door().passed(50ms));  // much longer than others would be waited for
-    for (int i = 0; i < 40; ++i) peer.expect_text(std::string(kLarge, 'x'));
+    for (int i = 0; i < 40; ++i) peer.expect_text(std::string(kLargeMessage, 'x'));
 }
 END_TEST
 
@@ -224,7 +224,7 @@ START_TEST(a_thread_of_its_own_waits_for_its_client_as_long_as_it_takes) {
     host.on_message = [&](const WebSocketServer* server, std::string) {
         sender = std::thread([server] {
             for (int i = 0; i < 40; ++i) {
-                if (plugin_send(server, std::string(kLarge, 'x')) == 0) std::abort();
+                if (plugin_send(server, std::string(kLargeMessage, 'x')) == 0) std::abort();
             }
         });
     };
@@ -233,7 +233,7 @@ START_TEST(a_thread_of_its_own_waits_for_its_client_as_long_as_it_takes) {
     peer.send_text("go");
     ck_assert(peer.readable(kPatience));
     static_cast<void>(Door().passed(50ms));
-    for (int i = 0; i < 40; ++i) peer.expect_text(std::string(kLarge, 'x'));
+    for (int i = 0; i < 40; ++i) peer.expect_text(std::string(kLargeMessage, 'x'));
     peer.reset();
     host.await_disconnects(1);
 }

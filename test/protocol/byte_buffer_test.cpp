@@ -11,16 +11,14 @@
 #include <vector>
 
 #include "failing_allocator.hpp"
+#include "protocol/random.hpp"
 #include "unit.hpp"
 
 namespace {
 
 using websocket::protocol::ByteBuffer;
 using websocket::test::FailingAllocator;
-
-std::span<const std::uint8_t> octets(std::string_view text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
+using websocket::test::octets;
 
 std::string content(ByteBuffer& buffer) {
     const auto bytes = buffer.bytes();

@@ -19,17 +19,17 @@ using websocket::test::require;
 
 constexpr MessageProgress kNoMessage{};
 constexpr MessageProgress kOpenMessage{true, MessageType::text, 10, 1, 0};
-constexpr ReaderLimits kNoLimits{INT64_MAX, UINT32_MAX, UINT32_MAX, false};
+constexpr ReaderLimits kUnlimited{INT64_MAX, UINT32_MAX, UINT32_MAX, false};
 
 HeaderResult decode(std::string_view bytes, const MessageProgress& message = kNoMessage,
-                    const ReaderLimits& limits = kNoLimits) {
+                    const ReaderLimits& limits = kUnlimited) {
     return decode_frame_header(octets(bytes), message, limits);
 }
 
 /// That the header is refused with its first `needed` octets, and not earlier.
 void assert_refused(const std::string& bytes, std::size_t needed, CloseCode code,
                     const MessageProgress& message = kNoMessage,
-                    const ReaderLimits& limits = kNoLimits) {
+                    const ReaderLimits& limits = kUnlimited) {
     for (std::size_t size = 0; size <= bytes.size(); ++size) {
         const HeaderResult result = decode(bytes.substr(0, size), message, limits);
         const auto expected = size < needed ? HeaderStatus::incomplete : HeaderStatus::violated;
@@ -44,7 +44,7 @@ void assert_refused(const std::string& bytes, std::size_t needed, CloseCode code
 /// That the header is accepted with its last octet, and read right.
 void assert_accepted(const ClientFrame& frame, std::uint64_t length,
                      const MessageProgress& message = kNoMessage,
-                     const ReaderLimits& limits = kNoLimits) {
+                     const ReaderLimits& limits = kUnlimited) {
     const std::string bytes = client_header(frame, length);
     for (std::size_t size = 0; size < bytes.size(); ++size) {
         ck_assert(decode(bytes.substr(0, size), message, limits).status ==

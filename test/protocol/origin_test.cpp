@@ -161,7 +161,7 @@ START_TEST(says_why_no_page_can_have_an_origin) {
 }
 END_TEST
 
-START_TEST(takes_any_octets_without_harm) {
+START_TEST(takes_any_origin_without_harm) {
     Random random(6454);
     constexpr std::string_view kUsual = "htps:/.*a[]:0189@";
     for (int i = 0; i < 50'000; ++i) {
@@ -177,7 +177,7 @@ START_TEST(takes_any_octets_without_harm) {
 }
 END_TEST
 
-START_TEST(running_out_of_memory_throws_and_leaks_nothing) {
+START_TEST(running_out_of_memory_for_an_origin_throws_and_leaks_nothing) {
     ck_assert_uint_ge(fail_each_allocation(
                           [] {
                               static_cast<void>(
@@ -196,6 +196,6 @@ WEBSOCKET_TEST_SUITE(origin) {
     tcase_add_test(tests, trusted_origins_are_compared_as_origins);
     tcase_add_test(tests, a_wildcard_is_one_label_or_more_and_ends_at_a_dot);
     tcase_add_test(tests, says_why_no_page_can_have_an_origin);
-    tcase_add_test(tests, takes_any_octets_without_harm);
-    tcase_add_test(tests, running_out_of_memory_throws_and_leaks_nothing);
+    tcase_add_test(tests, takes_any_origin_without_harm);
+    tcase_add_test(tests, running_out_of_memory_for_an_origin_throws_and_leaks_nothing);
 }
