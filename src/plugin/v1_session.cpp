@@ -141,9 +141,14 @@ void V1Session::call_on_pong(std::span<const std::uint8_t> payload) {
 
 void V1Session::call_on_writable() {
     expect_thread(instance_.never_blocks());
-    if (instance_.plugin().on_writable != nullptr) {
-        instance_.plugin().on_writable(instance_.self(), state_, id_.value());
+    if (instance_.plugin().on_writable == nullptr) {
+        return;
     }
+    const std::size_t low_water = instance_.endpoint().options.send_buffer / 2;
+    if (instance_.host().engine.tell_when_writable(id_, low_water)) {
+        return;  // others, or an earlier callback, have filled the queue again: this comes once more
+    }
+    instance_.plugin().on_writable(instance_.self(), state_, id_.value());
 }
 
 void V1Session::call_on_close(const engine::CloseInfo& info) noexcept {

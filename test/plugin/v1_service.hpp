@@ -47,15 +47,16 @@ public:
         return static_cast<const Table*>(abi()->extension(abi(), name));
     }
 
-    /// A client that has been accepted; its number in `conn`.
-    [[nodiscard]] Peer connect(ws_conn* conn = nullptr) {
+    /// A client that has been accepted; its number in `conn`. `buffer` is the size of its sockets' buffers
+    /// in bytes, 0 for the system's.
+    [[nodiscard]] Peer connect(ws_conn* conn = nullptr, int buffer = 0) {
         Engine::Place place = service.reserve();
         std::unique_ptr<plugin::V1Session> session =
             plugin::V1Session::make(*instance_, place.id());
         if (conn != nullptr) *conn = place.id().value();
         std::unique_ptr<plugin::Request> request = std::make_unique<FakeRequest>();
         ck_assert_uint_eq(session->upgrade(request), 0);
-        SocketPair sockets = tcp_pair(0);
+        SocketPair sockets = tcp_pair(buffer);
         service.engine().adopt(std::move(place),
                                std::make_unique<engine::SocketTransport>(std::move(sockets.server)),
                                std::move(session), endpoint_.options, 13, {});
