@@ -109,8 +109,7 @@ private:
 
     // who we are for others; set once, when the first subscription comes
     engine::Descriptor listener_;
-    std::uint64_t process_ = 0;
-    std::atomic<std::uint64_t> listening_as_{0};  // process_ as soon as we have a seat
+    std::atomic<std::uint64_t> listening_as_{0};  // our process's number as soon as we have a seat
     std::uint32_t seat_ = 0;
     std::unordered_map<std::uint32_t, std::uint32_t> interest_;  // topics a bucket
 

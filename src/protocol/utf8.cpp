@@ -56,7 +56,7 @@ std::size_t ascii_front(std::span<const std::uint8_t> text) noexcept {
     }
     const std::size_t rest = i;
     if (size >= kWide) {
-        WideWord any = load<WideWord>(begin + size - kWide);  // may overlap
+        auto any = load<WideWord>(begin + size - kWide);  // may overlap
         for (; size - i >= kWide; i += kWide) {
             any |= load<WideWord>(begin + i);
         }
