@@ -12,7 +12,7 @@ usage() {
 usage: ./test.sh [quick]
 
   quick    unit tests and end-to-end tests (event MPM)
-  (none)   everything: what quick does; format, clang's warnings and clang-tidy; builds by CMake and apxs; unit tests
+  (none)   everything: what quick does; format, clang and clang-tidy; builds by CMake and apxs; unit tests
            with the sanitizers; end-to-end tests with ASan and UBSan, and on worker and prefork
 
 Installs missing Debian packages first. Exit status 0 if nothing failed.
