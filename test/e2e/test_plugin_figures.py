@@ -2,6 +2,7 @@
 """What plugins count, on httpd's status page."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -12,6 +13,7 @@ from waiting import wait_until
 
 _CHILDREN = 3
 _ODD = "/<i>&:odd"
+_LONG = "/" + "long" * 60  # with the name of a figure it does not fit
 
 
 def _section(path, init="v1_loop_init"):
@@ -30,7 +32,7 @@ _PARTS = f"""
     MinSpareThreads {4 * _CHILDREN}
     MaxSpareThreads {8 * _CHILDREN}
 </IfModule>
-""" + "".join((_section("/one"), _section("/two"), _section("/pool", "v1_pool_init"), _section(_ODD)))
+""" + "".join((_section("/one"), _section("/two"), _section("/pool", "v1_pool_init"), _section(_ODD), _section(_LONG)))
 
 
 @pytest.fixture
@@ -128,3 +130,17 @@ def test_counters_go_on_after_a_graceful_restart(counting):
     with counting.websocket("/one") as client:
         _count(client, 3)
     assert _figures(counting)[counted] == 10
+
+
+def test_a_figure_that_cannot_be_shown_is_told_once_in_each_child(counting):
+    by_child, clients = _apart(counting, _LONG, 2)
+    line = r"WS0421: \[v1_loop\] metric counted will not be on the status page: "
+    wait_until(lambda: len(re.findall(line, counting.log())) == len(by_child), 5, "a line of each child")
+    for child, client in by_child.items():
+        assert _count(client, 1) == child  # counts, all the same
+    with counting.websocket("/one") as client:
+        _count(client, 4)
+    assert _figures(counting) == {("v1_loop.counted", "/one"): 4, ("v1_loop.held", "/one"): 4}
+    assert counting.log().count("WS0421") == len(by_child)
+    for client in clients:
+        client.close()
