@@ -55,6 +55,7 @@ enum class CloseCode : std::uint16_t {
     internal_error = 1011,
     service_restart = 1012,
     try_again_later = 1013,
+    bad_gateway = 1014,  ///< of a gateway: the answer of the server behind it was not valid
 };
 
 using Bytes = std::span<const std::uint8_t>;

@@ -67,6 +67,8 @@ bool is_refused(const std::string& value, T least, T most) {
 START_TEST(a_client_is_closed_with_a_code_of_any_type) {
     ck_assert_uint_eq(closed_by([](Connection c) { return c.close(); }), 1000);
     ck_assert_uint_eq(closed_by([](Connection c) { return c.close(CloseCode::too_big); }), 1009);
+    ck_assert_uint_eq(closed_by([](Connection c) { return c.close(CloseCode::bad_gateway); }),
+                      1014);
     ck_assert_uint_eq(closed_by([](Connection c) { return c.close(1001, "bye"); }), 1001);
     ck_assert_uint_eq(closed_by([](Connection c) { return c.close(Own::kicked); }), 4001);
     ck_assert_uint_eq(closed_by([](Connection c) { return c.close(plain); }), 4002);
