@@ -160,14 +160,13 @@ private:
     };
 
     static chat::Histories::Limits limits(const websocket::Options& options) {
-        return {static_cast<std::size_t>(options.number("history", 50, 0, 1000)), kRoomOctets,
-                kAllOctets};
+        return {options.number<std::size_t>("history", 50, 0, 1000), kRoomOctets, kAllOctets};
     }
     static Milliseconds heartbeat(const websocket::Options& options) {
         return Milliseconds(options.number("heartbeat", 5000, 100, 60000));
     }
     static std::size_t most_members(const websocket::Options& options) {
-        return static_cast<std::size_t>(options.number("members", 1000, 1, 100000));
+        return options.number<std::size_t>("members", 1000, 1, 100000);
     }
     static std::string rooms(const websocket::Options& options) {
         const std::string_view word = options.text("rooms", "chat");
