@@ -5,7 +5,11 @@
 #include <charconv>
 #include <utility>
 
+#include "protocol/token.hpp"
+
 namespace websocket::httpd {
+
+using protocol::equals_ignoring_case;
 
 namespace {
 
@@ -19,12 +23,6 @@ constexpr std::array kSizeUnits{Unit{"", 1}, Unit{"K", kKiB}, Unit{"M", kMiB},
                                 Unit{"G", 1024 * kMiB}};
 constexpr std::array kTimeUnits{Unit{"", kSecond}, Unit{"ms", 1}, Unit{"s", kSecond},
                                 Unit{"m", 60 * kSecond}, Unit{"h", 3600 * kSecond}};
-
-char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool same_word(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, {}, to_lower, to_lower);
-}
 
 std::span<const Unit> units_of(ValueKind kind) {
     switch (kind) {
@@ -63,8 +61,9 @@ std::string as_written_here(ValueKind kind, std::string_view text) {
     const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
     const std::string_view unit = text.substr(digits);
     const auto names = other_names_of(kind);
-    const auto other = std::ranges::find_if(
-        names, [unit](const OtherName& candidate) { return same_word(candidate.name, unit); });
+    const auto other = std::ranges::find_if(names, [unit](const OtherName& candidate) {
+        return equals_ignoring_case(candidate.name, unit);
+    });
     return digits == 0 || other == names.end()
                ? std::string{}
                : std::string(text.substr(0, digits)).append(other->ours);
@@ -78,8 +77,9 @@ std::optional<std::int64_t> parse_number(std::string_view text, std::span<const 
         return {};
     }
     const std::string_view suffix(stop, static_cast<std::size_t>(end - stop));
-    const auto unit = std::ranges::find_if(
-        units, [suffix](const Unit& candidate) { return same_word(candidate.name, suffix); });
+    const auto unit = std::ranges::find_if(units, [suffix](const Unit& candidate) {
+        return equals_ignoring_case(candidate.name, suffix);
+    });
     if (unit == units.end() || number > INT64_MAX / unit->factor) {
         return {};
     }
@@ -140,7 +140,7 @@ std::string choice_text(std::span<const std::string_view> choices) {
 std::optional<std::int64_t> parse_choice(std::string_view text,
                                          std::span<const std::string_view> choices) noexcept {
     for (std::size_t i = 0; i < choices.size(); ++i) {
-        if (same_word(text, choices[i])) {
+        if (equals_ignoring_case(text, choices[i])) {
             return static_cast<std::int64_t>(i);
         }
     }
