@@ -13,7 +13,7 @@ from httpd import BUILD
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _ID = re.compile(r"\bWS\d{4}\b")
-_PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+_PAGES = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").glob("*.md"))]
 
 
 def snippet(page, language, containing):
