@@ -3,6 +3,9 @@
 
 import os
 import pathlib
+import signal
+
+from waiting import wait_until
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -41,6 +44,12 @@ def zombies_of(pid):
 def group_of(pgid):
     """The living members of a process group."""
     return sorted(pid for pid, stat in _all() if int(stat[2]) == pgid)
+
+
+def kill(pid):
+    """Kills a process and waits for its end: whoever connects after that does not meet it."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid), 10, f"the end of process {pid}")
 
 
 def cpu_seconds(pid):

@@ -6,13 +6,13 @@ import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 
 import pytest
 
 import frames
 import httpd
+import processes
 from chromium import skippable
 from httpd import BUILD, Httpd
 from test_docs import TOP, snippet
@@ -170,7 +170,7 @@ def test_names_of_a_killed_child_are_gone_soon(chat):
         guests = [_Guest(chat, f"g{number}", "kill") for number in range(8)]
         stays.sees("stays", *(f"g{number}" for number in range(8)))
         for pid in set(_pids(chat, start, 9)) - {mine}:
-            os.kill(pid, signal.SIGKILL)
+            processes.kill(pid)
         left = [f"g{number}" for number, guest in enumerate(guests) if _is_open(guest)]
         stays.sees("stays", *left)
         for guest in guests:

@@ -2,13 +2,13 @@
 """What should be done once is done by one child: with many of them, when it is killed, over a restart."""
 
 import contextlib
-import os
 import signal
 
 import pytest
 
 import frames
 import httpd
+import processes
 from httpd import BUILD, Httpd
 from raw import RawClient
 from waiting import wait_until
@@ -123,7 +123,7 @@ def test_one_child_leads_until_it_is_killed(leaders):
         second = next(client for client in clients if client is not first)
         assert second.leads("task") and not first.leads("task")
 
-        os.kill(leader, signal.SIGKILL)
+        processes.kill(leader)
         left = [client for client in clients if client.pid != leader]
         wait_until(lambda: left[0].tick()[0] != leader, 30, "another child taking over")
         (successor,) = {client.run_of(_successor(client, leader)) for client in left}

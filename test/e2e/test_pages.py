@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pages of examples/ in Chromium: what they say when a connection ends, and what one can see."""
 
-import os
 import pathlib
 import re
 import shutil
-import signal
 
 import pytest
 
 import chromium
+import processes
 from chromium import skippable, text_of
 from httpd import BUILD, Httpd, location
 from waiting import wait_until
@@ -112,7 +111,7 @@ def test_a_lost_connection_is_told_in_words_and_comes_back(pages, browser, page,
         "window.said = []; new MutationObserver(() => said.push(document.getElementById('status').textContent))"
         ".observe(document.getElementById('status'), {childList: true});"
     )
-    os.kill(pages.child(), signal.SIGKILL)
+    processes.kill(pages.child())
     lost = r"The connection was lost \(1006\)\. (Trying again in \d+ s|Reload the page to try again)\."
     said = wait_until(
         lambda: [text for text in browser.execute_script("return said") if re.fullmatch(lost, text)], 20, "words"

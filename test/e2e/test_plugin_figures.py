@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What plugins count, on httpd's status page."""
 
-import os
 import re
 import signal
 
 import pytest
 
 import frames
+import processes
 from httpd import BUILD, Httpd
 from waiting import wait_until
 
@@ -90,7 +90,7 @@ def test_figures_of_all_children_are_summed_and_a_killed_one_leaves_its_counters
 
     killed = next(iter(by_child))
     gone = amounts[killed]
-    os.kill(killed, signal.SIGKILL)
+    processes.kill(killed)
     # What the clients in between have counted in the killed child is gone from the gauge, too.
     wait_until(lambda: _figures(counting)[held] <= total - gone, 10, "the gauge without the killed child")
     figures = _figures(counting)

@@ -2,12 +2,12 @@
 """What mod_status shows of WebSockets."""
 
 import contextlib
-import os
 import signal
 
 import pytest
 
 import frames
+import processes
 from deflate_client import DeflateClient
 from h2client import H2Client
 from httpd import BUILD, DUMPIO_LINES, Httpd, location
@@ -174,7 +174,7 @@ def test_what_a_killed_child_had_is_gone(start_httpd):
         _await_figures(server, All=2, Tcp=2)
         children = set(server.children())
         for child in children:
-            os.kill(child, signal.SIGKILL)
+            processes.kill(child)
         wait_until(lambda: server.children() and not children & set(server.children()), 10, "new children")
         _await_figures(server, All=0)
 

@@ -435,13 +435,18 @@ def test_connecting_and_closing_leaks_nothing(lone, certified):
     server = lone(tls=[f"SSLCACertificateFile {authority}", "SSLVerifyClient optional"])
     context = certificates.client_context(certified=certificates.alice() if certified else None)
     child = server.child()
-    _connect_and_close(server, context, 400)
-    before = processes.private_kib(child)
-    _connect_and_close(server, context, 400)
-    grown = processes.private_kib(child) - before
-    print(f"400 rounds on {server.mpm}: {grown} KiB more private memory")
     # mod_ssl itself loses some 700 bytes for each certificate.
-    assert grown < (600 if certified else 300)
+    limit = 600 if certified else 300
+    _connect_and_close(server, context, 400)
+    # A leak costs each round. More threads at a time than before, on a busy machine, cost one.
+    for _ in range(3):
+        before = processes.private_kib(child)
+        _connect_and_close(server, context, 400)
+        grown = processes.private_kib(child) - before
+        print(f"400 rounds on {server.mpm}: {grown} KiB more private memory")
+        if grown < limit:
+            break
+    assert grown < limit
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer's allocator needs more")
