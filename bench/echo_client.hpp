@@ -14,6 +14,7 @@ struct Workload {
     Opcode opcode;
     std::string payload;
     std::uint64_t in_flight;
+    std::uint64_t limit;  // messages that a connection sends in all
 
     std::string frame;         // masked, as sent
     std::string frames;        // the same several times over, so that one send can carry many
@@ -21,8 +22,8 @@ struct Workload {
     bool check_every_message;  // else the first two of each connection, then lengths alone
     bool discard_in_kernel;    // recv with MSG_TRUNC: payloads that nobody looks at are not copied
 
-    Workload(Opcode type, std::uint64_t size, std::uint64_t pipeline)
-        : opcode(type), in_flight(pipeline), check_every_message(size <= 4096),
+    Workload(Opcode type, std::uint64_t size, std::uint64_t pipeline, std::uint64_t most)
+        : opcode(type), in_flight(pipeline), limit(most), check_every_message(size <= 4096),
           discard_in_kernel(size > 65536) {
         std::uint32_t state = 12345;
         for (std::uint64_t i = 0; i < size; ++i) {
@@ -54,10 +55,10 @@ public:
     }
 
     void start() {
-        to_send_ = work_.in_flight * work_.frame.size();
+        send_more(work_.in_flight);
         flush();
     }
-    // Reads all there is, sends as many messages as came back.
+    // Reads all there is, sends as many messages as came back, up to the limit.
     void ready(std::span<char> buffer, Tally& tally);
 
     // Once all echoes are back: a clean end, without a reset.
@@ -88,6 +89,11 @@ private:
     [[nodiscard]] bool look_at_payload() const {
         return work_.check_every_message || messages_ < 2;
     }
+    void send_more(std::uint64_t messages) {
+        messages = std::min(messages, work_.limit - sent_);
+        sent_ += messages;
+        to_send_ += messages * work_.frame.size();
+    }
     void flush();
 
     const Workload& work_;
@@ -102,6 +108,7 @@ private:
     bool fin_ = true;
     std::string control_payload_;
 
+    std::uint64_t sent_ = 0;     // messages, those in to_send_ included
     std::uint64_t to_send_ = 0;  // bytes of data frames
     std::size_t phase_ = 0;      // position in the frame being sent
     std::string control_;        // a Pong, waiting for the end of that frame
@@ -208,7 +215,7 @@ inline void EchoClient::ready(std::span<char> buffer, Tally& tally) {
     const std::uint64_t came_back = messages_ - before;
     if (came_back > 0) {
         tally.messages += came_back;
-        if (!tally.draining) to_send_ += came_back * work_.frame.size();
+        if (!tally.draining) send_more(came_back);
         if (tally.timing) {
             const std::uint64_t now = now_ns();
             if (sent_at_ != 0) tally.latency.add(now - sent_at_);

@@ -1,6 +1,7 @@
 // fanout: N connections subscribe and one publishes. The server has to send what comes in on one
 // connection to all the others (and to the sender or not, as it likes). A new message goes out when
-// the last subscriber has got the one before. One thread; prints one line of JSON.
+// the last subscriber has got the one before, for a time or until there were so many. One thread; prints
+// one line of JSON.
 
 #include "frames.hpp"
 #include "handshake.hpp"
@@ -14,6 +15,7 @@ struct FanoutOptions {
     std::uint64_t subscribers = 5000;
     std::uint64_t size = 125;
     std::uint64_t window = 1;
+    std::uint64_t messages = 0;
     double duration = 5;
     double warmup = 1;
     double timeout = 10;
@@ -25,6 +27,8 @@ struct FanoutOptions {
             number("--subscribers", "connections that receive (5000)", subscribers, 1, 60000));
         table.push_back(number("--size", "payload bytes of a message (125)", size, 0, 1U << 24));
         table.push_back(number("--window", "messages under way at a time (1)", window, 1, 1000));
+        table.push_back(number("--messages", "publish so many, then end, however long it takes",
+                               messages, 1, 1U << 30));
         table.push_back(seconds("--duration", "measured time (5)", duration, 0.01));
         table.push_back(seconds("--warmup", "time before it (1)", warmup, 0));
         table.push_back(
@@ -46,6 +50,8 @@ public:
         : subscribers_(subscribers), sent_at_(window), missing_(window) {}
 
     [[nodiscard]] bool may_send() const { return sent_ - complete_ < sent_at_.size(); }
+    [[nodiscard]] std::uint64_t sent() const { return sent_; }
+    [[nodiscard]] std::uint64_t complete() const { return complete_; }
     void send() {
         sent_at_[sent_ % sent_at_.size()] = now_ns();
         missing_[sent_ % sent_at_.size()] = subscribers_;
@@ -152,28 +158,33 @@ public:
     }
 
     void run() {
-        run_for(options_.warmup, nullptr);
+        if (options_.messages == 0) run_until(ns_after(options_.warmup), nullptr);
         const Reading begin(publications_.deliveries, options_.server_pid);
-        run_for(options_.duration, &latency_);
+        run_until(options_.messages > 0 ? UINT64_MAX : ns_after(options_.duration), &latency_);
         print(begin, Reading(publications_.deliveries, options_.server_pid));
     }
 
 private:
+    [[nodiscard]] bool all_sent() const {
+        return options_.messages > 0 && publications_.sent() == options_.messages;
+    }
+
     void publish() {
-        while (publications_.may_send()) {
+        while (publications_.may_send() && !all_sent()) {
             publications_.send();
             members_.back().send(frame_);
         }
     }
 
-    void run_for(double duration, Histogram* latency) {
+    // Until all subscribers have all, or that time on the clock of now_ns().
+    void run_until(std::uint64_t end, Histogram* latency) {
         std::uint64_t now = now_ns();
         std::uint64_t last_delivery = now;
-        const std::uint64_t end = now + static_cast<std::uint64_t>(duration * 1e9);
         const auto patience = static_cast<std::uint64_t>(options_.timeout * 1e9);
         std::array<epoll_event, 512> events;
         while (now < end) {
             publish();
+            if (all_sent() && publications_.complete() == publications_.sent()) return;
             const int ready =
                 epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 100);
             const std::uint64_t before = publications_.deliveries;

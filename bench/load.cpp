@@ -1,5 +1,5 @@
-// load: keeps K messages in flight on each of N connections to an echo server and counts the echoes.
-// One thread; prints one line of JSON.
+// load: keeps K messages in flight on each of N connections to an echo server and counts the echoes, for a
+// time or until there are so many. One thread; prints one line of JSON.
 
 #include "echo_client.hpp"
 
@@ -13,6 +13,7 @@ struct LoadOptions {
     std::uint64_t size = 125;
     std::uint64_t pipeline = 1;
     std::string type = "binary";
+    std::uint64_t messages = 0;
     double duration = 5;
     double warmup = 1;
     double timeout = 10;
@@ -24,6 +25,8 @@ struct LoadOptions {
         table.push_back(number("--size", "payload bytes of a message (125)", size, 0, 1U << 30));
         table.push_back(
             number("--pipeline", "messages in flight on a connection (1)", pipeline, 1, 100000));
+        table.push_back(number("--messages", "on each connection, then end, however long it takes",
+                               messages, 1, 1U << 30));
         table.push_back(text("--type", "text|binary", "of the messages (binary)", type));
         table.push_back(seconds("--duration", "measured time (5)", duration, 0.01));
         table.push_back(seconds("--warmup", "time before it (1)", warmup, 0));
@@ -57,8 +60,9 @@ struct Reading {
 class Load {
 public:
     explicit Load(const LoadOptions& options)
-        : options_(options), work_(options.type == "text" ? Opcode::text : Opcode::binary,
-                                   options.size, options.pipeline),
+        : options_(options),
+          work_(options.type == "text" ? Opcode::text : Opcode::binary, options.size,
+                options.pipeline, options.messages > 0 ? options.messages : UINT64_MAX),
           epoll_(epoll_create1(EPOLL_CLOEXEC)), buffer_(256U << 10) {
         clients_.reserve(options.connections);
         for (Opened& opened :
@@ -67,17 +71,39 @@ public:
     }
 
     void run() {
+        if (options_.messages > 0)
+            run_counted();
+        else
+            run_timed();
+        for (EchoClient& client : clients_) client.finish();
+    }
+
+private:
+    void start() {
         for (std::size_t i = 0; i < clients_.size(); ++i) {
             watch(epoll_, clients_[i].fd(), i);
             clients_[i].start();
             check(clients_[i]);
         }
-        run_until([] { return false; }, options_.warmup);
+    }
+
+    void run_counted() {
+        tally_.timing = options_.pipeline == 1;
+        const Reading begin(tally_, options_.server_pid);
+        start();
+        const std::uint64_t all = options_.connections * options_.messages;
+        run_until([&] { return tally_.messages == all; }, UINT64_MAX);
+        print(begin, Reading(tally_, options_.server_pid));
+    }
+
+    void run_timed() {
+        start();
+        run_until([] { return false; }, ns_after(options_.warmup));
         std::vector<std::uint64_t> before;
         for (const EchoClient& client : clients_) before.push_back(client.messages());
         tally_.timing = options_.pipeline == 1;
         const Reading begin(tally_, options_.server_pid);
-        run_until([] { return false; }, options_.duration);
+        run_until([] { return false; }, ns_after(options_.duration));
         const Reading end(tally_, options_.server_pid);
         tally_.timing = false;
 
@@ -92,23 +118,21 @@ public:
         // The server finds a clean end and the next run an idle server.
         tally_.draining = true;
         const std::uint64_t all = end.messages + options_.connections * options_.pipeline;
-        run_until([&] { return tally_.messages == all; }, options_.timeout);
-        for (EchoClient& client : clients_) client.finish();
+        run_until([&] { return tally_.messages == all; }, ns_after(options_.timeout));
     }
 
-private:
     static void check(const EchoClient& client) {
         if (!client.error().empty())
             fail(run_failed, "after %llu messages on a connection: %s",
                  static_cast<unsigned long long>(client.messages()), client.error().c_str());
     }
 
+    // Until it is done, or that time on the clock of now_ns().
     template <class Done>
-    void run_until(Done done, double duration) {
+    void run_until(Done done, std::uint64_t end) {
         std::uint64_t now = now_ns();
         std::uint64_t last_message = now;
         std::uint64_t messages = tally_.messages;
-        const std::uint64_t end = now + static_cast<std::uint64_t>(duration * 1e9);
         const std::uint64_t patience = static_cast<std::uint64_t>(options_.timeout * 1e9);
         std::array<epoll_event, 512> events;
         while (now < end && !done()) {

@@ -18,6 +18,11 @@ inline std::uint64_t now_ns() {
            static_cast<std::uint64_t>(t.tv_nsec);
 }
 
+// On the clock of now_ns().
+inline std::uint64_t ns_after(double seconds) {
+    return now_ns() + static_cast<std::uint64_t>(seconds * 1e9);
+}
+
 inline double own_cpu_seconds() {
     timespec t{};
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
