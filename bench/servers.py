@@ -87,7 +87,7 @@ def stop(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def start(command: list[str], core: int, url: str, log: Path) -> subprocess.Popen:
+def start(command: list[str], core: int, url: str, log: Path, seconds: float = START_SECONDS) -> subprocess.Popen:
     """Starts a server in a session of its own and waits until it accepts connections."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -100,7 +100,7 @@ def start(command: list[str], core: int, url: str, log: Path) -> subprocess.Pope
         return answers(url)
 
     try:
-        wait_until(ready, shlex.join(command))
+        wait_until(ready, shlex.join(command), seconds)
     except BaseException:
         stop(process)
         raise
@@ -158,6 +158,8 @@ class Httpd:
     broadcast: bool = False
     children: int = 1
     own_locations: dict[str, list[str]] | None = None  # instead of the usual ones
+    under: list[str] = field(default_factory=list)  # a program that runs httpd, with its options
+    start_seconds: float = START_SECONDS
     _process: subprocess.Popen | None = field(default=None, repr=False)
     _root: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
@@ -214,10 +216,10 @@ class Httpd:
             make_certificate(root)
         (root / "conf").write_text(self.configuration(root, port))
         url = f"{'wss' if self.tls else 'ws'}://127.0.0.1:{port}/"
-        command = [self.program, "-d", str(root), "-f", str(root / "conf"), "-D", "FOREGROUND"]
+        command = [*self.under, self.program, "-d", str(root), "-f", str(root / "conf"), "-D", "FOREGROUND"]
         try:
-            self._process = start(command, self.core, url, root / "output")
-            child = wait_until(self._child, "the child of httpd")
+            self._process = start(command, self.core, url, root / "output", self.start_seconds)
+            child = wait_until(self._child, "the child of httpd", self.start_seconds)
         except BenchError as error:
             log = root / "log"
             text = log.read_text(errors="replace").strip() if log.exists() else ""
