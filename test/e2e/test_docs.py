@@ -134,3 +134,25 @@ def test_the_first_plugin_of_the_readme_echoes(start_httpd, tmp_path_factory):
         client.expect_text("hi")
         client.expect(frames.BINARY, b"\x00")
         client.close_handshake()
+
+
+def _walks():
+    """Of each walk in design.md: its title, what it says of functions and files, and its (function, file) pairs."""
+    page = (TOP / "docs/design.md").read_text()
+    found = re.findall(
+        r"^### ([^\n:]+): (\d+) functions in (\d+) files$.*?^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL
+    )
+    assert found
+    for title, functions, files, block in found:
+        steps = [tuple(line.split()[:2]) for line in block.splitlines() if not line.startswith("--")]
+        yield pytest.param((int(functions), int(files)), steps, id=title)
+
+
+@pytest.mark.parametrize("counts, steps", _walks())
+def test_the_functions_of_the_walk_are_where_it_says(counts, steps):
+    assert (len(steps), len({file for _, file in steps})) == counts
+    for function, name in steps:
+        texts = [file.read_text() for file in (TOP / "src").rglob(name)]
+        assert texts, f"there is no {name}, which should have {function}"
+        words = [rf"(?<!\w){re.escape(part)}(?!\w)" for part in function.split("::")]
+        assert any(all(re.search(word, text) for word in words) for text in texts), f"{name} has no {function}"
