@@ -8,19 +8,19 @@
 #include <http_protocol.h>
 #include <mpm_common.h>
 
-#include "httpd/child.hpp"
-#include "httpd/config.hpp"
-#include "httpd/config_check.hpp"
-#include "httpd/connection_caps.hpp"
-#include "httpd/connection_log.hpp"
-#include "httpd/descriptors.hpp"
-#include "httpd/handler.hpp"
-#include "httpd/handover.hpp"
-#include "httpd/loaded_files.hpp"
-#include "httpd/lost_handshake.hpp"
-#include "httpd/pump.hpp"
-#include "httpd/status.hpp"
-#include "httpd/topics.hpp"
+#include "httpd/process/child.hpp"
+#include "httpd/config/config.hpp"
+#include "httpd/config/config_check.hpp"
+#include "httpd/handshake/connection_caps.hpp"
+#include "httpd/log/connection_log.hpp"
+#include "httpd/process/descriptors.hpp"
+#include "httpd/handshake/handler.hpp"
+#include "httpd/takeover/handover.hpp"
+#include "httpd/process/loaded_files.hpp"
+#include "httpd/handshake/lost_handshake.hpp"
+#include "httpd/takeover/pump.hpp"
+#include "httpd/status/status.hpp"
+#include "httpd/process/topics.hpp"
 
 namespace {
 

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-#include "engine/tls_socket.hpp"
+#include "net/tls_socket.hpp"
 
 namespace websocket::bench {
 
@@ -91,12 +91,12 @@ public:
 
 private:
     struct Tls {
-        engine::TlsSocket socket;
+        net::TlsSocket socket;
         std::unique_ptr<SSL, decltype(&SSL_free)> ssl;
         std::string unsent;
 
         Tls(SSL_CTX* context, int fd)
-            : socket{.descriptor = engine::Descriptor(fd)}, ssl(SSL_new(context), SSL_free) {
+            : socket{.descriptor = base::Descriptor(fd)}, ssl(SSL_new(context), SSL_free) {
             BIO* bio = socket.make_bio();
             SSL_set_bio(ssl.get(), bio, bio);
             SSL_set_connect_state(ssl.get());

@@ -22,6 +22,7 @@
 namespace {
 
 using namespace websocket::protocol;
+using websocket::base::ByteBuffer;
 
 constexpr ReaderLimits kLimits{
     .max_message_size = 100'000, .max_fragments = 50, .max_empty_fragments = 5};

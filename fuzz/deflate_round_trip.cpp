@@ -11,12 +11,13 @@
 #include <span>
 #include <vector>
 
-#include "protocol/byte_buffer.hpp"
+#include "base/byte_buffer.hpp"
 #include "protocol/deflater.hpp"
 
 namespace {
 
 using namespace websocket::protocol;
+using websocket::base::ByteBuffer;
 
 void require(bool promise) {
     if (!promise) std::abort();

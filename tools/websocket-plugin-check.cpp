@@ -14,7 +14,7 @@
 #include <string>
 #include <websocket/testing.hpp>
 
-#include "plugin/loader.hpp"
+#include "plugin/common/loader.hpp"
 #include "watched_plugin.hpp"
 
 namespace {

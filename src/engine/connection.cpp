@@ -29,13 +29,13 @@ constexpr std::size_t kDirectReceiveMost = 256U << 10;
 constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 
 /// Closing may take this many close_timeouts while the peer keeps reading.
-constexpr Tick kMostCloseTimeouts = 12;
+constexpr net::Tick kMostCloseTimeouts = 12;
 
 /// Reads before the verdict on a peer: what its socket can hold, usually.
 constexpr unsigned kMostReadsALook = 16;
 
 /// A timer that is so late says that the process was stopped, or a plugin has held the loop.
-constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
+constexpr net::Tick kOverslept = net::to_ticks(std::chrono::seconds{1});
 
 /// A read holds less than this; what it inflates to may hold much more, and others wait meanwhile.
 constexpr std::size_t kMostInflatedATurn = std::size_t{1} << 20;
@@ -59,12 +59,11 @@ struct Connection::Inbound final : protocol::InflaterSource {
         connection.give_back(std::move(inflater));
         return inflated_ >= kMostInflatedATurn;
     }
-    [[nodiscard]] protocol::ByteBuffer& inflate_buffer() noexcept override {
+    [[nodiscard]] base::ByteBuffer& inflate_buffer() noexcept override {
         return connection.loop_.shared_deflate().inflate_buffer();
     }
 
-    Next on_message(MessageType type, std::span<std::uint8_t> payload,
-                    protocol::ByteBuffer* owner) {
+    Next on_message(MessageType type, std::span<std::uint8_t> payload, base::ByteBuffer* owner) {
         return wants_parts() ? on_part(type, payload, true, true)
                              : connection.deliver(Message{type, payload, owner});
     }
@@ -101,9 +100,9 @@ private:
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept
     : loop_(loop), gate_(gate), id_(id) {}
 
-void Connection::prepare(std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
-                         const ConnectionOptions& options, unsigned version,
-                         protocol::ByteBuffer early_input) noexcept {
+void Connection::prepare(std::unique_ptr<net::Transport> transport,
+                         std::unique_ptr<Session> session, const ConnectionOptions& options,
+                         unsigned version, base::ByteBuffer early_input) noexcept {
     transport_ = std::move(transport);
     session_ = std::move(session);
     options_ = &options;
@@ -114,7 +113,7 @@ void Connection::prepare(std::unique_ptr<Transport> transport, std::unique_ptr<S
 void Connection::open() {
     note_life();
     if (options_->ping_interval.count() > 0) {
-        loop_.wheel().arm(*this, last_life_ + to_ticks(options_->ping_interval));
+        loop_.wheel().arm(*this, last_life_ + net::to_ticks(options_->ping_interval));
     }
     gate_.open();
     session_->on_open();  // may close at once
@@ -128,16 +127,16 @@ void Connection::guarded(Work work) noexcept {
     try {
         work();
     } catch (const std::bad_alloc&) {
-        loop_.log().write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        loop_.log().write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
         fail(CloseCode::internal_error, "out of memory");
     } catch (const std::exception& error) {
         std::array<char, 256> line;
         std::snprintf(line.data(), line.size(), "WS0302: plugin threw, closing one connection: %s",
                       error.what());
-        loop_.log().write(LogLevel::error, line.data());
+        loop_.log().write(base::LogLevel::error, line.data());
         fail(CloseCode::internal_error, "plugin failed");
     } catch (...) {
-        loop_.log().write(LogLevel::error, "WS0302: plugin threw, closing one connection");
+        loop_.log().write(base::LogLevel::error, "WS0302: plugin threw, closing one connection");
         fail(CloseCode::internal_error, "plugin failed");
     }
 }
@@ -174,8 +173,9 @@ bool Connection::read_ready() {
         const auto window = reader_.receive_window(kDirectReceiveLeast, kDirectReceiveMost);
         loop_.heap_trim().note(window.size());
         const std::span<std::uint8_t> into = window.empty() ? loop_.read_buffer() : window;
-        const IoResult result = transport_->read(into.first(std::min(into.size(), largest_read())));
-        if (result.status == IoStatus::done) {
+        const net::IoResult result =
+            transport_->read(into.first(std::min(into.size(), largest_read())));
+        if (result.status == net::IoStatus::done) {
             more = true;
             note_life();
             const Loop::Cork cork(loop_, *this);
@@ -187,9 +187,9 @@ bool Connection::read_ready() {
                 leave_at_boundary();
             }
             account_read(result.count);
-        } else if (result.status == IoStatus::closed) {
+        } else if (result.status == net::IoStatus::closed) {
             on_end_of_stream();
-        } else if (result.status == IoStatus::failed) {
+        } else if (result.status == net::IoStatus::failed) {
             kill();
         } else if (result.count > 0) {
             note_life();
@@ -208,15 +208,15 @@ void Connection::feed(std::span<std::uint8_t> bytes) {
 }
 
 bool Connection::discard_input() noexcept {
-    const IoResult result = transport_->read(loop_.read_buffer());
+    const net::IoResult result = transport_->read(loop_.read_buffer());
     account_read(result.count);
-    if (result.status == IoStatus::closed) {
+    if (result.status == net::IoStatus::closed) {
         end_of_stream_ = true;
         after_flush();
-    } else if (result.status == IoStatus::failed) {
+    } else if (result.status == net::IoStatus::failed) {
         kill();
     }
-    return result.status == IoStatus::done;
+    return result.status == net::IoStatus::done;
 }
 
 void Connection::on_end_of_stream() noexcept {
@@ -271,7 +271,7 @@ void Connection::service() {
     if (reading() && pause_ == 0 && !unread_.empty()) {
         guarded([this] {
             const Loop::Cork cork(loop_, *this);
-            protocol::ByteBuffer input = std::move(unread_);
+            base::ByteBuffer input = std::move(unread_);
             feed(input.bytes());
         });
     } else if (input_pending()) {
@@ -332,7 +332,8 @@ void Connection::update_interest() noexcept {
         return;
     }
     if (!loop_.watch(transport_->descriptor(), *this, events, registered_)) {
-        loop_.log().write(LogLevel::error, "WS0303: epoll_ctl failed, closing one connection");
+        loop_.log().write(base::LogLevel::error,
+                          "WS0303: epoll_ctl failed, closing one connection");
         kill();
         return;
     }
@@ -347,7 +348,7 @@ void Connection::note_life() noexcept {
     awaiting_pong_ = awaiting_pong_ && state_ != State::open;
 }
 
-void Connection::on_timer(TimerNode& node, Tick now) {
+void Connection::on_timer(net::TimerNode& node, net::Tick now) {
     if (node.ends_pause) {
         static_cast<RateMeter::PauseEnd&>(node).connection->end_rate_pause();
     } else {
@@ -363,7 +364,9 @@ void Connection::look() {
     loop_.mark_dirty(*this);
 }
 
-bool Connection::overslept(Tick now) const noexcept { return !before(now, deadline + kOverslept); }
+bool Connection::overslept(net::Tick now) const noexcept {
+    return !net::before(now, deadline + kOverslept);
+}
 
 /// Octets that the kernel holds are on their way to a peer that reads slowly. When there are none, it
 /// has all that it was sent, and no excuse.
@@ -372,7 +375,7 @@ bool Connection::takes_octets() noexcept {
     return untaken_ > 0 && untaken_ < known;
 }
 
-void Connection::on_time(Tick now) {
+void Connection::on_time(net::Tick now) {
     if (state_ == State::open) {
         keep_alive(now);
         return;
@@ -396,13 +399,13 @@ void Connection::on_time(Tick now) {
         start_close_timer();
         return;
     }
-    const Tick timeout = to_ticks(options_->close_timeout);
-    const bool patient = before(now, marked_ + kMostCloseTimeouts * timeout);
+    const net::Tick timeout = net::to_ticks(options_->close_timeout);
+    const bool patient = net::before(now, marked_ + kMostCloseTimeouts * timeout);
     const bool takes = takes_octets();
     if (takes) {
         last_life_ = now;
     }
-    if (patient && before(now, last_life_ + timeout) && (takes || !outbox_.empty())) {
+    if (patient && net::before(now, last_life_ + timeout) && (takes || !outbox_.empty())) {
         loop_.wheel().arm(*this, last_life_ + timeout);  // slow, but taking what is queued
         return;
     }
@@ -416,11 +419,11 @@ void Connection::start_close_timer() noexcept {
     }
     marked_ = loop_.now();
     untaken_ = transport_->untaken();
-    loop_.wheel().arm(*this, marked_ + to_ticks(options_->close_timeout));
+    loop_.wheel().arm(*this, marked_ + net::to_ticks(options_->close_timeout));
 }
 
 /// The verdict on a Ping whose time is up.
-bool Connection::gives_no_sign_of_life(Tick now) {
+bool Connection::gives_no_sign_of_life(net::Tick now) {
     if (overslept(now)) {
         marked_ = now;  // it gets the time anew
         return false;
@@ -432,21 +435,21 @@ bool Connection::gives_no_sign_of_life(Tick now) {
     return awaiting_pong_ && state_ == State::open;
 }
 
-void Connection::keep_alive(Tick now) {
+void Connection::keep_alive(net::Tick now) {
     if (!takes_input() && outbox_.empty()) {
         // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
         last_life_ = now;
         awaiting_pong_ = false;
     }
-    const Tick interval = to_ticks(options_->ping_interval);
-    const Tick timeout = to_ticks(options_->pong_timeout);
-    if (awaiting_pong_ && !before(now, marked_ + timeout) && gives_no_sign_of_life(now)) {
+    const net::Tick interval = net::to_ticks(options_->ping_interval);
+    const net::Tick timeout = net::to_ticks(options_->pong_timeout);
+    if (awaiting_pong_ && !net::before(now, marked_ + timeout) && gives_no_sign_of_life(now)) {
         fail(CloseCode::internal_error, "no sign of life after a Ping");
     }
     if (state_ != State::open) {
         return;  // the timer is that of the close
     }
-    const bool silent = !before(now, last_life_ + interval);
+    const bool silent = !net::before(now, last_life_ + interval);
     if (deflate_ != nullptr) {
         deflate_->rest(now, interval);
     }
@@ -457,9 +460,9 @@ void Connection::keep_alive(Tick now) {
         guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
     }
     if (state_ == State::open) {
-        const Tick check = (silent ? now : last_life_) + interval;
-        const Tick verdict = marked_ + timeout;
-        loop_.wheel().arm(*this, awaiting_pong_ && before(verdict, check) ? verdict : check);
+        const net::Tick check = (silent ? now : last_life_) + interval;
+        const net::Tick verdict = marked_ + timeout;
+        loop_.wheel().arm(*this, awaiting_pong_ && net::before(verdict, check) ? verdict : check);
     }
 }
 
@@ -509,7 +512,7 @@ void Connection::end_now() noexcept {
         std::array<char, 128> line;
         std::snprintf(line.data(), line.size(), "WS0304: closing a connection with %u: %s",
                       static_cast<unsigned>(end_code_), end_reason_);
-        loop_.log().write(LogLevel::debug, line.data());
+        loop_.log().write(base::LogLevel::debug, line.data());
         if (end_info_.code == static_cast<std::uint16_t>(end_code_)) {
             session_->on_close_reason(end_reason_);
         }

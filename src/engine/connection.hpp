@@ -8,6 +8,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/byte_buffer.hpp"
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
 #include "engine/connection_record.hpp"
@@ -16,9 +17,8 @@
 #include "engine/outbox.hpp"
 #include "engine/session.hpp"
 #include "engine/shared_frame.hpp"
-#include "engine/timer_wheel.hpp"
-#include "engine/transport.hpp"
-#include "protocol/byte_buffer.hpp"
+#include "net/timer_wheel.hpp"
+#include "net/transport.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/message_reader.hpp"
 
@@ -55,14 +55,14 @@ enum class Compression : std::uint8_t {
 
 /// Lives on the heap from the reservation of its slot until the loop has closed its transport.
 /// Everything but id() belongs to the loop. [loop]
-class Connection : private TimerNode {
+class Connection : private net::TimerNode {
 public:
     Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept;
 
     /// What to serve; before the connection is handed to its loop. [any thread]
-    void prepare(std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
+    void prepare(std::unique_ptr<net::Transport> transport, std::unique_ptr<Session> session,
                  const ConnectionOptions& options, unsigned version,
-                 protocol::ByteBuffer early_input) noexcept;
+                 base::ByteBuffer early_input) noexcept;
     /// What was agreed on about compression; before it is handed to its loop. Throws std::bad_alloc.
     /// [any thread]
     void agree(const protocol::DeflateSettings& settings);
@@ -81,7 +81,7 @@ public:
     /// The descriptor is ready for `events` (epoll's bits).
     void on_ready(std::uint32_t events);
     /// Its time has come, for whatever of a connection `node` is.
-    static void on_timer(TimerNode& node, Tick now);
+    static void on_timer(net::TimerNode& node, net::Tick now);
     /// Does what other calls put off: reads on after a pause, writes, polls for what is missing.
     void service();
 
@@ -236,20 +236,20 @@ private:
     [[nodiscard]] bool record_frame() noexcept;
     [[nodiscard]] bool record_control_frame() noexcept;
     void record_ending(const CloseInfo& info) noexcept;
-    [[nodiscard]] bool charge(TokenBucket& bucket, std::uint64_t per_second, std::uint64_t amount,
-                              RatePolicy policy, const char* reason) noexcept;
+    [[nodiscard]] bool charge(base::TokenBucket& bucket, std::uint64_t per_second,
+                              std::uint64_t amount, RatePolicy policy, const char* reason) noexcept;
     void pause_for_rate(std::chrono::milliseconds time) noexcept;
     void end_rate_pause() noexcept;
     void stop_pause_timer() noexcept;
 
-    void on_time(Tick now);
+    void on_time(net::Tick now);
     void note_life() noexcept;
     void look();
-    [[nodiscard]] bool overslept(Tick now) const noexcept;
+    [[nodiscard]] bool overslept(net::Tick now) const noexcept;
     [[nodiscard]] bool takes_octets() noexcept;
-    [[nodiscard]] bool gives_no_sign_of_life(Tick now);
+    [[nodiscard]] bool gives_no_sign_of_life(net::Tick now);
     void start_close_timer() noexcept;
-    void keep_alive(Tick now);
+    void keep_alive(net::Tick now);
     void update_interest() noexcept;
     [[nodiscard]] bool takes_input() const noexcept;
     [[nodiscard]] bool input_pending() const noexcept;
@@ -265,22 +265,22 @@ private:
     Loop& loop_;
     Gate& gate_;
     ConnectionId id_;
-    std::unique_ptr<Transport> transport_;
+    std::unique_ptr<net::Transport> transport_;
     std::unique_ptr<Session> session_;
     std::unique_ptr<ConnectionRecord> record_;  ///< null unless somebody asked for it
     const ConnectionOptions* options_ = nullptr;
     protocol::MessageReader reader_;
     Outbox outbox_;
     std::unique_ptr<DeflateContext> deflate_;  ///< only where messages refer to earlier ones
-    protocol::ByteBuffer unread_;              ///< received, but not looked at because of a pause
+    base::ByteBuffer unread_;                  ///< received, but not looked at because of a pause
     Connection* next_ = nullptr;        ///< in the loop's list of dirty or of dead connections
     const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
     CloseInfo end_info_{};
     protocol::CloseCode end_code_{};
     std::uint8_t polled_ = 0;    ///< what epoll watches now
     std::uint8_t category_ = 0;  ///< of OpenCounts
-    Tick last_life_ = 0;         ///< the peer's last sign of life
-    Tick marked_ = 0;            ///< when the Ping went out, or when closing began
+    net::Tick last_life_ = 0;    ///< the peer's last sign of life
+    net::Tick marked_ = 0;       ///< when the Ping went out, or when closing began
     std::uint32_t untaken_ = 0;  ///< octets that the peer had not taken by then
     State state_ = State::open;
     std::uint8_t pause_ = 0;       ///< Pause bits

@@ -50,7 +50,7 @@ void Connection::give_back(std::unique_ptr<protocol::Inflater> inflater) noexcep
 std::span<const std::uint8_t> Connection::deflate(std::span<const std::uint8_t> part, bool last,
                                                   std::size_t limit) noexcept {
     const DeflateSettings settings = agreed();
-    protocol::ByteBuffer& out = loop_.shared_deflate().deflate_buffer();
+    base::ByteBuffer& out = loop_.shared_deflate().deflate_buffer();
     try {
         const bool useful =
             settings.server_takeover
@@ -200,7 +200,7 @@ void Connection::deflate_next() noexcept {
             gate_.add(octets);
         }
     } catch (const std::bad_alloc&) {
-        loop_.log().write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        loop_.log().write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
         kill();  // inside of a message there is nothing else to say
         return;
     }

@@ -57,12 +57,12 @@ bool Connection::record_control_frame() noexcept {
 }
 
 /// False when this closes the connection.
-bool Connection::charge(TokenBucket& bucket, std::uint64_t per_second, std::uint64_t amount,
+bool Connection::charge(base::TokenBucket& bucket, std::uint64_t per_second, std::uint64_t amount,
                         RatePolicy policy, const char* reason) noexcept {
     if (per_second == 0) {
         return true;
     }
-    const Rate rate{per_second, options_->rates.burst};
+    const base::Rate rate{per_second, options_->rates.burst};
     if (bucket.take(amount, loop_.time(), rate, loop_.unread_since())) {
         return true;
     }
@@ -79,8 +79,8 @@ void Connection::pause_for_rate(std::chrono::milliseconds time) noexcept {
     pause_ |= kForRate;
     RateMeter::PauseEnd& end = record_->meter->pause_end;
     end.connection = this;
-    const Tick until = loop_.now() + to_ticks(time);
-    if (!end.armed() || before(end.deadline, until)) {
+    const net::Tick until = loop_.now() + net::to_ticks(time);
+    if (!end.armed() || net::before(end.deadline, until)) {
         loop_.wheel().arm(end, until);
     }
 }

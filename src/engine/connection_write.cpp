@@ -112,11 +112,11 @@ void Connection::flush() noexcept {
             deflate_next();
             continue;
         }
-        const IoResult result = transport_->write({slots.data(), count});
-        if (result.status == IoStatus::would_block) {
+        const net::IoResult result = transport_->write({slots.data(), count});
+        if (result.status == net::IoStatus::would_block) {
             return;
         }
-        if (result.status != IoStatus::done) {
+        if (result.status != net::IoStatus::done) {
             kill();
             return;
         }

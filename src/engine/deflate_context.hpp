@@ -7,8 +7,8 @@
 #include <memory>
 #include <span>
 
-#include "engine/timer_wheel.hpp"
-#include "protocol/byte_buffer.hpp"
+#include "base/byte_buffer.hpp"
+#include "net/timer_wheel.hpp"
 #include "protocol/deflate_settings.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
@@ -20,27 +20,27 @@ class DeflateContext {
 public:
     /// Deflater::deflate() of the connection's stream. When the result is of no use, or memory is
     /// missing, the stream begins anew. Throws std::bad_alloc.
-    [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last,
-                               protocol::ByteBuffer& out, std::size_t limit,
-                               const protocol::DeflateSettings& settings, Tick now);
+    [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
+                               std::size_t limit, const protocol::DeflateSettings& settings,
+                               net::Tick now);
 
     /// What was compressed last does not reach the peer.
     void forget_last() noexcept;
 
     /// Throws std::bad_alloc.
     [[nodiscard]] std::unique_ptr<protocol::Inflater>
-    take_inflater(const protocol::DeflateSettings& settings, Tick now);
+    take_inflater(const protocol::DeflateSettings& settings, net::Tick now);
     void give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept;
 
     /// After `idle` without a message gives back all memory but that of the history which the
     /// client's next message may refer to. The server's next one then refers to nothing.
-    void rest(Tick now, Tick idle) noexcept;
+    void rest(net::Tick now, net::Tick idle) noexcept;
 
 private:
     std::unique_ptr<protocol::Deflater> deflater_;
     std::unique_ptr<protocol::Inflater> inflater_;
-    protocol::ByteBuffer history_;  ///< of the inflater, while there is none
-    Tick last_use_ = 0;
+    base::ByteBuffer history_;  ///< of the inflater, while there is none
+    net::Tick last_use_ = 0;
 };
 
 }  // namespace websocket::engine

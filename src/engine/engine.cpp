@@ -5,8 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/signal_mask.hpp"
 #include "engine/heap_trim.hpp"
-#include "engine/signal_mask.hpp"
 
 namespace websocket::engine {
 
@@ -38,7 +38,7 @@ bool Engine::start() noexcept {
     }
     keep_freed_memory();
     try {
-        const SignalsBlocked blocked;  // inherited by the threads
+        const base::SignalsBlocked blocked;  // inherited by the threads
         threads_.reserve(options_.loops);
         hang_detectors_.resize(options_.loops);
         while (loops_.size() < options_.loops) {
@@ -60,7 +60,7 @@ bool Engine::start() noexcept {
             }
         }
     } catch (const std::exception&) {
-        log_.write(LogLevel::error, "WS0305: cannot start the event loops: out of resources");
+        log_.write(base::LogLevel::error, "WS0305: cannot start the event loops: out of resources");
         return false;  // what has started is used when the next attempt completes it
     }
     started_.store(true);
@@ -116,9 +116,9 @@ std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
     return {};
 }
 
-void Engine::adopt(Place place, std::unique_ptr<Transport> transport,
+void Engine::adopt(Place place, std::unique_ptr<net::Transport> transport,
                    std::unique_ptr<Session> session, const ConnectionOptions& options,
-                   unsigned version, protocol::ByteBuffer early_input) noexcept {
+                   unsigned version, base::ByteBuffer early_input) noexcept {
     std::unique_ptr<Connection> connection = std::move(place.connection_);
     connection->prepare(std::move(transport), std::move(session), options, version,
                         std::move(early_input));

@@ -72,7 +72,7 @@ public:
 
     /// `log` outlives the engine.
     // NOLINTNEXTLINE(modernize-pass-by-value): it is made once
-    Engine(const EngineOptions& options, Log& log) noexcept : options_(options), log_(log) {}
+    Engine(const EngineOptions& options, base::Log& log) noexcept : options_(options), log_(log) {}
     /// Stops and waits for the threads.
     ~Engine();
     Engine(const Engine&) = delete;
@@ -83,9 +83,9 @@ public:
 
     /// Serves the connection. `early_input` is what was received behind the handshake, `options`
     /// outlives the connection, `version` is the Sec-WebSocket-Version. [httpd worker]
-    void adopt(Place place, std::unique_ptr<Transport> transport, std::unique_ptr<Session> session,
-               const ConnectionOptions& options, unsigned version,
-               protocol::ByteBuffer early_input) noexcept;
+    void adopt(Place place, std::unique_ptr<net::Transport> transport,
+               std::unique_ptr<Session> session, const ConnectionOptions& options, unsigned version,
+               base::ByteBuffer early_input) noexcept;
 
     /// Sends one frame. `high_water` is the send_buffer of the connection's options. Never blocks.
     /// On the connection's own loop the frame may be on the wire when this returns. What is
@@ -209,7 +209,7 @@ private:
     [[nodiscard]] Loop* loop_at(std::uint32_t index) noexcept;
 
     const EngineOptions options_;
-    Log& log_;
+    base::Log& log_;
     std::atomic<std::uint32_t> connections_{0};
     std::atomic<std::uint32_t> taken_{0};
     std::atomic<std::uint32_t> next_loop_{0};

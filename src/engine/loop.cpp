@@ -10,7 +10,7 @@
 #include <system_error>
 #include <utility>
 
-#include "engine/iovec.hpp"
+#include "base/iovec.hpp"
 
 namespace websocket::engine {
 
@@ -22,7 +22,7 @@ constexpr int kEventsAWait = 512;
 
 constinit thread_local Loop* Loop::current_ = nullptr;
 
-Loop::Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free)
+Loop::Loop(std::uint32_t index, base::Log& log, std::function<void()> on_slot_free)
     : index_(index), log_(log), on_slot_free_(std::move(on_slot_free)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)), read_buffer_(new std::uint8_t[kReadBuffer]),
       start_(std::chrono::steady_clock::now()), wheel_(0), drain_(slots_), watches_(epoll_.get()) {
@@ -43,7 +43,7 @@ void Loop::run() noexcept {
         try {
             run_once();
         } catch (const std::bad_alloc&) {
-            log_.write(LogLevel::error, "WS0301: out of memory in an event loop");
+            log_.write(base::LogLevel::error, "WS0301: out of memory in an event loop");
         }
     } while (!stopping_ || serving_ > 0 || awaits_reserved() || !end_tasks() ||
              !mailbox_.close_if_empty());
@@ -53,7 +53,7 @@ void Loop::run() noexcept {
 
 /// At the end of a drain: whose handshake is being answered just now still gets a Close.
 bool Loop::awaits_reserved() const noexcept {
-    return reserved_.load() > 0 && !stop_requested_.load() && before(now_, stop_deadline_);
+    return reserved_.load() > 0 && !stop_requested_.load() && net::before(now_, stop_deadline_);
 }
 
 void Loop::run_once() {
@@ -89,9 +89,9 @@ void Loop::run_once() {
     heartbeat_.note(LoopWork::timers);
     timers_.advance(since_start_);
     watches_.bury();
-    wheel_.advance(now_, [this](TimerNode& node) { Connection::on_timer(node, now_); });
+    wheel_.advance(now_, [this](net::TimerNode& node) { Connection::on_timer(node, now_); });
     advance_drain();
-    if (stopping_ && !before(now_, stop_deadline_)) {
+    if (stopping_ && !net::before(now_, stop_deadline_)) {
         slots_.for_each([](Connection& connection) { connection.kill(); });
     }
     service_dirty();
@@ -105,12 +105,12 @@ int Loop::timeout() const noexcept {
     }
     constexpr auto kMost = std::chrono::milliseconds{60'000};
     auto wait = kMost;
-    if (const Tick ticks = wheel_.ticks_to_next(); ticks > 0) {
-        wait = std::min(wait, ticks * kTickLength - since_start_ % kTickLength);
+    if (const net::Tick ticks = wheel_.ticks_to_next(); ticks > 0) {
+        wait = std::min(wait, ticks * net::kTickLength - since_start_ % net::kTickLength);
     }
     wait = timers_.timeout(since_start_, wait);
     if (stopping_) {
-        wait = std::min(wait, kTickLength);
+        wait = std::min(wait, net::kTickLength);
     } else if (drain_.active()) {
         wait = std::min(wait, drain_.rest(since_start_));
     }
@@ -124,7 +124,7 @@ std::chrono::milliseconds Loop::elapsed() const noexcept {
 
 void Loop::update_now() noexcept {
     since_start_ = elapsed();
-    now_ = static_cast<Tick>(since_start_ / kTickLength);
+    now_ = static_cast<net::Tick>(since_start_ / net::kTickLength);
 }
 
 /// Between two looks at the descriptors: the last turn took long, or the wait longer than `wait`. A
@@ -134,7 +134,7 @@ void Loop::note_standstill(std::chrono::milliseconds asked, std::chrono::millise
     const auto now = elapsed();
     const auto idle = interrupted ? std::chrono::milliseconds{0} : std::min(wait, now - asked);
     const auto still = now - since_start_ - idle;
-    if (still < kTickLength) {
+    if (still < net::kTickLength) {
         return;
     }
     if (standstill_.caught_up <= since_start_) {
@@ -211,7 +211,7 @@ void Loop::carry_out(Command& command, Connection* connection) {
             default: break;
         }
     } catch (const std::bad_alloc&) {
-        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
         connection->fail(protocol::CloseCode::internal_error, "out of memory");
     }
 }
@@ -256,7 +256,7 @@ void Loop::advance_drain() {
 
 void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
     stopping_ = true;
-    stop_deadline_ = now_ + to_ticks(kStopTimeout);
+    stop_deadline_ = now_ + net::to_ticks(kStopTimeout);
     std::uint32_t forced = 0;
     std::uint32_t told = 0;
     slots_.for_each([&](Connection& connection) {
@@ -369,10 +369,10 @@ bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> h
     std::size_t used = 0;
     for (const std::span<const std::uint8_t> part : parts) {
         if (!part.empty()) {
-            slots.at(used++) = to_iovec(part);
+            slots.at(used++) = base::to_iovec(part);
         }
     }
-    const IoResult result = connection.transport_->write({slots.data(), used});
+    const net::IoResult result = connection.transport_->write({slots.data(), used});
     connection.account_wire(result.count);
     std::size_t written = result.count;
     for (std::span<const std::uint8_t>& part : parts) {
@@ -380,7 +380,7 @@ bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> h
         part = part.subspan(whole);
         written -= whole;
     }
-    bool healthy = result.status != IoStatus::failed && result.status != IoStatus::closed;
+    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
     try {
         // What is left of the cork has to be copied anyway; a large payload becomes a frame's tail.
         for (std::size_t i = 0; healthy && i < parts.size(); i += 2) {

@@ -13,21 +13,21 @@
 #include <span>
 #include <vector>
 
+#include "base/log.hpp"
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
 #include "engine/groups.hpp"
 #include "engine/heap_trim.hpp"
 #include "engine/heartbeat.hpp"
-#include "engine/log.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/mailbox.hpp"
 #include "engine/open_counts.hpp"
 #include "engine/shared_deflate.hpp"
 #include "engine/slot_table.hpp"
-#include "engine/timer_wheel.hpp"
 #include "engine/timers.hpp"
 #include "engine/watches.hpp"
+#include "net/timer_wheel.hpp"
 
 namespace websocket::engine {
 
@@ -38,7 +38,7 @@ class Loop {
 public:
     /// `on_slot_free` is called on the loop each time a connection is gone for good. Throws
     /// std::system_error without descriptors, std::bad_alloc without memory.
-    Loop(std::uint32_t index, Log& log, std::function<void()> on_slot_free);
+    Loop(std::uint32_t index, base::Log& log, std::function<void()> on_slot_free);
     ~Loop();
     /// Before run(): what broadcasts may wait, and who hears of lost members.
     void set_groups(std::size_t broadcast_buffer, GroupListener* listener) noexcept;
@@ -181,8 +181,8 @@ public:
     [[nodiscard]] Watches& watches() noexcept { return watches_; }
     /// Null unless the connection is served and its session has not ended.
     [[nodiscard]] Connection* serving(ConnectionId id) noexcept;
-    [[nodiscard]] TimerWheel& wheel() noexcept { return wheel_; }
-    [[nodiscard]] Tick now() const noexcept { return now_; }
+    [[nodiscard]] net::TimerWheel& wheel() noexcept { return wheel_; }
+    [[nodiscard]] net::Tick now() const noexcept { return now_; }
     /// The same in finer steps: since the loop was made.
     [[nodiscard]] std::chrono::milliseconds time() const noexcept { return since_start_; }
     /// What is read now may have been sent any time since then: the present, but for a while after
@@ -190,7 +190,7 @@ public:
     [[nodiscard]] std::chrono::milliseconds unread_since() const noexcept {
         return since_start_ < standstill_.caught_up ? standstill_.begun : since_start_;
     }
-    [[nodiscard]] Log& log() noexcept { return log_; }
+    [[nodiscard]] base::Log& log() noexcept { return log_; }
     /// A drain is going on and has time left.
     [[nodiscard]] bool draining() const noexcept { return drain_.active() && !stopping_; }
 
@@ -247,12 +247,12 @@ private:
     [[gnu::tls_model("initial-exec")]] static constinit thread_local Loop* current_;
 
     const std::uint32_t index_;
-    Log& log_;
+    base::Log& log_;
     const std::function<void()> on_slot_free_;
     OpenCounts* open_counts_ = nullptr;
     Mailbox mailbox_;
     SlotTable slots_;
-    Descriptor epoll_;
+    base::Descriptor epoll_;
     std::unique_ptr<std::uint8_t[]> read_buffer_;
 
     std::atomic<std::uint32_t> reserved_{0};  ///< connections that are neither served nor discarded
@@ -274,8 +274,8 @@ private:
     // the loop's own
     std::chrono::steady_clock::time_point start_;
     std::chrono::milliseconds since_start_{0};
-    Tick now_ = 0;
-    TimerWheel wheel_;
+    net::Tick now_ = 0;
+    net::TimerWheel wheel_;
     Drain drain_;
     Timers timers_;
     Watches watches_;
@@ -295,7 +295,7 @@ private:
     };
     Standstill standstill_;
     bool stopping_ = false;
-    Tick stop_deadline_ = 0;
+    net::Tick stop_deadline_ = 0;
 };
 
 }  // namespace websocket::engine

@@ -5,7 +5,7 @@
 #include <span>
 #include <utility>
 
-#include "engine/iovec.hpp"
+#include "base/iovec.hpp"
 #include "engine/loop.hpp"
 
 namespace websocket::engine {
@@ -124,7 +124,7 @@ void Loop::join_now(const Command& command) noexcept {
     try {
         groups_.join(command.group, *connection);
     } catch (const std::bad_alloc&) {
-        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
         connection->fail(protocol::CloseCode::internal_error, "out of memory");
     }
 }
@@ -170,7 +170,7 @@ bool Loop::send_broadcast(Connection& connection, const SharedFrame& frame) noex
         }
         return false;
     } catch (const std::bad_alloc&) {
-        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
         connection.fail(protocol::CloseCode::internal_error, "out of memory");
         return true;
     }
@@ -212,10 +212,10 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
         return false;
     }
     const std::span<const std::uint8_t> bytes = frames.bytes();
-    const iovec slot = to_iovec(bytes);
-    const IoResult result = transport_->write({&slot, 1});
+    const iovec slot = base::to_iovec(bytes);
+    const net::IoResult result = transport_->write({&slot, 1});
     account_wire(result.count);
-    bool healthy = result.status != IoStatus::failed && result.status != IoStatus::closed;
+    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
     if (healthy && result.count < bytes.size()) {
         try {
             keep_unwritten(frames);

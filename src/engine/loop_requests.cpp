@@ -38,7 +38,7 @@ void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
     try {
         posted = mailbox_.post(std::move(command));
     } catch (const std::bad_alloc&) {
-        log_.write(LogLevel::error, "WS0301: out of memory, closing one connection");
+        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
     }
     // NOLINTBEGIN(bugprone-use-after-move): post() has left the command as it was
     if (!posted) {

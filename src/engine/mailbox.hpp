@@ -7,8 +7,8 @@
 #include <mutex>
 #include <vector>
 
+#include "base/descriptor.hpp"
 #include "engine/connection_id.hpp"
-#include "engine/descriptor.hpp"
 #include "engine/groups.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/shared_frame.hpp"
@@ -69,7 +69,7 @@ public:
     [[nodiscard]] int descriptor() const noexcept { return event_.get(); }
 
 private:
-    Descriptor event_;
+    base::Descriptor event_;
     std::mutex mutex_;  // guards commands_ and closed_
     std::vector<Command> commands_;
     bool closed_ = false;

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/iovec.hpp"
+#include "base/iovec.hpp"
 
 namespace websocket::engine {
 
@@ -133,7 +133,7 @@ std::size_t Outbox::gather(std::span<iovec> slots) const noexcept {
             break;
         }
         const std::span<const std::uint8_t> rest = item.frame.bytes().subspan(skip);
-        slots[count++] = to_iovec(rest);
+        slots[count++] = base::to_iovec(rest);
         skip = 0;
     }
     return count;

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/timer_wheel.hpp"
-#include "engine/token_bucket.hpp"
+#include "base/token_bucket.hpp"
+#include "net/timer_wheel.hpp"
 
 namespace websocket::engine {
 
@@ -35,14 +35,14 @@ struct RateLimits {
 /// Of one connection whose location has a rate. [loop]
 struct RateMeter {
     /// Ends a pause. A timer of its own, because Pings and closing go on meanwhile.
-    struct PauseEnd : TimerNode {
+    struct PauseEnd : net::TimerNode {
         PauseEnd() noexcept { ends_pause = true; }
         Connection* connection = nullptr;
     };
 
-    TokenBucket messages;
-    TokenBucket octets;
-    TokenBucket control_frames;
+    base::TokenBucket messages;
+    base::TokenBucket octets;
+    base::TokenBucket control_frames;
     PauseEnd pause_end;
 };
 

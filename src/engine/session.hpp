@@ -7,8 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "base/byte_buffer.hpp"
 #include "engine/connection_id.hpp"
-#include "protocol/byte_buffer.hpp"
 #include "protocol/frame.hpp"
 
 namespace websocket::engine {
@@ -16,7 +16,7 @@ namespace websocket::engine {
 struct Message {
     protocol::MessageType type;
     std::span<std::uint8_t> payload;  ///< may be modified; valid during the call only
-    protocol::ByteBuffer* owner;      ///< not null: holds exactly `payload` and may be moved from
+    base::ByteBuffer* owner;          ///< not null: holds exactly `payload` and may be moved from
 };
 
 /// What has come of a message, for sessions that do not want to wait for all of it.

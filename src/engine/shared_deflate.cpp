@@ -7,7 +7,7 @@
 
 namespace websocket::engine {
 
-using protocol::ByteBuffer;
+using base::ByteBuffer;
 using protocol::Inflater;
 
 namespace {
@@ -18,7 +18,7 @@ std::uint32_t key_of(const protocol::DeflaterShape& shape) noexcept {
 }
 
 /// Empty, and not larger than what is worth keeping.
-ByteBuffer& made_empty(ByteBuffer& buffer, std::size_t largest) noexcept {
+base::ByteBuffer& made_empty(base::ByteBuffer& buffer, std::size_t largest) noexcept {
     if (buffer.capacity() > largest) {
         buffer.reset();
     }
@@ -32,7 +32,7 @@ ByteBuffer& made_empty(ByteBuffer& buffer, std::size_t largest) noexcept {
 SharedFrame SharedDeflate::deflated(protocol::Opcode opcode, std::span<const std::uint8_t> payload,
                                     const protocol::DeflateSettings& settings) {
     std::unique_ptr<Compressor> compressor = take(shape_of(settings));
-    ByteBuffer& out = compressor->buffer;
+    base::ByteBuffer& out = compressor->buffer;
     SharedFrame frame;
     if (compressor->deflater.deflate(payload, true, out, payload.size())) {
         frame = SharedFrame::build(opcode, out.bytes(), true, true);
@@ -67,7 +67,7 @@ SharedFrame SharedDeflate::wire_form(const SharedFrame& plain,
     }
 }
 
-bool SharedDeflate::deflate(std::span<const std::uint8_t> part, bool last, ByteBuffer& out,
+bool SharedDeflate::deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                             std::size_t limit, const protocol::DeflateSettings& settings) {
     std::unique_ptr<Compressor> compressor = take(shape_of(settings));
     const bool smaller = compressor->deflater.deflate(part, last, out, limit);
@@ -126,24 +126,24 @@ void SharedDeflate::give_back(std::unique_ptr<Inflater> inflater) noexcept {
     }
 }
 
-ByteBuffer& SharedDeflate::inflate_buffer() noexcept {
+base::ByteBuffer& SharedDeflate::inflate_buffer() noexcept {
     inflated_ = true;
     return made_empty(inflate_buffer_, kLargestKept);
 }
 
-ByteBuffer& SharedDeflate::deflate_buffer() noexcept {
+base::ByteBuffer& SharedDeflate::deflate_buffer() noexcept {
     compressed_.store(true, std::memory_order_relaxed);
     return made_empty(deflate_buffer_, kLargestKept);
 }
 
-void SharedDeflate::trim(Tick now) noexcept {
+void SharedDeflate::trim(net::Tick now) noexcept {
     if (inflated_ || compressed_.load(std::memory_order_relaxed)) {
         inflated_ = false;
         compressed_.store(false, std::memory_order_relaxed);
         last_use_ = now;
         return;
     }
-    if (before(now, last_use_ + to_ticks(kIdle))) {
+    if (net::before(now, last_use_ + net::to_ticks(kIdle))) {
         return;
     }
     last_use_ = now;

@@ -10,9 +10,9 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_buffer.hpp"
 #include "engine/shared_frame.hpp"
-#include "engine/timer_wheel.hpp"
-#include "protocol/byte_buffer.hpp"
+#include "net/timer_wheel.hpp"
 #include "protocol/deflate_settings.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
@@ -39,20 +39,19 @@ public:
 
     /// Appends a part of a message, compressed without context, to `out`; see Deflater::deflate().
     /// Throws std::bad_alloc. [any thread]
-    [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last,
-                               protocol::ByteBuffer& out, std::size_t limit,
-                               const protocol::DeflateSettings& settings);
+    [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
+                               std::size_t limit, const protocol::DeflateSettings& settings);
 
     /// One without history. Throws std::bad_alloc. [loop]
     [[nodiscard]] std::unique_ptr<protocol::Inflater> take_inflater();
     void give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept;  ///< [loop]
 
     /// Empty, for what comes in and what goes out; each is used for one message at a time. [loop]
-    [[nodiscard]] protocol::ByteBuffer& inflate_buffer() noexcept;
-    [[nodiscard]] protocol::ByteBuffer& deflate_buffer() noexcept;
+    [[nodiscard]] base::ByteBuffer& inflate_buffer() noexcept;
+    [[nodiscard]] base::ByteBuffer& deflate_buffer() noexcept;
 
     /// Frees what was idle for long. [loop]
-    void trim(Tick now) noexcept;
+    void trim(net::Tick now) noexcept;
 
 private:
     /// Of each kind: enough for the threads that are likely to meet, or messages to overlap.
@@ -62,7 +61,7 @@ private:
 
     struct Compressor {
         protocol::Deflater deflater;
-        protocol::ByteBuffer buffer;
+        base::ByteBuffer buffer;
         explicit Compressor(const protocol::DeflaterShape& shape) : deflater(shape) {}
     };
     [[nodiscard]] SharedFrame deflated(protocol::Opcode opcode,
@@ -77,10 +76,10 @@ private:
 
     // the loop's own
     std::vector<std::unique_ptr<protocol::Inflater>> inflaters_;
-    protocol::ByteBuffer inflate_buffer_;
-    protocol::ByteBuffer deflate_buffer_;
-    bool inflated_ = false;  // since trim() looked
-    Tick last_use_ = 0;      // as far as trim() knows
+    base::ByteBuffer inflate_buffer_;
+    base::ByteBuffer deflate_buffer_;
+    bool inflated_ = false;   // since trim() looked
+    net::Tick last_use_ = 0;  // as far as trim() knows
 };
 
 }  // namespace websocket::engine

@@ -10,7 +10,7 @@ void Timers::start(std::uint64_t number, ConnectionId owner, const Times& times,
                    std::unique_ptr<TimerTask> task) {
     auto timer = std::make_unique<Timer>();
     timer->number = number;
-    timer->period = times.period.count() > 0 ? std::max<Tick>(1, ticks(times.period)) : 0;
+    timer->period = times.period.count() > 0 ? std::max<net::Tick>(1, ticks(times.period)) : 0;
     timer->task = std::move(task);
     // The clock has cut off a part of a millisecond.
     wheel_.arm(timers_.add(number, owner, std::move(timer)),
@@ -44,8 +44,8 @@ void Timers::cancel_all() noexcept {
 }
 
 void Timers::advance(std::chrono::milliseconds now) noexcept {
-    now_ = static_cast<Tick>(now / kTick);
-    wheel_.advance(now_, [this](TimerNode& node) { fire(static_cast<Timer&>(node)); });
+    now_ = static_cast<net::Tick>(now / kTick);
+    wheel_.advance(now_, [this](net::TimerNode& node) { fire(static_cast<Timer&>(node)); });
 }
 
 void Timers::fire(Timer& timer) noexcept {
@@ -65,7 +65,7 @@ void Timers::fire(Timer& timer) noexcept {
 
 std::chrono::milliseconds Timers::timeout(std::chrono::milliseconds now,
                                           std::chrono::milliseconds most) const noexcept {
-    const Tick wait = wheel_.ticks_to_next();
+    const net::Tick wait = wheel_.ticks_to_next();
     return wait > 0 ? std::min(most, wait * kTick - now % kTick) : most;
 }
 

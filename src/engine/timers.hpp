@@ -8,7 +8,7 @@
 
 #include "engine/connection_id.hpp"
 #include "engine/owned_table.hpp"
-#include "engine/timer_wheel.hpp"
+#include "net/timer_wheel.hpp"
 
 namespace websocket::engine {
 
@@ -51,18 +51,18 @@ public:
                                                     std::chrono::milliseconds most) const noexcept;
 
 private:
-    struct Timer : TimerNode {
+    struct Timer : net::TimerNode {
         std::uint64_t number = 0;
-        Tick period = 0;
+        net::Tick period = 0;
         std::unique_ptr<TimerTask> task;
     };
-    [[nodiscard]] static constexpr Tick ticks(std::chrono::milliseconds duration) noexcept {
-        return static_cast<Tick>((duration + kTick - std::chrono::milliseconds{1}) / kTick);
+    [[nodiscard]] static constexpr net::Tick ticks(std::chrono::milliseconds duration) noexcept {
+        return static_cast<net::Tick>((duration + kTick - std::chrono::milliseconds{1}) / kTick);
     }
     void fire(Timer& timer) noexcept;
 
-    TimerWheel wheel_{0};
-    Tick now_ = 0;
+    net::TimerWheel wheel_{0};
+    net::Tick now_ = 0;
     OwnedTable<Timer> timers_;
     Timer* firing_ = nullptr;
     bool firing_cancelled_ = false;

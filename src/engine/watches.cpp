@@ -14,7 +14,7 @@ bool Watches::poll(Watch& watch, int operation, std::uint32_t events) noexcept {
     return ::epoll_ctl(epoll_, operation, watch.descriptor.get(), &event) == 0;
 }
 
-bool Watches::start(std::uint64_t number, ConnectionId owner, Descriptor descriptor,
+bool Watches::start(std::uint64_t number, ConnectionId owner, base::Descriptor descriptor,
                     std::uint32_t events, std::unique_ptr<WatchTask> task) {
     auto watch = std::make_unique<Watch>();
     watch->number = number;

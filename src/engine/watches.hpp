@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/descriptor.hpp"
 #include "engine/connection_id.hpp"
-#include "engine/descriptor.hpp"
 #include "engine/owned_table.hpp"
 
 namespace websocket::engine {
@@ -32,7 +32,7 @@ public:
     explicit Watches(int epoll) noexcept : epoll_(epoll) {}
 
     /// Polls `descriptor` for `events`. Throws std::bad_alloc; false when the kernel refuses.
-    [[nodiscard]] bool start(std::uint64_t number, ConnectionId owner, Descriptor descriptor,
+    [[nodiscard]] bool start(std::uint64_t number, ConnectionId owner, base::Descriptor descriptor,
                              std::uint32_t events, std::unique_ptr<WatchTask> task);
     void change(std::uint64_t number, std::uint32_t events) noexcept;
     void rearm(std::uint64_t number) noexcept;
@@ -51,7 +51,7 @@ public:
 private:
     struct Watch {
         std::uint64_t number = 0;
-        Descriptor descriptor;
+        base::Descriptor descriptor;
         std::uint32_t events = 0;
         bool resting = false;  ///< polled no more until rearm()
         std::unique_ptr<WatchTask> task;

@@ -25,7 +25,7 @@ TopicResult result_of(BusResult result) noexcept {
 
 }  // namespace
 
-Hub::Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& options) noexcept
+Hub::Hub(engine::Engine& engine, Bus& bus, base::Log& log, const HubOptions& options) noexcept
     : engine_(engine), bus_(bus), options_(options), log_(log), losses_(log, options.counts) {
     engine_.set_group_listener(*this);
     bus_.attach(*this, losses_);
@@ -71,7 +71,7 @@ TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicQuota* quota, Topi
         return known;
     }
     if (const char* objection = objection_to_topic(quota)) {
-        log_.write(engine::LogLevel::error, objection);
+        log_.write(base::LogLevel::error, objection);
         refusal = TopicResult::too_many_topics;
         return nullptr;
     }

@@ -22,7 +22,7 @@ namespace websocket::hub {
 struct HubOptions {
     /// Topics with subscribers in this process: names may be chosen by clients.
     std::size_t max_topics = 100'000;
-    HashKey hash_key{};  ///< the same in all processes of the bus; not known to clients
+    base::HashKey hash_key{};  ///< the same in all processes of the bus; not known to clients
     /// Where the hub says what it has; null for nowhere. Outlives it.
     TopicCounts* counts = nullptr;
 };
@@ -59,7 +59,7 @@ class Hub final : private engine::GroupListener, private Bus::Receiver {
 public:
     /// Before the engine has connections. `log`, `engine` and `bus` outlive the hub's last call;
     /// the hub outlives the engine's and the bus's threads.
-    Hub(engine::Engine& engine, Bus& bus, engine::Log& log, const HubOptions& options) noexcept;
+    Hub(engine::Engine& engine, Bus& bus, base::Log& log, const HubOptions& options) noexcept;
 
     /// From Session::on_open() on. Subscribing twice is subscribing once. `scope` keeps equal names
     /// apart. A topic that is new counts for `quota`, which outlives the hub. [any thread]
@@ -131,7 +131,7 @@ private:
     engine::Engine& engine_;
     Bus& bus_;
     const HubOptions options_;
-    engine::Log& log_;
+    base::Log& log_;
     Losses losses_;
     std::mutex mutex_;  // guards table_, and orders it with the loops' mailboxes and the bus
     TopicTable table_;

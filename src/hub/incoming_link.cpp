@@ -92,7 +92,7 @@ bool IncomingLink::consume(std::span<const std::uint8_t> bytes, Sink& sink) {
         if (whole.size() < wanted()) {
             return true;
         }
-        const protocol::ByteBuffer used = std::exchange(partial_, {});
+        const base::ByteBuffer used = std::exchange(partial_, {});
         const bool good = state_ == State::hello  ? take_hello(whole)
                           : state_ == State::head ? take_head(whole)
                                                   : take_key(whole, sink);

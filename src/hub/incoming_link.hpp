@@ -8,11 +8,11 @@
 #include <span>
 #include <utility>
 
-#include "engine/descriptor.hpp"
+#include "base/byte_buffer.hpp"
+#include "base/descriptor.hpp"
 #include "engine/shared_frame.hpp"
 #include "hub/registry.hpp"
 #include "hub/topic_key.hpp"
-#include "protocol/byte_buffer.hpp"
 
 namespace websocket::hub {
 
@@ -29,7 +29,7 @@ public:
         virtual void on_lost_record() noexcept = 0;
     };
 
-    IncomingLink(engine::Descriptor socket, const Registry& registry) noexcept
+    IncomingLink(base::Descriptor socket, const Registry& registry) noexcept
         : socket_(std::move(socket)), registry_(registry) {}
 
     [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
@@ -48,10 +48,10 @@ private:
     void take_frame_part(std::span<const std::uint8_t> bytes, Sink& sink) noexcept;
     [[nodiscard]] std::size_t wanted() const noexcept;
 
-    engine::Descriptor socket_;
+    base::Descriptor socket_;
     const Registry& registry_;
     State state_ = State::hello;
-    protocol::ByteBuffer partial_;  // of a hello, head or key
+    base::ByteBuffer partial_;  // of a hello, head or key
     std::size_t frame_size_ = 0;
     std::size_t key_size_ = 0;
     std::optional<TopicKey> key_;

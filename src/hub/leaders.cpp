@@ -42,7 +42,7 @@ int Leaders::make_file() {
     return file;
 }
 
-Leaders::Leaders(int file, const HashKey& hash_key, engine::Log& log) noexcept
+Leaders::Leaders(int file, const base::HashKey& hash_key, base::Log& log) noexcept
     : file_(file), hash_key_(hash_key), log_(log) {}
 
 // --- the kernel's locks --------------------------------------------------------------------------
@@ -75,7 +75,7 @@ void Leaders::complain(int error) noexcept {
     std::snprintf(line.data(), line.size(),
                   "WS0510: cannot lock what says which child leads; perhaps none does: %s",
                   std::strerror(error));
-    log_.write(engine::LogLevel::error, line.data());
+    log_.write(base::LogLevel::error, line.data());
 }
 
 // --- candidates ----------------------------------------------------------------------------------

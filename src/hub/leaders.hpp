@@ -8,8 +8,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "engine/log.hpp"
-#include "hub/sip_hash.hpp"
+#include "base/log.hpp"
+#include "base/sip_hash.hpp"
 #include "hub/topic_key.hpp"
 
 namespace websocket::hub {
@@ -38,7 +38,7 @@ public:
     [[nodiscard]] static int make_file();
 
     /// `file` and `hash_key` are the same in all processes. `log` outlives this.
-    Leaders(int file, const HashKey& hash_key, engine::Log& log) noexcept;
+    Leaders(int file, const base::HashKey& hash_key, base::Log& log) noexcept;
     Leaders(const Leaders&) = delete;
     Leaders& operator=(const Leaders&) = delete;
 
@@ -66,8 +66,8 @@ private:
     void complain(int error) noexcept;
 
     const int file_;
-    const HashKey hash_key_;
-    engine::Log& log_;
+    const base::HashKey hash_key_;
+    base::Log& log_;
     std::mutex mutex_;  // guards what follows, and the locks of this process
     bool draining_ = false;
     Places led_;

@@ -13,14 +13,14 @@
 #include <new>
 #include <system_error>
 
-#include "engine/signal_mask.hpp"
+#include "base/signal_mask.hpp"
 #include "hub/local_bus_tags.hpp"
 #include "hub/local_socket.hpp"
 #include "hub/record.hpp"
 
 namespace websocket::hub {
 
-using engine::Descriptor;
+using base::Descriptor;
 using engine::SharedFrame;
 
 namespace {
@@ -37,7 +37,7 @@ std::span<const std::uint8_t> bytes_of(const Value& value) noexcept {
 }  // namespace
 
 LocalBus::LocalBus(const Registry& registry, const LocalBusOptions& options,
-                   engine::Log& log) noexcept
+                   base::Log& log) noexcept
     : registry_(registry), options_(options), log_(log) {}
 
 LocalBus::~LocalBus() {
@@ -70,8 +70,8 @@ bool LocalBus::start() noexcept {
         return false;
     }
     try {
-        event_ = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-        epoll_ = Descriptor(::epoll_create1(EPOLL_CLOEXEC));
+        event_ = base::Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+        epoll_ = base::Descriptor(::epoll_create1(EPOLL_CLOEXEC));
         if (!event_.valid() || !epoll_.valid() ||
             !watch(EPOLL_CTL_ADD, event_.get(), EPOLLIN, tag::kInbox)) {
             throw std::system_error(errno, std::generic_category());
@@ -79,7 +79,7 @@ bool LocalBus::start() noexcept {
         buffer_ = std::make_unique<std::uint8_t[]>(kBuffer);
         buffer_size_ = kBuffer;
         hello_ = SharedFrame::join(bytes_of(Hello{registry_.secret()}), {});
-        const engine::SignalsBlocked blocked;  // inherited by the thread
+        const base::SignalsBlocked blocked;  // inherited by the thread
         running_.store(true);
         thread_ = std::thread([this] { run(); });
     } catch (const std::system_error& error) {
@@ -124,7 +124,7 @@ void LocalBus::complain(const char* what, int error) noexcept {
     std::snprintf(line.data(), line.size(),
                   "WS0502: topics do not reach all other children: %s: %s", what,
                   std::strerror(error));
-    log_.write(engine::LogLevel::error, line.data());
+    log_.write(base::LogLevel::error, line.data());
 }
 
 bool LocalBus::watch(int operation, int descriptor, std::uint32_t events,
@@ -149,7 +149,7 @@ bool LocalBus::listen() noexcept {
             return false;
         }
     }
-    Descriptor listener = listen_as(process);
+    base::Descriptor listener = listen_as(process);
     if (!listener.valid()) {
         complain("no socket to listen on", errno);
         return false;
@@ -163,7 +163,7 @@ bool LocalBus::listen() noexcept {
     if (!watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, tag::kListener)) {
         complain("no socket to listen on", errno);
         registry_.stand_up(*seat, process);
-        listener_ = Descriptor();
+        listener_ = base::Descriptor();
         return false;
     }
     seat_ = *seat;

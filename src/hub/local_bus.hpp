@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/log.hpp"
+#include "base/log.hpp"
 #include "hub/bus.hpp"
 #include "hub/incoming_link.hpp"
 #include "hub/outgoing_link.hpp"
@@ -38,7 +38,7 @@ public:
 
     /// `log` outlives the bus. Where the parent process has the registry from, this one is its
     /// child. [config]
-    LocalBus(const Registry& registry, const LocalBusOptions& options, engine::Log& log) noexcept;
+    LocalBus(const Registry& registry, const LocalBusOptions& options, base::Log& log) noexcept;
     /// Stops and waits for the thread.
     ~LocalBus() override;
 
@@ -93,7 +93,7 @@ private:
 
     Registry registry_;
     const LocalBusOptions options_;
-    engine::Log& log_;
+    base::Log& log_;
     Receiver* receiver_ = nullptr;
     Losses* losses_ = nullptr;
 
@@ -102,13 +102,13 @@ private:
     std::atomic<bool> running_{false};
     std::atomic<bool> stop_requested_{false};
     std::atomic<bool> report_{false};
-    engine::Descriptor epoll_;
-    engine::Descriptor event_;
+    base::Descriptor epoll_;
+    base::Descriptor event_;
     std::atomic<int> event_descriptor_{-1};  // the same, for signal handlers
     std::thread thread_;
 
     // who we are for others; set once, when the first subscription comes
-    engine::Descriptor listener_;
+    base::Descriptor listener_;
     std::atomic<std::uint64_t> listening_as_{0};  // our process's number as soon as we have a seat
     std::uint32_t seat_ = 0;
     std::unordered_map<std::uint32_t, std::uint32_t> interest_;  // topics a bucket

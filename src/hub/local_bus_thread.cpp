@@ -13,7 +13,7 @@
 
 namespace websocket::hub {
 
-using engine::Descriptor;
+using base::Descriptor;
 
 namespace {
 
@@ -70,7 +70,7 @@ int LocalBus::timeout() const noexcept {
     if (accept_again_ || connect_again_ || left_) {
         wait = kPause;
     } else if (report_.load()) {
-        wait = engine::LimitedLine::kPause;
+        wait = base::LimitedLine::kPause;
     }
     return static_cast<int>(wait.count());
 }
@@ -122,7 +122,7 @@ bool LocalBus::over() noexcept {
 
 void LocalBus::accept_links() {
     for (;;) {
-        Descriptor socket = accept_from(listener_.get());
+        base::Descriptor socket = accept_from(listener_.get());
         if (socket.valid()) {
             const int descriptor = socket.get();
             incoming_[descriptor] = std::make_unique<IncomingLink>(std::move(socket), registry_);

@@ -12,7 +12,7 @@
 
 namespace websocket::hub {
 
-using engine::Descriptor;
+using base::Descriptor;
 
 namespace {
 
@@ -36,8 +36,8 @@ struct Address {
     }
 };
 
-Descriptor new_socket() noexcept {
-    return Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+base::Descriptor new_socket() noexcept {
+    return base::Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 /// Also tells for a listener, which may not be the one that had the name before.
@@ -50,8 +50,8 @@ bool is_own_user(int socket) noexcept {
 
 }  // namespace
 
-Descriptor listen_as(std::uint64_t process) noexcept {
-    Descriptor socket = new_socket();
+base::Descriptor listen_as(std::uint64_t process) noexcept {
+    base::Descriptor socket = new_socket();
     const Address address(process);
     if (!socket.valid() || ::bind(socket.get(), address.generic(), address.size) != 0 ||
         ::listen(socket.get(), SOMAXCONN) != 0) {
@@ -60,8 +60,8 @@ Descriptor listen_as(std::uint64_t process) noexcept {
     return socket;
 }
 
-Descriptor connect_to(std::uint64_t process) noexcept {
-    Descriptor socket = new_socket();
+base::Descriptor connect_to(std::uint64_t process) noexcept {
+    base::Descriptor socket = new_socket();
     if (!socket.valid()) {
         return {};
     }
@@ -77,8 +77,8 @@ Descriptor connect_to(std::uint64_t process) noexcept {
     return socket;
 }
 
-Descriptor accept_from(int listener) noexcept {
-    Descriptor socket(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+base::Descriptor accept_from(int listener) noexcept {
+    base::Descriptor socket(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (socket.valid() && !is_own_user(socket.get())) {
         errno = EACCES;
         return {};

@@ -7,18 +7,18 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "engine/descriptor.hpp"
+#include "base/descriptor.hpp"
 
 namespace websocket::hub {
 
 /// A socket that accepts connections for `process`; never blocks. Invalid, and errno tells why,
 /// when there is none. [any thread]
-[[nodiscard]] engine::Descriptor listen_as(std::uint64_t process) noexcept;
+[[nodiscard]] base::Descriptor listen_as(std::uint64_t process) noexcept;
 
 /// A socket that is connected to `process`; never blocks. Invalid, and errno tells why:
 /// ECONNREFUSED when nobody listens there, EAGAIN when too many wait to be accepted, EPERM when it
 /// is somebody else's. [any thread]
-[[nodiscard]] engine::Descriptor connect_to(std::uint64_t process) noexcept;
+[[nodiscard]] base::Descriptor connect_to(std::uint64_t process) noexcept;
 
 /// Whether this errno of connect_to() says that the process has ended. A process listens before
 /// anybody learns its number, so a name that nobody has, or another user, was left behind.
@@ -28,6 +28,6 @@ namespace websocket::hub {
 
 /// The next connection that waits, if it is from a process of this user. Invalid, and errno tells
 /// why; EACCES: somebody else has been turned away. [any thread]
-[[nodiscard]] engine::Descriptor accept_from(int listener) noexcept;
+[[nodiscard]] base::Descriptor accept_from(int listener) noexcept;
 
 }  // namespace websocket::hub

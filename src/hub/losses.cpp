@@ -56,7 +56,7 @@ bool Losses::report(Loss why) noexcept {
     // NOLINTNEXTLINE(clang-diagnostic-format-nonliteral): from the table above
     std::snprintf(line.data(), line.size(), kLines[static_cast<std::size_t>(why)], total - before,
                   total);
-    log_.write(engine::LogLevel::warning, line.data());
+    log_.write(base::LogLevel::warning, line.data());
     return false;
 }
 

@@ -7,8 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "engine/limited_line.hpp"
-#include "engine/log.hpp"
+#include "base/limited_line.hpp"
+#include "base/log.hpp"
 #include "hub/topic_counts.hpp"
 
 namespace websocket::hub {
@@ -26,7 +26,7 @@ constexpr std::size_t kLosses = 4;
 class Losses {
 public:
     /// Counts in `shown` as well, if any.
-    explicit Losses(engine::Log& log, TopicCounts* shown = nullptr) noexcept
+    explicit Losses(base::Log& log, TopicCounts* shown = nullptr) noexcept
         : log_(log), shown_(shown) {}
 
     /// True when there will be something to report() that has not been logged now.
@@ -44,11 +44,11 @@ private:
     struct Counter {
         std::atomic<std::uint64_t> total{0};
         std::atomic<std::uint64_t> reported{0};  ///< of the total
-        engine::LimitedLine line;
+        base::LimitedLine line;
     };
     [[nodiscard]] bool report(Loss why) noexcept;
 
-    engine::Log& log_;
+    base::Log& log_;
     TopicCounts* const shown_;
     std::array<Counter, kLosses> counters_;
 };

@@ -7,7 +7,7 @@
 #include <array>
 #include <cerrno>
 
-#include "engine/iovec.hpp"
+#include "base/iovec.hpp"
 #include "hub/local_socket.hpp"
 
 namespace websocket::hub {
@@ -55,7 +55,7 @@ bool OutgoingLink::flush() noexcept {
         std::size_t skip = written_;
         for (std::size_t part = 0; part < count; ++part) {
             const auto rest = parts_[part].bytes().subspan(skip);
-            slots.at(part) = engine::to_iovec(rest);
+            slots.at(part) = base::to_iovec(rest);
             skip = 0;
         }
         msghdr message{};

@@ -9,7 +9,7 @@
 #include <deque>
 #include <span>
 
-#include "engine/descriptor.hpp"
+#include "base/descriptor.hpp"
 #include "engine/shared_frame.hpp"
 
 namespace websocket::hub {
@@ -45,7 +45,7 @@ private:
     void drop_front(std::size_t count) noexcept;
 
     const std::uint64_t process_;
-    engine::Descriptor socket_;
+    base::Descriptor socket_;
     std::deque<engine::SharedFrame> parts_;
     std::size_t written_ = 0;  // of the first part
     std::size_t octets_ = 0;   // in parts_, with their cost

@@ -9,7 +9,7 @@
 #include <new>
 #include <system_error>
 
-#include "engine/process_rows.hpp"
+#include "shm/process_rows.hpp"
 
 namespace websocket::hub {
 
@@ -33,7 +33,7 @@ struct Registry::Header {
     std::uint64_t layout;
     std::uint32_t seats;
     std::atomic<std::uint32_t> in_use;
-    HashKey hash_key;
+    base::HashKey hash_key;
     Secret secret;
 };
 
@@ -68,7 +68,7 @@ std::optional<Registry> Registry::at(void* memory, std::uint32_t seats) noexcept
 }
 
 const Registry::Secret& Registry::secret() const noexcept { return header_->secret; }
-const HashKey& Registry::hash_key() const noexcept { return header_->hash_key; }
+const base::HashKey& Registry::hash_key() const noexcept { return header_->hash_key; }
 
 std::uint32_t Registry::seats_in_use() const noexcept { return header_->in_use.load(); }
 
@@ -129,7 +129,7 @@ void Registry::forget(pid_t ended) noexcept {
 void Registry::forget_ended() noexcept {
     for (std::uint32_t seat = 0; seat < header_->seats; ++seat) {
         const auto owner = static_cast<pid_t>(owner_word(seat).load());
-        if (owner != 0 && engine::is_gone(owner)) {
+        if (owner != 0 && shm::is_gone(owner)) {
             forget(owner);
         }
     }

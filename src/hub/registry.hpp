@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "hub/sip_hash.hpp"
+#include "base/sip_hash.hpp"
 
 namespace websocket::hub {
 
@@ -35,7 +35,7 @@ public:
 
     [[nodiscard]] void* memory() const noexcept { return header_; }
     [[nodiscard]] const Secret& secret() const noexcept;
-    [[nodiscard]] const HashKey& hash_key() const noexcept;
+    [[nodiscard]] const base::HashKey& hash_key() const noexcept;
     /// Seats that were ever taken have smaller numbers.
     [[nodiscard]] std::uint32_t seats_in_use() const noexcept;
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string_view>
 
-#include "hub/sip_hash.hpp"
+#include "base/sip_hash.hpp"
 
 namespace websocket::hub {
 
@@ -23,7 +23,7 @@ public:
 
     /// Nothing when the scope is longer than kMostScope or the name not 1 to kMostName octets long.
     [[nodiscard]] static std::optional<TopicKey> make(std::string_view scope, std::string_view name,
-                                                      const HashKey& hash_key) noexcept {
+                                                      const base::HashKey& hash_key) noexcept {
         if (scope.size() > kMostScope || name.empty() || name.size() > kMostName) {
             return {};
         }
@@ -32,13 +32,13 @@ public:
         char* end = std::copy(scope.begin(), scope.end(), key.bytes_.data() + 1);
         end = std::copy(name.begin(), name.end(), end);
         key.size_ = static_cast<std::size_t>(end - key.bytes_.data());
-        key.hash_ = sip_hash(hash_key, key.bytes());
+        key.hash_ = base::sip_hash(hash_key, key.bytes());
         return key;
     }
 
     /// The key with these bytes(); nothing when there is none.
     [[nodiscard]] static std::optional<TopicKey> parse(std::string_view bytes,
-                                                       const HashKey& hash_key) noexcept {
+                                                       const base::HashKey& hash_key) noexcept {
         const std::size_t scope = bytes.empty() ? 0 : static_cast<std::uint8_t>(bytes.front());
         if (bytes.size() < 1 + scope) {
             return {};

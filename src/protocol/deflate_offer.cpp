@@ -5,7 +5,7 @@
 #include <charconv>
 #include <optional>
 
-#include "protocol/token.hpp"
+#include "base/ascii.hpp"
 
 namespace websocket::protocol {
 
@@ -42,7 +42,7 @@ std::optional<unsigned> parse_bits(std::string_view text) {
 /// False when the parameter is unknown or invalid.
 bool apply(const ExtensionParameter& parameter, Offer& offer) {
     const auto is = [&](std::string_view name) {
-        return equals_ignoring_case(parameter.name, name);
+        return base::equals_ignoring_case(parameter.name, name);
     };
     if (is(kServerNoTakeover)) {
         offer.server_no_takeover = true;
@@ -67,7 +67,7 @@ bool apply(const ExtensionParameter& parameter, Offer& offer) {
 bool has_doubles(const std::vector<ExtensionParameter>& parameters) {
     for (auto one = parameters.begin(); one != parameters.end(); ++one) {
         const auto same = [one](const ExtensionParameter& other) {
-            return equals_ignoring_case(other.name, one->name);
+            return base::equals_ignoring_case(other.name, one->name);
         };
         if (std::any_of(one + 1, parameters.end(), same)) {
             return true;
@@ -80,7 +80,7 @@ std::optional<Offer> parse_offer(const Extension& extension) {
     Offer offer;
     // With more than there are, one is unknown or comes twice; and the search stays short.
     constexpr std::size_t kKnownParameters = 4;
-    if (!equals_ignoring_case(extension.name, kExtension) ||
+    if (!base::equals_ignoring_case(extension.name, kExtension) ||
         extension.parameters.size() > kKnownParameters || has_doubles(extension.parameters)) {
         return {};
     }
@@ -142,7 +142,7 @@ bool has_version(std::string_view user_agent, std::string_view prefix) noexcept 
     }
     const std::string_view minor = user_agent.substr(at + prefix.size());
     return !minor.empty() && minor[0] >= '0' && minor[0] <= '3' &&
-           (minor.size() == 1 || !is_digit(minor[1]));
+           (minor.size() == 1 || !base::is_digit(minor[1]));
 }
 
 }  // namespace

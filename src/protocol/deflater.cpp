@@ -30,7 +30,7 @@ Deflater::Deflater(const DeflaterShape& shape)
 
 Deflater::~Deflater() { deflateEnd(&stream_); }
 
-bool Deflater::deflate(std::span<const std::uint8_t> part, bool last, ByteBuffer& out,
+bool Deflater::deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                        std::size_t limit) {
     const bool limited = limit != kNoLimit;
     std::size_t room =

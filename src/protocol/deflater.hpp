@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-#include "protocol/byte_buffer.hpp"
+#include "base/byte_buffer.hpp"
 #include "protocol/deflate_settings.hpp"
 #include "protocol/zlib_memory.hpp"
 
@@ -48,7 +48,7 @@ public:
     /// ends. A peer that has all parts so far can inflate all of them. False when that would be
     /// `limit` octets or more: then `out` holds nothing of use, and reset() is due.
     /// Throws std::bad_alloc, and then reset() is due, too.
-    [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last, ByteBuffer& out,
+    [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                                std::size_t limit = kNoLimit);
 
     /// Forgets what was compressed: what follows does not refer to it.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/extension_list.hpp"
 
-#include "protocol/token.hpp"
+#include "base/ascii.hpp"
 
 namespace websocket::protocol {
 
@@ -49,7 +49,7 @@ public:
     std::string_view token() noexcept {
         skip_space();
         std::size_t size = 0;
-        while (size < rest_.size() && is_token_char(rest_[size])) {
+        while (size < rest_.size() && base::is_token_char(rest_[size])) {
             ++size;
         }
         const std::string_view found = rest_.substr(0, size);
@@ -63,7 +63,7 @@ public:
         while (!rest_.empty()) {
             const char c = next();
             if (c == '"') {
-                return is_token(value) ? std::optional{std::move(value)} : std::nullopt;
+                return base::is_token(value) ? std::optional{std::move(value)} : std::nullopt;
             }
             value += c == '\\' && !rest_.empty() ? next() : c;
         }

@@ -8,7 +8,7 @@
 #include <array>
 #include <charconv>
 
-#include "protocol/token.hpp"
+#include "base/ascii.hpp"
 
 namespace websocket::protocol {
 
@@ -23,7 +23,7 @@ std::string_view next_element(std::string_view& list) {
     const std::size_t comma = list.find(',');
     const std::string_view element = list.substr(0, comma);
     list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-    return trim(element);
+    return base::trim(element);
 }
 
 }  // namespace
@@ -57,7 +57,8 @@ bool is_lenient_key(std::string_view key) noexcept {
 }
 
 std::optional<unsigned> parse_version(std::string_view text) noexcept {
-    const bool digits = !text.empty() && text.size() <= 3 && std::ranges::all_of(text, is_digit);
+    const bool digits =
+        !text.empty() && text.size() <= 3 && std::ranges::all_of(text, base::is_digit);
     if (!digits || (text.size() > 1 && text[0] == '0')) {
         return {};
     }
@@ -69,7 +70,7 @@ std::optional<unsigned> parse_version(std::string_view text) noexcept {
 bool list_has_token(std::string_view list, std::string_view token) noexcept {
     while (!list.empty()) {
         const std::string_view element = next_element(list);
-        if (equals_ignoring_case(trim(element.substr(0, element.find(';'))), token)) {
+        if (base::equals_ignoring_case(base::trim(element.substr(0, element.find(';'))), token)) {
             return true;
         }
     }
@@ -80,7 +81,7 @@ std::optional<std::vector<std::string_view>> parse_token_list(std::string_view l
     std::vector<std::string_view> tokens;
     while (!list.empty()) {
         const std::string_view element = next_element(list);
-        if (!std::ranges::all_of(element, is_token_char)) {
+        if (!std::ranges::all_of(element, base::is_token_char)) {
             return {};
         }
         if (!element.empty()) {

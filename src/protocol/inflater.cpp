@@ -85,8 +85,8 @@ void Inflater::reset() noexcept {
     ended_ = false;
 }
 
-ByteBuffer Inflater::history() {
-    ByteBuffer buffer;
+base::ByteBuffer Inflater::history() {
+    base::ByteBuffer buffer;
     unsigned size = kLargestWindow;
     inflateGetDictionary(&stream_, nullptr, &size);
     if (size > 0) {

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "protocol/byte_buffer.hpp"
+#include "base/byte_buffer.hpp"
 #include "protocol/zlib_memory.hpp"
 
 namespace websocket::protocol {
@@ -41,7 +41,7 @@ public:
 
     /// What the next message may refer to, at most one window. Between messages only. Throws
     /// std::bad_alloc.
-    [[nodiscard]] ByteBuffer history();
+    [[nodiscard]] base::ByteBuffer history();
     /// Of a new or reset stream. Throws std::bad_alloc.
     void set_history(std::span<const std::uint8_t> history);
 

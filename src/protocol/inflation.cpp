@@ -19,7 +19,8 @@ constexpr Violation kNotUtf8{CloseCode::invalid_payload, "text is not UTF-8"};
 }  // namespace
 
 std::optional<Violation> InflatingMessage::add(std::span<const std::uint8_t> compressed,
-                                               ByteBuffer& payload, const ReaderLimits& limits) {
+                                               base::ByteBuffer& payload,
+                                               const ReaderLimits& limits) {
     if (compressed.empty()) {
         return {};
     }

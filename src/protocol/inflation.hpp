@@ -8,7 +8,7 @@
 #include <optional>
 #include <span>
 
-#include "protocol/byte_buffer.hpp"
+#include "base/byte_buffer.hpp"
 #include "protocol/frame_header.hpp"
 #include "protocol/inflater.hpp"
 #include "protocol/utf8.hpp"
@@ -32,7 +32,7 @@ public:
                                          std::size_t inflated) noexcept = 0;
 
     /// An empty buffer for a message that came at once; in use until take_inflater() is called again.
-    [[nodiscard]] virtual ByteBuffer& inflate_buffer() noexcept = 0;
+    [[nodiscard]] virtual base::ByteBuffer& inflate_buffer() noexcept = 0;
 
 protected:
     ~InflaterSource() = default;
@@ -48,7 +48,8 @@ public:
     /// Inflates the next octets of the message and appends what comes of them to `payload`. Throws
     /// std::bad_alloc.
     [[nodiscard]] std::optional<Violation> add(std::span<const std::uint8_t> compressed,
-                                               ByteBuffer& payload, const ReaderLimits& limits);
+                                               base::ByteBuffer& payload,
+                                               const ReaderLimits& limits);
 
     /// All octets have come. Throws std::bad_alloc.
     [[nodiscard]] std::optional<Violation> finish();

@@ -73,7 +73,7 @@ void MessageReader::reserve_payload(std::size_t count) {
     // What a peer announces costs it nothing; what it has sent counts.
     constexpr std::size_t kUnproven = 32U << 10;
     constexpr std::size_t kCredit = 4;
-    ByteBuffer& payload = partial_->payload;
+    base::ByteBuffer& payload = partial_->payload;
     const std::size_t received = payload.size() + count;
     const std::uint64_t announced = payload.size() + partial_->remaining;
     const std::size_t credible = std::max(kUnproven, kCredit * received);

@@ -13,7 +13,7 @@
 #include <span>
 #include <string_view>
 
-#include "protocol/byte_buffer.hpp"
+#include "base/byte_buffer.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/frame_header.hpp"
 #include "protocol/inflation.hpp"
@@ -32,7 +32,7 @@ enum class Next : std::uint8_t {
 /// A sink may have `Next on_fragment()`, too: a data frame has ended that is not its message's last.
 /// After on_close() and on_violation() the reader returns and is not to be used again.
 template <class Sink>
-concept MessageSink = requires(Sink sink, std::span<std::uint8_t> bytes, ByteBuffer* owner,
+concept MessageSink = requires(Sink sink, std::span<std::uint8_t> bytes, base::ByteBuffer* owner,
                                std::uint16_t code, std::string_view reason, Violation violation) {
     { sink.on_message(MessageType::text, bytes, owner) } -> std::same_as<Next>;
     { sink.on_ping(bytes) } -> std::same_as<Next>;
@@ -90,7 +90,7 @@ private:
         std::uint8_t control_size = 0;
         MessageProgress message;
         Utf8Validator utf8;
-        ByteBuffer payload;          ///< of the message
+        base::ByteBuffer payload;    ///< of the message
         InflatingMessage inflating;  ///< used while message.compressed
         bool handed_over = false;    ///< some of the message went to on_part() already
     };
@@ -125,7 +125,7 @@ private:
     Next end_of_compressed_message(Sink& sink);
     /// Hands over a message, or its last part.
     template <MessageSink Sink>
-    Next hand_over_rest(MessageType type, ByteBuffer& payload, bool first, Sink& sink);
+    Next hand_over_rest(MessageType type, base::ByteBuffer& payload, bool first, Sink& sink);
     template <MessageSink Sink>
     [[nodiscard]] static bool wants_parts(const Sink& sink) noexcept;
     /// Hands over what has come of a message that is not whole, if the sink wants it.
@@ -240,7 +240,7 @@ Next MessageReader::deliver_compressed(MessageType type, std::span<const std::ui
                                        const ReaderLimits& limits, Sink& sink) {
     InflaterSource& inflaters = *sink.inflaters();
     InflatingMessage message(type, inflaters.take_inflater());
-    ByteBuffer& inflated = inflaters.inflate_buffer();
+    base::ByteBuffer& inflated = inflaters.inflate_buffer();
     std::optional<Violation> violation = message.add(payload, inflated, limits);
     if (!violation) {
         violation = message.finish();
@@ -251,7 +251,7 @@ Next MessageReader::deliver_compressed(MessageType type, std::span<const std::ui
     }
     const bool tired = inflaters.give_back(message.release(), inflated.size());
     // Who keeps the message takes the buffer if it is a large one: else a copy is cheaper.
-    ByteBuffer* owner = inflated.size() > kLargestCopy ? &inflated : nullptr;
+    base::ByteBuffer* owner = inflated.size() > kLargestCopy ? &inflated : nullptr;
     const Next next = sink.on_message(type, inflated.bytes(), owner);
     return tired ? Next::stop : next;
 }
@@ -393,14 +393,14 @@ Next MessageReader::end_of_message(Sink& sink) {
         sink.on_violation(kNotUtf8);
         return Next::stop;
     }
-    ByteBuffer payload = std::move(partial_->payload);
+    base::ByteBuffer payload = std::move(partial_->payload);
     const bool first = !partial_->handed_over;
     partial_.reset();
     return hand_over_rest(type, payload, first, sink);
 }
 
 template <MessageSink Sink>
-Next MessageReader::hand_over_rest(MessageType type, ByteBuffer& payload,
+Next MessageReader::hand_over_rest(MessageType type, base::ByteBuffer& payload,
                                    [[maybe_unused]] bool first, Sink& sink) {
     if constexpr (PartSink<Sink>) {
         if (sink.wants_parts()) {
@@ -429,7 +429,7 @@ Next MessageReader::hand_over_part([[maybe_unused]] Sink& sink) {
     if constexpr (PartSink<Sink>) {
         const bool control = partial_->in_payload && is_control(partial_->frame.opcode);
         if (!control && !partial_->payload.empty() && sink.wants_parts()) {
-            ByteBuffer payload = std::move(partial_->payload);
+            base::ByteBuffer payload = std::move(partial_->payload);
             const bool first = !partial_->handed_over;
             partial_->handed_over = true;
             return sink.on_part(partial_->message.type, payload.bytes(), first, false);

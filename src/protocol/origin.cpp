@@ -8,7 +8,7 @@
 #include <array>
 #include <charconv>
 
-#include "protocol/token.hpp"
+#include "base/ascii.hpp"
 
 namespace websocket::protocol {
 
@@ -18,11 +18,11 @@ constexpr std::string_view kSchemeEnd = "://";
 constexpr std::string_view kAnySubdomain = "*.";
 constexpr unsigned kNoPort = 0;
 
-constexpr bool is_letter(char c) { return to_lower(c) >= 'a' && to_lower(c) <= 'z'; }
+constexpr bool is_letter(char c) { return base::to_lower(c) >= 'a' && base::to_lower(c) <= 'z'; }
 
 bool is_scheme(std::string_view text) {
     const auto may_follow = [](char c) {
-        return is_letter(c) || is_digit(c) ||
+        return is_letter(c) || base::is_digit(c) ||
                std::string_view("+-.").find(c) != std::string_view::npos;
     };
     return !text.empty() && is_letter(text[0]) && std::ranges::all_of(text, may_follow);
@@ -38,7 +38,7 @@ bool is_web(std::string_view scheme) { return default_port(scheme) != kNoPort; }
 /// everybody who sends them.
 bool is_name(std::string_view text) {
     const auto allowed = [](char c) {
-        return is_letter(c) || is_digit(c) ||
+        return is_letter(c) || base::is_digit(c) ||
                std::string_view("-._~%").find(c) != std::string_view::npos;
     };
     return !text.empty() && text[0] != '.' && text.find("..") == std::string_view::npos &&
@@ -79,7 +79,7 @@ std::optional<std::string> canonical_host(std::string_view host) {
     if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
         return canonical_ipv6(host.substr(1, host.size() - 2));
     }
-    return is_name(host) ? std::optional{lower(host)} : std::nullopt;
+    return is_name(host) ? std::optional{base::lower(host)} : std::nullopt;
 }
 
 /// ":8080", or nothing for the scheme's own.
@@ -108,7 +108,7 @@ std::optional<Parts> split(std::string_view text) {
     if (authority.size() > 1 && authority.ends_with('/')) {
         authority.remove_suffix(1);
     }
-    return Parts{lower(text.substr(0, end)), authority};
+    return Parts{base::lower(text.substr(0, end)), authority};
 }
 
 /// Why no page has an origin with these parts, which were not understood.
@@ -157,7 +157,7 @@ std::optional<std::string> origin_of(std::string_view scheme, std::string_view a
     if (end == std::string_view::npos) {
         return {};
     }
-    const std::string known = lower(scheme);
+    const std::string known = base::lower(scheme);
     const auto host = canonical_host(authority.substr(0, end));
     const auto port = canonical_port(known, authority.substr(end));
     return host && port ? std::optional{known + std::string(kSchemeEnd) + *host + *port}

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "protocol/token.hpp"
+#include "base/ascii.hpp"
 
 namespace websocket::protocol {
 
@@ -25,9 +25,10 @@ enum class HeaderFault : std::uint8_t {
     constexpr std::array<std::string_view, 8> kReserved{
         "Connection", "Content-Length", "Keep-Alive",        "Proxy-Connection",
         "TE",         "Trailer",        "Transfer-Encoding", "Upgrade"};
-    return equals_ignoring_case(name.substr(0, kPrefix.size()), kPrefix) ||
-           std::ranges::any_of(
-               kReserved, [name](std::string_view one) { return equals_ignoring_case(name, one); });
+    return base::equals_ignoring_case(name.substr(0, kPrefix.size()), kPrefix) ||
+           std::ranges::any_of(kReserved, [name](std::string_view one) {
+               return base::equals_ignoring_case(name, one);
+           });
 }
 
 /// Visible characters, also those beyond ASCII, with spaces and tabs; white space at the ends is no
@@ -41,7 +42,7 @@ enum class HeaderFault : std::uint8_t {
 /// Whether a plugin may set this header.
 [[nodiscard]] constexpr HeaderFault fault_of_header(std::string_view name,
                                                     std::string_view value) noexcept {
-    if (!is_token(name)) return HeaderFault::name;
+    if (!base::is_token(name)) return HeaderFault::name;
     if (is_reserved_header(name)) return HeaderFault::reserved;
     return is_field_value(value) ? HeaderFault::none : HeaderFault::value;
 }

@@ -223,7 +223,7 @@ def test_the_page_about_logs_has_every_field_and_the_usual_format(configtest):
     for field in fields:
         shown = re.sub(r"\{(s|ms|us)\}T", "{UNIT}T", field)
         assert f"`{shown}`" in page, f"{field} is not explained"
-    source = (_TOP / "src/httpd/connection_log.cpp").read_text()
+    source = (_TOP / "src/httpd/log/connection_log.cpp").read_text()
     usual = re.search(r"kDefaultFormat =\n(.*?);", source, re.DOTALL)[1]
     assert re.sub(r'"\s*"', "", usual).strip() in page
 

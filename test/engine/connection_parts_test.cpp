@@ -70,7 +70,7 @@ struct Fixture {
         SocketPair sockets = tcp_pair(socket_buffer);
         service.engine().adopt(
             std::move(place),
-            std::make_unique<websocket::engine::SocketTransport>(std::move(sockets.server)),
+            std::make_unique<websocket::net::SocketTransport>(std::move(sockets.server)),
             std::make_unique<PartsListener>(events), service.options, 13, {});
         await("open ");
         return Peer(std::move(sockets.client));

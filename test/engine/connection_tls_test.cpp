@@ -45,12 +45,12 @@ TlsClient connect(Service& service, TlsHandshake handshake, Behaviour behaviour,
     Engine::Place place = service.reserve();
     const ConnectionId id = place.id();
     auto record = std::make_shared<Record>();
-    protocol::ByteBuffer early;
+    websocket::base::ByteBuffer early;
     early.append(octets(early_input));
     service.engine().adopt(std::move(place),
                            std::make_unique<TlsTransport>(handshake.server.release(),
                                                           std::move(handshake.sockets.server),
-                                                          protocol::ByteBuffer()),
+                                                          websocket::base::ByteBuffer()),
                            std::make_unique<RecordingSession>(record, id, std::move(behaviour)),
                            service.options, 13, std::move(early));
     return {TlsPeer(std::move(handshake.client), std::move(handshake.sockets.client)),

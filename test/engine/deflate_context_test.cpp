@@ -8,8 +8,8 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::base::ByteBuffer;
 using websocket::engine::DeflateContext;
-using websocket::protocol::ByteBuffer;
 using websocket::protocol::Inflater;
 
 namespace {

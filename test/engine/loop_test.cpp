@@ -321,8 +321,7 @@ START_TEST(a_connection_that_could_not_be_handed_over_is_closed) {
     Peer peer(std::move(sockets.client));
     Engine::Place place = service.reserve();
     const ConnectionId id = place.id();
-    auto transport =
-        std::make_unique<websocket::engine::SocketTransport>(std::move(sockets.server));
+    auto transport = std::make_unique<websocket::net::SocketTransport>(std::move(sockets.server));
     auto session = std::make_unique<RecordingSession>(record, id, Behaviour{});
     {
         const FailingAllocator allocator(0);

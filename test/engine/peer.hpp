@@ -17,8 +17,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/descriptor.hpp"
 #include "engine/awaiting.hpp"
-#include "engine/descriptor.hpp"
 #include "protocol/client_frame.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/random.hpp"
@@ -26,7 +26,7 @@
 
 namespace websocket::test {
 
-using engine::Descriptor;
+using base::Descriptor;
 
 [[nodiscard]] inline std::string text_of(std::span<const std::uint8_t> bytes) {
     return {bytes.begin(), bytes.end()};

@@ -11,17 +11,17 @@
 
 #include "engine/awaiting.hpp"
 #include "engine/session.hpp"
-#include "engine/transport.hpp"
 #include "failing_allocator.hpp"
+#include "net/transport.hpp"
 
 namespace websocket::test {
 
 using engine::CloseInfo;
 using engine::ConnectionId;
 using engine::Flow;
-using engine::IoResult;
-using engine::IoStatus;
 using engine::Message;
+using net::IoResult;
+using net::IoStatus;
 
 /// What a session went through.
 struct Story {

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/transport.hpp"
 #include "failing_allocator.hpp"
+#include "net/transport.hpp"
 
 namespace websocket::test {
 
@@ -23,19 +23,18 @@ public:
     static constexpr std::size_t kAll = SIZE_MAX;
 
     /// What happens instead of call number `call`, from 0; nothing happens otherwise. [any thread]
-    using Decide = std::function<engine::IoResult(std::size_t call)>;
+    using Decide = std::function<net::IoResult(std::size_t call)>;
 
     /// A result of kGoOn lets the call happen, with at most `count` octets.
-    static constexpr auto kGoOn = engine::IoStatus::done;
-    static constexpr engine::IoResult kNormally{kGoOn, kAll};
+    static constexpr auto kGoOn = net::IoStatus::done;
+    static constexpr net::IoResult kNormally{kGoOn, kAll};
 
     void on_read(Decide decide) { set(reads_, std::move(decide)); }
     void on_write(Decide decide) { set(writes_, std::move(decide)); }
 
     /// Read or write number `index` gives `status`, all others work.
-    static Decide only(std::size_t index, engine::IoStatus status) {
-        return
-            [=](std::size_t call) { return call == index ? engine::IoResult{status} : kNormally; };
+    static Decide only(std::size_t index, net::IoStatus status) {
+        return [=](std::size_t call) { return call == index ? net::IoResult{status} : kNormally; };
     }
 
     /// Nobody is told when there is something to read, or room to write: as if so many other
@@ -69,7 +68,7 @@ private:
         const std::lock_guard lock(mutex_);
         return calls.count;
     }
-    engine::IoResult next(Calls& calls) {
+    net::IoResult next(Calls& calls) {
         const std::lock_guard lock(mutex_);
         const std::size_t call = calls.count++;
         return calls.decide ? calls.decide(call) : kNormally;
@@ -84,17 +83,17 @@ private:
     std::vector<std::size_t> offered_;
 };
 
-class ScriptedTransport final : public engine::Transport {
+class ScriptedTransport final : public net::Transport {
 public:
-    ScriptedTransport(std::unique_ptr<engine::Transport> real, std::shared_ptr<Script> script)
+    ScriptedTransport(std::unique_ptr<net::Transport> real, std::shared_ptr<Script> script)
         : real_(std::move(real)), script_(std::move(script)) {}
 
-    engine::IoResult read(std::span<std::uint8_t> into) noexcept override {
-        const engine::IoResult what = script_->next(script_->reads_);
+    net::IoResult read(std::span<std::uint8_t> into) noexcept override {
+        const net::IoResult what = script_->next(script_->reads_);
         if (what.status != Script::kGoOn) return what;
         return real_->read(into.first(std::min(into.size(), what.count)));
     }
-    engine::IoResult write(std::span<const iovec> from) noexcept override {
+    net::IoResult write(std::span<const iovec> from) noexcept override {
         std::size_t total = 0;
         for (const iovec& part : from) total += part.iov_len;
         {
@@ -102,7 +101,7 @@ public:
             const std::lock_guard lock(script_->mutex_);
             script_->offered_.push_back(total);
         }
-        const engine::IoResult what = script_->next(script_->writes_);
+        const net::IoResult what = script_->next(script_->writes_);
         if (what.status != Script::kGoOn) return what;
         return what.count >= total ? real_->write(from) : write_some(from, what.count);
     }
@@ -117,7 +116,7 @@ public:
     }
 
 private:
-    engine::IoResult write_some(std::span<const iovec> from, std::size_t room) noexcept {
+    net::IoResult write_some(std::span<const iovec> from, std::size_t room) noexcept {
         const FailingAllocator::Nested memory;
         std::vector<iovec> parts;
         for (iovec part : from) {
@@ -128,7 +127,7 @@ private:
         return real_->write(parts);
     }
 
-    const std::unique_ptr<engine::Transport> real_;
+    const std::unique_ptr<net::Transport> real_;
     const std::shared_ptr<Script> script_;
 };
 

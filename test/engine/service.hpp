@@ -12,7 +12,7 @@
 #include "engine/peer.hpp"
 #include "engine/recording_session.hpp"
 #include "engine/scripted_transport.hpp"
-#include "engine/socket_transport.hpp"
+#include "net/socket_transport.hpp"
 
 namespace websocket::test {
 
@@ -20,9 +20,9 @@ using engine::ConnectionOptions;
 using engine::Engine;
 using engine::SendResult;
 
-class RecordingLog final : public engine::Log {
+class RecordingLog final : public base::Log {
 public:
-    void write(engine::LogLevel /*level*/, std::string_view line) noexcept override {
+    void write(base::LogLevel /*level*/, std::string_view line) noexcept override {
         const ForTheTest memory;
         lines_.update([&](std::vector<std::string>& lines) { lines.emplace_back(line); });
     }
@@ -132,11 +132,11 @@ public:
         SocketPair sockets = tcp_pair(wiring.socket_buffer);
         const ConnectionId id = place.id();
         auto record = std::make_shared<Record>();
-        auto real = std::make_unique<engine::SocketTransport>(std::move(sockets.server));
+        auto real = std::make_unique<net::SocketTransport>(std::move(sockets.server));
         if (wiring.report != nullptr) {
             place.attach(std::make_unique<ReportingRecord>(options.rates, wiring.report));
         }
-        protocol::ByteBuffer early;
+        base::ByteBuffer early;
         early.append(octets(wiring.early_input));
         place.agree(wiring.deflate);
         engine_->adopt(std::move(place),

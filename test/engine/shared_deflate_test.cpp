@@ -10,10 +10,10 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::base::ByteBuffer;
 using websocket::engine::SharedDeflate;
 using websocket::engine::SharedFrame;
-using websocket::engine::Tick;
-using websocket::protocol::ByteBuffer;
+using websocket::net::Tick;
 using websocket::protocol::DeflateSettings;
 using websocket::protocol::Inflater;
 using websocket::protocol::kFin;
@@ -21,7 +21,7 @@ using websocket::protocol::kRsv1;
 
 namespace {
 
-constexpr Tick kIdleTicks = websocket::engine::to_ticks(SharedDeflate::kIdle);
+constexpr Tick kIdleTicks = websocket::net::to_ticks(SharedDeflate::kIdle);
 
 bool is_compressed(const SharedFrame& frame) { return (frame.bytes()[0] & kRsv1) != 0; }
 

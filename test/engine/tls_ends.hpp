@@ -13,8 +13,8 @@
 
 namespace websocket::test {
 
-using engine::IoResult;
-using engine::IoStatus;
+using net::IoResult;
+using net::IoStatus;
 
 /// For tests that run once with each.
 constexpr std::array<int, 2> kTlsVersions{TLS1_2_VERSION, TLS1_3_VERSION};
@@ -95,8 +95,8 @@ public:
     TlsPeer peer;
 
 private:
-    static protocol::ByteBuffer buffer_of(std::string_view text) {
-        protocol::ByteBuffer buffer;
+    static base::ByteBuffer buffer_of(std::string_view text) {
+        base::ByteBuffer buffer;
         buffer.append(std::span(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
         return buffer;
     }

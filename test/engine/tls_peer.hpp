@@ -13,12 +13,12 @@
 #include <utility>
 
 #include "engine/peer.hpp"
-#include "engine/tls_transport.hpp"
+#include "net/tls_transport.hpp"
 
 namespace websocket::test {
 
-using engine::SslPointer;
-using engine::TlsTransport;
+using net::SslPointer;
+using net::TlsTransport;
 
 struct FreeContext {
     void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }

@@ -10,8 +10,8 @@
 
 #include "unit.hpp"
 
+using websocket::base::Descriptor;
 using websocket::engine::ConnectionId;
-using websocket::engine::Descriptor;
 using websocket::engine::Watches;
 using websocket::engine::WatchTask;
 

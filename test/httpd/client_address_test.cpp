@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/client_address.hpp"
+#include "httpd/handshake/client_address.hpp"
 
 #include <arpa/inet.h>
 

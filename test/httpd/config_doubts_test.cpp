@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/config_doubts.hpp"
+#include "httpd/config/config_doubts.hpp"
 
 #include <deque>
 #include <memory>

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "httpd/directives.hpp"
+#include "httpd/config/directives.hpp"
 #include "unit.hpp"
 
 namespace {
@@ -24,8 +24,8 @@ using websocket::httpd::kSecond;
 using websocket::httpd::Scope;
 using websocket::httpd::ValueKind;
 
-constexpr std::string_view kBegin = "<!-- made from src/httpd/directives.hpp: begin -->\n";
-constexpr std::string_view kEnd = "<!-- made from src/httpd/directives.hpp: end -->\n";
+constexpr std::string_view kBegin = "<!-- made from src/httpd/config/directives.hpp: begin -->\n";
+constexpr std::string_view kEnd = "<!-- made from src/httpd/config/directives.hpp: end -->\n";
 
 /// The compiler got either an absolute path or one that starts in the folder the tests run in.
 std::filesystem::path reference_page() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/directives.hpp"
+#include "httpd/config/directives.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "engine/rate_limits.hpp"
-#include "httpd/setting_value.hpp"
+#include "httpd/config/setting_value.hpp"
 #include "unit.hpp"
 
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/held_sockets.hpp"
+#include "httpd/takeover/held_sockets.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -8,10 +8,10 @@
 #include <array>
 #include <thread>
 
-#include "engine/descriptor.hpp"
+#include "base/descriptor.hpp"
 #include "unit.hpp"
 
-using websocket::engine::Descriptor;
+using websocket::base::Descriptor;
 using websocket::httpd::HeldSockets;
 
 namespace {

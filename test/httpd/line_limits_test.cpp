@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/line_limits.hpp"
+#include "httpd/log/line_limits.hpp"
 
 #include <vector>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/log_format.hpp"
+#include "httpd/log/log_format.hpp"
 
 #include <algorithm>
 #include <cstdlib>

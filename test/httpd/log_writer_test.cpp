@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/log_writer.hpp"
+#include "httpd/log/log_writer.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,13 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "base/descriptor.hpp"
 #include "engine/awaiting.hpp"
-#include "engine/descriptor.hpp"
 #include "failing_allocator.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::engine::Descriptor;
+using websocket::base::Descriptor;
 using websocket::httpd::LogSink;
 using websocket::httpd::LogWriter;
 

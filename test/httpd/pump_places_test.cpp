@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/pump_places.hpp"
+#include "httpd/takeover/pump_places.hpp"
 
 #include <apr_general.h>
 #include <sys/wait.h>

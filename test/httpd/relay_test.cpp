@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/relay.hpp"
+#include "httpd/takeover/relay.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -9,17 +9,17 @@
 #include <future>
 #include <string>
 
+#include "base/descriptor.hpp"
 #include "engine/awaiting.hpp"
-#include "engine/descriptor.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
 using namespace std::chrono_literals;
-using websocket::engine::Descriptor;
-using websocket::engine::IoStatus;
+using websocket::base::Descriptor;
 using websocket::httpd::ClientStream;
 using websocket::httpd::Relay;
 using websocket::httpd::RelayWatch;
+using websocket::net::IoStatus;
 
 namespace {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/setting_value.hpp"
+#include "httpd/config/setting_value.hpp"
 
 #include <array>
 #include <string>

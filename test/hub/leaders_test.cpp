@@ -11,9 +11,9 @@
 
 #include "unit.hpp"
 
-using websocket::engine::Log;
-using websocket::engine::LogLevel;
-using websocket::hub::HashKey;
+using websocket::base::HashKey;
+using websocket::base::Log;
+using websocket::base::LogLevel;
 using websocket::hub::Leaders;
 using websocket::hub::Leadership;
 

@@ -5,7 +5,7 @@
 
 #include "unit.hpp"
 
-using websocket::hub::HashKey;
+using websocket::base::HashKey;
 using websocket::hub::TopicKey;
 
 namespace {

@@ -8,8 +8,8 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::base::HashKey;
 using websocket::engine::ConnectionId;
-using websocket::hub::HashKey;
 using websocket::hub::TopicKey;
 using websocket::hub::TopicTable;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sentences are those of apache-websocket: tools that look for them keep finding them.
-#include "plugin/loader.hpp"
+#include "plugin/common/loader.hpp"
 
 #include "plugin/built_plugin.hpp"
 #include "unit.hpp"

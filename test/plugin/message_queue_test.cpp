@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/message_queue.hpp"
+#include "plugin/common/message_queue.hpp"
 
 #include <string>
 #include <thread>
@@ -9,10 +9,10 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::base::ByteBuffer;
 using websocket::engine::Message;
 using websocket::plugin::MessageQueue;
 using websocket::plugin::QueuedMessage;
-using websocket::protocol::ByteBuffer;
 using websocket::protocol::MessageType;
 
 namespace {

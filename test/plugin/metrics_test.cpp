@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/metrics.hpp"
+#include "plugin/common/metrics.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,9 +8,9 @@
 
 #include "unit.hpp"
 
-using websocket::engine::SharedFigures;
 using websocket::plugin::Metric;
 using websocket::plugin::Metrics;
+using websocket::shm::SharedFigures;
 using Kind = Metric::Kind;
 
 START_TEST(a_metric_of_one_name_is_one) {

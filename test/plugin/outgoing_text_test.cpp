@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // No text that is not UTF-8 leaves, whichever way a plugin of version 1 sends it.
-#include "plugin/outgoing_text.hpp"
+#include "plugin/common/outgoing_text.hpp"
 
 #include <string>
 #include <vector>

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "engine/service.hpp"
-#include "plugin/pool.hpp"
+#include "plugin/common/pool.hpp"
 #include "plugin/pool_work.hpp"
 #include "unit.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/pool.hpp"
+#include "plugin/common/pool.hpp"
 
 #include <algorithm>
 #include <deque>

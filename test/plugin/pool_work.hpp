@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/awaiting.hpp"
-#include "plugin/pool.hpp"
+#include "plugin/common/pool.hpp"
 
 namespace websocket::test {
 

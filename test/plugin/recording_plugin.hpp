@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "engine/service.hpp"
-#include "plugin/endpoint.hpp"
-#include "plugin/pool.hpp"
-#include "plugin/v0_session.hpp"
+#include "plugin/common/endpoint.hpp"
+#include "plugin/common/pool.hpp"
+#include "plugin/v0/v0_session.hpp"
 
 namespace websocket::test {
 
@@ -121,7 +121,7 @@ public:
     /// Hands an accepted candidate to the engine, as after the 101.
     [[nodiscard]] Peer open(Candidate candidate, int socket_buffer = 0) {
         SocketPair sockets = tcp_pair(socket_buffer);
-        auto real = std::make_unique<engine::SocketTransport>(std::move(sockets.server));
+        auto real = std::make_unique<net::SocketTransport>(std::move(sockets.server));
         service.engine().adopt(
             std::move(*candidate.place),
             std::make_unique<ScriptedTransport>(std::move(real), candidate.script),

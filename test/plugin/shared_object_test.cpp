@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/shared_object.hpp"
+#include "plugin/common/shared_object.hpp"
 
 #include <dlfcn.h>
 

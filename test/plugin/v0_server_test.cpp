@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/v0_server.hpp"
+#include "plugin/v0/v0_server.hpp"
 
 #include "plugin/recording_plugin.hpp"
 #include "unit.hpp"

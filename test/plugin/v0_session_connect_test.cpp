@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The time before the 101: accepting, refusing, and sends that come early.
-#include "plugin/v0_session.hpp"
+#include "plugin/v0/v0_session.hpp"
 
 #include <stdexcept>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends of a plugin: what they return, whom they wait for, and what ends the wait.
-#include "plugin/v0_session.hpp"
+#include "plugin/v0/v0_session.hpp"
 
 #include "plugin/recording_plugin.hpp"
 #include "unit.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a plugin of ABI version 0 is promised from its first callback to its last.
-#include "plugin/v0_session.hpp"
+#include "plugin/v0/v0_session.hpp"
 
 #include <stdexcept>
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "plugin/recording_plugin.hpp"
-#include "plugin/v0_session.hpp"
+#include "plugin/v0/v0_session.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;

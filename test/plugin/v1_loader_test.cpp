@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plugin/v1_loader.hpp"
+#include "plugin/v1/v1_loader.hpp"
 
 #include <cstring>
 
 #include "engine/connection.hpp"
 #include "engine/slot_table.hpp"
-#include "engine/socket_transport.hpp"
+#include "net/socket_transport.hpp"
 #include "plugin/built_plugin.hpp"
-#include "plugin/loader.hpp"
-#include "plugin/v1_session.hpp"
+#include "plugin/common/loader.hpp"
+#include "plugin/v1/v1_session.hpp"
 #include "unit.hpp"
 
 using websocket::plugin::kLeastV1Size;
@@ -117,7 +117,7 @@ constexpr std::size_t malloced(std::size_t size) { return (size + 8 + 15) / 16 *
 START_TEST(an_idle_connection_of_a_plugin_that_never_blocks_takes_256_octets_at_most) {
     const std::size_t all = malloced(sizeof(websocket::engine::Connection)) +
                             sizeof(websocket::engine::Slot) +
-                            malloced(sizeof(websocket::engine::SocketTransport)) +
+                            malloced(sizeof(websocket::net::SocketTransport)) +
                             malloced(sizeof(websocket::plugin::V1Session));
     ck_assert_uint_le(all, 256);
 }

@@ -6,11 +6,11 @@
 #include <optional>
 #include <utility>
 
-#include "plugin/metrics.hpp"
+#include "plugin/common/metrics.hpp"
+#include "plugin/common/topics.hpp"
 #include "plugin/recording_plugin.hpp"
-#include "plugin/topics.hpp"
-#include "plugin/v1_instance.hpp"
-#include "plugin/v1_session.hpp"
+#include "plugin/v1/v1_instance.hpp"
+#include "plugin/v1/v1_session.hpp"
 
 namespace websocket::test {
 
@@ -58,7 +58,7 @@ public:
         ck_assert_uint_eq(session->upgrade(request), 0);
         SocketPair sockets = tcp_pair(buffer);
         service.engine().adopt(std::move(place),
-                               std::make_unique<engine::SocketTransport>(std::move(sockets.server)),
+                               std::make_unique<net::SocketTransport>(std::move(sockets.server)),
                                std::move(session), endpoint_.options, 13, {});
         return Peer(std::move(sockets.client));
     }

@@ -40,7 +40,7 @@ public:
         inflated_ += inflated;
         return inflated_ >= tired_at;
     }
-    protocol::ByteBuffer& inflate_buffer() noexcept override { return buffer_; }
+    base::ByteBuffer& inflate_buffer() noexcept override { return buffer_; }
 
     std::size_t tired_at = SIZE_MAX;
     [[nodiscard]] bool taken() const noexcept { return taken_; }
@@ -51,7 +51,7 @@ private:
     bool taken_ = false;
     std::size_t inflated_ = 0;
     std::unique_ptr<protocol::Inflater> inflater_;
-    protocol::ByteBuffer buffer_;
+    base::ByteBuffer buffer_;
 };
 
 struct DeflateSink : RecordingSink {

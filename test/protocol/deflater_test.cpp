@@ -12,6 +12,7 @@
 
 using namespace websocket::test;
 using namespace websocket::protocol;
+using websocket::base::ByteBuffer;
 
 namespace {
 

@@ -18,6 +18,7 @@ using namespace websocket::protocol;
 namespace {
 
 using Status = Inflater::Status;
+using websocket::base::ByteBuffer;
 
 /// Inflates octets that belong to a message, `step` of them at a time and with `room` for output at
 /// a time; nothing when they are corrupt.

@@ -41,7 +41,7 @@ struct PartsSink {
         return stops ? Next::stop : Next::more;
     }
     Next on_message(MessageType type, std::span<std::uint8_t> payload,
-                    websocket::protocol::ByteBuffer* /*owner*/) {
+                    websocket::base::ByteBuffer* /*owner*/) {
         return on_part(type, payload, true, true);
     }
     Next on_ping(std::span<const std::uint8_t>) { return Next::more; }

@@ -11,7 +11,7 @@
 namespace {
 
 using namespace websocket::test;
-using websocket::protocol::ByteBuffer;
+using websocket::base::ByteBuffer;
 using websocket::protocol::MessageReader;
 using websocket::protocol::MessageType;
 using websocket::protocol::Next;

@@ -52,7 +52,7 @@ struct RecordingSink {
     std::size_t owned = 0;  ///< messages that came with their buffer
 
     protocol::Next on_message(protocol::MessageType type, std::span<std::uint8_t> payload,
-                              protocol::ByteBuffer* owner) {
+                              base::ByteBuffer* owner) {
         if (owner != nullptr) {
             ++owned;
             require(owner->bytes().data() == payload.data(), "");

@@ -176,7 +176,7 @@ START_TEST(the_same_headers_are_taken_as_by_the_server) {
         }
         for (int octet = 0; octet < 256; ++octet) {
             const std::string text{'x', static_cast<char>(octet)};
-            const bool name = websocket::protocol::is_token(text);
+            const bool name = websocket::base::is_token(text);
             require(upgrade.set_header(text, "x") == name, text);
             require(upgrade.set_header("x", text) == websocket::protocol::is_field_value(text),
                     text);

@@ -3,7 +3,7 @@
 #include <websocket/testing.hpp>
 
 #include "plugin/built_plugin.hpp"
-#include "plugin/loader.hpp"
+#include "plugin/common/loader.hpp"
 #include "unit.hpp"
 
 using namespace std::chrono_literals;

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/config/config.hpp"
+
+#include <apr_strings.h>
+#include <http_log.h>
+#include <mpm_common.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "httpd/config/plugin_options.hpp"
+#include "httpd/config/setting_value.hpp"
+#include "httpd/handshake/connection_caps.hpp"
+#include "httpd/log/connection_log.hpp"
+#include "httpd/module.hpp"
+#include "httpd/process/mpm.hpp"
+#include "httpd/process/topics.hpp"
+#include "protocol/origin.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+constexpr std::string_view kDeprecatedName = "MaxMessageSize";
+
+/// Strings, vectors and plugins may run out of memory; httpd's config loop is C.
+template <class Work>
+const char* without_exceptions(Work work) noexcept {
+    try {
+        return work();
+    } catch (const std::exception&) {
+        return "out of memory";
+    }
+}
+
+const Directive& directive_of(const cmd_parms* cmd) {
+    return *static_cast<const Directive*>(cmd->info);
+}
+
+Config& target_of(cmd_parms* cmd, void* section) {
+    if (directive_of(cmd).scope == Scope::process) {
+        return *static_cast<Config*>(
+            ap_get_module_config(cmd->server->module_config, &websocket_module));
+    }
+    return *static_cast<Config*>(section);
+}
+
+const char* set_number(cmd_parms* cmd, void* section, const char* text) {
+    return without_exceptions([&]() -> const char* {
+        const Directive& directive = directive_of(cmd);
+        if (directive.scope == Scope::process) {
+            if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) {
+                return error;
+            }
+        }
+        if (directive.name == kDeprecatedName) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server,
+                         "WS0001: The MaxMessageSize directive (%s:%d) is deprecated; use "
+                         "WebSocketMaxMessageSize instead",
+                         cmd->directive->filename, cmd->directive->line_num);
+        }
+        const ParsedValue parsed = parse_setting(directive, text);
+        if (!parsed.error.empty()) {
+            return apr_pstrdup(cmd->pool, parsed.error.c_str());
+        }
+        Config& config = target_of(cmd, section);
+        config.set(directive.setting, parsed.value);
+        if (directive.setting == Setting::max_connections_per_address) {
+            config.address_cap = cap_identity(cmd);
+        } else if (directive.setting == Setting::max_connections_per_location) {
+            config.location_cap = cap_identity(cmd);
+        }
+        return nullptr;
+    });
+}
+
+/// Replaces the option of this name, or adds it.
+void put_option(apr_pool_t* pool, apr_array_header_t*& options, const Option& option) {
+    if (options == nullptr) {
+        options = apr_array_make(pool, 4, sizeof(Option));
+    }
+    const std::span known(reinterpret_cast<Option*>(options->elts),
+                          static_cast<std::size_t>(options->nelts));
+    const auto same = std::ranges::find_if(
+        known, [&](const Option& one) { return std::string_view(one.name) == option.name; });
+    if (same != known.end()) {
+        *same = option;
+    } else {
+        *static_cast<Option*>(apr_array_push(options)) = option;
+    }
+}
+
+apr_status_t destroy_plugin(void* plugin) {
+    delete static_cast<plugin::Plugin*>(plugin);
+    return APR_SUCCESS;
+}
+
+const char* set_handler(cmd_parms* cmd, void* section, const char* path, const char* symbol) {
+    return without_exceptions([&]() -> const char* {
+        if (cmd->path == nullptr || *path == '\0' || *symbol == '\0') {
+            return "Invalid parameters for WebSocketHandler (it takes a path and an init function, "
+                   "inside of <Location>, <Directory> or the like)";
+        }
+        std::string error;
+        const char* file = ap_server_root_relative(cmd->pool, path);
+        auto plugin = plugin::Plugin::load(file != nullptr ? file : path, path, symbol, error);
+        if (plugin == nullptr) {
+            return apr_pstrdup(cmd->pool, error.c_str());
+        }
+        auto* config = static_cast<Config*>(section);
+        config->plugin = plugin.release();
+        config->plugin_place =
+            apr_psprintf(cmd->pool, R"(plugin "%s" in section "%s" (%s:%d))", path, cmd->path,
+                         cmd->directive->filename, cmd->directive->line_num);
+        config->plugin_section = cmd->path;
+        note_plugin(cmd, *config);
+        apr_pool_cleanup_register(cmd->pool, config->plugin, destroy_plugin, apr_pool_cleanup_null);
+        return nullptr;
+    });
+}
+
+const char* set_option(cmd_parms* cmd, void* section, const char* name, const char* value) {
+    put_option(cmd->pool, static_cast<Config*>(section)->options,
+               {apr_pstrdup(cmd->pool, name), apr_pstrdup(cmd->pool, value)});
+    return nullptr;
+}
+
+const char* add_trusted_origin(cmd_parms* cmd, void* section, const char* origin) {
+    return without_exceptions([&]() -> const char* {
+        auto* config = static_cast<Config*>(section);
+        if (config->trusted_origins == nullptr) {
+            config->trusted_origins = apr_array_make(cmd->pool, 4, sizeof(const char*));
+        }
+        *static_cast<const char**>(apr_array_push(config->trusted_origins)) =
+            apr_pstrdup(cmd->pool, protocol::read_trusted_origin(origin).text.c_str());
+        return nullptr;
+    });
+}
+
+const char* add_log(cmd_parms* cmd, void* /*section*/, const char* target, const char* format,
+                    const char* events) {
+    return without_exceptions([&] { return add_connection_log(cmd, target, format, events); });
+}
+
+/// httpd calls each through the type that its args_how implies.
+template <class Function>
+cmd_func as_command(Function* function) {
+    return reinterpret_cast<cmd_func>(reinterpret_cast<void (*)()>(function));
+}
+
+int contexts_of(Scope scope) {
+    switch (scope) {
+        case Scope::process:
+        case Scope::host: return RSRC_CONF;
+        case Scope::guarded:
+        case Scope::location: return RSRC_CONF | ACCESS_CONF;  // the setter asks for a section
+        case Scope::section: break;
+    }
+    return RSRC_CONF | ACCESS_CONF | OR_AUTHCFG;
+}
+
+command_rec command_of(const Directive& directive) {
+    command_rec command{};
+    command.name = directive.name;
+    command.cmd_data = const_cast<Directive*>(&directive);  // httpd hands it back as it is
+    command.req_override = contexts_of(directive.scope);
+    command.errmsg = directive.help;
+    switch (directive.setting) {
+        case Setting::handler:
+            command.func = as_command(set_handler);
+            command.args_how = TAKE2;
+            break;
+        case Setting::option:
+            command.func = as_command(set_option);
+            command.args_how = TAKE2;
+            break;
+        case Setting::trusted_origin:
+            command.func = as_command(add_trusted_origin);
+            command.args_how = ITERATE;
+            break;
+        case Setting::topic_scope:
+            command.func = as_command(set_topic_scope);
+            command.args_how = TAKE1;
+            break;
+        case Setting::log:
+            command.func = as_command(add_log);
+            command.args_how = TAKE123;
+            break;
+        default:
+            command.func = as_command(set_number);
+            command.args_how = TAKE1;
+            break;
+    }
+    return command;
+}
+
+const Directive& directive_for(Setting setting) {
+    return *std::ranges::find(kDirectives, setting, &Directive::setting);
+}
+
+engine::RateLimits make_rates(const Config& config) noexcept {
+    const auto rate = [&config](Setting setting) {
+        return static_cast<std::uint64_t>(config.get(setting));
+    };
+    engine::RateLimits rates;
+    rates.messages = rate(Setting::max_message_rate);
+    rates.octets = rate(Setting::max_byte_rate);
+    rates.control_frames = rate(Setting::max_control_rate);
+    rates.burst = std::chrono::milliseconds(config.get(Setting::rate_burst));
+    rates.policy = static_cast<engine::RatePolicy>(config.get(Setting::rate_policy));
+    return rates;
+}
+
+PumpPlaces make_pump_places(apr_pool_t* pconf, const Config& config) noexcept {
+    const int threads = ask_mpm(is_prefork() ? AP_MPMQ_MAX_DAEMONS : AP_MPMQ_MAX_THREADS);
+    const std::int64_t count = config.has(Setting::max_pumped) ? config.get(Setting::max_pumped)
+                                                               : std::max(threads / 2, 1);
+    return {pconf, static_cast<std::size_t>(count),
+            !is_prefork() ? PumpPlaces::For::each_child : PumpPlaces::For::all_children};
+}
+
+Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }
+
+}  // namespace
+
+std::int64_t Config::get(Setting setting) const noexcept {
+    return has(setting) ? values.at(static_cast<std::size_t>(setting))
+                        : directive_for(setting).fallback;
+}
+
+std::span<const Option> options_of(const Config& config) noexcept {
+    if (config.options == nullptr) {
+        return {};
+    }
+    return {reinterpret_cast<const Option*>(config.options->elts),
+            static_cast<std::size_t>(config.options->nelts)};
+}
+
+const command_rec* commands() noexcept {
+    static const auto table = [] {
+        std::array<command_rec, kDirectives.size() + 1> rows{};  // the last one ends the table
+        std::ranges::transform(kDirectives, rows.begin(), command_of);
+        return rows;
+    }();
+    return table.data();
+}
+
+void* create_directory_config(apr_pool_t* pool, char* /*path*/) { return make_config(pool); }
+void* create_server_config(apr_pool_t* pool, server_rec* /*server*/) { return make_config(pool); }
+
+void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
+    const auto& base = *static_cast<const Config*>(outer);
+    const auto& more = *static_cast<const Config*>(inner);
+    Config* merged = make_config(pool);
+    *merged = base;
+    for (std::size_t i = 0; i < kNumericSettings; ++i) {
+        const auto setting = static_cast<Setting>(i);
+        if (more.has(setting)) {
+            merged->set(setting, more.values.at(i));
+        }
+    }
+    merged->address_cap = more.address_cap != 0 ? more.address_cap : base.address_cap;
+    merged->location_cap = more.location_cap != 0 ? more.location_cap : base.location_cap;
+    if (more.plugin != nullptr) {
+        merged->plugin = more.plugin;
+        merged->plugin_place = more.plugin_place;
+        merged->plugin_section = more.plugin_section;
+    }
+    if (more.trusted_origins != nullptr) {
+        merged->trusted_origins =
+            base.trusted_origins != nullptr
+                ? apr_array_append(pool, base.trusted_origins, more.trusted_origins)
+                : more.trusted_origins;
+    }
+    if (base.options != nullptr && more.options != nullptr) {
+        merged->options = apr_array_copy(pool, base.options);
+    }
+    for (const Option& option : options_of(more)) {
+        put_option(pool, merged->options, option);
+    }
+    return merged;
+}
+
+const Config& config_of(const request_rec* r) noexcept {
+    return *static_cast<const Config*>(ap_get_module_config(r->per_dir_config, &websocket_module));
+}
+
+const Config& process_config(const server_rec* server) noexcept {
+    return *static_cast<const Config*>(
+        ap_get_module_config(server->module_config, &websocket_module));
+}
+
+int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
+                 server_rec* server) {
+    auto& config =
+        *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
+    const auto least = config.get(Setting::pool_min_threads);
+    const auto most = config.get(Setting::pool_max_threads);
+    if (least > most) {
+        ap_log_error(
+            APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
+            "WS0002: WebSocketPoolMinThreads: %" APR_INT64_T_FMT
+            " is not allowed; it may be at most WebSocketPoolMaxThreads, %" APR_INT64_T_FMT,
+            least, most);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    config.pump_places = make_pump_places(pconf, config);
+    config.plugin_sections = count_plugins(pconf);
+    return OK;
+}
+
+namespace {
+
+protocol::DeflatePolicy make_deflate_policy(const Config& config) noexcept {
+    const bool dedicated =
+        static_cast<DeflateMode>(config.get(Setting::deflate_mode)) == DeflateMode::dedicated;
+    const auto octet = [&config](Setting setting, std::uint8_t usual) {
+        return config.has(setting) ? static_cast<std::uint8_t>(config.get(setting)) : usual;
+    };
+    // What a connection owns should be small; what all share should be fast.
+    const std::uint8_t window = dedicated ? 12 : 15;
+    protocol::DeflatePolicy policy;
+    policy.enabled = config.get(Setting::deflate) != 0;
+    policy.server_takeover = dedicated && config.get(Setting::deflate_server_takeover) != 0;
+    policy.client_takeover = dedicated && config.get(Setting::deflate_client_takeover) != 0;
+    policy.server_bits = octet(Setting::deflate_server_window_bits, window);
+    policy.client_bits = octet(Setting::deflate_client_window_bits, window);
+    policy.level = static_cast<std::uint8_t>(config.get(Setting::deflate_level));
+    policy.memory_level = octet(Setting::deflate_memory_level, dedicated ? 5 : 8);
+    policy.min_size = static_cast<std::uint16_t>(config.get(Setting::deflate_min_size));
+    return policy;
+}
+
+/// Sections of different hosts may have the same name.
+std::string location_of(const Config& config, const server_rec* server) {
+    std::string location;
+    if (server->is_virtual != 0 && server->server_hostname != nullptr) {
+        location = server->server_hostname;
+        location += server->port != 0 ? ':' + std::to_string(server->port) : "";
+    }
+    return location + config.plugin_section;
+}
+
+void add_v1_settings(const Config& config, const server_rec* server, plugin::Endpoint& endpoint) {
+    for (const Option& option : options_of(config)) {
+        endpoint.plugin_options.push_back({option.name, option.value});
+    }
+    endpoint.scope = topic_scope(server);
+    endpoint.location = location_of(config, server);
+    endpoint.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics_per_location));
+    endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
+}
+
+}  // namespace
+
+plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
+    using std::chrono::milliseconds;
+    const auto size = [&config](Setting setting) {
+        return static_cast<std::size_t>(config.get(setting));
+    };
+    plugin::Endpoint endpoint;
+    endpoint.callbacks = &config.plugin->callbacks();
+    endpoint.v1 = config.plugin->v1();
+    endpoint.place = config.plugin_place;
+    endpoint.send_timeout = milliseconds(config.get(Setting::send_timeout));
+    if (endpoint.v1 == nullptr) {
+        endpoint.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
+    } else {
+        add_v1_settings(config, server, endpoint);
+    }
+    engine::ConnectionOptions& options = endpoint.options;
+    options.reader.max_message_size = size(Setting::max_message_size);
+    options.reader.max_fragments = static_cast<std::uint32_t>(config.get(Setting::max_fragments));
+    options.reader.max_empty_fragments =
+        static_cast<std::uint32_t>(config.get(Setting::max_empty_fragments));
+    options.reader.allow_reserved_close_codes =
+        config.get(Setting::allow_reserved_status_codes) != 0;
+    options.reader.max_inflate_ratio =
+        static_cast<std::uint32_t>(config.get(Setting::deflate_max_ratio));
+    options.deflate = make_deflate_policy(config);
+    options.rates = make_rates(config);
+    options.send_buffer = size(Setting::send_buffer);
+    options.slow_consumer = static_cast<engine::SlowConsumer>(config.get(Setting::slow_consumer));
+    options.receive_buffer = size(Setting::receive_buffer);
+    options.max_subscriptions = static_cast<std::uint32_t>(config.get(Setting::max_subscriptions));
+    options.ping_interval = milliseconds(config.get(Setting::ping_interval));
+    options.pong_timeout = milliseconds(config.get(Setting::pong_timeout));
+    options.close_timeout = milliseconds(config.get(Setting::close_timeout));
+    return endpoint;
+}
+
+}  // namespace websocket::httpd

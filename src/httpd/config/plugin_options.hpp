@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sections that name plugins; WebSocketOption lines, and what the plugins say to them.
+#pragma once
+
+#include <httpd.h>
+
+#include <http_config.h>
+
+#include <span>
+
+#include "httpd/config/config.hpp"
+
+namespace websocket::httpd {
+
+/// A section that names a plugin.
+struct PluginSection {
+    const Config* config;
+    const server_rec* server;
+    const char* path;  ///< of the section
+    const ap_directive_t* directive;
+};
+
+/// Remembers a section that names a plugin. [config]
+void note_plugin(const cmd_parms* cmd, const Config& config);
+/// How many there are. [config]
+[[nodiscard]] int count_plugins(apr_pool_t* pconf);
+
+/// All of them. [config]
+[[nodiscard]] std::span<const PluginSection> plugin_sections(apr_pool_t* pconf) noexcept;
+
+/// What applies in the section. Sections around it are known only when a request comes; what stands
+/// outside of all is. [config]
+[[nodiscard]] const Config& merged_config(apr_pool_t* pool, const PluginSection& section) noexcept;
+
+}  // namespace websocket::httpd

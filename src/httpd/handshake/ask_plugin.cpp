@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/handshake/ask_plugin.hpp"
+
+#include <apr_strings.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "httpd/config/config.hpp"
+#include "httpd/handshake/request_snapshot.hpp"
+#include "httpd/handshake/response_headers.hpp"
+#include "httpd/log/log.hpp"
+#include "httpd/module.hpp"
+#include "plugin/v0/v0_session.hpp"
+#include "plugin/v1/v1_session.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+using plugin::V0Session;
+using plugin::V1Session;
+
+/// OK, or 431: idle clients are many, and what each keeps of its request is bounded.
+int check_size(request_rec* r, const RequestSnapshot& request) {
+    const auto most = static_cast<std::size_t>(config_of(r).get(Setting::max_request_size));
+    const std::size_t size = request.size();
+    if (size <= most) {
+        return OK;
+    }
+    log_limited(r, APLOG_WARNING,
+                "WS0406: WebSocket handshake refused with 431: its URI, headers and environment, "
+                "which the plugin may ask for later, take %" APR_SIZE_T_FMT
+                " bytes; see WebSocketMaxRequestSize, %" APR_SIZE_T_FMT,
+                size, most);
+    apr_table_clear(r->headers_out);
+    return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+}
+
+/// Version 0 cannot say more than no: no body, nothing of the handshake.
+int refuse_v0(request_rec* r) {
+    apr_table_clear(r->headers_out);
+    r->status = HTTP_FORBIDDEN;
+    ap_set_content_length(r, 0);
+    return OK;
+}
+
+int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
+           engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
+    auto snapshot = RequestSnapshot::take(r);
+    RequestSnapshot& request = *snapshot;
+    if (const int status = check_size(r, request); status != OK) {
+        return status;
+    }
+    auto candidate = std::make_unique<V0Session>(host, endpoint, id, std::move(snapshot));
+    switch (candidate->connect()) {
+        case V0Session::Connected::accepted: break;
+        case V0Session::Connected::refused: return refuse_v0(r);
+        case V0Session::Connected::failed:
+            apr_table_clear(r->headers_out);
+            return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    request.detach();
+    session = std::move(candidate);
+    return OK;
+}
+
+/// ap_rwrite() counts in an int.
+void write_all(request_rec* r, const char* bytes, std::size_t size) {
+    constexpr std::size_t kMost = std::size_t{1} << 30;
+    while (size > 0) {
+        const std::size_t part = std::min(size, kMost);
+        if (ap_rwrite(bytes, static_cast<int>(part), r) < 0) {
+            return;  // the client is gone
+        }
+        bytes += part;
+        size -= part;
+    }
+}
+
+/// The plugin's headers and body, or httpd's own page for the status.
+int refuse_v1(request_rec* r, int status) {
+    drop_accepting_headers(r);
+    const RequestSnapshot::Body* body = RequestSnapshot::refusal_body(r);
+    if (body == nullptr) {
+        // httpd drops the others for an error page.
+        r->err_headers_out = apr_table_overlay(r->pool, r->err_headers_out, r->headers_out);
+        return status;
+    }
+    r->status = status;
+    if (std::strncmp(ap_get_status_line(status), std::to_string(status).c_str(), 3) != 0) {
+        r->status_line = apr_psprintf(r->pool, "%d Refused", status);  // one httpd does not know
+    }
+    ap_set_content_type(r, body->type);
+    ap_set_content_length(r, static_cast<apr_off_t>(body->size));
+    write_all(r, body->bytes, body->size);
+    return OK;
+}
+
+int ask_v1(request_rec* r, Child& child, plugin::V1Instance& instance, engine::ConnectionId id,
+           std::unique_ptr<engine::Session>& session) {
+    if (!instance.start()) {
+        apr_table_clear(r->headers_out);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    child.tell_of_drain(instance);
+    auto snapshot = RequestSnapshot::take(r);
+    RequestSnapshot& request = *snapshot;
+    if (instance.keeps_request()) {
+        if (const int status = check_size(r, request); status != OK) {
+            return status;
+        }
+    }
+    std::unique_ptr<plugin::Request> kept = std::move(snapshot);
+    auto candidate = V1Session::make(instance, id);
+    if (const std::uint32_t status = candidate->upgrade(kept); status != 0) {
+        return refuse_v1(r, static_cast<int>(status));
+    }
+    request.detach();  // whoever has it now
+    session = std::move(candidate);
+    return OK;
+}
+
+}  // namespace
+
+int ask_plugin(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
+               engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
+    return endpoint.v1 != nullptr ? ask_v1(r, child, child.instance(endpoint), id, session)
+                                  : ask_v0(r, child.host(), endpoint, id, session);
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether the plugin wants a client.
+#pragma once
+
+#include <httpd.h>
+
+#include <memory>
+
+#include "httpd/process/child.hpp"
+
+namespace websocket::httpd {
+
+/// Asks the plugin, of whatever version. With a `session` it has accepted, and the response's headers
+/// are complete; else the result is what the handler has to return. Throws std::bad_alloc before the
+/// plugin is asked. [httpd worker]
+[[nodiscard]] int ask_plugin(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
+                             engine::ConnectionId id, std::unique_ptr<engine::Session>& session);
+
+}  // namespace websocket::httpd

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/handshake/connection_caps.hpp"
+
+#include <apr_network_io.h>
+#include <apr_strings.h>
+#include <http_log.h>
+
+#include <algorithm>
+#include <new>
+#include <string_view>
+
+#include "httpd/handshake/client_address.hpp"
+#include "httpd/log/log.hpp"
+#include "httpd/module.hpp"
+#include "httpd/process/lasting.hpp"
+#include "httpd/process/mpm.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+using shm::SharedCounts;
+
+// httpd's hooks have no other place for them.
+bool caps_configured = false;
+shm::SharedCounts* shared_counts = nullptr;
+
+/// Under this name the process keeps it, also while the module is unloaded and loaded again. The
+/// number changes with the layout of SharedCounts.
+constexpr const char* kCountsKey = "mod_websocket shared counts 2";
+
+std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE484222325U) {
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+    }
+    return hash;
+}
+
+std::span<const std::uint8_t> octets_of(const apr_sockaddr_t* address) {
+    return {static_cast<const std::uint8_t*>(address->ipaddr_ptr),
+            static_cast<std::size_t>(address->ipaddr_len)};
+}
+
+/// mod_remoteip has put the client's own address here when a proxy is in between.
+std::uint64_t key_of_client(const request_rec* r) {
+    const apr_sockaddr_t* address = r->useragent_addr;
+    return address != nullptr && address->ipaddr_ptr != nullptr ? client_key(octets_of(address))
+                                                                : fnv1a(r->useragent_ip);
+}
+
+const char* network_suffix(const request_rec* r) {
+    const apr_sockaddr_t* address = r->useragent_addr;
+    const bool network = address != nullptr && address->ipaddr_ptr != nullptr &&
+                         octets_of(address).size() == kIpv6Octets &&
+                         !is_mapped_ipv4(octets_of(address));
+    return network ? "/64" : "";
+}
+
+int refuse(const request_rec* r, int status, std::int64_t most, const char* what,
+           const char* directive) {
+    log_limited(r, APLOG_WARNING,
+                "WS0130: WebSocket handshake of %s for %s refused with %d: %" APR_INT64_T_FMT
+                " connections of %s are open (%s)",
+                r->useragent_ip, printable(r->pool, r->uri), status, most, what, directive);
+    return status;
+}
+
+/// Nothing when `most` are there already.
+std::optional<shm::SharedCounts::Lease> count(std::uint64_t cap, std::uint64_t value,
+                                              std::int64_t most) {
+    if (most == 0 || shared_counts == nullptr) {
+        return shm::SharedCounts::Lease();
+    }
+    return shared_counts->take({cap, value}, static_cast<std::uint32_t>(most));
+}
+
+void warn_of_lone_counts(const request_rec* r) {
+    if (shared_counts != nullptr && !shared_counts->tables().shares()) {
+        log_limited(r, APLOG_WARNING,
+                    "WS0135: there are too many child processes: this one counts the "
+                    "connections of addresses and locations alone");
+    }
+}
+
+}  // namespace
+
+std::uint64_t cap_identity(const cmd_parms* cmd) noexcept {
+    caps_configured = true;
+    const char* file = cmd->directive->filename;
+    const int line = cmd->directive->line_num;
+    return fnv1a({reinterpret_cast<const char*>(&line), sizeof line},
+                 fnv1a(file != nullptr ? file : ""));
+}
+
+int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
+                 server_rec* server) {
+    try {
+        shared_counts = caps_configured
+                            ? make_lasting<shm::SharedCounts>(server, kCountsKey, max_processes())
+                            : find_lasting<shm::SharedCounts>(server, kCountsKey);
+    } catch (const std::bad_alloc&) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
+                     "WS0136: no memory for counting the connections of addresses and locations");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (shared_counts != nullptr) {
+        // Whose end could not be told while the module was unloaded.
+        shared_counts->tables().forget_ended();
+    }
+    return OK;
+}
+
+void claim_own_counts() noexcept {
+    if (shared_counts != nullptr) {
+        static_cast<void>(shared_counts->tables().own());
+    }
+}
+
+void free_leases_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                          int /*slot*/, mpm_child_status status) {
+    if (status == MPM_CHILD_EXITED && shared_counts != nullptr) {
+        shared_counts->tables().forget(child);
+    }
+}
+
+int take_leases(const request_rec* r, const Config& config, CapLeases& leases) {
+    const std::int64_t most_of_address = config.get(Setting::max_connections_per_address);
+    auto address = count(config.address_cap, key_of_client(r), most_of_address);
+    if (!address) {
+        const char* client = apr_pstrcat(r->pool, r->useragent_ip, network_suffix(r), nullptr);
+        return refuse(r, HTTP_TOO_MANY_REQUESTS, most_of_address, client,
+                      "WebSocketMaxConnectionsPerAddress");
+    }
+    const std::int64_t most_of_location = config.get(Setting::max_connections_per_location);
+    auto location = count(config.location_cap, 0, most_of_location);
+    if (!location) {
+        return refuse(r, HTTP_SERVICE_UNAVAILABLE, most_of_location, "this location",
+                      "WebSocketMaxConnectionsPerLocation");
+    }
+    leases = {std::move(*address), std::move(*location)};
+    warn_of_lone_counts(r);
+    return OK;
+}
+
+int refuse_for_child_cap(const request_rec* r, std::uint32_t open) {
+    return refuse(r, HTTP_SERVICE_UNAVAILABLE, open, "this child process",
+                  "WebSocketMaxConnections");
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/handshake/handler.hpp"
+
+#include <http_config.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "httpd/config/config.hpp"
+#include "httpd/handshake/ask_plugin.hpp"
+#include "httpd/handshake/connection_caps.hpp"
+#include "httpd/handshake/lost_handshake.hpp"
+#include "httpd/handshake/opening_handshake.hpp"
+#include "httpd/handshake/plain_request.hpp"
+#include "httpd/log/log.hpp"
+#include "httpd/log/record.hpp"
+#include "httpd/module.hpp"
+#include "httpd/process/child.hpp"
+#include "httpd/status/status.hpp"
+#include "httpd/takeover/pump.hpp"
+#include "httpd/takeover/takeover.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+int unavailable(request_rec* r, const char* why, int level = APLOG_ERR) {
+    log_limited(r, level, "WS0106: WebSocket handshake refused with 503: %s", why);
+    apr_table_clear(r->headers_out);
+    return HTTP_SERVICE_UNAVAILABLE;
+}
+
+/// Another child takes the client, on another connection.
+int ask_to_come_again(request_rec* r) {
+    const int status = unavailable(
+        r, "this child is stopping; the client is told to close the connection and to come again",
+        APLOG_INFO);
+    apr_table_setn(r->err_headers_out, "Retry-After", "1");
+    return status;
+}
+
+int refuse_fork(request_rec* r) {
+    log_limited(
+        r, APLOG_ERR,
+        "WS0124: WebSocket handshake refused with 501: this process was forked from one that "
+        "serves WebSockets, whose threads have stayed there");
+    return HTTP_NOT_IMPLEMENTED;
+}
+
+int connect(request_rec* r, const Config& config, const Handshake& handshake, Child& child) {
+    plugin::Host& host = child.host();
+    CapLeases leases;
+    if (const int status = take_leases(r, config, leases); status != OK) {
+        return status;
+    }
+    auto why = engine::Refusal::stopping;
+    auto place = host.engine.reserve(why);
+    if (!place) {
+        switch (why) {
+            case engine::Refusal::too_many_connections:
+                return refuse_for_child_cap(r, host.engine.connections());
+            case engine::Refusal::no_resources:
+                return unavailable(r, "out of memory, descriptors or threads");
+            case engine::Refusal::hanging:
+                return unavailable(r, "all event loops of this child hang (see WS0306)");
+            case engine::Refusal::stopping: return ask_to_come_again(r);
+        }
+    }
+    std::optional<Pump> pump;
+    if (const char* why_pumped = obstacle(r)) {
+        if (const int status = prepare_pump(r, child, why_pumped, pump); status != OK) {
+            return status;
+        }
+    }
+    base::Descriptor socket = pump ? std::move(pump->engine_end) : duplicate_socket(r);
+    if (!socket.valid()) {
+        return unavailable(r, "out of descriptors (see ulimit -n)");
+    }
+    if (!host.pool.ready() || !child.watch().start()) {
+        return unavailable(r, "no thread for the plugin, or to watch over it");
+    }
+    const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
+    const auto agreement = agree_on_deflate(r, handshake, endpoint.options.deflate);
+    place->agree(agreement.settings);
+    place->count_as(status_category(transport_of(r), agreement.settings));
+    auto record = Record::make(r, child, endpoint.options.rates, std::move(leases), place->id());
+    auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
+                                                        .place = std::move(*place),
+                                                        .socket = std::move(socket),
+                                                        .session = nullptr,
+                                                        .options = &endpoint.options,
+                                                        .version = handshake.version});
+
+    set_accepting_headers(r, handshake);
+    set_extensions_header(r, agreement);
+    if (const int status = ask_plugin(r, child, endpoint, handover->place.id(), handover->session);
+        handover->session == nullptr) {
+        return status;
+    }
+    if (record != nullptr) {
+        record->opened(r);
+        handover->place.attach(std::move(record));
+    }
+    return pump ? run_pump(r, child, std::move(*pump), std::move(handover))
+                : switch_protocols(r, std::move(handover));
+}
+
+/// No request follows on this connection, whatever the answer. A proxy may have taken the request for
+/// an upgrade and pass on bytes already, so that what follows would be requests it has never seen. A
+/// stream of HTTP/2 ends by itself.
+void end_http(request_rec* r) {
+    if (r->connection->master == nullptr) {
+        r->connection->keepalive = AP_CONN_CLOSE;
+    }
+}
+
+}  // namespace
+
+int handle_request(request_rec* r) {
+    if (r->handler != kHandlerName) {
+        return DECLINED;
+    }
+    note_arrival(r);
+    try {
+        if (wants_upgrade(r)) {
+            end_http(r);
+        }
+        if (!is_handshake(r)) {
+            return answer_plain_request(r);
+        }
+        const Config& config = config_of(r);
+        Handshake handshake{};
+        if (const int status = check_handshake(r, config, handshake); status != OK) {
+            return status;
+        }
+        Child* child = Child::instance();
+        if (child == nullptr) {
+            return unavailable(r, "this child has not enough memory");
+        }
+        return child->settle() ? connect(r, config, handshake, *child) : refuse_fork(r);
+    } catch (const std::bad_alloc&) {
+        return unavailable(r, "out of memory");
+    }
+}
+
+}  // namespace websocket::httpd

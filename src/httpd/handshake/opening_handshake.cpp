@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/handshake/opening_handshake.hpp"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "httpd/handshake/origin.hpp"
+#include "httpd/handshake/plain_request.hpp"
+#include "httpd/log/log.hpp"
+#include "httpd/module.hpp"
+#include "protocol/handshake.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+const char* header(const request_rec* r, const char* name) {
+    return apr_table_get(r->headers_in, name);
+}
+
+bool names(const request_rec* r, const char* list, std::string_view token) {
+    const char* value = header(r, list);
+    return value != nullptr && protocol::list_has_token(value, token);
+}
+
+/// RFC 9112 section 6: a message with a body has one of these. What follows it could not be told
+/// from frames.
+bool has_body(const request_rec* r) {
+    if (r->connection->master != nullptr) {
+        return false;  // a stream of HTTP/2 ends by itself
+    }
+    const char* length = header(r, "Content-Length");
+    const bool empty = length == nullptr || std::strspn(length, "0") == std::strlen(length);
+    return header(r, "Transfer-Encoding") != nullptr || !empty;
+}
+
+bool is_valid_key(const char* key, const Config& config) {
+    if (key == nullptr) {
+        return false;
+    }
+    const auto check = static_cast<KeyCheck>(config.get(Setting::key_check));
+    return check == KeyCheck::lenient ? protocol::is_lenient_key(key)
+                                      : protocol::is_strict_key(key);
+}
+
+bool has_valid_subprotocols(const request_rec* r) {
+    const char* offered = header(r, "Sec-WebSocket-Protocol");
+    return offered == nullptr || protocol::parse_token_list(offered).has_value();
+}
+
+int bad_request(request_rec* r, const char* what, const char* value) {
+    log_limited(r, APLOG_WARNING, "WS0101: WebSocket handshake refused: %s: %s", what,
+                printable(r->pool, value));
+    return HTTP_BAD_REQUEST;
+}
+
+int check_syntax(request_rec* r, const Config& config, Handshake& handshake) {
+    handshake.key = header(r, "Sec-WebSocket-Key");
+    const char* version_text = header(r, "Sec-WebSocket-Version");
+    handshake.version =
+        version_text != nullptr ? protocol::parse_version(version_text).value_or(0) : 0;
+    const bool supported = protocol::is_supported_version(handshake.version);
+    if (!supported) {
+        // With every refusal, whatever else is wrong: the client may learn and try again.
+        apr_table_setn(r->err_headers_out, "Sec-WebSocket-Version",
+                       protocol::kSupportedVersions.data());
+    }
+    if (r->method_number != M_GET || r->header_only != 0) {
+        return bad_request(r, "method is not GET", r->method);
+    }
+    if (header(r, "Host") == nullptr || r->parsed_uri.path == nullptr) {
+        return bad_request(r, "no Host or no path", r->unparsed_uri);
+    }
+    if (has_body(r)) {
+        const char* coding = header(r, "Transfer-Encoding");
+        return bad_request(r, "request has a body",
+                           coding != nullptr ? coding : header(r, "Content-Length"));
+    }
+    if (!is_valid_key(handshake.key, config)) {
+        return bad_request(r, "invalid Sec-WebSocket-Key", handshake.key);
+    }
+    if (!supported) {
+        return bad_request(r, "unsupported Sec-WebSocket-Version", version_text);
+    }
+    if (!has_valid_subprotocols(r)) {
+        return bad_request(r, "invalid Sec-WebSocket-Protocol",
+                           header(r, "Sec-WebSocket-Protocol"));
+    }
+    return OK;
+}
+
+/// Clients that break what they agree on, known ones and those that the administrator names.
+bool must_not_compress(const request_rec* r) {
+    const char* agent = header(r, "User-Agent");
+    return apr_table_get(r->subprocess_env, "websocket-no-deflate") != nullptr ||
+           (agent != nullptr && protocol::has_broken_deflate(agent));
+}
+
+}  // namespace
+
+bool wants_upgrade(const request_rec* r) { return names(r, "Upgrade", "websocket"); }
+
+bool is_handshake(const request_rec* r) {
+    return r->proto_num >= HTTP_VERSION(1, 1) && !is_for_another(r) && wants_upgrade(r) &&
+           names(r, "Connection", "Upgrade");
+}
+
+int check_handshake(request_rec* r, const Config& config, Handshake& handshake) {
+    if (const int status = check_syntax(r, config, handshake); status != OK) {
+        return status;
+    }
+    if (config.plugin == nullptr) {
+        log_limited(r, APLOG_ERR,
+                    "WS0102: no WebSocket plugin is assigned for location %s (did you forget to "
+                    "define a WebSocketHandler?)",
+                    printable(r->pool, r->parsed_uri.path));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return is_trusted_origin(r, config, handshake.version) ? OK : HTTP_FORBIDDEN;
+}
+
+protocol::DeflateAgreement agree_on_deflate(request_rec* r, const Handshake& handshake,
+                                            const protocol::DeflatePolicy& policy) {
+    constexpr unsigned kOfTheStandard = 13;  // the extension belongs to it
+    const char* offered = header(r, "Sec-WebSocket-Extensions");
+    if (offered == nullptr || !policy.enabled || handshake.version != kOfTheStandard) {
+        return {};
+    }
+    protocol::DeflateAgreement agreement;
+    const bool barred = must_not_compress(r);
+    if (!barred) {
+        agreement = protocol::agree_on_deflate(protocol::parse_extension_list(offered), policy);
+    }
+    const std::string words = protocol::describe(agreement.settings);
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "WS0310: compression: %s was offered, %s%s",
+                  printable(r->pool, offered), barred ? "this client gets " : "agreed on ",
+                  words.c_str());
+    if (agreement.settings.agreed()) {
+        apr_table_set(r->subprocess_env, "WEBSOCKET_DEFLATE", words.c_str());
+    }
+    return agreement;
+}
+
+void set_extensions_header(request_rec* r, const protocol::DeflateAgreement& agreement) {
+    if (!agreement.response.empty()) {
+        apr_table_set(r->headers_out, "Sec-WebSocket-Extensions", agreement.response.c_str());
+    }
+}
+
+void set_accepting_headers(request_rec* r, const Handshake& handshake) {
+    apr_table_clear(r->headers_out);
+    apr_table_setn(r->headers_out, "Upgrade", "websocket");
+    apr_table_setn(r->headers_out, "Connection", "Upgrade");
+    apr_table_set(r->headers_out, "Sec-WebSocket-Accept",
+                  protocol::accept_value(handshake.key).c_str());
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/handshake/origin.hpp"
+
+#include <apr_strings.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "httpd/log/log.hpp"
+#include "httpd/module.hpp"
+#include "protocol/origin.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+/// The request's own origin; nothing when it cannot be told. Throws std::bad_alloc.
+struct OwnOrigin {
+    std::optional<std::string> by_host;    ///< as the client has written it in its Host header
+    std::optional<std::string> by_server;  ///< as httpd makes its own links: UseCanonicalName
+
+    explicit OwnOrigin(request_rec* r) {
+        const char* scheme = ap_http_scheme(r);
+        if (const char* host = apr_table_get(r->headers_in, "Host")) {
+            by_host = protocol::origin_of(scheme, host);
+        }
+        if (r->hostname != nullptr) {
+            const bool ipv6 = std::strchr(r->hostname, ':') != nullptr;
+            by_server = protocol::origin_of(
+                scheme, apr_psprintf(r->pool, ipv6 ? "[%s]:%d" : "%s:%d", r->hostname,
+                                     static_cast<int>(ap_get_server_port(r))));
+        }
+    }
+};
+
+const char* shown(apr_pool_t* pool, const std::optional<std::string>& origin) {
+    return printable(pool, origin ? origin->c_str() : nullptr);
+}
+
+bool is_same(request_rec* r, const char* name, const char* text,
+             const std::optional<std::string>& origin) {
+    const OwnOrigin own(r);
+    if (origin && (origin == own.by_host || origin == own.by_server)) {
+        return true;
+    }
+    if (own.by_host == own.by_server) {
+        log_limited(r, APLOG_WARNING,
+                    "WS0104: WebSocket handshake refused: %s %s is not the request's own %s (see "
+                    "WebSocketOriginCheck)",
+                    name, printable(r->pool, text), shown(r->pool, own.by_host));
+    } else {
+        log_limited(r, APLOG_WARNING,
+                    "WS0104: WebSocket handshake refused: %s %s is not the request's own, which is "
+                    "%s by the Host header and %s by the ServerName (see WebSocketOriginCheck)",
+                    name, printable(r->pool, text), shown(r->pool, own.by_host),
+                    shown(r->pool, own.by_server));
+    }
+    return false;
+}
+
+/// What has no canonical form, such as "null", may be listed as it is.
+bool is_listed(const apr_array_header_t* list, const char* text,
+               const std::optional<std::string>& origin) {
+    if (list == nullptr) {
+        return false;
+    }
+    const std::span<const char* const> all(reinterpret_cast<const char* const*>(list->elts),
+                                           static_cast<std::size_t>(list->nelts));
+    return std::ranges::any_of(all, [&](const char* trusted) {
+        return origin ? protocol::trusts(trusted, *origin) : std::strcmp(trusted, text) == 0;
+    });
+}
+
+bool is_trusted(request_rec* r, const Config& config, OriginCheck check, const char* name) {
+    const char* text = apr_table_get(r->headers_in, name);
+    if (text == nullptr) {
+        return true;
+    }
+    const std::optional<std::string> origin = protocol::canonical_origin(text);
+    if (check == OriginCheck::same) {
+        return is_same(r, name, text, origin);
+    }
+    if (is_listed(config.trusted_origins, text, origin)) {
+        return true;
+    }
+    log_limited(r, APLOG_WARNING,
+                "WS0103: WebSocket handshake refused: %s %s is not among WebSocketTrustedOrigin",
+                name, printable(r->pool, text));
+    return false;
+}
+
+}  // namespace
+
+bool is_trusted_origin(request_rec* r, const Config& config, unsigned version) {
+    constexpr unsigned kOfTheStandard = 13;
+    const auto check = static_cast<OriginCheck>(config.get(Setting::origin_check));
+    if (check == OriginCheck::off) {
+        return true;
+    }
+    // The drafts behind the versions before do not agree on the name.
+    const bool draft = version < kOfTheStandard;
+    return is_trusted(r, config, check, "Origin") &&
+           (!draft || is_trusted(r, config, check, "Sec-WebSocket-Origin"));
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The opening handshake as plugins may ask for it during the connection's whole life, in little
+// memory: most connections are idle and most plugins ask for little.
+#pragma once
+
+#include <httpd.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "plugin/common/request.hpp"
+
+namespace websocket::httpd {
+
+/// A packed, immutable copy of what a request said, in one block of memory. While on_connect runs it
+/// also knows the real request, for the response's headers.
+class RequestSnapshot final : public plugin::Request {
+public:
+    /// Strings kept besides the headers; null ones stay null.
+    enum Field : std::uint8_t {
+        unparsed_uri,
+        uri,  ///< null when the same as unparsed_uri
+        args,
+        filename,  ///< null when it is just the document root and the URI, or really null
+        path_info,
+        hostname,
+        user,
+        auth_type,
+        client_ip,     ///< of the TCP connection
+        useragent_ip,  ///< null when the same as client_ip
+        local_ip,
+        kFields,
+    };
+
+    /// Throws std::bad_alloc. [httpd worker]
+    [[nodiscard]] static std::unique_ptr<RequestSnapshot> take(request_rec* r);
+    ~RequestSnapshot() override;
+
+    /// Octets behind the object.
+    struct Extra {
+        std::size_t octets;
+    };
+    static void* operator new(std::size_t size, Extra extra) {
+        return ::operator new(size + extra.octets);
+    }
+    // NOLINTNEXTLINE(misc-new-delete-overloads,cert-dcl54-cpp): its operator new takes an Extra
+    static void operator delete(void* memory) noexcept { ::operator delete(memory); }
+    static void operator delete(void* memory, Extra /*extra*/) noexcept {
+        ::operator delete(memory);
+    }
+
+    [[nodiscard]] const char* header(const char* name) const noexcept override;
+    bool set_response_header(std::string_view name, std::string_view value) override;
+    bool choose_subprotocol(std::string_view name) override;
+    bool set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) override;
+    [[nodiscard]] const char* text(std::uint32_t what) const noexcept override;
+    [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
+    [[nodiscard]] const char* environment(const char* name) const noexcept override;
+    void visit_headers(VisitHeader visit, void* data) const override;
+    [[nodiscard]] std::size_t subprotocol_count() const noexcept override { return subprotocols_; }
+    [[nodiscard]] const char* subprotocol(std::size_t index) const noexcept override;
+    [[nodiscard]] request_rec* native() override;
+
+    /// Octets that it takes, native() not counted.
+    [[nodiscard]] std::size_t size() const noexcept;
+
+    /// on_connect is over: what it wrote to the output headers of native() is copied to the real
+    /// request, which is forgotten. [httpd worker]
+    void detach();
+
+    // For the copy that native() makes.
+    [[nodiscard]] const char* field(Field which) const noexcept;
+    [[nodiscard]] server_rec* server() const noexcept { return server_; }
+    /// As in request_rec::proto_num.
+    [[nodiscard]] int proto_num() const noexcept { return proto_num_; }
+    [[nodiscard]] apr_port_t client_port() const noexcept { return client_port_; }
+    [[nodiscard]] apr_port_t useragent_port() const noexcept { return useragent_port_; }
+    [[nodiscard]] apr_port_t local_port() const noexcept { return local_port_; }
+    void copy_tables_to(apr_table_t* headers, apr_table_t* environment) const;
+
+    /// What set_refusal_body() has left with the request; null when nothing.
+    struct Body {
+        const char* type;
+        const char* bytes;
+        std::size_t size;
+    };
+    [[nodiscard]] static const Body* refusal_body(request_rec* r);
+
+private:
+    struct Contents;
+
+    RequestSnapshot(request_rec* r, const Contents& contents);
+
+    /// The strings stand behind the object: fields, headers, environment, subprotocols.
+    [[nodiscard]] const char* strings() const noexcept {
+        return reinterpret_cast<const char*>(this + 1);
+    }
+    void show_in_native(std::string_view name);
+    static const char* copy_pairs(const char* at, unsigned count, apr_table_t* table);
+
+    server_rec* server_;             // lives as long as the child
+    request_rec* real_;              // until detach()
+    request_rec* native_ = nullptr;  // owns its pool
+    std::uint32_t headers_at_;       // offsets into strings()
+    std::uint32_t subprotocols_at_;
+    std::uint16_t present_;  // bit per Field
+    std::uint16_t headers_;  // counts
+    std::uint16_t environment_;
+    std::uint16_t subprotocols_;
+    std::uint16_t proto_num_;
+    apr_port_t client_port_;
+    apr_port_t useragent_port_;  // 0 when a proxy did not tell it
+    apr_port_t local_port_;
+};
+
+}  // namespace websocket::httpd

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/process/child.hpp"
+
+#include <dlfcn.h>
+#include <http_config.h>
+#include <http_log.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <functional>
+#include <thread>
+#include <utility>
+
+#include "httpd/handshake/connection_caps.hpp"
+#include "httpd/module.hpp"
+#include "httpd/process/descriptors.hpp"
+#include "httpd/process/mpm.hpp"
+#include "httpd/process/topics.hpp"
+#include "httpd/status/plugin_figures.hpp"
+#include "httpd/status/status.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+Child* process_child = nullptr;  // httpd's hooks have no other place for it
+
+constexpr unsigned kMostDefaultLoops = 4;
+
+/// No secret: so that it is the same in all generations, whatever versions of the module they have.
+constexpr base::HashKey kLeadersHash{0x6c656164, 0x65727331};
+
+/// How long it waits for the bus: a little more than the bus itself does.
+constexpr int kBusPatience = static_cast<int>(hub::LocalBus::kStopTimeout.count()) + 100;  // ms
+/// How long it waits for logs: a little more than the writer itself does.
+constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
+/// How long it waits for a look, which takes no time unless its thread gets none.
+constexpr int kWatchPatience = 100;    // ms
+constexpr int kStopPollInterval = 10;  // ms
+
+unsigned default_loops() {
+    if (is_prefork()) {
+        return 1;  // many children, each with few connections
+    }
+    return std::clamp(std::thread::hardware_concurrency(), 1U, kMostDefaultLoops);
+}
+
+engine::EngineOptions engine_options(const Config& config, std::function<void()> on_end) {
+    engine::EngineOptions options;
+    options.loops = config.has(Setting::threads)
+                        ? static_cast<unsigned>(config.get(Setting::threads))
+                        : default_loops();
+    options.max_connections = static_cast<std::uint32_t>(config.get(Setting::max_connections));
+    options.on_end = std::move(on_end);
+    options.broadcast_buffer = static_cast<std::size_t>(config.get(Setting::topic_buffer));
+    options.open_counts = own_open_counts();
+    return options;
+}
+
+hub::LocalBusOptions bus_options(const Config& config) {
+    hub::LocalBusOptions options;
+    options.buffer = static_cast<std::size_t>(config.get(Setting::topic_buffer));
+    return options;
+}
+
+hub::HubOptions hub_options(const Config& config) {
+    hub::HubOptions options;
+    options.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics));
+    options.hash_key = topic_registry().hash_key();
+    options.counts = own_topic_counts();
+    return options;
+}
+
+plugin::PoolOptions pool_options(const Config& config) {
+    plugin::PoolOptions options;
+    options.min_threads = static_cast<unsigned>(config.get(Setting::pool_min_threads));
+    options.max_threads = static_cast<unsigned>(config.get(Setting::pool_max_threads));
+    options.shared = config.plugin_sections > 1;
+    return options;
+}
+
+std::chrono::milliseconds drain_timeout(const Config& config) {
+    return std::chrono::milliseconds(config.get(Setting::drain_timeout));
+}
+
+std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point deadline) {
+    using std::chrono::milliseconds;
+    const auto left = deadline - std::chrono::steady_clock::now();
+    return std::max(std::chrono::floor<milliseconds>(left), milliseconds{0});
+}
+
+/// httpd unloads its modules in the last moments of a process, when the pool's threads still run.
+void stay_loaded() {
+    Dl_info module{};
+    if (::dladdr(&process_child, &module) != 0) {
+        ::dlopen(module.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+}
+
+}  // namespace
+
+Child::Child(server_rec* server)
+    : log_(server), log_writer_(report_left_out),
+      engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
+      bus_(topic_registry(), bus_options(process_config(server)), log_),
+      hub_(engine_, bus_, log_, hub_options(process_config(server))),
+      topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
+      leaders_(leaders_file(), kLeadersHash, log_),
+      pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
+      pump_places_(process_config(server).pump_places), watch_([this](auto now) { look(now); }),
+      metrics_(plugin_figures()), lifecycle_(server, host_, drain_timeout(process_config(server)),
+                                             [this](auto deadline) { announce_drain(deadline); }),
+      drain_notice_(*this), process_(::getpid()) {
+    set_reminder(&log_writer_);
+    host_.topics = &topics_;
+    host_.leaders = &leaders_;
+    host_.metrics = &metrics_;
+}
+
+Child* Child::instance() noexcept { return process_child; }
+
+void Child::init(apr_pool_t* pchild, server_rec* server) {
+    raise_descriptor_limit(process_config(server), server);
+    stay_loaded();
+    try {
+        // Never freed: plugins that do not return from a callback keep using it until the end.
+        process_child = new Child(server);
+        claim_own_counts();
+    } catch (const std::exception&) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
+                     "WS0202: out of memory, this child will serve no WebSocket");
+        return;
+    }
+    // Before anything else of the child is taken down: what plugins use still works while it drains.
+    apr_pool_pre_cleanup_register(pchild, process_child, leave_pool);
+}
+
+void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
+    if (process_child != nullptr) {
+        process_child->lifecycle_.told_to_go(graceful != 0);
+    }
+}
+
+/// The workers have ended. With prefork this may run inside of a signal handler, so nothing here
+/// may lock or allocate then: the loops and the pool do the work, this waits.
+void Child::leave() noexcept {
+    if (std::exchange(left_, true)) {
+        return;
+    }
+    lifecycle_.leave();
+    // What plugins have published at last goes out to other children.
+    bus_.begin_stop();
+    for (int waited = 0; waited < kBusPatience && !bus_.stopped(); waited += kStopPollInterval) {
+        ::poll(nullptr, 0, kStopPollInterval);
+    }
+    log_writer_.begin_stop();
+    for (int waited = 0; waited < kLogPatience && !log_writer_.stopped();
+         waited += kStopPollInterval) {
+        ::poll(nullptr, 0, kStopPollInterval);
+    }
+    watch_.begin_stop();
+    for (int waited = 0; waited < kWatchPatience && !watch_.stopped();
+         waited += kStopPollInterval) {
+        ::poll(nullptr, 0, kStopPollInterval);
+    }
+    log_.end();
+    error_logs_.end();
+    if (host_.sessions.load() != 0) {
+        plugin::Plugin::abandon_all();  // a callback has not returned
+    }
+}
+
+apr_status_t Child::leave_pool(void* child) {
+    static_cast<Child*>(child)->leave();
+    return APR_SUCCESS;
+}
+
+// mpm_itk forks a process for each connection. Its only thread gets here before any other exists.
+bool Child::settle() noexcept {
+    const pid_t self = ::getpid();
+    if (self == process_) {
+        return true;
+    }
+    if (engine_.started()) {
+        return false;
+    }
+    process_ = self;
+    forked_ = true;
+    lifecycle_.moved();
+    return true;
+}
+
+void Child::look(ChildWatch::Clock::time_point now) noexcept {
+    show_hanging_loops(engine_.look_for_hangs(
+        now, [this](const engine::Engine::Hang& hang) { report_hang(hang); }));
+    const auto end = lifecycle_.handlers_end(now);
+    const std::size_t ended = end && now >= *end ? held_sockets_.shut_down() : 0;
+    if (ended > 0) {
+        std::array<char, 160> line;
+        std::snprintf(line.data(), line.size(),
+                      "WS0125: this child has to end: cutting %zu connections that still hold "
+                      "threads",
+                      ended);
+        log_.write(base::LogLevel::info, line.data());
+    }
+}
+
+void Child::report_hang(const engine::Engine::Hang& hang) noexcept {
+    std::array<char, 640> line;
+    if (hang.over) {
+        std::snprintf(line.data(), line.size(), "WS0307: event loop %u is back", hang.loop);
+    } else {
+        const char* plugin = plugin_of(hang.beat.whose);
+        std::snprintf(line.data(), line.size(),
+                      "WS0306: event loop %u hangs: for %u s it has not come back from %s, of the "
+                      "plugin %s; its clients wait, new ones get other loops",
+                      hang.loop,
+                      static_cast<unsigned>(engine::HangDetector::kLooks *
+                                            engine::HangDetector::kLook.count() / 1000),
+                      name_of(hang.beat.work), plugin);
+    }
+    log_.write(hang.over ? base::LogLevel::info : base::LogLevel::error, line.data());
+}
+
+/// The file of the plugin whose endpoint has these options.
+const char* Child::plugin_of(const engine::ConnectionOptions* options) noexcept {
+    const std::lock_guard lock(endpoints_mutex_);
+    for (const plugin::Endpoint& endpoint : endpoints_) {
+        if (&endpoint.options != options) {
+            continue;
+        }
+        const void* function = endpoint.v1 != nullptr
+                                   ? reinterpret_cast<const void*>(endpoint.v1->on_message)
+                                   : reinterpret_cast<const void*>(endpoint.callbacks->on_message);
+        Dl_info file{};
+        if (::dladdr(function, &file) != 0 && file.dli_fname != nullptr) {
+            return file.dli_fname;
+        }
+    }
+    return "(none)";
+}
+
+plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {
+    const std::lock_guard lock(endpoints_mutex_);
+    const auto known = std::ranges::find(
+        instances_, &endpoint, [](const plugin::V1Instance& one) { return &one.endpoint(); });
+    return known != instances_.end() ? *known : instances_.emplace_back(host_, endpoint);
+}
+
+void Child::announce_drain(std::chrono::steady_clock::time_point deadline) noexcept {
+    leaders_.begin_drain();
+    {
+        const std::lock_guard lock(endpoints_mutex_);
+        if (instances_.empty()) {
+            return;
+        }
+    }
+    drain_notice_.deadline = deadline;
+    pool_.submit(drain_notice_);  // a plugin may block
+}
+
+void Child::DrainNotice::run() noexcept {
+    for (std::size_t i = 0;; ++i) {
+        plugin::V1Instance* instance = nullptr;
+        {
+            const std::lock_guard lock(child.endpoints_mutex_);
+            if (i == child.instances_.size()) {
+                return;
+            }
+            instance = &child.instances_[i];
+        }
+        instance->drain(left_until(deadline));
+    }
+}
+
+void Child::tell_of_drain(plugin::V1Instance& instance) noexcept {
+    if (const auto deadline = engine_.drain_deadline()) {
+        instance.drain(left_until(*deadline));
+    }
+}
+
+void Child::end_instances() noexcept {
+    const std::lock_guard lock(endpoints_mutex_);
+    for (plugin::V1Instance& instance : instances_) {
+        instance.end();
+    }
+}
+
+const plugin::Endpoint& Child::endpoint(const Config& config, const server_rec* server) {
+    const plugin::Endpoint wanted = make_endpoint(config, server);
+    const std::lock_guard lock(endpoints_mutex_);
+    const auto known = std::ranges::find(endpoints_, wanted);
+    return known != endpoints_.end() ? *known : endpoints_.emplace_back(wanted);
+}
+
+}  // namespace websocket::httpd

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of the module that lives in a child process.
+#pragma once
+
+#include <httpd.h>
+
+#include <chrono>
+#include <deque>
+#include <mutex>
+
+#include "engine/engine.hpp"
+#include "httpd/config/config.hpp"
+#include "httpd/log/error_log_sink.hpp"
+#include "httpd/log/log.hpp"
+#include "httpd/log/log_writer.hpp"
+#include "httpd/process/child_watch.hpp"
+#include "httpd/process/lifecycle.hpp"
+#include "httpd/takeover/held_sockets.hpp"
+#include "httpd/takeover/pump_places.hpp"
+#include "hub/hub.hpp"
+#include "hub/leaders.hpp"
+#include "hub/local_bus.hpp"
+#include "plugin/common/endpoint.hpp"
+#include "plugin/common/hub_topics.hpp"
+#include "plugin/common/metrics.hpp"
+#include "plugin/common/pool.hpp"
+#include "plugin/v1/v1_instance.hpp"
+
+namespace websocket::httpd {
+
+class Child {
+public:
+    /// Made in every child process before it serves; stays until the process is gone. [config]
+    static void init(apr_pool_t* pchild, server_rec* server);
+    /// Null before init(), or when memory ran out there. [any thread]
+    [[nodiscard]] static Child* instance() noexcept;
+
+    /// This process is to end: see Lifecycle. Closes all connections, sooner or later, so that
+    /// threads which pump some come back to httpd: it waits for them before it destroys its pools.
+    /// [any thread]
+    static void stopping(apr_pool_t* pchild, int graceful);
+
+    explicit Child(server_rec* server);
+
+    /// To be called before anything else of a request. False when this process was forked from one
+    /// that serves WebSockets already: the threads have stayed there. [httpd worker]
+    [[nodiscard]] bool settle() noexcept;
+    /// This process was forked from the one of child_init, for one connection, and ends with it.
+    [[nodiscard]] bool is_forked() const noexcept { return forked_; }
+    /// What is to be done before a process ends. May be called again. [main thread]
+    void leave() noexcept;
+
+    [[nodiscard]] plugin::Host& host() noexcept { return host_; }
+    [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
+    [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
+
+    [[nodiscard]] const PumpPlaces& pump_places() const noexcept { return pump_places_; }
+    [[nodiscard]] HeldSockets& held_sockets() noexcept { return held_sockets_; }
+    [[nodiscard]] ChildWatch& watch() noexcept { return watch_; }
+
+    /// The endpoint for a section with a plugin; the same settings give the same object, which is
+    /// never freed. Throws std::bad_alloc. [httpd worker]
+    [[nodiscard]] const plugin::Endpoint& endpoint(const Config& config, const server_rec* server);
+    /// The plugin of version 1 at that endpoint, not necessarily started. Throws std::bad_alloc.
+    /// [httpd worker]
+    [[nodiscard]] plugin::V1Instance& instance(const plugin::Endpoint& endpoint);
+    /// For a plugin that has started when the process drains already. [httpd worker]
+    void tell_of_drain(plugin::V1Instance& instance) noexcept;
+
+private:
+    static apr_status_t leave_pool(void* child);
+    void look(ChildWatch::Clock::time_point now) noexcept;
+    void report_hang(const engine::Engine::Hang& hang) noexcept;
+    [[nodiscard]] const char* plugin_of(const engine::ConnectionOptions* options) noexcept;
+    /// Tells plugins of version 1 that the process drains. [child_stopping]
+    void announce_drain(std::chrono::steady_clock::time_point deadline) noexcept;
+    void end_instances() noexcept;
+
+    struct DrainNotice final : plugin::PoolTask {
+        explicit DrainNotice(Child& whose) noexcept : child(whose) {}
+        void run() noexcept override;
+
+        Child& child;
+        std::chrono::steady_clock::time_point deadline;
+    };
+
+    ErrorLog log_;
+    ErrorLogSinks error_logs_;
+    LogWriter log_writer_;
+    engine::Engine engine_;
+    hub::LocalBus bus_;
+    hub::Hub hub_;
+    plugin::HubTopics topics_;
+    hub::Leaders leaders_;
+    plugin::Pool pool_;
+    plugin::Host host_;
+    const PumpPlaces pump_places_;
+    HeldSockets held_sockets_;
+    ChildWatch watch_;
+    plugin::Metrics metrics_;
+    Lifecycle lifecycle_;
+    DrainNotice drain_notice_;
+    pid_t process_;               ///< where the threads are, or will be
+    bool forked_ = false;         ///< written before anything else happens in a process
+    bool left_ = false;           // [main thread]
+    std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
+    std::deque<plugin::Endpoint> endpoints_;
+    std::deque<plugin::V1Instance> instances_;
+};
+
+}  // namespace websocket::httpd

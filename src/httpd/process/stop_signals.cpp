@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/process/stop_signals.hpp"
+
+#include <mpm_common.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <new>
+
+namespace websocket::httpd {
+
+namespace {
+
+// A signal handler gets no argument of ours.
+std::atomic<void (*)() noexcept> stop_callback{nullptr};
+std::atomic<bool> own_graceful_came{false};
+std::atomic<std::atomic<bool>*> graceful_came{&own_graceful_came};
+static_assert(std::atomic<bool>::is_always_lock_free, "it is shared between processes");
+struct sigaction httpds_graceful_action {};
+
+// event and worker wake their main thread with a SIGTERM of their own.
+void on_stop_signal(int /*number*/, siginfo_t* info, void* /*context*/) {
+    const int saved = errno;
+    if (info->si_pid != ::getpid()) {
+        stop_callback.load()();
+    }
+    errno = saved;
+}
+
+void on_graceful_signal(int number) {
+    graceful_came.load()->store(true);
+    httpds_graceful_action.sa_handler(number);
+}
+
+}  // namespace
+
+bool in_stop_signal_handler() noexcept {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    return sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1;
+}
+
+void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept {
+    stop_callback.store(on_stop);
+    struct sigaction action {};
+    action.sa_sigaction = on_stop_signal;
+    action.sa_flags = SA_SIGINFO;  // no SA_RESTART: httpd's main thread wants to be woken
+    sigemptyset(&action.sa_mask);
+    ::sigaction(SIGTERM, &action, nullptr);
+    if (prefork) {  // elsewhere SIGHUP belongs to the listener thread
+        ::sigaction(SIGHUP, &action, nullptr);
+    }
+}
+
+void watch_for_graceful_signal() noexcept {
+    void* shared = ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared != MAP_FAILED) {
+        graceful_came.store(new (shared) std::atomic<bool>(false));
+    }
+    struct sigaction action {};
+    if (::sigaction(AP_SIG_GRACEFUL, nullptr, &httpds_graceful_action) != 0 ||
+        (httpds_graceful_action.sa_flags & SA_SIGINFO) != 0 ||
+        httpds_graceful_action.sa_handler == SIG_DFL ||
+        httpds_graceful_action.sa_handler == SIG_IGN) {
+        return;
+    }
+    action = httpds_graceful_action;
+    action.sa_handler = on_graceful_signal;
+    ::sigaction(AP_SIG_GRACEFUL, &action, nullptr);
+}
+
+bool graceful_signal_came() noexcept { return graceful_came.load()->load(); }
+
+}  // namespace websocket::httpd

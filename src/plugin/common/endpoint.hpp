@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plugin together with what the configuration says about its connections.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/connection_options.hpp"
+#include "engine/engine.hpp"
+#include "plugin/common/pool.hpp"
+#include "websocket/plugin.h"
+
+namespace websocket::hub {
+class Leaders;
+}
+
+namespace websocket::plugin {
+
+class Metrics;
+class Topics;
+
+/// Where the callbacks of a plugin run.
+enum class Dispatch : std::uint8_t {
+    pool,     ///< on threads that may be blocked, one message of a connection at a time
+    inline_,  ///< on the event loop, for plugins that never block
+};
+
+/// One WebSocketOption.
+struct PluginOption {
+    std::string name;
+    std::string value;
+
+    bool operator==(const PluginOption&) const = default;
+};
+
+/// Never changes; outlives its connections.
+struct Endpoint {
+    const WebSocketPlugin* callbacks = nullptr;
+    engine::ConnectionOptions options;
+    Dispatch dispatch = Dispatch::pool;  ///< of plugins of version 0; others say it themselves
+    /// How long a sender that serves others, too, waits for room; 0 for as long as it takes.
+    std::chrono::milliseconds send_timeout{10'000};
+    const ws_plugin* v1 = nullptr;  ///< null: the plugin is of version 0
+    std::vector<PluginOption> plugin_options = {};
+    std::string scope = {};      ///< the virtual host, for topics
+    std::size_t max_topics = 0;  ///< hub::TopicQuota::most
+    std::string place = {};      ///< what the log calls plugin and location
+    std::string location = {};   ///< with its virtual host, for the status page
+
+    bool operator==(const Endpoint&) const = default;
+};
+
+/// What all sessions of a process share.
+struct Host {
+    engine::Engine& engine;
+    Pool& pool;
+    base::Log& log;
+    std::atomic<std::uint32_t> sessions{0};  ///< alive, in whatever state; and plugins not stopped
+    std::atomic<std::uint64_t> numbers{0};   ///< given to timers and watches so far
+    Topics* topics = nullptr;                ///< null: there are none
+    hub::Leaders* leaders = nullptr;         ///< null: there are none
+    Metrics* metrics = nullptr;              ///< null: there are none
+};
+
+}  // namespace websocket::plugin

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/v1/v1_delivery.hpp"
+
+#include "plugin/v1/v1_session.hpp"
+
+namespace websocket::plugin {
+
+void deliver(engine::Loop& loop, const V1Call::Ref& call, std::uint32_t events) noexcept {
+    if (call->owner().generation() == 0) {
+        call->instance().call(call, events);
+        return;
+    }
+    engine::Connection* connection = loop.serving(call->owner());
+    if (connection == nullptr) {
+        return;
+    }
+    // A plugin may name connections of others, which may be of another version.
+    if (auto* session = dynamic_cast<V1Session*>(connection->session())) {
+        const engine::Loop::Cork cork(loop, *connection);
+        session->call(call, events);
+    }
+}
+
+bool is_open(V1Instance& instance, engine::ConnectionId owner) noexcept {
+    return owner.value() == 0 || instance.host().engine.queued(owner).has_value();
+}
+
+}  // namespace websocket::plugin

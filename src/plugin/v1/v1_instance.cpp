@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin/v1/v1_instance.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "hub/leaders.hpp"
+#include "plugin/v1/v1_host.hpp"
+#include "plugin/v1/v1_listener.hpp"
+
+namespace websocket::plugin {
+
+namespace {
+
+/// A number has the loop in its upper bits, plus one, so that it is never 0.
+constexpr unsigned kCountBits = 48;
+
+}  // namespace
+
+std::vector<ws_option> abi_options(const std::vector<PluginOption>& options) {
+    std::vector<ws_option> result;
+    result.reserve(options.size());
+    for (const PluginOption& option : options) {
+        result.push_back(
+            {option.name.c_str(), option.name.size(), option.value.c_str(), option.value.size()});
+    }
+    return result;
+}
+
+std::string objection_to(const ws_plugin& plugin, const std::vector<PluginOption>& options) {
+    if (plugin.check == nullptr) {
+        return {};
+    }
+    const std::vector<ws_option> abi = abi_options(options);
+    std::array<char, 512> error{};
+    int32_t result = 0;
+    try {
+        result = plugin.check(abi.data(), abi.size(), error.data(), error.size());
+    } catch (...) {
+        return "the plugin threw when it checked its options";
+    }
+    error.back() = '\0';
+    if (result == 0) {
+        return {};
+    }
+    return error.front() != '\0' ? error.data() : "the plugin does not like its options";
+}
+
+V1Instance::V1Instance(Host& host, const Endpoint& endpoint)
+    : host_(host), endpoint_(endpoint), table_{make_v1_host(), this},
+      options_(abi_options(endpoint.plugin_options)),
+      queue_(host, endpoint), topic_quota_{endpoint.max_topics} {}
+
+std::string V1Instance::wrong_options() const noexcept {
+    try {
+        const std::string why = objection_to(plugin(), endpoint_.plugin_options);
+        return why.empty()
+                   ? why
+                   : std::string("WS0415: plugin \"") + plugin().name + "\" does not start: " + why;
+    } catch (const std::bad_alloc&) {
+        return {};  // start will need memory as well
+    }
+}
+
+bool V1Instance::start() noexcept {
+    const std::lock_guard lock(start_mutex_);
+    if (started_) {
+        return true;
+    }
+    // Those of sections without a WebSocketHandler of their own are known since now only.
+    if (const std::string why = wrong_options(); !why.empty()) {
+        host_.log.write(base::LogLevel::error, why);
+        return false;
+    }
+    home_ = host_.engine.some_loop();
+    host_.sessions.fetch_add(1);
+    users_.store(1);  // until end()
+    ws_result result = WS_OK;
+    try {
+        if (plugin().start != nullptr) {
+            result = plugin().start(abi(), options_.data(), options_.size(), &self_);
+        }
+    } catch (...) {
+        report_exception("start", {});
+        result = WS_BAD_ARG;
+    }
+    started_ = result == WS_OK;
+    if (!started_) {
+        std::array<char, 256> line;
+        std::snprintf(line.data(), line.size(), "WS0411: plugin \"%s\" did not start (result %d)",
+                      plugin().name, static_cast<int>(result));
+        host_.log.write(base::LogLevel::error, line.data());
+        end_listeners(false);
+        resign();
+        host_.sessions.fetch_sub(1);
+    }
+    return started_;
+}
+
+void V1Instance::end() noexcept {
+    {
+        const std::lock_guard lock(start_mutex_);
+        if (!started_ || ended_) {
+            return;
+        }
+        ended_ = true;
+    }
+    end_listeners(true);
+    leave();
+}
+
+bool V1Instance::add_listener(std::uint64_t number, std::shared_ptr<V1Listener> listener) {
+    const std::lock_guard lock(listeners_mutex_);
+    return takes_listeners_ && listeners_.emplace(number, std::move(listener)).second;
+}
+
+void V1Instance::end_listener(std::uint64_t number) noexcept {
+    Listeners::node_type listener;
+    {
+        const std::lock_guard lock(listeners_mutex_);
+        listener = listeners_.extract(number);
+    }
+    if (!listener.empty()) {
+        listener.mapped()->end();
+    }
+}
+
+void V1Instance::end_listeners(bool for_good) noexcept {
+    Listeners listeners;
+    {
+        const std::lock_guard lock(listeners_mutex_);
+        takes_listeners_ = !for_good;
+        listeners.swap(listeners_);
+    }
+    for (const auto& [number, listener] : listeners) {
+        listener->end();
+    }
+}
+
+void V1Instance::drain(std::chrono::milliseconds deadline) noexcept {
+    {
+        const std::lock_guard lock(start_mutex_);
+        if (!started_ || ended_ || told_of_drain_ || plugin().on_drain == nullptr) {
+            return;
+        }
+        told_of_drain_ = true;
+        enter();
+    }
+    try {
+        plugin().on_drain(self_, static_cast<std::uint64_t>(deadline.count()));
+    } catch (...) {
+        report_exception("on_drain", {});
+    }
+    leave();
+}
+
+void V1Instance::leave() noexcept {
+    if (users_.fetch_sub(1) != 1) {
+        return;
+    }
+    if (plugin().stop != nullptr) {
+        try {
+            plugin().stop(self_);
+        } catch (...) {
+            report_exception("stop", {});
+        }
+    }
+    resign();
+    host_.sessions.fetch_sub(1);
+}
+
+void V1Instance::resign() noexcept {
+    if (host_.leaders != nullptr) {
+        host_.leaders->resign_all(this);
+    }
+}
+
+std::uint64_t V1Instance::next_number(engine::ConnectionId owner) noexcept {
+    const engine::ConnectionId loop = owner.generation() != 0 ? owner : home_;
+    return (std::uint64_t{loop.loop()} + 1) << kCountBits | (host_.numbers.fetch_add(1) + 1);
+}
+
+engine::ConnectionId V1Instance::loop_of(std::uint64_t number) noexcept {
+    return {static_cast<std::uint32_t>(number >> kCountBits) - 1, 0, 0};
+}
+
+void V1Instance::remember(V1Call& call) {
+    const std::lock_guard lock(calls_mutex_);
+    calls_.emplace(call.number(), &call);
+}
+
+void V1Instance::forget(const V1Call& call) noexcept {
+    const std::lock_guard lock(calls_mutex_);
+    calls_.erase(call.number());
+}
+
+bool V1Instance::cancel(std::uint64_t number) noexcept {
+    const std::lock_guard lock(calls_mutex_);
+    const auto found = calls_.find(number);
+    if (found == calls_.end()) {
+        return false;
+    }
+    found->second->cancel();
+    return true;
+}
+
+void V1Instance::call(const V1Call::Ref& call, std::uint32_t events) noexcept {
+    if (never_blocks()) {
+        call->run(events);
+    } else {
+        queue_.push(call, events);
+    }
+}
+
+void V1Instance::report_exception(const char* where, engine::ConnectionId connection) noexcept {
+    std::array<char, 320> line;
+    try {
+        throw;
+    } catch (const std::exception& error) {
+        std::snprintf(line.data(), line.size(), "WS0412: plugin \"%s\" threw in %s: %s",
+                      plugin().name, where, error.what());
+    } catch (...) {
+        std::snprintf(line.data(), line.size(), "WS0412: plugin \"%s\" threw in %s", plugin().name,
+                      where);
+    }
+    host_.log.write(base::LogLevel::error, line.data());
+    if (connection.generation() != 0) {
+        host_.engine.close(connection, protocol::ClosePayload(protocol::CloseCode::internal_error,
+                                                              "plugin failed"));
+    }
+}
+
+}  // namespace websocket::plugin

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What plugins of ABI version 1 are told of a send.
+#pragma once
+
+#include "plugin/v1/v1_host.hpp"
+#include "plugin/v1/v1_instance.hpp"
+
+namespace websocket::plugin {
+
+/// Of the flags of a send.
+[[nodiscard]] constexpr engine::Compression compression_of(std::uint32_t flags) noexcept {
+    return (flags & WS_UNCOMPRESSED) != 0 ? engine::Compression::none
+                                          : engine::Compression::as_agreed;
+}
+
+/// Calls `send(engine, high_water)` until the answer is final, and translates it. Takes care that
+/// on_writable comes when it has to. [any thread]
+template <class Send>
+[[nodiscard]] ws_result send_result(V1Instance& instance, engine::ConnectionId id,
+                                    Send send) noexcept {
+    engine::Engine& engine = instance.host().engine;
+    const engine::ConnectionOptions& options = instance.endpoint().options;
+    for (;;) {
+        switch (send(engine, options.send_buffer)) {
+            case engine::SendResult::ok:
+                return engine.tell_when_writable(id, options.send_buffer / 2) ? WS_QUEUED : WS_OK;
+            case engine::SendResult::full: break;
+            case engine::SendResult::closing:
+            case engine::SendResult::gone: return WS_GONE;
+            case engine::SendResult::too_big: return WS_TOO_BIG;
+            case engine::SendResult::no_memory: return WS_NO_MEMORY;
+        }
+        if (options.slow_consumer == engine::SlowConsumer::close) {
+            engine.close(id,
+                         protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+            return WS_FULL;
+        }
+        if (engine.tell_when_writable(id, options.send_buffer / 2)) {
+            return WS_FULL;
+        }
+        // The client has read meanwhile: nobody would say so later.
+    }
+}
+
+}  // namespace websocket::plugin

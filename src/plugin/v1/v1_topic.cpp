@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// ws.topic/1
+#include <memory>
+#include <new>
+#include <string_view>
+
+#include "plugin/common/topics.hpp"
+#include "plugin/v1/v1_delivery.hpp"
+#include "plugin/v1/v1_host.hpp"
+#include "plugin/v1/v1_listener.hpp"
+
+namespace websocket::plugin {
+
+using engine::ConnectionId;
+
+namespace {
+
+bool is_topic(const void* topic, uint64_t n) {
+    return topic != nullptr && n >= 1 && n <= Topics::kLongestName;
+}
+
+std::string_view name_of(const void* topic, uint64_t n) {
+    return {static_cast<const char*>(topic), static_cast<std::size_t>(n)};
+}
+
+ws_result abi_result(TopicResult result) {
+    switch (result) {
+        case TopicResult::ok: return WS_OK;
+        case TopicResult::gone: return WS_GONE;
+        case TopicResult::full:
+        case TopicResult::too_many: return WS_FULL;
+        case TopicResult::too_big: return WS_TOO_BIG;
+        case TopicResult::no_memory: break;
+    }
+    return WS_NO_MEMORY;
+}
+
+ws_result subscribe(const ws_host* host, ws_conn conn, const void* topic, uint64_t n) {
+    if (host == nullptr || !is_topic(topic, n)) {
+        return WS_BAD_ARG;
+    }
+    V1Instance& instance = V1Instance::of(host);
+    const ConnectionId id = ConnectionId::from_value(conn);
+    if (id.generation() == 0 || !is_open(instance, id)) {
+        return WS_GONE;
+    }
+    instance.note_topics();
+    const Endpoint& endpoint = instance.endpoint();
+    Topics& topics = *instance.host().topics;
+    const TopicResult result = topics.subscribe(endpoint.scope, name_of(topic, n), id,
+                                                endpoint.options, instance.topic_quota());
+    if (result == TopicResult::ok && !is_open(instance, id)) {
+        topics.unsubscribe_all(id);  // it ended meanwhile, and nobody else would do this
+        return WS_GONE;
+    }
+    return abi_result(result);
+}
+
+ws_result unsubscribe(const ws_host* host, ws_conn conn, const void* topic, uint64_t n) {
+    if (host == nullptr || !is_topic(topic, n)) {
+        return WS_BAD_ARG;
+    }
+    const V1Instance& instance = V1Instance::of(host);
+    instance.host().topics->unsubscribe(instance.endpoint().scope, name_of(topic, n),
+                                        ConnectionId::from_value(conn));
+    return WS_OK;
+}
+
+ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, uint32_t type,
+                  const void* bytes, uint64_t n, ws_conn except, uint32_t flags) {
+    if (host == nullptr || !is_topic(topic, topic_size) || !is_valid(bytes, n) || flags != 0 ||
+        (type != WS_TEXT && type != WS_BINARY)) {
+        return WS_BAD_ARG;
+    }
+    if (n >= engine::Gate::kMaxQueued) {
+        return WS_TOO_BIG;
+    }
+    const V1Instance& instance = V1Instance::of(host);
+    if (type == WS_TEXT && !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+        return WS_BAD_ARG;
+    }
+    const auto kind = type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
+    return abi_result(
+        instance.host().topics->publish(instance.endpoint().scope, name_of(topic, topic_size), kind,
+                                        octets(bytes, n), ConnectionId::from_value(except), flags));
+}
+
+ws_result listen(const ws_host* host, const void* topic, uint64_t n, ws_topic_message message,
+                 ws_call done, void* data, uint64_t* listener) {
+    if (host == nullptr || !is_topic(topic, n) || message == nullptr || listener == nullptr) {
+        return WS_BAD_ARG;
+    }
+    V1Instance& instance = V1Instance::of(host);
+    try {
+        const auto made = std::make_shared<V1Listener>(instance, name_of(topic, n),
+                                                       V1Listener::Functions{message, done, data});
+        *listener = instance.next_number({});
+        if (!instance.add_listener(*listener, made)) {
+            made->forget();
+            return WS_GONE;
+        }
+        const TopicResult result = made->begin();
+        if (result != TopicResult::ok) {
+            made->forget();
+            instance.end_listener(*listener);
+        }
+        return abi_result(result);
+    } catch (const std::bad_alloc&) {
+        return WS_NO_MEMORY;
+    }
+}
+
+void ignore(const ws_host* host, uint64_t listener) {
+    if (host != nullptr) {
+        V1Instance::of(host).end_listener(listener);
+    }
+}
+
+}  // namespace
+
+const void* topic_extension() noexcept {
+    static constexpr ws_topic_1 kTable{
+        sizeof(ws_topic_1), 0, subscribe, unsubscribe, publish, listen, ignore};
+    return &kTable;
+}
+
+}  // namespace websocket::plugin
