@@ -8,19 +8,19 @@
 #include <http_protocol.h>
 #include <mpm_common.h>
 
-#include "httpd/process/child.hpp"
 #include "httpd/config/config.hpp"
 #include "httpd/config/config_check.hpp"
 #include "httpd/handshake/connection_caps.hpp"
-#include "httpd/log/connection_log.hpp"
-#include "httpd/process/descriptors.hpp"
 #include "httpd/handshake/handler.hpp"
-#include "httpd/takeover/handover.hpp"
-#include "httpd/process/loaded_files.hpp"
 #include "httpd/handshake/lost_handshake.hpp"
-#include "httpd/takeover/pump.hpp"
-#include "httpd/status/status.hpp"
+#include "httpd/log/connection_log.hpp"
+#include "httpd/process/child.hpp"
+#include "httpd/process/descriptors.hpp"
+#include "httpd/process/loaded_files.hpp"
 #include "httpd/process/topics.hpp"
+#include "httpd/status/status.hpp"
+#include "httpd/takeover/handover.hpp"
+#include "httpd/takeover/pump.hpp"
 
 namespace {
 
