@@ -40,7 +40,7 @@ def _anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-# Lines that are written however many there are, unlike those of src/httpd/line_limits.hpp.
+# Lines that are written however many there are, unlike those of src/httpd/log/line_limits.hpp.
 _UNLIMITED = {
     "while httpd reads its configuration, which no client makes it do": "0001 0002 0117 0118 0119 0134 0138 0139 0410",
     "while httpd starts": "0110 0111 0112 0136 0140 0501 0509",
@@ -61,7 +61,7 @@ def _written_ids():
 
 
 def test_each_log_id_is_limited_or_has_a_reason_not_to_be():
-    header = (TOP / "src/httpd/line_limits.hpp").read_text()
+    header = (TOP / "src/httpd/log/line_limits.hpp").read_text()
     numbers = re.search(r"kLimitedLines\{([\d,\s]+)\}", header)[1]
     limited = [f"WS{int(number):04}" for number in re.findall(r"\d+", numbers)]
     unlimited = [f"WS{number}" for numbers in _UNLIMITED.values() for number in numbers.split()]
