@@ -11,6 +11,6 @@ from frame_cases import PARTS
 @pytest.mark.parametrize("part", PARTS)
 def test_frames(server, part, dispatch):
     failures = run_cases(server.port, PARTS[part], lambda case: f"/{dispatch}/{case.location}".rstrip("/"))
-    assert not failures, f"{len(failures)} of {len(PARTS[part])} cases:\n" + "\n".join(
+    assert not failures, f"at least {len(failures)} of {len(PARTS[part])} cases:\n" + "\n".join(
         f"{name}: {what}" for name, what in failures.items()
     )
