@@ -322,6 +322,13 @@ class H2WebSocket(FrameClient):
         assert self.connection.get("/index.html").status == 200
         assert self.stream.reset in (None, _NO_ERROR), f"the server reset the stream: {self.stream.reset}"
 
+    def answer_close(self, code=1000):
+        """Sends a Close, unless that comes too late: the server waits for WebSocketCloseTimeout, or for what is
+        left of a drain.
+        """
+        with contextlib.suppress(h2.exceptions.StreamClosedError):
+            self.send(frames.close(code))
+
     def close_cleanly(self, code=1000):
         """The closing handshake of WebSocket, then the end of the stream from both sides."""
         self.send(frames.close(code))

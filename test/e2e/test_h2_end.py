@@ -80,7 +80,7 @@ def test_a_close_of_the_server_ends_the_stream_cleanly(client):
     websocket = client.websocket("/debug")
     websocket.send(frames.text("close"))
     websocket.expect_close(frames.NO_STATUS, then_end=False)
-    websocket.send(frames.close(1000))
+    websocket.answer_close()
     websocket.expect_clean_end()
 
 
@@ -256,7 +256,7 @@ def test_a_child_that_ends_gracefully_drains_its_streams(start_h2, number, code)
         server.signal(number)
         for websocket in websockets:
             websocket.expect_close(code, then_end=False)
-            websocket.send(frames.close(code))
+            websocket.answer_close(code)
             websocket.expect_end()
         client.wait_until(lambda: client.goaway is not None, "GOAWAY")
     wait_until(lambda: not processes.is_alive(old), 8, "the end of the old child")
