@@ -15,8 +15,6 @@ namespace websocket::httpd {
 
 namespace {
 
-using base::equals_ignoring_case;
-using base::lower;
 
 constexpr std::string_view kHandler = "websocket-handler";
 

@@ -8,7 +8,6 @@
 
 namespace websocket::httpd {
 
-using net::IoStatus;
 
 namespace {
 
