@@ -15,7 +15,6 @@ namespace websocket::httpd {
 
 namespace {
 
-
 constexpr std::string_view kHandler = "websocket-handler";
 
 /// What a directive says about an endpoint.

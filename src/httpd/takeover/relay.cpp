@@ -8,7 +8,6 @@
 
 namespace websocket::httpd {
 
-
 namespace {
 
 bool is_temporary(int error) {
