@@ -49,6 +49,22 @@ struct Filler {
     }
 };
 
+/// A client with small buffers, whose plugin has begun to fill.
+Peer connect_and_fill(V1Service& process) {
+    filling.update([](Filling& story) { story = {}; });
+    Peer client = process.connect(nullptr, 4096);
+    client.send_text("fill");
+    return client;
+}
+
+void expect_room_when_writable(V1Service& process) {
+    const Filling story = filling.await(
+        [](const Filling& told) { return !told.queued_when_writable.empty(); }, "on_writable");
+    for (const std::uint64_t queued : story.queued_when_writable) {
+        ck_assert_uint_le(queued, process.service.options.send_buffer / 2);
+    }
+}
+
 using PoolFiller = Filler<false>;
 using LoopFiller = Filler<true>;
 
@@ -58,10 +74,8 @@ WEBSOCKET_PLUGIN(pool_filler_init, PoolFiller)
 WEBSOCKET_PLUGIN(loop_filler_init, LoopFiller)
 
 START_TEST(room_that_is_gone_again_is_not_told) {
-    filling.update([](Filling& story) { story = {}; });
     V1Service process(pool_filler_init());
-    Peer client = process.connect(nullptr, 4096);
-    client.send_text("fill");
+    Peer client = connect_and_fill(process);
     filling.await([](const Filling& story) { return story.queued; }, "a block that is queued");
     std::size_t read = 0;
     const std::size_t first = filling.get().sent;
@@ -70,28 +84,18 @@ START_TEST(room_that_is_gone_again_is_not_told) {
     for (const std::size_t all = filling.get().sent; read < all; ++read) {
         client.expect_text(std::string(kBlock, 'x'));
     }
-    const Filling story = filling.await(
-        [](const Filling& told) { return !told.queued_when_writable.empty(); }, "on_writable");
-    for (const std::uint64_t queued : story.queued_when_writable) {
-        ck_assert_uint_le(queued, process.service.options.send_buffer / 2);
-    }
+    expect_room_when_writable(process);
 }
 END_TEST
 
 START_TEST(room_is_told_to_a_plugin_on_the_loop) {
-    filling.update([](Filling& story) { story = {}; });
     V1Service process(loop_filler_init());
-    Peer client = process.connect(nullptr, 4096);
-    client.send_text("fill");
+    Peer client = connect_and_fill(process);
     filling.await([](const Filling& story) { return story.full; }, "a block that is refused");
     for (std::size_t read = filling.get().sent; read > 0; --read) {
         client.expect_text(std::string(kBlock, 'x'));
     }
-    const Filling story = filling.await(
-        [](const Filling& told) { return !told.queued_when_writable.empty(); }, "on_writable");
-    for (const std::uint64_t queued : story.queued_when_writable) {
-        ck_assert_uint_le(queued, process.service.options.send_buffer / 2);
-    }
+    expect_room_when_writable(process);
 }
 END_TEST
 

@@ -6,12 +6,14 @@
 
 #include <cerrno>
 
+#include "base/io_error.hpp"
+
 namespace websocket::httpd {
 
 namespace {
 
 bool is_temporary(int error) {
-    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR || error == ENOBUFS;
+    return base::would_block(error) || error == EINTR || error == ENOBUFS;
 }
 
 pollfd interest(int descriptor, int events) { return {descriptor, static_cast<short>(events), 0}; }
