@@ -183,6 +183,7 @@ class Httpd:
         self._preload = preload
         self._module = module or BUILD / "mod_websocket.so"
         self._process = None
+        self._restart_begun = None  # where the log of a restart begins that may not be over
         self._harmless = 0
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="websocket-e2e-"))
         self.root.chmod(0o755)
@@ -321,12 +322,21 @@ class Httpd:
         socket whose pool is gone). So there should be none that ends then, and none may come to an old child.
         """
         at_once = number in (signal.SIGHUP, signal.SIGTERM) and self.mpm == "event"
+        self._await_restart()
         old = self.children() if at_once else []
         if at_once:
             self._settle()
+        self._restart_begun = self.log_size() if number in (signal.SIGHUP, signal.SIGUSR1) else None
         self._process.send_signal(number)
         if at_once and number == signal.SIGHUP:
             wait_until(lambda: not any(map(processes.is_alive, old)), 15, "the end of the old children")
+
+    def _await_restart(self):
+        """A signal that comes while the parent restarts is lost."""
+        if self._restart_begun is not None and self._process.poll() is None:
+            with contextlib.suppress(AssertionError):  # with another level or log nothing tells
+                self.expect_log("resuming normal operations", self._restart_begun, 2)
+        self._restart_begun = None
 
     def wait(self, seconds):
         """Waits until httpd has ended by itself; returns its exit status."""

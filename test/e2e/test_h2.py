@@ -292,13 +292,15 @@ def test_a_slow_reader_does_not_hold_up_its_other_streams(server):
 
 @pytest.mark.full
 def test_a_slow_plugin_closes_the_window(start_h2):
-    server = start_h2(location("/sleepy", "sleepy", "WebSocketReceiveBuffer 64K"))
+    server = start_h2(location("/hostile", "hostile", "WebSocketReceiveBuffer 64K"))
+    end = server.root / "end"
     with H2Client(server.port) as client:
-        websocket = client.websocket("/sleepy")
-        websocket.send(frames.text("sleep 1200"))
+        websocket = client.websocket("/hostile")
+        websocket.send(frames.text(f"until {end}"))
         taken = websocket.send_until_full(frames.binary(b"x" * 16384), most=64 << 20, stall=0.4)
         print(f"the server took {taken} bytes")
         assert taken < 16 << 20
+        end.touch()
 
 
 # ---- many streams ----------------------------------------------------------------------------------

@@ -271,12 +271,14 @@ def test_a_slow_reader_is_still_listened_to(pumped):
 
 @pytest.mark.full
 def test_what_a_slow_plugin_and_its_client_make_the_server_hold_is_bounded(start_pumped):
-    server = start_pumped(location("/sleepy", "sleepy", "WebSocketReceiveBuffer 64K"))
-    with server.websocket("/sleepy") as client:
-        client.send(frames.text("sleep 6000"))
+    server = start_pumped(location("/hostile", "hostile", "WebSocketReceiveBuffer 64K"))
+    end = server.root / "end"
+    with server.websocket("/hostile") as client:
+        client.send(frames.text(f"until {end}"))
         taken = client.send_while_reading(frames.binary(b"x" * 16384) * 4096, stall=0.4)
         assert taken < 16 << 20
         client.reset()
+        end.touch()
 
 
 @pytest.mark.full
