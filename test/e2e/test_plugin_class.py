@@ -129,33 +129,32 @@ def _compile(compiler, source, standard="c++20"):
     return subprocess.run(command, input=source, capture_output=True, text=True, timeout=300)
 
 
-@pytest.fixture(scope="module", params=_COMPILERS)
-def compiler(request):
-    return request.param
+_compilers = pytest.mark.parametrize("compiler", _COMPILERS)
 
 
-@pytest.fixture(scope="module")
-def said_of_wrong(compiler):
-    """What is said of all wrong classes, compiled at once: (class, sentence)."""
+@_compilers
+def test_the_compiler_tells_what_is_wrong(compiler):
+    """All wrong classes, compiled at once."""
     done = _compile(compiler, _source({name: members for name, (members, _) in _WRONG.items()}))
     assert done.returncode != 0
-    return done.stderr
+    lines = done.stderr.splitlines()
+
+    def is_told(name, sentence):
+        # The class stands near the sentence, before it (g++) or behind (clang++).
+        told = [i for i, line in enumerate(lines) if f"websocket plugin: {sentence}" in line]
+        return any(name in "\n".join(lines[max(0, i - 8) : i + 8]) for i in told)
+
+    missing = [f"of {name} is not said: {sentence}" for name, (_, sentence) in _WRONG.items() if not is_told(name, sentence)]
+    assert not missing, "\n".join([*missing, done.stderr[:3000]])
 
 
-@pytest.mark.parametrize("name", list(_WRONG))
-def test_the_compiler_tells_what_is_wrong(said_of_wrong, name):
-    sentence = _WRONG[name][1]
-    # The class stands near the sentence, before it (g++) or behind (clang++).
-    lines = said_of_wrong.splitlines()
-    near = ["\n".join(lines[max(0, i - 8) : i + 8]) for i, line in enumerate(lines) if f"websocket plugin: {sentence}" in line]
-    assert any(name in part for part in near), f"of {name} is not said: {sentence}\n{said_of_wrong[:3000]}"
-
-
+@_compilers
 def test_right_classes_compile_without_a_warning(compiler):
     done = _compile(compiler, _source(_RIGHT))
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
+@_compilers
 def test_an_older_language_is_told(compiler):
     for header in ("plugin", "testing"):
         done = _compile(compiler, f"#include <websocket/{header}.hpp>\n", "c++17")
