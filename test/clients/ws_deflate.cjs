@@ -30,6 +30,8 @@ function* offers() {
 
 const line = (n) => JSON.stringify({ n, text: "ä€😀", items: Array.from({ length: n % 97 }, (_, i) => i * n) });
 const noise = Buffer.from(Array.from({ length: 3000 }, (_, i) => (i * i * 7919) >> 3));
+// The long one is longer than every window.
+const messages = ["", "a", line(50), line(50), noise, line(96), "x".repeat(40000), line(50)];
 
 async function exchange(socket, message) {
     const reply = once(socket, "message");
@@ -42,7 +44,7 @@ async function exchange(socket, message) {
 async function talk(url, perMessageDeflate) {
     const socket = new WebSocket(url, { perMessageDeflate, maxPayload: 1 << 26 });
     await once(socket, "open");
-    for (const message of ["", "a", line(50), line(50), noise, line(96), "x".repeat(300000), line(50)]) {
+    for (const message of messages) {
         await exchange(socket, message);
     }
     const reply = once(socket, "message");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client that agrees on permessage-deflate and uses Python's zlib for it, frame by frame."""
 
+import functools
 import json
 import random
 import zlib
@@ -15,6 +16,7 @@ from tls import TlsClient
 _TAIL = b"\0\0\xff\xff"
 
 
+@functools.lru_cache(maxsize=100)
 def json_text(size, seed=1):
     """Compressible text of so many characters."""
     source = random.Random(seed)
