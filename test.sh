@@ -74,6 +74,14 @@ build() { scons -s "$@"; }
 # What tests run: all but the bench.
 tested=(module plugins tools test-plugins unit-tests)
 
+# Moves the suites that take longest to the beginning, so that none of them begins when the others are through.
+long_ones_first() {
+    awk 'BEGIN { split("engine_drain local_bus message_reader_deflate connection_tls connection_deflate hub " \
+                       "connection_timer pool_lanes inflater loop utf8", names)
+                 for (place in names) places[names[place]] = place }
+         { print ($0 in places ? places[$0] : 1000), $0 }' | sort -s -n -k 1,1 | cut -d" " -f 2
+}
+
 # unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time.
 unit_tests() {
     local folder=$logs/unit-$1 run=() suites=() times=() suite line checks=0 failures bad=0 status=0 processes=$((2 * $(nproc)))
@@ -82,7 +90,7 @@ unit_tests() {
         run=(setarch "$(uname -m)" -R)
     fi
     [ "$1" != tsan ] || processes=$(nproc)
-    mapfile -t suites < <("${run[@]}" "build/$1/test/unit-tests" --list)
+    mapfile -t suites < <("${run[@]}" "build/$1/test/unit-tests" --list | long_ones_first)
     mkdir -p "$folder"
     # shellcheck disable=SC2016  # for that shell
     printf '%s\n' "${suites[@]}" |
@@ -99,14 +107,15 @@ unit_tests() {
         fi
         checks=$((checks + BASH_REMATCH[1]))
         failures=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
-        times+=("$(sed -n 's/^took //p' "$folder/$suite.log") $suite")
+        times+=("$(sed -n 's/^took \(.*\) s$/\1/p' "$folder/$suite.log") $suite")
         if grep -q '^exit status ' "$folder/$suite.log"; then # also when all tests have passed: leaks
             bad=$((bad + (failures > 0 ? failures : 1)))
             status=1
             cat "$folder/$suite.log"
         fi
     done
-    say "${#suites[@]} suites, $checks tests, $bad failed; the slowest: $(printf '%s\n' "${times[@]}" | sort -rn | head -n 8 | paste -sd,)"
+    printf '%s\n' "${times[@]}" >"$logs/unit-$1.times"
+    say "${#suites[@]} suites, $checks tests, $bad failed"
     count $((checks - bad)) $bad
     return "$status"
 }
@@ -135,24 +144,37 @@ PYTHON
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    # Most tests wait most of their time, so there are more processes than cores.
-    local status=0 processes=$((3 * $(nproc)))
-    run_pytest "$1" "$2" "not alone" --dist load --numprocesses $((processes < 8 ? processes : 8)) || status=$?
-    run_pytest "$1" "$2" alone || status=$?
-    return $status
-}
-
-# run_pytest VARIANT MPMS MARKED OPTION...
-run_pytest() {
-    local report=$logs/e2e-$1-${2//,/-}-${3// /-}.xml status=0 options=(--mpm "$2" -m "$3" "${@:4}")
+    local report=$logs/e2e-$1.xml status=0 options=(--mpm "$2") processes=$((3 * $(nproc)))
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || options+=(--quick)
-    rm -f "$report"
+    # Most tests wait most of their time, so there are more processes than cores.
+    options+=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
     WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 4000 \
-        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" --durations=20 --durations-min=2 test/e2e "${options[@]}" ||
+        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" test/e2e "${options[@]}" ||
         status=$?
     [ ! -e "$report" ] || count_junit "$report" || status=1
     return $status
+}
+
+# The end-to-end tests and suites of all phases that took longest.
+slowest() {
+    /usr/bin/python3 - "$logs" <<'PYTHON'
+import pathlib
+import sys
+import xml.etree.ElementTree
+
+times = []
+for file in pathlib.Path(sys.argv[1]).glob("e2e-*.xml"):
+    for case in xml.etree.ElementTree.parse(file).iter("testcase"):
+        name = f"{case.get('classname').split('.')[-1]}::{case.get('name')}"
+        times.append((float(case.get("time")), file.stem, name))
+for file in pathlib.Path(sys.argv[1]).glob("unit-*.times"):
+    for line in file.read_text().splitlines():
+        seconds, suite = line.split()
+        times.append((float(seconds), file.stem, suite))
+for seconds, phase, name in sorted(times, reverse=True)[:20]:
+    print(f"  {seconds:4.0f} s {phase:12} {name}")
+PYTHON
 }
 
 # The same with ASan and UBSan in httpd. Each report that ASan writes counts as a failure; those of
@@ -256,6 +278,8 @@ case $mode in
     full) full_phases ;;
 esac
 
+printf '\nThe slowest tests:\n'
+slowest || true
 printf '\nPhases, %d s:\n' $((SECONDS - begin))
 printf '  %s\n' "${summary[@]}"
 say "$passed passed, $failed failed"

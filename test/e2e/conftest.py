@@ -2,6 +2,8 @@
 """Fixtures: which MPM, the server of the ordinary tests, and servers made to measure."""
 
 import contextlib
+import itertools
+import os
 
 import pytest
 
@@ -22,24 +24,46 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: takes its time, so --quick leaves it out")
     config.addinivalue_line("markers", "each_mpm: depends on the MPM, so it runs on all of --mpm; others run on the first")
-    config.addinivalue_line("markers", "alone: wants the machine for itself; test.sh runs nothing beside it")
+    config.addinivalue_line("markers", "one_mpm: of those with each_mpm, what runs on the first only all the same")
+    config.addinivalue_line("markers", "slow: takes seconds, so it begins before the others when there are several processes")
 
 
+@pytest.hookimpl(trylast=True)  # when those that -m leaves out are gone
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--quick"):
-        left_out = [item for item in items if item.get_closest_marker("full")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("full")]
+    wanted = [item for item in items if not (config.getoption("--quick") and item.get_closest_marker("full"))]
+    wanted = [item for item in wanted if not item.get_closest_marker("one_mpm") or _is_on_first_mpm(config, item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    items[:] = _slow_ones_first(wanted, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def _mpms(config):
-    return config.getoption("--mpm").split(",")
+def _slow_ones_first(items, processes):
+    """pytest-xdist begins with a quarter of its share for each process, in one piece: the slow ones are dealt out to
+    the beginnings of these pieces, so that none of them begins when the others are through."""
+    if processes == 1:
+        return items
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = iter([item for item in items if not item.get_closest_marker("slow")])
+    size = max(len(items) // processes // 4, 2)
+    dealt = []
+    for number in range(processes):
+        piece = slow[number::processes]
+        dealt += [*piece, *itertools.islice(others, max(size - len(piece), 0))]
+    return [*dealt, *others]
+
+
+def _mpms(config, module):
+    """Those to run on that the module's subject works with."""
+    mpms = config.getoption("--mpm").split(",")
+    return [mpm for mpm in mpms if mpm in getattr(module, "MPMS", mpms)]
+
+
+def _is_on_first_mpm(config, item):
+    return item.callspec.params["mpm"] == _mpms(config, item.module)[0]
 
 
 def pytest_generate_tests(metafunc):
     if "mpm" in metafunc.fixturenames:
-        can = getattr(metafunc.module, "MPMS", _mpms(metafunc.config))  # those that its subject works with
-        mpms = [mpm for mpm in _mpms(metafunc.config) if mpm in can]
+        mpms = _mpms(metafunc.config, metafunc.module)
         if not metafunc.definition.get_closest_marker("each_mpm"):
             mpms = mpms[:1]
         metafunc.parametrize("mpm", mpms, scope="session", indirect=True)
@@ -130,7 +154,7 @@ def start_h2(start_httpd):
 @pytest.fixture(scope="session")
 def configtest(request):
     """configtest(parts) runs `httpd -t` and returns its exit code and output."""
-    server = Httpd(_mpms(request.config)[0])
+    server = Httpd(request.config.getoption("--mpm").split(",")[0])
     yield server.configtest
     server.remove()
 

@@ -10,8 +10,6 @@ import processes
 from httpd import location
 from waiting import SANITIZED, wait_until
 
-pytestmark = pytest.mark.alone
-
 _CROWD = 100  # of each kind
 _MIB = 1 << 20
 
@@ -113,6 +111,7 @@ def _figures(latencies):
     return f"median {median * 1e3:.2f} ms, worst {worst * 1e3:.1f} ms"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_a_crowd_of_bad_clients_harms_nobody(server, path):
     child = server.child()

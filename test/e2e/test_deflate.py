@@ -342,6 +342,7 @@ def _bomb(size):
     return (wire + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/shared-Inline", *(pytest.param(path, marks=pytest.mark.full) for path in ("/dedicated-Pool", "/any-ratio"))]
 )
@@ -445,6 +446,7 @@ def _memory_of(server, count, path, talk):
                 client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(httpd.PRELOAD), reason="a sanitizer has its own allocator")
 @pytest.mark.parametrize("interval", [0, 2])
 def test_a_thousand_dedicated_contexts_take_what_they_ask_for_and_give_it_back(start_httpd, mpm, interval):

@@ -14,7 +14,7 @@ from httpd import BUILD, location
 from lifecycle import RESTART, assert_gone, long
 from waiting import patience, wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.each_mpm]
+pytestmark = pytest.mark.each_mpm
 
 
 @pytest.fixture

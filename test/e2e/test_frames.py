@@ -7,6 +7,7 @@ from case_runner import run_cases
 from frame_cases import PARTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dispatch", ["pool", "inline"])
 @pytest.mark.parametrize("part", PARTS)
 def test_frames(server, part, dispatch):

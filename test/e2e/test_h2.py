@@ -51,6 +51,7 @@ def test_the_server_offers_websockets_and_opens_them(client):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_a_plain_request_for_an_endpoint_is_told_what_that_is(client):
     stream = client.get("/echo")
     assert stream.status == 400
@@ -69,6 +70,7 @@ def test_a_websocket_opens_over_tls(server):
         websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_the_plugin_sees_the_request(client):
     websocket = client.websocket("/lifecycle?q=1", headers=[("x-test", "some value")])
     websocket.send(frames.text("request"))
@@ -82,6 +84,7 @@ def test_the_plugin_sees_the_request(client):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_subprotocol_and_headers_of_the_plugin_reach_the_client(client):
     websocket = client.websocket(
         "/debug", headers=[("sec-websocket-protocol", "a, b, c"), ("x-choose-subprotocol", 1)]
@@ -107,6 +110,7 @@ def test_refusals_are_answers_and_the_connection_lives_on(client):
     echoes(client.websocket("/echo"))
 
 
+@pytest.mark.one_mpm
 def test_the_access_log_names_the_protocol_and_the_stream(start_h2):
     server = start_h2(
         location("/echo", "echo") + 'CustomLog "@ROOT@/h2.log" "%H %{H2_STREAM_ID}e %>s %X %B %U"\n'
@@ -138,6 +142,7 @@ def test_nothing_is_offered_and_nothing_crashes_where_it_is_not_turned_on(start_
     assert server.child() == child
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize(
     "headers",
     [
@@ -177,6 +182,7 @@ def test_a_malformed_request_is_refused_and_harms_nobody(server, headers, end):
 # ---- frames in frames ------------------------------------------------------------------------------
 
 
+@pytest.mark.one_mpm
 def test_data_frames_may_cut_websocket_frames_everywhere(client):
     websocket = client.websocket("/echo")
     message = frames.text("split", fin=False) + frames.ping(b"between") + frames.continuation(b" up")
@@ -187,6 +193,7 @@ def test_data_frames_may_cut_websocket_frames_everywhere(client):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_padding_is_not_data(client):
     websocket = client.websocket("/echo")
     for padding in (0, 1, 100, 255):
@@ -197,6 +204,7 @@ def test_padding_is_not_data(client):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_empty_data_frames_are_nothing(client):
     websocket = client.websocket("/echo")
     for byte in frames.text("hello"):
@@ -216,6 +224,7 @@ def test_frames_may_come_right_behind_the_request(client):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize(("size", "times"), [(16 << 20, 2), (1, 3000), (100_000, 20)])
 def test_big_and_many_messages_pass_both_ways(client, size, times):
     websocket = client.websocket("/echo")
@@ -229,6 +238,7 @@ def test_big_and_many_messages_pass_both_ways(client, size, times):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_violations_get_their_close_codes(client):
     for data, code in (
         (frames.text(b"\xff"), 1007),
@@ -290,6 +300,7 @@ def test_a_slow_reader_does_not_hold_up_its_other_streams(server):
         other.close_cleanly()
 
 
+@pytest.mark.one_mpm
 @pytest.mark.full
 def test_a_slow_plugin_closes_the_window(start_h2):
     server = start_h2(location("/hostile", "hostile", "WebSocketReceiveBuffer 64K"))

@@ -198,6 +198,7 @@ def test_a_thousand_streams_that_are_reset_at_once_harm_nobody(server):
 # ---- time ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_mpm
 @pytest.mark.full
 def test_a_quiet_stream_outlives_the_timeouts_of_httpd(start_h2):
     server = start_h2(
@@ -211,6 +212,7 @@ def test_a_quiet_stream_outlives_the_timeouts_of_httpd(start_h2):
         websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_an_idle_stream_is_pinged(client):
     websocket = client.websocket("/ping")
     for _ in range(12):  # longer than a client may be silent
@@ -218,6 +220,7 @@ def test_an_idle_stream_is_pinged(client):
     websocket.close_cleanly()
 
 
+@pytest.mark.one_mpm
 def test_a_dead_stream_is_ended(client):
     websocket = client.websocket("/ping")
     websocket.expect(frames.PING, seconds=1)

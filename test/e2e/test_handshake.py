@@ -8,8 +8,6 @@ import pytest
 import frames
 import handshake
 
-pytestmark = pytest.mark.each_mpm
-
 VERSIONS = (13, 8, 7)
 
 
@@ -185,6 +183,7 @@ def test_refuses_where_the_plugin_misses_its_subprotocol(server):
 # ---- the connection around it ----------------------------------------------------------------------
 
 
+@pytest.mark.each_mpm
 def test_opens_after_three_requests_on_the_same_connection(server):
     with server.client() as client:
         for _ in range(3):
@@ -195,6 +194,7 @@ def test_opens_after_three_requests_on_the_same_connection(server):
         client.close_handshake()
 
 
+@pytest.mark.each_mpm
 def test_opens_after_a_refusal_on_the_same_connection(server):
     with server.client() as client:
         client.send(b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -203,6 +203,7 @@ def test_opens_after_a_refusal_on_the_same_connection(server):
         client.close_handshake()
 
 
+@pytest.mark.each_mpm
 def test_opens_for_a_handshake_pipelined_behind_another_request(server):
     with server.client() as client:
         client.send(
@@ -218,6 +219,7 @@ def test_opens_for_a_handshake_pipelined_behind_another_request(server):
         client.close_handshake()
 
 
+@pytest.mark.each_mpm
 @pytest.mark.parametrize("location", ["/pool", "/inline"])
 def test_takes_frames_that_come_with_the_handshake(server, location):
     data = (
@@ -234,6 +236,7 @@ def test_takes_frames_that_come_with_the_handshake(server, location):
         client.close_handshake()
 
 
+@pytest.mark.each_mpm
 @pytest.mark.parametrize("size", [8000, 16384, 100000, 1000000])
 def test_takes_a_long_message_that_comes_with_the_handshake(server, size):
     client = server.websocket("/echo", first_frames=frames.text("x" * size) + frames.text("end"))
@@ -242,11 +245,13 @@ def test_takes_a_long_message_that_comes_with_the_handshake(server, size):
     client.close_handshake()
 
 
+@pytest.mark.each_mpm
 def test_takes_a_close_that_comes_with_the_handshake(server):
     client = server.websocket("/echo", first_frames=frames.close(1000))
     client.expect_close(1000)
 
 
+@pytest.mark.each_mpm
 def test_opens_for_a_request_that_comes_in_pieces(server):
     request = handshake.request("/echo")
     for cut in range(1, len(request), 9):

@@ -31,7 +31,7 @@ from lifecycle import (
 from traffic import BROKEN, Traffic
 from waiting import SANITIZED, patience, wait_until
 
-pytestmark = [pytest.mark.alone, pytest.mark.each_mpm]
+pytestmark = [pytest.mark.slow, pytest.mark.each_mpm]
 
 
 @pytest.fixture
@@ -53,8 +53,9 @@ def start(start_httpd, mpm):
     return start_server
 
 
-# Both ways to connect; the second one takes longer to begin.
-schemes = pytest.mark.parametrize("tls", [False, pytest.param(True, marks=long)], ids=["ws", "wss"])
+# Both ways to connect; the second one takes longer to begin. What the loops do with TLS is the same with all MPMs.
+_WSS = pytest.param(True, marks=[long, pytest.mark.one_mpm])
+schemes = pytest.mark.parametrize("tls", [False, _WSS], ids=["ws", "wss"])
 
 
 def busy(traffic):

@@ -66,6 +66,7 @@ def echoes(client, text="hello"):
 # ---- the same protocol as ever ---------------------------------------------------------------------
 
 
+@pytest.mark.one_mpm
 def test_every_third_frame_case_comes_out_the_same(pumped):
     def cut(data):
         yield "whole", [data]
@@ -92,6 +93,7 @@ def test_mod_dumpio_sees_all_bytes_and_the_module_says_that_it_is_in_the_way(sta
     server.expect_log(r"dumpio_out .*seen by all")
 
 
+@pytest.mark.one_mpm
 def test_a_plugin_may_refuse_and_a_handshake_may_be_wrong(pumped):
     assert pumped.answer("/debug", headers=[("X-Refuse-Connection", "1")]).status == 403
     assert pumped.answer(version=12).status == 400
@@ -106,6 +108,7 @@ def test_frames_may_come_right_behind_the_handshake(pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 def test_sixteen_megabytes_pass_both_ways(pumped):
     payload = bytes(range(256)) * (16 << 12)
     with pumped.websocket("/echo") as client:
@@ -115,6 +118,7 @@ def test_sixteen_megabytes_pass_both_ways(pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 @pytest.mark.full
 def test_twenty_thousand_messages_come_back_in_order(pumped):
     with pumped.websocket("/echo") as client:
@@ -124,6 +128,7 @@ def test_twenty_thousand_messages_come_back_in_order(pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 def test_what_a_plugin_sends_on_its_own_arrives(pumped):
     with pumped.websocket(
         "/dumb-increment", headers=[("Sec-WebSocket-Protocol", "dumb-increment-protocol")]
@@ -141,6 +146,7 @@ def test_messages_of_on_connect_follow_the_101(pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 def test_the_plugin_sees_the_request(pumped):
     with pumped.websocket("/lifecycle?q=1", headers=[("X-Test", "some value")]) as client:
         client.send(frames.text("request"))
@@ -220,6 +226,7 @@ def test_a_quiet_connection_outlives_the_timeouts_of_httpd(start_pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 def test_an_idle_client_is_pinged(pumped):
     with pumped.websocket("/ping") as client:
         for _ in range(12):  # longer than a client may be silent
@@ -227,6 +234,7 @@ def test_an_idle_client_is_pinged(pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 def test_a_dead_client_is_dropped(pumped):
     with pumped.websocket("/ping") as client:
         client.expect(frames.PING)
@@ -258,6 +266,7 @@ def test_a_slow_reader_gets_everything(pumped):
         client.close_handshake()
 
 
+@pytest.mark.one_mpm
 def test_a_slow_reader_is_still_listened_to(pumped):
     with pumped.websocket("/drop", receive_buffer=16384) as client:
         client.send(frames.text("flood 400 65536"))
@@ -458,6 +467,7 @@ def test_a_child_that_has_had_its_connections_drains(start_pumped, mpm):
 # ---- TLS -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_mpm
 def test_the_filter_may_see_the_inside_of_tls(start_pumped):
     port = free_port()
     start_pumped(

@@ -13,8 +13,6 @@ import processes
 from httpd import location
 from waiting import SANITIZED, patience, wait_until
 
-pytestmark = pytest.mark.alone
-
 _SOCKETS = 2000 if SANITIZED else 10000
 _BATCH = 200
 _HANDSHAKE = handshake.request("/echo")
@@ -90,6 +88,7 @@ def reset(sock):
     sock.close()
 
 
+@pytest.mark.slow
 @pytest.mark.each_mpm
 def test_ten_thousand_sockets_in_one_child_occupy_no_worker(server):
     child = server.child()
@@ -155,6 +154,7 @@ def test_clients_killed_at_any_stage_leave_no_descriptor_behind(server, path, en
     close_all(open_batch(server.port, 20))
 
 
+@pytest.mark.slow
 def test_ten_thousand_rounds_of_connect_and_close_leak_nothing(server):
     child = server.child()
     for _ in range(2000 // _BATCH):

@@ -80,6 +80,7 @@ def test_connections_of_all_children_are_counted_while_they_are_open(mpm):
         _await_figures(server, All=0)
 
 
+@pytest.mark.one_mpm
 def test_what_was_declined_is_not_shown_as_agreed(start_httpd):
     server = start_httpd(_ECHOES)
     with DeflateClient(server.port, "/dedicated", offer="permessage-deflate; server_no_context_takeover"):

@@ -82,6 +82,7 @@ def test_echoes_and_says_goodbye_in_both_protocols(server, context, path):
         client.expect_notified_end()
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_frame_cases_come_out_the_same(server, context, path):
     def cut(data):
@@ -99,6 +100,7 @@ def test_frame_cases_come_out_the_same(server, context, path):
     assert not failures
 
 
+@pytest.mark.one_mpm
 def test_plain_connections_are_what_they_were(server):
     with server.websocket("/inline") as client:
         _echoes(client)
@@ -138,6 +140,7 @@ def test_plugins_see_the_environment_of_tls(server, context):
         assert "HTTPS=on" in lines and f"SSL_PROTOCOL={client.sock.tls.version()}" in lines
 
 
+@pytest.mark.one_mpm
 def test_same_origin_means_https(server):
     for origin, status in ((f"https://127.0.0.1:{server.tls_port}", 101), (f"http://127.0.0.1:{server.tls_port}", 403)):
         with TlsClient(server.tls_port) as client:
@@ -216,6 +219,7 @@ def test_garbage_behind_the_handshake_ends_the_connection(server, context, size)
             pass
 
 
+@pytest.mark.one_mpm
 def test_records_byte_by_byte(server, context):
     with server.tls_websocket("/inline", context) as client:
         record = client.sock.encrypt(frames.text("hello"))
@@ -224,6 +228,7 @@ def test_records_byte_by_byte(server, context):
         client.expect_text("hello")
 
 
+@pytest.mark.one_mpm
 def test_bytes_of_a_record_that_is_not_whole_are_a_sign_of_life(server):
     with server.tls_websocket("/ping") as client:
         record = client.sock.encrypt(frames.text("x" * 1000))
@@ -244,6 +249,7 @@ def test_bytes_of_a_record_that_is_not_whole_are_a_sign_of_life(server):
 # ---- much at once ----------------------------------------------------------------------------------
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_sixteen_megabytes_for_a_slow_reader(server, context, path):
     payload = os.urandom(1 << 20) * 16
@@ -253,6 +259,7 @@ def test_sixteen_megabytes_for_a_slow_reader(server, context, path):
         _echoes(client)
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize("path", ["/pool", "/inline"])
 def test_megabytes_of_small_messages_in_flight(server, context, path):
     messages = [f"{n}:" + "x" * (n % 2000) for n in range(5000)]
@@ -262,6 +269,7 @@ def test_megabytes_of_small_messages_in_flight(server, context, path):
             client.expect_text(message)
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize("flood", ["flood", "flood-thread"])
 def test_a_client_that_does_not_read_gets_everything_in_the_end(server, context, flood):
     with server.tls_websocket("/hostile", context, receive_buffer=16384) as client:
@@ -274,6 +282,7 @@ def test_a_client_that_does_not_read_gets_everything_in_the_end(server, context,
 # ---- what happens inside of TLS --------------------------------------------------------------------
 
 
+@pytest.mark.one_mpm
 @pytest.mark.parametrize("command", [b"k\n", b"K\n"])
 def test_key_updates_of_the_client(server, command):
     with OpensslClient(server.tls_port, "-tls1_3") as client:
@@ -286,6 +295,7 @@ def test_key_updates_of_the_client(server, command):
             client.expect(text)
 
 
+@pytest.mark.one_mpm
 def test_a_renegotiation_of_the_client_is_refused(server):
     start = server.log_size()
     with OpensslClient(server.tls_port, "-tls1_2") as client:
@@ -296,6 +306,7 @@ def test_a_renegotiation_of_the_client_is_refused(server):
     assert "renegotiation" not in server.log(start)
 
 
+@pytest.mark.one_mpm
 def test_early_data_is_refused(server, tmp_path):
     def connect(*options):
         done = subprocess.run(
@@ -428,8 +439,9 @@ def _connect_and_close(server, context, rounds):
             client.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator that does not give back")
-@pytest.mark.parametrize("certified", [False, True])
+@pytest.mark.parametrize("certified", [False, pytest.param(True, marks=pytest.mark.one_mpm)])
 def test_connecting_and_closing_leaks_nothing(lone, certified):
     authority, _ = certificates.authority()
     server = lone(tls=[f"SSLCACertificateFile {authority}", "SSLVerifyClient optional"])
