@@ -31,10 +31,9 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
-    ap_hook_child_status(websocket::httpd::free_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
-    ap_hook_child_status(websocket::httpd::free_seat_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
-    ap_hook_child_status(websocket::httpd::forget_status_of_child, nullptr, nullptr,
-                         APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::reap_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::reap_topics_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::reap_status_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_status();
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);

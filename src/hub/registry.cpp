@@ -9,7 +9,7 @@
 #include <new>
 #include <system_error>
 
-#include "shm/process_rows.hpp"
+#include "shm/owner.hpp"
 
 namespace websocket::hub {
 
@@ -129,7 +129,7 @@ void Registry::forget(pid_t ended) noexcept {
 void Registry::forget_ended() noexcept {
     for (std::uint32_t seat = 0; seat < header_->seats; ++seat) {
         const auto owner = static_cast<pid_t>(owner_word(seat).load());
-        if (owner != 0 && shm::is_gone(owner)) {
+        if (owner != 0 && shm::Owner(owner, 0).is_gone()) {
             forget(owner);
         }
     }

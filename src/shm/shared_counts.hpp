@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "shm/process_rows.hpp"
+#include "shm/per_process.hpp"
 
 namespace websocket::shm {
 
@@ -54,7 +54,7 @@ public:
     static constexpr std::uint32_t kLeastEntries = 1U << 10;
 
     /// For so many processes at a time; `entries` keys each, or as many as fit kMemory. Memory is
-    /// used as far as it is touched. Throws std::bad_alloc.
+    /// used as far as it is touched. Throws std::system_error.
     explicit SharedCounts(std::uint32_t processes, std::uint32_t entries = 0);
 
     /// Counts one more, unless `most` are there already: then nothing. An empty lease when this
@@ -66,7 +66,7 @@ public:
     [[nodiscard]] std::uint64_t total(CountKey key) const noexcept;
 
     /// The tables, one for each process.
-    [[nodiscard]] ProcessRows& tables() noexcept { return tables_; }
+    [[nodiscard]] PerProcess& tables() noexcept { return tables_; }
 
     /// Entries a process.
     [[nodiscard]] std::uint32_t entries() const noexcept { return entries_; }
@@ -90,7 +90,7 @@ private:
 
     const std::uint32_t entries_;
     const std::uint64_t secret_;
-    ProcessRows tables_;
+    PerProcess tables_;
 };
 
 }  // namespace websocket::shm

@@ -12,15 +12,17 @@
 #include <string_view>
 #include <vector>
 
-#include "shm/process_rows.hpp"
+#include "shm/mapping.hpp"
+#include "shm/per_process.hpp"
+#include "shm/process_slots.hpp"
 
 namespace websocket::shm {
 
-/// Each process counts in a row of its own. When it ends, in whatever way, its gauges are set to 0 and its
-/// counters stay where they are: the next process that gets the row goes on from there. So nothing is
+/// Each process counts in a slot of its own. When it ends, in whatever way, its gauges are set to 0 and
+/// its counters stay where they are: the next process that gets the slot goes on from there. So nothing is
 /// ever moved that a reader could miss or see twice, and whoever reads again sees no counter go back.
-/// There are no locks between processes: one that is killed while it adds a name leaves a place that the
-/// parent frees. Made by the parent; its forked children use it.
+/// A name is a slot, too, which is kept as soon as the name is complete: a process that is killed while it
+/// adds one leaves a slot to reap. Made by the parent; its forked children use it.
 class SharedFigures {
 public:
     enum class Kind : std::uint8_t {
@@ -32,15 +34,13 @@ public:
     static constexpr std::size_t kMost = 1000;
     static constexpr std::size_t kLongestName = 238;
 
-    /// For so many processes at a time. Memory is used as far as it is touched. Throws std::bad_alloc.
+    /// For so many processes at a time. Memory is used as far as it is touched. Throws
+    /// std::system_error.
     explicit SharedFigures(std::uint32_t processes);
-    ~SharedFigures();
-    SharedFigures(const SharedFigures&) = delete;
-    SharedFigures& operator=(const SharedFigures&) = delete;
 
     /// Where this process has the figure of this name, which may contain anything. A counter holds what
     /// earlier processes have left there; a gauge begins at 0. Null when there are kMost others, when the
-    /// name is too long or of the other kind, and when no row is left for this process. [any thread]
+    /// name is too long or of the other kind, and when no slot is left for this process. [any thread]
     [[nodiscard]] Value* find_or_add(std::string_view name, Kind kind) noexcept;
 
     struct Figure {
@@ -54,30 +54,27 @@ public:
     [[nodiscard]] std::vector<Figure> read() const;
 
     /// The process has ended. [config]
-    void forget(pid_t process) noexcept;
-    /// The same for all that do not exist any more. [config]
-    void forget_ended() noexcept;
+    void reap(pid_t process) noexcept;
+    /// The same for all that have ended. [config]
+    void reap_ended() noexcept;
 
 private:
     /// One name.
     struct Entry {
-        std::atomic<std::uint32_t>
-            state;  ///< kFree, kReady, or the process that is writing the rest
         Kind kind;
         std::uint8_t size;
         std::array<char, kLongestName> name;
 
         [[nodiscard]] std::string_view text() const noexcept { return {name.data(), size}; }
     };
-    static constexpr std::uint32_t kFree = 0;
-    static constexpr std::uint32_t kReady = UINT32_MAX;  // no process has this number
-    struct Directory {
-        std::array<Entry, kMost> entries;
-    };
-    using Row = std::array<Value, kMost>;
+    using Values = std::array<Value, kMost>;  // each in the slot of its name
 
-    ProcessRows rows_;
-    Directory* directory_;  // shared
+    [[nodiscard]] Entry& entry(std::uint32_t slot) const noexcept;
+    void tidy(Values& values) const noexcept;
+
+    PerProcess values_;
+    Mapping memory_;  // of the names
+    const ProcessSlots names_;
 };
 
 }  // namespace websocket::shm

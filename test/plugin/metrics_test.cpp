@@ -79,7 +79,7 @@ START_TEST(setting_a_counter_keeps_what_ended_processes_have_counted) {
         ck_assert(shared.read() ==
                   (std::vector<SharedFigures::Figure>{{"counter", Kind::counter, round * 11},
                                                       {"gauge", Kind::gauge, 7}}));
-        shared.forget(child);
+        shared.reap(child);
     }
     ck_assert(shared.read() == (std::vector<SharedFigures::Figure>{{"counter", Kind::counter, 33},
                                                                    {"gauge", Kind::gauge, 0}}));

@@ -182,10 +182,10 @@ START_TEST(what_a_killed_process_had_is_given_back) {
         ck_assert_uint_eq(counts.total(kOne), 4);
         const pid_t gone = holder.kill();
         ck_assert_uint_eq(counts.total(kOne), 4);
-        counts.tables().forget(gone);
+        counts.tables().reap(gone);
         ck_assert_uint_eq(counts.total(kOne), 1);
     }
-    counts.tables().forget(::getpid());  // has counted nothing
+    counts.tables().reap(::getpid());  // has counted nothing
     ck_assert_uint_eq(counts.total(kOne), 1);
 }
 END_TEST
@@ -196,7 +196,7 @@ START_TEST(processes_that_ended_unnoticed_can_be_found) {
     Holder holder(counts, 3, 9);
     holder.kill();
     ck_assert_uint_eq(counts.total(kOne), 4);
-    counts.tables().forget_ended();
+    counts.tables().reap_ended();
     ck_assert_uint_eq(counts.total(kOne), 1);
 }
 END_TEST

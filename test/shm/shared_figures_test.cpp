@@ -13,9 +13,11 @@
 #include <thread>
 #include <vector>
 
+#include "shm/killed_processes.hpp"
 #include "unit.hpp"
 
 using websocket::shm::SharedFigures;
+using websocket::test::killed_child;
 using Figure = SharedFigures::Figure;
 using Figures = std::vector<Figure>;
 using Kind = SharedFigures::Kind;
@@ -29,20 +31,6 @@ void add(SharedFigures& figures, std::string_view name, Kind kind, std::int64_t 
     SharedFigures::Value* value = figures.find_or_add(name, kind);
     if (value == nullptr) ::abort();  // also in a child
     value->fetch_add(amount);
-}
-
-/// A child that does `work` and then is killed, which its parent waits for.
-pid_t killed_child(const std::function<void()>& work) {
-    const pid_t child = ::fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        work();
-        ::raise(SIGKILL);
-    }
-    int status = 0;
-    ck_assert_int_eq(::waitpid(child, &status, 0), child);
-    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    return child;
 }
 
 }  // namespace
@@ -67,16 +55,16 @@ END_TEST
 START_TEST(counters_of_an_ended_process_are_kept_and_gauges_are_not) {
     SharedFigures figures(2);
     for (int round = 1; round <= 10; ++round) {  // its row is used again
-        figures.forget(killed_child([&] {
+        figures.reap(killed_child([&] {
             add(figures, "counter", kCounter, 7);
             add(figures, "gauge", kGauge, 9);
         }));
         ck_assert(figures.read() ==
                   (Figures{{"counter", kCounter, 7 * round}, {"gauge", kGauge, 0}}));
     }
-    figures.forget(1);  // had none
+    figures.reap(1);  // had none
     killed_child([&] { add(figures, "counter", kCounter, 1); });
-    figures.forget_ended();
+    figures.reap_ended();
     ck_assert(figures.read() == (Figures{{"counter", kCounter, 71}, {"gauge", kGauge, 0}}));
 }
 END_TEST
@@ -119,7 +107,7 @@ START_TEST(processes_that_add_names_at_the_same_time_lose_nothing) {
     }
     for (const pid_t child : children) {
         ck_assert_int_eq(::waitpid(child, nullptr, 0), child);
-        figures.forget(child);
+        figures.reap(child);
     }
     const Figures all = figures.read();
     ck_assert_uint_eq(all.size(), kNames);
@@ -133,7 +121,7 @@ START_TEST(a_process_for_which_no_row_is_left_counts_nothing_here_and_sees_the_o
     ck_assert(figures.find_or_add("a", kCounter) == nullptr);
     ck_assert(figures.find_or_add("b", kCounter) == nullptr);
     ck_assert(figures.read() == (Figures{{"a", kCounter, 1}}));
-    figures.forget(child);
+    figures.reap(child);
     ck_assert(figures.read() == (Figures{{"a", kCounter, 1}}));
 }
 END_TEST
@@ -161,7 +149,7 @@ START_TEST(a_counter_never_goes_back_while_a_process_is_forgotten) {
         }
     });
     for (int round = 0; round < 50; ++round) {
-        figures.forget(killed_child([&] { add(figures, "counter", kCounter, 1000); }));
+        figures.reap(killed_child([&] { add(figures, "counter", kCounter, 1000); }));
     }
     over = true;
     reader.join();

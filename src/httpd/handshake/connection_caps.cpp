@@ -6,8 +6,8 @@
 #include <http_log.h>
 
 #include <algorithm>
-#include <new>
 #include <string_view>
+#include <system_error>
 
 #include "httpd/handshake/client_address.hpp"
 #include "httpd/log/log.hpp"
@@ -27,7 +27,7 @@ shm::SharedCounts* shared_counts = nullptr;
 
 /// Under this name the process keeps it, also while the module is unloaded and loaded again. The
 /// number changes with the layout of SharedCounts.
-constexpr const char* kCountsKey = "mod_websocket shared counts 2";
+constexpr const char* kCountsKey = "mod_websocket shared counts 3";
 
 std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE484222325U) {
     for (const char c : text) {
@@ -98,14 +98,14 @@ int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
         shared_counts = caps_configured
                             ? make_lasting<shm::SharedCounts>(server, kCountsKey, max_processes())
                             : find_lasting<shm::SharedCounts>(server, kCountsKey);
-    } catch (const std::bad_alloc&) {
-        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, 0, server,
+    } catch (const std::system_error& error) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
                      "WS0136: no memory for counting the connections of addresses and locations");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     if (shared_counts != nullptr) {
         // Whose end could not be told while the module was unloaded.
-        shared_counts->tables().forget_ended();
+        shared_counts->tables().reap_ended();
     }
     return OK;
 }
@@ -116,10 +116,10 @@ void claim_own_counts() noexcept {
     }
 }
 
-void free_leases_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+void reap_leases_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
                           int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && shared_counts != nullptr) {
-        shared_counts->tables().forget(child);
+        shared_counts->tables().reap(child);
     }
 }
 

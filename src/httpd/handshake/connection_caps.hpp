@@ -31,7 +31,7 @@ struct CapLeases {
 int prepare_caps(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// Hook: what a child had that has ended, in whatever way, is free. [config]
-void free_leases_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
+void reap_leases_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
                           mpm_child_status status);
 
 /// In child_init: whatever is forked from this process counts with it. [config]

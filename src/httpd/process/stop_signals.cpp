@@ -2,13 +2,15 @@
 #include "httpd/process/stop_signals.hpp"
 
 #include <mpm_common.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <new>
+#include <system_error>
+
+#include "shm/mapping.hpp"
 
 namespace websocket::httpd {
 
@@ -57,10 +59,10 @@ void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept {
 }
 
 void watch_for_graceful_signal() noexcept {
-    void* shared = ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared != MAP_FAILED) {
-        graceful_came.store(new (shared) std::atomic<bool>(false));
+    std::error_code refused;
+    shm::Mapping shared(sizeof(std::atomic<bool>), shm::Mapping::For::all_processes, refused);
+    if (shared.valid()) {
+        graceful_came.store(new (shared.release()) std::atomic<bool>(false));
     }
     struct sigaction action {};
     if (::sigaction(AP_SIG_GRACEFUL, nullptr, &httpds_graceful_action) != 0 ||

@@ -158,8 +158,8 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
     return OK;
 }
 
-void free_seat_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
-                        int /*slot*/, mpm_child_status status) {
+void reap_topics_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                          int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && registry) {
         registry->forget(child);
     }

@@ -18,8 +18,8 @@ namespace websocket::httpd {
 int prepare_topics(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// Hook: lets others have the seat of a child that has ended. [config]
-void free_seat_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
-                        mpm_child_status status);
+void reap_topics_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
+                          mpm_child_status status);
 
 /// After prepare_topics(). [any thread]
 [[nodiscard]] const hub::Registry& topic_registry() noexcept;

@@ -22,7 +22,7 @@ using PluginFigures = std::vector<shm::SharedFigures::Figure>;
 shm::SharedFigures* shared_figures = nullptr;
 
 /// The number changes with the layout of SharedFigures, and with what stands in it.
-constexpr const char* kFiguresKey = "mod_websocket plugin figures 2";
+constexpr const char* kFiguresKey = "mod_websocket plugin figures 3";
 
 struct Parts {
     std::string figure;    ///< with the plugin's name
@@ -77,14 +77,14 @@ void print_figures_for_people(request_rec* r, const PluginFigures& all) {
 
 void prepare_plugin_figures(server_rec* server) {
     shared_figures = make_lasting<shm::SharedFigures>(server, kFiguresKey, max_processes());
-    shared_figures->forget_ended();  // whose end could not be told while the module was unloaded
+    shared_figures->reap_ended();  // whose end could not be told while the module was unloaded
 }
 
 shm::SharedFigures* plugin_figures() noexcept { return shared_figures; }
 
 void end_plugin_figures_of(pid_t child) noexcept {
     if (shared_figures != nullptr) {
-        shared_figures->forget(child);
+        shared_figures->reap(child);
     }
 }
 

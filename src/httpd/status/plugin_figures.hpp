@@ -9,7 +9,7 @@
 namespace websocket::httpd {
 
 /// Makes the memory that the children share. It outlives restarts, so that counters go on. Throws
-/// std::bad_alloc. [config]
+/// std::system_error. [config]
 void prepare_plugin_figures(server_rec* server);
 
 /// Null when there is no memory. [any thread]

@@ -12,20 +12,20 @@
 #include <functional>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "httpd/module.hpp"
 #include "httpd/process/lasting.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/status/plugin_figures.hpp"
-#include "shm/process_rows.hpp"
+#include "shm/per_process.hpp"
 
 namespace websocket::httpd {
 
 namespace {
 
 using engine::OpenCounts;
-using shm::ProcessRows;
 
 /// What was agreed on for messages of the server.
 enum class Compressor : std::uint8_t {
@@ -43,17 +43,17 @@ constexpr std::size_t category(std::size_t transport, std::size_t compressor) {
 }
 
 // httpd's hooks have no other place for it.
-shm::ProcessRows* rows = nullptr;
+shm::PerProcess* shown = nullptr;
 
-/// What each process shows. Zeros are a valid one.
-struct Row {
+/// What a process shows. Zeros are a valid one.
+struct Shown {
     OpenCounts open;
     std::atomic<std::uint32_t> hanging_loops;
     hub::TopicCounts topics;
 };
 
-/// The number changes with the layout of ProcessRows and Row.
-constexpr const char* kStatusKey = "mod_websocket status 3";
+/// The number changes with the layout of PerProcess and Shown.
+constexpr const char* kStatusKey = "mod_websocket status 4";
 
 struct TopicFigure {
     const char* column;
@@ -75,13 +75,13 @@ struct Figures {
     std::array<std::uint64_t, kTopicFigures.size()> of_topics{};
 
     Figures() = default;
-    explicit Figures(const Row& row) : hanging_loops(row.hanging_loops.load()) {
-        std::ranges::transform(kTopicFigures, of_topics.begin(), [&row](const TopicFigure& figure) {
-            return (row.topics.*figure.count).load(std::memory_order_relaxed);
+    explicit Figures(const Shown& one) : hanging_loops(one.hanging_loops.load()) {
+        std::ranges::transform(kTopicFigures, of_topics.begin(), [&one](const TopicFigure& figure) {
+            return (one.topics.*figure.count).load(std::memory_order_relaxed);
         });
         for (std::size_t transport = 0; transport < kTransports; ++transport) {
             for (std::size_t compressor = 0; compressor < kCompressors; ++compressor) {
-                const std::uint64_t count = row.open.open(category(transport, compressor));
+                const std::uint64_t count = one.open.open(category(transport, compressor));
                 open += count;
                 by_transport.at(transport) += count;
                 by_compressor.at(compressor) += count;
@@ -132,7 +132,9 @@ void print_row(request_rec* r, const char* name, const Figures& figures) {
     ap_rputs("</tr>\n", r);
 }
 
-Row* own_row() noexcept { return rows != nullptr ? static_cast<Row*>(rows->own()) : nullptr; }
+Shown* own_shown() noexcept {
+    return shown != nullptr ? static_cast<Shown*>(shown->own()) : nullptr;
+}
 
 struct ProcessFigures {
     pid_t process;
@@ -170,14 +172,14 @@ void print_for_people(request_rec* r, const Figures& all,
 }
 
 int print_status(request_rec* r, int flags) {
-    if (rows == nullptr) {
+    if (shown == nullptr) {
         return DECLINED;
     }
     std::vector<ProcessFigures> processes;
     Figures all;
     try {
-        rows->for_each([&](pid_t process, const void* row) {
-            const Figures figures(*static_cast<const Row*>(row));
+        shown->for_each([&](pid_t process, const void* part) {
+            const Figures figures(*static_cast<const Shown*>(part));
             all.add(figures);
             if (figures.open != 0 || figures.hanging_loops != 0) {
                 processes.push_back({process, figures});
@@ -200,39 +202,39 @@ int print_status(request_rec* r, int flags) {
 int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                    server_rec* server) {
     try {
-        rows = make_lasting<shm::ProcessRows>(server, kStatusKey, max_processes(), sizeof(Row));
-        rows->forget_ended();  // whose end could not be told while the module was unloaded
+        shown = make_lasting<shm::PerProcess>(server, kStatusKey, max_processes(), sizeof(Shown));
+        shown->reap_ended();  // whose end could not be told while the module was unloaded
         prepare_plugin_figures(server);
-    } catch (const std::bad_alloc&) {
-        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
+    } catch (const std::system_error& error) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, error.code().value(), server,
                      "WS0140: no memory that the children could share: mod_status will not show "
                      "WebSockets");
     }
     return OK;
 }
 
-void forget_status_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
-                            int /*slot*/, mpm_child_status status) {
-    if (status == MPM_CHILD_EXITED && rows != nullptr) {
-        rows->forget(child);
+void reap_status_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
+                          int /*slot*/, mpm_child_status status) {
+    if (status == MPM_CHILD_EXITED && shown != nullptr) {
+        shown->reap(child);
         end_plugin_figures_of(child);
     }
 }
 
 OpenCounts* own_open_counts() noexcept {
-    Row* row = own_row();
-    return row != nullptr ? &row->open : nullptr;
+    Shown* own = own_shown();
+    return own != nullptr ? &own->open : nullptr;
 }
 
 void show_hanging_loops(std::uint32_t count) noexcept {
-    if (Row* row = own_row()) {
-        row->hanging_loops.store(count);
+    if (Shown* own = own_shown()) {
+        own->hanging_loops.store(count);
     }
 }
 
 hub::TopicCounts* own_topic_counts() noexcept {
-    Row* row = own_row();
-    return row != nullptr ? &row->topics : nullptr;
+    Shown* own = own_shown();
+    return own != nullptr ? &own->topics : nullptr;
 }
 
 std::uint8_t status_category(TransportKind transport,

@@ -20,8 +20,8 @@ namespace websocket::httpd {
 int prepare_status(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// Hook: what a child had that has ended, in whatever way, is not shown any more. [config]
-void forget_status_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
-                            mpm_child_status status);
+void reap_status_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
+                          mpm_child_status status);
 
 /// Where this process counts its connections, by status_category(). Null when there is no memory.
 /// [any thread]

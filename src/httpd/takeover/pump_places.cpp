@@ -6,7 +6,7 @@
 
 #include <new>
 
-#include "shm/process_rows.hpp"
+#include "shm/owner.hpp"
 
 namespace websocket::httpd {
 
@@ -49,7 +49,7 @@ std::optional<PumpPlace> PumpPlaces::take() const noexcept {
     const pid_t self = ::getpid();
     for (Holder& holder : holders_) {
         pid_t before = holder.load();
-        if ((before == 0 || (before != self && shm::is_gone(before))) &&
+        if ((before == 0 || (before != self && shm::Owner(before, 0).is_gone())) &&
             holder.compare_exchange_strong(before, self)) {
             return PumpPlace(holder);
         }
