@@ -142,51 +142,51 @@ bool LocalBus::listen() noexcept {
     if (listening_as_.load() != 0) {
         return true;
     }
-    std::uint64_t process = 0;
-    while (process == 0) {
-        if (::getrandom(&process, sizeof process, 0) != sizeof process) {
+    std::uint64_t address = 0;
+    while (address == 0) {
+        if (::getrandom(&address, sizeof address, 0) != sizeof address) {
             complain("no random number", errno);
             return false;
         }
     }
-    base::Descriptor listener = listen_as(process);
+    base::Descriptor listener = listen_as(address);
     if (!listener.valid()) {
         complain("no socket to listen on", errno);
         return false;
     }
-    const std::optional<std::uint32_t> seat = sit_down(process);
-    if (!seat) {
+    const std::optional<std::uint32_t> slot = claim_slot(address);
+    if (!slot) {
         complain("more children than ServerLimit", ENOSPC);
         return false;
     }
     listener_ = std::move(listener);
     if (!watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, tag::kListener)) {
         complain("no socket to listen on", errno);
-        registry_.stand_up(*seat, process);
+        registry_.release(*slot, address);
         listener_ = base::Descriptor();
         return false;
     }
-    seat_ = *seat;
-    listening_as_.store(process);
+    slot_ = *slot;
+    listening_as_.store(address);
     if (stop_requested_.load()) {
-        registry_.stand_up(seat_, process);
+        registry_.release(slot_, address);
         return false;
     }
     return true;
 }
 
-std::optional<std::uint32_t> LocalBus::sit_down(std::uint64_t process) noexcept {
-    if (const auto seat = registry_.sit_down(process)) {
-        return seat;
+std::optional<std::uint32_t> LocalBus::claim_slot(std::uint64_t address) noexcept {
+    if (const auto slot = registry_.claim(address)) {
+        return slot;
     }
-    // Seats of processes that were killed and that nobody has published to since.
-    for (std::uint32_t seat = 0; seat < registry_.seats_in_use(); ++seat) {
-        const std::uint64_t occupant = registry_.occupant(seat);
-        if (occupant != 0 && !connect_to(occupant).valid() && has_ended(errno)) {
-            registry_.stand_up(seat, occupant);
+    // Slots of processes that were killed and that nobody has published to since.
+    for (std::uint32_t slot = 0; slot < registry_.slots_used(); ++slot) {
+        const std::uint64_t other = registry_.address(slot);
+        if (other != 0 && !connect_to(other).valid() && has_ended(errno)) {
+            registry_.release(slot, other);
         }
     }
-    return registry_.sit_down(process);
+    return registry_.claim(address);
 }
 
 bool LocalBus::add_interest(const TopicKey& key) noexcept {
@@ -196,7 +196,7 @@ bool LocalBus::add_interest(const TopicKey& key) noexcept {
     const std::uint32_t bucket = Registry::bucket_of(key.hash());
     try {
         if (++interest_[bucket] == 1) {
-            registry_.set_wants(seat_, bucket, true);
+            registry_.set_wants(slot_, bucket, true);
         }
     } catch (const std::bad_alloc&) {
         return false;
@@ -209,23 +209,23 @@ void LocalBus::remove_interest(const TopicKey& key) noexcept {
     const auto topics = interest_.find(bucket);
     if (--topics->second == 0) {
         interest_.erase(topics);
-        registry_.set_wants(seat_, bucket, false);
+        registry_.set_wants(slot_, bucket, false);
     }
 }
 
 // --- publications from here ----------------------------------------------------------------------
 
-bool LocalBus::wants(std::uint32_t seat, std::uint64_t occupant,
+bool LocalBus::wants(std::uint32_t slot, std::uint64_t address,
                      std::uint32_t bucket) const noexcept {
-    return occupant != 0 && occupant != listening_as_.load(std::memory_order_relaxed) &&
-           registry_.wants(seat, bucket);
+    return address != 0 && address != listening_as_.load(std::memory_order_relaxed) &&
+           registry_.wants(slot, bucket);
 }
 
 bool LocalBus::wanted(const TopicKey& key) const noexcept {
     const std::uint32_t bucket = Registry::bucket_of(key.hash());
-    const std::uint32_t seats = registry_.seats_in_use();
-    for (std::uint32_t seat = 0; seat < seats; ++seat) {
-        if (wants(seat, registry_.occupant(seat), bucket)) {
+    const std::uint32_t slots = registry_.slots_used();
+    for (std::uint32_t slot = 0; slot < slots; ++slot) {
+        if (wants(slot, registry_.address(slot), bucket)) {
             return true;
         }
     }

@@ -64,8 +64,8 @@ private:
     // [any thread]
     [[nodiscard]] bool start() noexcept;
     [[nodiscard]] bool listen() noexcept;
-    [[nodiscard]] std::optional<std::uint32_t> sit_down(std::uint64_t process) noexcept;
-    [[nodiscard]] bool wants(std::uint32_t seat, std::uint64_t occupant,
+    [[nodiscard]] std::optional<std::uint32_t> claim_slot(std::uint64_t address) noexcept;
+    [[nodiscard]] bool wants(std::uint32_t slot, std::uint64_t address,
                              std::uint32_t bucket) const noexcept;
     void complain(const char* what, int error) noexcept;
     void wake() const noexcept;
@@ -79,10 +79,10 @@ private:
     void read(int descriptor) noexcept;
     void take_inbox() noexcept;
     void route(const Publication& publication);
-    [[nodiscard]] OutgoingLink* link_to(std::uint32_t seat, std::uint64_t process);
-    [[nodiscard]] bool connect(std::uint32_t seat, OutgoingLink& link) noexcept;
+    [[nodiscard]] OutgoingLink* link_to(std::uint32_t slot, std::uint64_t address);
+    [[nodiscard]] bool connect(std::uint32_t slot, OutgoingLink& link) noexcept;
     void connect_the_rest() noexcept;
-    void flush(std::uint32_t seat) noexcept;
+    void flush(std::uint32_t slot) noexcept;
     void leave() noexcept;
     [[nodiscard]] bool over() noexcept;
     void on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
@@ -109,8 +109,8 @@ private:
 
     // who we are for others; set once, when the first subscription comes
     base::Descriptor listener_;
-    std::atomic<std::uint64_t> listening_as_{0};  // our process's number as soon as we have a seat
-    std::uint32_t seat_ = 0;
+    std::atomic<std::uint64_t> listening_as_{0};  // as soon as we have a slot
+    std::uint32_t slot_ = 0;
     std::unordered_map<std::uint32_t, std::uint32_t> interest_;  // topics a bucket
 
     std::mutex inbox_mutex_;  // guards the next three
@@ -120,9 +120,9 @@ private:
 
     // the thread's own
     std::vector<Publication> batch_;
-    std::unordered_map<std::uint32_t, std::unique_ptr<OutgoingLink>> outgoing_;  // by seat
+    std::unordered_map<std::uint32_t, std::unique_ptr<OutgoingLink>> outgoing_;  // by slot
     std::unordered_map<int, std::unique_ptr<IncomingLink>> incoming_;            // by descriptor
-    std::vector<std::uint32_t> touched_;      // seats of links with something new
+    std::vector<std::uint32_t> touched_;      // slots of links with something new
     std::unique_ptr<std::uint8_t[]> buffer_;  // what small records are read into
     std::size_t buffer_size_ = 0;
     engine::SharedFrame hello_;

@@ -10,7 +10,7 @@ namespace websocket::hub::tag {
 constexpr std::uint64_t kInbox = 0;
 constexpr std::uint64_t kListener = 1;
 constexpr std::uint64_t kIncoming = std::uint64_t{2} << 32;  ///< and the descriptor
-constexpr std::uint64_t kOutgoing = std::uint64_t{3} << 32;  ///< and the seat
+constexpr std::uint64_t kOutgoing = std::uint64_t{3} << 32;  ///< and the slot
 constexpr std::uint64_t kKind = ~std::uint64_t{UINT32_MAX};
 
 }  // namespace websocket::hub::tag

@@ -99,8 +99,8 @@ void LocalBus::leave() noexcept {
     }
     left_ = true;
     deadline_ = Clock::now() + kStopTimeout;
-    if (const std::uint64_t process = listening_as_.load()) {
-        registry_.stand_up(seat_, process);
+    if (const std::uint64_t address = listening_as_.load()) {
+        registry_.release(slot_, address);
     }
 }
 
@@ -178,25 +178,25 @@ void LocalBus::take_inbox() noexcept {
         }
     }
     batch_.clear();
-    for (const std::uint32_t seat : touched_) {
-        flush(seat);
+    for (const std::uint32_t slot : touched_) {
+        flush(slot);
     }
     touched_.clear();
 }
 
 void LocalBus::route(const Publication& publication) {
-    const std::uint32_t seats = registry_.seats_in_use();
-    for (std::uint32_t seat = 0; seat < seats; ++seat) {
-        const std::uint64_t occupant = registry_.occupant(seat);
-        if (!wants(seat, occupant, publication.bucket)) {
+    const std::uint32_t slots = registry_.slots_used();
+    for (std::uint32_t slot = 0; slot < slots; ++slot) {
+        const std::uint64_t address = registry_.address(slot);
+        if (!wants(slot, address, publication.bucket)) {
             continue;
         }
-        OutgoingLink* link = link_to(seat, occupant);
+        OutgoingLink* link = link_to(slot, address);
         if (link == nullptr) {
             continue;
         }
         if (!link->touched) {
-            touched_.push_back(seat);
+            touched_.push_back(slot);
             link->touched = true;
         }
         if (!link->push(publication.head, publication.frame, options_.buffer)) {
@@ -206,28 +206,28 @@ void LocalBus::route(const Publication& publication) {
 }
 
 /// Null when there is nobody any more, or no way to reach it, which is then a loss.
-OutgoingLink* LocalBus::link_to(std::uint32_t seat, std::uint64_t process) {
-    std::unique_ptr<OutgoingLink>& link = outgoing_[seat];
-    if (link != nullptr && link->process() == process) {
+OutgoingLink* LocalBus::link_to(std::uint32_t slot, std::uint64_t address) {
+    std::unique_ptr<OutgoingLink>& link = outgoing_[slot];
+    if (link != nullptr && link->address() == address) {
         return link.get();
     }
     try {
-        link = std::make_unique<OutgoingLink>(process);
+        link = std::make_unique<OutgoingLink>(address);
         link->push_hello(hello_);
-        if (connect(seat, *link)) {
+        if (connect(slot, *link)) {
             return link.get();
         }
     } catch (const std::bad_alloc&) {
-        outgoing_.erase(seat);
+        outgoing_.erase(slot);
         throw;
     }
-    outgoing_.erase(seat);
+    outgoing_.erase(slot);
     return nullptr;
 }
 
 /// False when there is no use in waiting.
-bool LocalBus::connect(std::uint32_t seat, OutgoingLink& link) noexcept {
-    if (registry_.occupant(seat) != link.process()) {
+bool LocalBus::connect(std::uint32_t slot, OutgoingLink& link) noexcept {
+    if (registry_.address(slot) != link.address()) {
         return false;  // it has ended while its queue was full; others may have its name by now
     }
     const int error = link.connect();
@@ -236,7 +236,7 @@ bool LocalBus::connect(std::uint32_t seat, OutgoingLink& link) noexcept {
         return true;
     }
     if (has_ended(error)) {
-        registry_.stand_up(seat, link.process());
+        registry_.release(slot, link.address());
         return false;
     }
     if (error != 0) {
@@ -244,7 +244,7 @@ bool LocalBus::connect(std::uint32_t seat, OutgoingLink& link) noexcept {
         lose(Loss::no_resources);
         return false;
     }
-    if (watch(EPOLL_CTL_ADD, link.descriptor(), kGone, tag::kOutgoing | seat)) {
+    if (watch(EPOLL_CTL_ADD, link.descriptor(), kGone, tag::kOutgoing | slot)) {
         return true;
     }
     complain("no room in epoll", errno);
@@ -254,20 +254,20 @@ bool LocalBus::connect(std::uint32_t seat, OutgoingLink& link) noexcept {
 
 void LocalBus::connect_the_rest() noexcept {
     for (auto entry = outgoing_.begin(); entry != outgoing_.end();) {
-        const auto [seat, link] = std::pair(entry->first, entry->second.get());
+        const auto [slot, link] = std::pair(entry->first, entry->second.get());
         ++entry;
         if (!link->connected()) {
-            if (connect(seat, *link)) {
-                flush(seat);
+            if (connect(slot, *link)) {
+                flush(slot);
             } else {
-                outgoing_.erase(seat);
+                outgoing_.erase(slot);
             }
         }
     }
 }
 
-void LocalBus::flush(std::uint32_t seat) noexcept {
-    const auto entry = outgoing_.find(seat);
+void LocalBus::flush(std::uint32_t slot) noexcept {
+    const auto entry = outgoing_.find(slot);
     if (entry == outgoing_.end()) {
         return;
     }
@@ -280,7 +280,7 @@ void LocalBus::flush(std::uint32_t seat) noexcept {
     if (healthy && link.polled_for_room == link.empty()) {
         link.polled_for_room = !link.empty();
         const std::uint32_t events = kGone | (link.polled_for_room ? EPOLLOUT : 0U);
-        healthy = watch(EPOLL_CTL_MOD, link.descriptor(), events, tag::kOutgoing | seat);
+        healthy = watch(EPOLL_CTL_MOD, link.descriptor(), events, tag::kOutgoing | slot);
     }
     if (!healthy) {
         outgoing_.erase(entry);

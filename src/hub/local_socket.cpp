@@ -23,11 +23,11 @@ struct Address {
     sockaddr_un address{};
     socklen_t size = 0;
 
-    explicit Address(std::uint64_t process) noexcept {
+    explicit Address(std::uint64_t number) noexcept {
         address.sun_family = AF_UNIX;
         // The first octet stays 0, which makes it a name and not a path.
         const int length = std::snprintf(address.sun_path + 1, sizeof address.sun_path - 1,
-                                         "mod_websocket/%016" PRIx64, process);
+                                         "mod_websocket/%016" PRIx64, number);
         size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 +
                                       static_cast<std::size_t>(length));
     }
@@ -50,24 +50,24 @@ bool is_own_user(int socket) noexcept {
 
 }  // namespace
 
-base::Descriptor listen_as(std::uint64_t process) noexcept {
+base::Descriptor listen_as(std::uint64_t address) noexcept {
     base::Descriptor socket = new_socket();
-    const Address address(process);
-    if (!socket.valid() || ::bind(socket.get(), address.generic(), address.size) != 0 ||
+    const Address name(address);
+    if (!socket.valid() || ::bind(socket.get(), name.generic(), name.size) != 0 ||
         ::listen(socket.get(), SOMAXCONN) != 0) {
         return {};
     }
     return socket;
 }
 
-base::Descriptor connect_to(std::uint64_t process) noexcept {
+base::Descriptor connect_to(std::uint64_t address) noexcept {
     base::Descriptor socket = new_socket();
     if (!socket.valid()) {
         return {};
     }
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
-    const Address address(process);
-    if (::connect(socket.get(), address.generic(), address.size) != 0) {
+    const Address name(address);
+    if (::connect(socket.get(), name.generic(), name.size) != 0) {
         return {};
     }
     if (!is_own_user(socket.get())) {

@@ -11,17 +11,17 @@
 
 namespace websocket::hub {
 
-/// A socket that accepts connections for `process`; never blocks. Invalid, and errno tells why,
+/// A socket that accepts connections to `address`; never blocks. Invalid, and errno tells why,
 /// when there is none. [any thread]
-[[nodiscard]] base::Descriptor listen_as(std::uint64_t process) noexcept;
+[[nodiscard]] base::Descriptor listen_as(std::uint64_t address) noexcept;
 
-/// A socket that is connected to `process`; never blocks. Invalid, and errno tells why:
+/// A socket that is connected to `address`; never blocks. Invalid, and errno tells why:
 /// ECONNREFUSED when nobody listens there, EAGAIN when too many wait to be accepted, EPERM when it
 /// is somebody else's. [any thread]
-[[nodiscard]] base::Descriptor connect_to(std::uint64_t process) noexcept;
+[[nodiscard]] base::Descriptor connect_to(std::uint64_t address) noexcept;
 
 /// Whether this errno of connect_to() says that the process has ended. A process listens before
-/// anybody learns its number, so a name that nobody has, or another user, was left behind.
+/// anybody learns its address, so a name that nobody has, or another user, was left behind.
 [[nodiscard]] constexpr bool has_ended(int error) noexcept {
     return error == ECONNREFUSED || error == EPERM;
 }

@@ -23,7 +23,7 @@ constexpr std::size_t kPartCost = 64;
 }  // namespace
 
 int OutgoingLink::connect() noexcept {
-    socket_ = connect_to(process_);
+    socket_ = connect_to(address_);
     return socket_.valid() ? 0 : errno;
 }
 

@@ -17,9 +17,9 @@ namespace websocket::hub {
 /// First in, first out. Not safe for threads.
 class OutgoingLink {
 public:
-    explicit OutgoingLink(std::uint64_t process) noexcept : process_(process) {}
+    explicit OutgoingLink(std::uint64_t address) noexcept : address_(address) {}
 
-    [[nodiscard]] std::uint64_t process() const noexcept { return process_; }
+    [[nodiscard]] std::uint64_t address() const noexcept { return address_; }
     [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
     [[nodiscard]] bool connected() const noexcept { return socket_.valid(); }
     /// 0, or errno as connect_to() gives it.
@@ -44,7 +44,7 @@ public:
 private:
     void drop_front(std::size_t count) noexcept;
 
-    const std::uint64_t process_;
+    const std::uint64_t address_;  // of the other process, in the registry
     base::Descriptor socket_;
     std::deque<engine::SharedFrame> parts_;
     std::size_t written_ = 0;  // of the first part

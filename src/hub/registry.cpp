@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/registry.hpp"
 
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <new>
 #include <system_error>
 
-#include "shm/owner.hpp"
+#include "shm/mapping.hpp"
 
 namespace websocket::hub {
 
@@ -17,7 +15,7 @@ namespace {
 
 /// Changes whenever the memory or what goes over the sockets does: processes of different versions
 /// of this module, after a graceful restart, leave each other alone.
-constexpr std::uint64_t kLayout = 0x57534850'00000002;
+constexpr std::uint64_t kLayout = 0x57534850'00000003;
 
 template <class Value>
 void randomise(Value& value) {
@@ -28,40 +26,38 @@ void randomise(Value& value) {
 
 }  // namespace
 
-/// Behind it: a word for each seat's owner, one for each seat's occupant, then the bits of each seat.
-struct Registry::Header {
+/// Behind it: the table of slots, the address of each slot, the bits of each slot.
+struct alignas(64) Registry::Header {
     std::uint64_t layout;
-    std::uint32_t seats;
-    std::atomic<std::uint32_t> in_use;
+    std::uint32_t slots;
     base::HashKey hash_key;
     Secret secret;
+
+    [[nodiscard]] char* end() noexcept { return reinterpret_cast<char*>(this + 1); }
 };
 
-Registry Registry::create(std::uint32_t seats) {
-    const std::size_t size =
-        sizeof(Header) + std::size_t{seats} * (2 + std::size_t{kWords}) * sizeof(Word);
+/// The kernel gives pages of zeros, which is what an array of atomic zeros looks like.
+Registry::Registry(Header* header) noexcept
+    : header_(header), slots_(header->end(), header->slots),
+      addresses_(reinterpret_cast<Word*>(header->end() + shm::ProcessSlots::bytes(header->slots))) {
+}
+
+Registry Registry::create(std::uint32_t slots) {
     // Pages that nobody touches cost nothing; a process touches 32 KiB.
-    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        throw std::system_error(errno, std::generic_category(), "mmap");
-    }
-    auto* header = new (memory) Header{};
-    try {
-        randomise(header->hash_key);
-        randomise(header->secret);
-    } catch (...) {
-        ::munmap(memory, size);
-        throw;
-    }
-    header->seats = seats;
+    shm::Mapping mapping(sizeof(Header) + shm::ProcessSlots::bytes(slots) +
+                         std::size_t{slots} * (1 + std::size_t{kWords}) * sizeof(Word));
+    auto* header = new (mapping.data()) Header{};
+    randomise(header->hash_key);
+    randomise(header->secret);
+    header->slots = slots;
     header->layout = kLayout;
+    mapping.release();
     return Registry(header);
 }
 
-std::optional<Registry> Registry::at(void* memory, std::uint32_t seats) noexcept {
+std::optional<Registry> Registry::at(void* memory, std::uint32_t slots) noexcept {
     auto* header = static_cast<Header*>(memory);
-    if (header == nullptr || header->layout != kLayout || header->seats < seats) {
+    if (header == nullptr || header->layout != kLayout || header->slots < slots) {
         return {};
     }
     return Registry(header);
@@ -70,79 +66,47 @@ std::optional<Registry> Registry::at(void* memory, std::uint32_t seats) noexcept
 const Registry::Secret& Registry::secret() const noexcept { return header_->secret; }
 const base::HashKey& Registry::hash_key() const noexcept { return header_->hash_key; }
 
-std::uint32_t Registry::seats_in_use() const noexcept { return header_->in_use.load(); }
-
-/// The kernel gives pages of zeros, which is what an array of atomic zeros looks like.
-Registry::Word& Registry::owner_word(std::uint32_t seat) const noexcept {
-    return reinterpret_cast<Word*>(header_ + 1)[seat];
+Registry::Word& Registry::bits(std::uint32_t slot, std::uint32_t word) const noexcept {
+    return addresses_[header_->slots + std::size_t{slot} * kWords + word];
 }
 
-Registry::Word& Registry::occupant_word(std::uint32_t seat) const noexcept {
-    return (&owner_word(header_->seats))[seat];
-}
-
-Registry::Word& Registry::bits(std::uint32_t seat, std::uint32_t word) const noexcept {
-    return (&occupant_word(header_->seats))[std::size_t{seat} * kWords + word];
-}
-
-std::uint64_t Registry::occupant(std::uint32_t seat) const noexcept {
-    return occupant_word(seat).load();
-}
-
-std::optional<std::uint32_t> Registry::sit_down(std::uint64_t process) noexcept {
-    for (std::uint32_t seat = 0; seat < header_->seats; ++seat) {
-        std::uint64_t nobody = 0;
-        if (!owner_word(seat).compare_exchange_strong(nobody,
-                                                      static_cast<std::uint64_t>(::getpid()))) {
-            continue;
-        }
-        for (std::uint32_t word = 0; word < kWords; ++word) {
-            bits(seat, word).store(0, std::memory_order_relaxed);
-        }
-        occupant_word(seat).store(process);
-        std::uint32_t in_use = header_->in_use.load();
-        while (in_use <= seat && !header_->in_use.compare_exchange_weak(in_use, seat + 1)) {
-        }
-        return seat;
+std::optional<std::uint32_t> Registry::claim(std::uint64_t address) noexcept {
+    const auto claim = slots_.claim();
+    if (!claim) {
+        return {};
     }
-    return {};
+    for (std::uint32_t word = 0; word < kWords; ++word) {
+        bits(claim->slot, word).store(0, std::memory_order_relaxed);
+    }
+    address_word(claim->slot).store(address);
+    return claim->slot;
 }
 
-/// Only who takes the occupant's number away frees the seat, so nobody frees it for the next owner.
-void Registry::stand_up(std::uint32_t seat, std::uint64_t process) noexcept {
-    std::uint64_t owner = owner_word(seat).load();
-    if (occupant_word(seat).compare_exchange_strong(process, 0)) {
-        owner_word(seat).compare_exchange_strong(owner, 0);
+/// An address belongs to one claim, and the owner was read first: if it has the slot still, the address
+/// is its own.
+void Registry::release(std::uint32_t slot, std::uint64_t address) noexcept {
+    const shm::Owner seen = slots_.owner(slot);
+    if (seen.is_claimed() && address_word(slot).load() == address) {
+        slots_.reap(slot, seen, [this](std::uint32_t freed) { address_word(freed).store(0); });
     }
 }
 
-void Registry::forget(pid_t ended) noexcept {
-    for (std::uint32_t seat = 0; seat < header_->seats; ++seat) {
-        auto owner = static_cast<std::uint64_t>(ended);
-        if (owner_word(seat).load() == owner) {
-            occupant_word(seat).store(0);
-            owner_word(seat).compare_exchange_strong(owner, 0);
-        }
-    }
+void Registry::reap(pid_t ended) noexcept {
+    slots_.reap(ended, [this](std::uint32_t slot) { address_word(slot).store(0); });
 }
 
-void Registry::forget_ended() noexcept {
-    for (std::uint32_t seat = 0; seat < header_->seats; ++seat) {
-        const auto owner = static_cast<pid_t>(owner_word(seat).load());
-        if (owner != 0 && shm::Owner(owner, 0).is_gone()) {
-            forget(owner);
-        }
-    }
+void Registry::reap_ended() noexcept {
+    slots_.reap_ended([this](std::uint32_t slot) { address_word(slot).store(0); });
 }
 
-bool Registry::wants(std::uint32_t seat, std::uint32_t bucket) const noexcept {
-    const std::uint64_t word = bits(seat, bucket / kWordBits).load();
+bool Registry::wants(std::uint32_t slot, std::uint32_t bucket) const noexcept {
+    const std::uint64_t word = bits(slot, bucket / kWordBits).load();
     return (word >> bucket % kWordBits & 1) != 0;
 }
 
-void Registry::set_wants(std::uint32_t seat, std::uint32_t bucket, bool wanted) noexcept {
+void Registry::set_wants(std::uint32_t slot, std::uint32_t bucket, bool wanted) noexcept {
     const std::uint64_t bit = std::uint64_t{1} << bucket % kWordBits;
-    Word& word = bits(seat, bucket / kWordBits);
+    Word& word = bits(slot, bucket / kWordBits);
     if (wanted) {
         word.fetch_or(bit);
     } else {

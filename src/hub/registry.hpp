@@ -11,12 +11,13 @@
 #include <optional>
 
 #include "base/sip_hash.hpp"
+#include "shm/process_slots.hpp"
 
 namespace websocket::hub {
 
-/// A handle on memory that a parent process maps and its children inherit. There are no locks and
-/// no allocation in it: a process that is killed at any moment leaves at worst a seat that nobody
-/// uses. The parent, which learns of each end, frees it; so does who fails to reach it before.
+/// A handle on memory that a parent process maps and its children inherit: a slot for each process that
+/// listens, with the address of its socket and a bit for each bucket of topics that it wants. There
+/// are no locks and no allocation in it; see shm::ProcessSlots for what a process leaves that is killed.
 /// All functions: [any thread] of any process, unless they say more.
 class Registry {
 public:
@@ -26,38 +27,40 @@ public:
     /// Known to the processes only.
     using Secret = std::array<std::uint8_t, 16>;
 
-    /// Maps memory for `seats` processes, which stays until the last process with it has ended.
+    /// Maps memory for `slots` processes, which stays until the last process with it has ended.
     /// Throws std::system_error. [config]
-    [[nodiscard]] static Registry create(std::uint32_t seats);
+    [[nodiscard]] static Registry create(std::uint32_t slots);
     /// The registry that an earlier create() has made there, perhaps of another version of this
     /// module; nothing when it cannot be used.
-    [[nodiscard]] static std::optional<Registry> at(void* memory, std::uint32_t seats) noexcept;
+    [[nodiscard]] static std::optional<Registry> at(void* memory, std::uint32_t slots) noexcept;
 
     [[nodiscard]] void* memory() const noexcept { return header_; }
     [[nodiscard]] const Secret& secret() const noexcept;
     [[nodiscard]] const base::HashKey& hash_key() const noexcept;
-    /// Seats that were ever taken have smaller numbers.
-    [[nodiscard]] std::uint32_t seats_in_use() const noexcept;
+    /// Slots that were ever claimed have smaller numbers.
+    [[nodiscard]] std::uint32_t slots_used() const noexcept { return slots_.used(); }
 
-    /// Who sits there; 0 for nobody. A process that listens has a number of its own, never 0.
-    [[nodiscard]] std::uint64_t occupant(std::uint32_t seat) const noexcept;
-    /// Takes a seat for the calling process, which can be connected to as `process`; nothing when all
-    /// are taken.
-    [[nodiscard]] std::optional<std::uint32_t> sit_down(std::uint64_t process) noexcept;
-    /// Frees the seat if `process` still has it.
-    void stand_up(std::uint32_t seat, std::uint64_t process) noexcept;
+    /// Where the slot's process listens; 0 when none does. No two have ever had the same.
+    [[nodiscard]] std::uint64_t address(std::uint32_t slot) const noexcept {
+        return address_word(slot).load();
+    }
+    /// A slot for the calling process, which can be connected to at `address`; nothing when all are
+    /// taken.
+    [[nodiscard]] std::optional<std::uint32_t> claim(std::uint64_t address) noexcept;
+    /// Frees the slot if it still has this address: its own process leaves, or is gone.
+    void release(std::uint32_t slot, std::uint64_t address) noexcept;
 
-    /// The process has ended: its seats are free, whoever has its name now. [config]
-    void forget(pid_t ended) noexcept;
-    /// The same for all that do not exist any more. [config]
-    void forget_ended() noexcept;
+    /// The process has ended: its slots are free, whoever has its number now. [config]
+    void reap(pid_t ended) noexcept;
+    /// The same for all that have ended. [config]
+    void reap_ended() noexcept;
 
     [[nodiscard]] static std::uint32_t bucket_of(std::uint64_t hash) noexcept {
         return static_cast<std::uint32_t>(hash % kBuckets);
     }
-    [[nodiscard]] bool wants(std::uint32_t seat, std::uint32_t bucket) const noexcept;
-    /// For the seat's own process.
-    void set_wants(std::uint32_t seat, std::uint32_t bucket, bool wanted) noexcept;
+    [[nodiscard]] bool wants(std::uint32_t slot, std::uint32_t bucket) const noexcept;
+    /// For the slot's own process.
+    void set_wants(std::uint32_t slot, std::uint32_t bucket, bool wanted) noexcept;
 
 private:
     using Word = std::atomic<std::uint64_t>;
@@ -66,14 +69,14 @@ private:
     static constexpr std::uint32_t kWords = kBuckets / kWordBits;
 
     struct Header;
-    explicit Registry(Header* header) noexcept : header_(header) {}
-    /// The process (its pid) that the seat belongs to; 0 when it is free. Taken before the occupant's
-    /// number is there, and given back after that is gone.
-    [[nodiscard]] Word& owner_word(std::uint32_t seat) const noexcept;
-    [[nodiscard]] Word& occupant_word(std::uint32_t seat) const noexcept;
-    [[nodiscard]] Word& bits(std::uint32_t seat, std::uint32_t word) const noexcept;
+    explicit Registry(Header* header) noexcept;
+    /// Written after the slot was claimed, and 0 before it is free.
+    [[nodiscard]] Word& address_word(std::uint32_t slot) const noexcept { return addresses_[slot]; }
+    [[nodiscard]] Word& bits(std::uint32_t slot, std::uint32_t word) const noexcept;
 
     Header* header_;
+    shm::ProcessSlots slots_;
+    Word* addresses_;  // one for each slot; then the bits of each
 };
 
 }  // namespace websocket::hub

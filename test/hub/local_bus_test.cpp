@@ -261,13 +261,13 @@ START_TEST(who_ends_is_not_sent_to_any_more) {
         subscriber.peer.expect_text("x");
         subscriber.peer.disconnect();
         leaves.stop();
-        ck_assert_uint_eq(registry.occupant(0), 0);
+        ck_assert_uint_eq(registry.address(0), 0);
     }
     ck_assert_uint_eq(publisher.losses(Loss::no_resources), 0);
 }
 END_TEST
 
-START_TEST(the_seats_of_killed_processes_are_found_and_used_again) {
+START_TEST(the_slots_of_killed_processes_are_found_and_used_again) {
     const Registry registry = Registry::create(2);
     for (int i = 0; i < 6; ++i) {
         Node killed(registry);
@@ -282,7 +282,7 @@ START_TEST(the_seats_of_killed_processes_are_found_and_used_again) {
 }
 END_TEST
 
-START_TEST(without_a_seat_there_is_no_subscription) {
+START_TEST(without_a_slot_there_is_no_subscription) {
     const Registry registry = Registry::create(2);
     std::vector<Node> nodes;
     for (int i = 0; i < 3; ++i) nodes.emplace_back(registry);
@@ -411,7 +411,7 @@ START_TEST(a_stranger_that_connects_is_turned_away) {
     const Registry registry = Registry::create(4);
     Node node(registry);
     Subscriber client = node.subscriber("t");
-    const std::uint64_t process = registry.occupant(0);
+    const std::uint64_t process = registry.address(0);
     for (const std::size_t size : {1U, 15U, 16U, 100U, 100'000U}) {
         Peer stranger(websocket::hub::connect_to(process));
         static_cast<void>(stranger.send_some(std::string(size, 'x')));
@@ -439,28 +439,28 @@ START_TEST(a_name_that_another_user_has_taken_belongs_to_nobody_any_more) {
     const Registry registry = Registry::create(2);
     Node killed(registry);
     const Subscriber client = killed.subscriber("t");
-    const std::uint64_t name = registry.occupant(0);
+    const std::uint64_t name = registry.address(0);
     killed.kill();
     const OtherUser other(name, OtherUser::Backlog::room);
     Node publisher(registry);
     ck_assert(publisher.publish("t", "x") == TopicResult::ok);
-    await_quietly([&] { return registry.occupant(0) == 0; }, "the seat to be free");
+    await_quietly([&] { return registry.address(0) == 0; }, "the slot to be free");
     ck_assert_uint_eq(publisher.losses(Loss::no_resources), 0);
 }
 END_TEST
 
-START_TEST(a_seat_whose_name_another_user_keeps_busy_is_free_when_the_end_is_known) {
+START_TEST(a_slot_whose_name_another_user_keeps_busy_is_free_when_the_end_is_known) {
     if (::geteuid() != 0) return;  // nobody else can be another user
     Registry registry = Registry::create(2);
     Node killed(registry);
     const Subscriber client = killed.subscriber("t");
-    const std::uint64_t name = registry.occupant(0);
+    const std::uint64_t name = registry.address(0);
     const pid_t pid = killed.pid();
     killed.kill();
     const OtherUser other(name, OtherUser::Backlog::full);
     Node publisher(registry);
     ck_assert(publisher.publish("t", "x") == TopicResult::ok);
-    registry.forget(pid);
+    registry.reap(pid);
     Node next(registry);
     Subscriber subscriber = next.subscriber("t");
     ck_assert(publisher.publish("t", "y") == TopicResult::ok);
@@ -506,8 +506,8 @@ WEBSOCKET_TEST_SUITE(local_bus) {
     tcase_add_test(tests, messages_of_one_process_keep_their_order_and_none_is_missing);
     tcase_add_test(tests, what_a_process_publishes_right_before_it_ends_arrives);
     tcase_add_test(tests, who_ends_is_not_sent_to_any_more);
-    tcase_add_test(tests, the_seats_of_killed_processes_are_found_and_used_again);
-    tcase_add_test(tests, without_a_seat_there_is_no_subscription);
+    tcase_add_test(tests, the_slots_of_killed_processes_are_found_and_used_again);
+    tcase_add_test(tests, without_a_slot_there_is_no_subscription);
     tcase_add_test(tests, processes_that_are_killed_at_any_moment_harm_nobody_else);
     tcase_add_test(tests, a_stopped_process_delays_nobody_and_gets_what_the_queue_had_room_for);
     tcase_add_test(tests, a_stopped_process_may_be_subscribed_with_published_to_and_killed);
@@ -515,7 +515,7 @@ WEBSOCKET_TEST_SUITE(local_bus) {
     tcase_add_test(tests, small_messages_of_others_do_not_wait_for_a_large_one);
     tcase_add_test(tests, a_stranger_that_connects_is_turned_away);
     tcase_add_test(tests, a_name_that_another_user_has_taken_belongs_to_nobody_any_more);
-    tcase_add_test(tests, a_seat_whose_name_another_user_keeps_busy_is_free_when_the_end_is_known);
+    tcase_add_test(tests, a_slot_whose_name_another_user_keeps_busy_is_free_when_the_end_is_known);
 #ifndef __SANITIZE_ADDRESS__
     tcase_add_test(tests,
                    without_descriptors_publications_are_lost_and_counted_until_there_are_some);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/registry.hpp"
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <functional>
 #include <optional>
 #include <system_error>
@@ -32,14 +34,14 @@ pid_t in_a_child(const std::function<void()>& work) {
 START_TEST(what_one_process_says_others_see) {
     Registry registry = Registry::create(4);
     in_a_child([&] {
-        const auto seat = registry.sit_down(11);
-        registry.set_wants(*seat, 5, true);
-        registry.set_wants(*seat, Registry::kBuckets - 1, true);
-        registry.set_wants(*seat, 6, true);
-        registry.set_wants(*seat, 6, false);
+        const auto slot = registry.claim(11);
+        registry.set_wants(*slot, 5, true);
+        registry.set_wants(*slot, Registry::kBuckets - 1, true);
+        registry.set_wants(*slot, 6, true);
+        registry.set_wants(*slot, 6, false);
     });
-    ck_assert_uint_eq(registry.seats_in_use(), 1);
-    ck_assert_uint_eq(registry.occupant(0), 11);
+    ck_assert_uint_eq(registry.slots_used(), 1);
+    ck_assert_uint_eq(registry.address(0), 11);
     ck_assert(registry.wants(0, 5));
     ck_assert(registry.wants(0, Registry::kBuckets - 1));
     ck_assert(!registry.wants(0, 6));
@@ -47,59 +49,90 @@ START_TEST(what_one_process_says_others_see) {
 }
 END_TEST
 
-START_TEST(a_seat_has_one_occupant) {
+START_TEST(a_slot_has_one_process) {
     Registry registry = Registry::create(2);
-    ck_assert_uint_eq(registry.sit_down(1).value(), 0);
-    ck_assert_uint_eq(registry.sit_down(2).value(), 1);
-    ck_assert(!registry.sit_down(3).has_value());
-    registry.stand_up(0, 99);
-    ck_assert(!registry.sit_down(3).has_value());
-    registry.stand_up(0, 1);
-    ck_assert_uint_eq(registry.occupant(0), 0);
-    ck_assert_uint_eq(registry.sit_down(3).value(), 0);
-    registry.stand_up(0, 1);
-    ck_assert_uint_eq(registry.occupant(0), 3);
+    ck_assert_uint_eq(registry.claim(1).value(), 0);
+    ck_assert_uint_eq(registry.claim(2).value(), 1);
+    ck_assert(!registry.claim(3).has_value());
+    registry.release(0, 99);
+    ck_assert(!registry.claim(3).has_value());
+    registry.release(0, 1);
+    ck_assert_uint_eq(registry.address(0), 0);
+    ck_assert_uint_eq(registry.claim(3).value(), 0);
+    registry.release(0, 1);
+    ck_assert_uint_eq(registry.address(0), 3);
 }
 END_TEST
 
-START_TEST(who_sits_down_wants_nothing_of_what_the_one_before_wanted) {
+START_TEST(who_claims_a_slot_wants_nothing_of_what_the_one_before_wanted) {
     Registry registry = Registry::create(2);
-    static_cast<void>(registry.sit_down(1));
+    static_cast<void>(registry.claim(1));
     registry.set_wants(0, 77, true);
-    registry.stand_up(0, 1);
-    static_cast<void>(registry.sit_down(2));
+    registry.release(0, 1);
+    static_cast<void>(registry.claim(2));
     ck_assert(!registry.wants(0, 77));
 }
 END_TEST
 
-START_TEST(the_seat_of_a_process_that_has_ended_is_free_for_others) {
+START_TEST(the_slot_of_a_process_that_has_ended_is_free_for_others) {
     for (const bool told : {true, false}) {
         Registry registry = Registry::create(2);
-        const pid_t ended = in_a_child([&] { static_cast<void>(registry.sit_down(11)); });
-        static_cast<void>(registry.sit_down(22));
-        ck_assert(!registry.sit_down(33).has_value());
+        const pid_t ended = in_a_child([&] { static_cast<void>(registry.claim(11)); });
+        static_cast<void>(registry.claim(22));
+        ck_assert(!registry.claim(33).has_value());
         if (told) {
-            registry.forget(ended);
+            registry.reap(ended);
         } else {
-            registry.forget_ended();
+            registry.reap_ended();
         }
-        ck_assert_uint_eq(registry.occupant(0), 0);
-        ck_assert_uint_eq(registry.occupant(1), 22);
-        registry.stand_up(0, 11);  // somebody noticed late
-        ck_assert_uint_eq(registry.sit_down(33).value(), 0);
-        registry.stand_up(0, 11);
-        ck_assert_uint_eq(registry.occupant(0), 33);
-        ck_assert(!registry.sit_down(44).has_value());
+        ck_assert_uint_eq(registry.address(0), 0);
+        ck_assert_uint_eq(registry.address(1), 22);
+        registry.release(0, 11);  // somebody noticed late
+        ck_assert_uint_eq(registry.claim(33).value(), 0);
+        registry.release(0, 11);
+        ck_assert_uint_eq(registry.address(0), 33);
+        ck_assert(!registry.claim(44).has_value());
     }
 }
 END_TEST
 
-START_TEST(a_later_configuration_finds_it_unless_it_needs_more_seats) {
+START_TEST(a_slot_of_a_later_process_is_not_freed_for_one_that_ended) {
+    Registry registry = Registry::create(1);
+    const pid_t ended = in_a_child([&] { static_cast<void>(registry.claim(11)); });
+    registry.release(0, 11);  // somebody finds that it does not listen any more
+    ck_assert_uint_eq(registry.claim(22).value(), 0);
+    registry.reap(ended);  // and the parent is told of its end
+    registry.release(0, 11);
+    ck_assert_uint_eq(registry.address(0), 22);
+    ck_assert(!registry.claim(33).has_value());
+}
+END_TEST
+
+START_TEST(a_process_that_is_killed_at_any_moment_leaves_no_address_and_no_slot) {
+    Registry registry = Registry::create(1);
+    for (int round = 0; round < 50; ++round) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            for (;;) registry.release(registry.claim(11).value(), 11);
+        }
+        while (registry.address(0) == 0) ::sched_yield();
+        ::kill(child, SIGKILL);
+        ck_assert_int_eq(::waitpid(child, nullptr, 0), child);
+        registry.reap(child);
+        ck_assert_uint_eq(registry.address(0), 0);
+        ck_assert_uint_eq(registry.claim(33).value(), 0);
+        ck_assert_uint_eq(registry.address(0), 33);
+        registry.release(0, 33);
+    }
+}
+END_TEST
+
+START_TEST(a_later_configuration_finds_it_unless_it_needs_more_slots) {
     Registry registry = Registry::create(3);
-    static_cast<void>(registry.sit_down(5));
+    static_cast<void>(registry.claim(5));
     const std::optional<Registry> again = Registry::at(registry.memory(), 2);
     ck_assert(again.has_value());
-    ck_assert_uint_eq(again->occupant(0), 5);
+    ck_assert_uint_eq(again->address(0), 5);
     ck_assert(again->secret() == registry.secret());
     ck_assert(again->hash_key() == registry.hash_key());
     ck_assert(!Registry::at(registry.memory(), 4).has_value());
@@ -117,7 +150,7 @@ START_TEST(no_two_registries_have_the_same_secrets) {
 }
 END_TEST
 
-START_TEST(too_many_seats_are_refused) {
+START_TEST(too_many_slots_are_refused) {
     bool refused = false;
     try {
         // Many more octets than the address space has.
@@ -131,11 +164,14 @@ START_TEST(too_many_seats_are_refused) {
 END_TEST
 
 WEBSOCKET_TEST_SUITE(registry) {
+    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, what_one_process_says_others_see);
-    tcase_add_test(tests, a_seat_has_one_occupant);
-    tcase_add_test(tests, who_sits_down_wants_nothing_of_what_the_one_before_wanted);
-    tcase_add_test(tests, the_seat_of_a_process_that_has_ended_is_free_for_others);
-    tcase_add_test(tests, a_later_configuration_finds_it_unless_it_needs_more_seats);
+    tcase_add_test(tests, a_slot_has_one_process);
+    tcase_add_test(tests, who_claims_a_slot_wants_nothing_of_what_the_one_before_wanted);
+    tcase_add_test(tests, the_slot_of_a_process_that_has_ended_is_free_for_others);
+    tcase_add_test(tests, a_slot_of_a_later_process_is_not_freed_for_one_that_ended);
+    tcase_add_test(tests, a_process_that_is_killed_at_any_moment_leaves_no_address_and_no_slot);
+    tcase_add_test(tests, a_later_configuration_finds_it_unless_it_needs_more_slots);
     tcase_add_test(tests, no_two_registries_have_the_same_secrets);
-    tcase_add_test(tests, too_many_seats_are_refused);
+    tcase_add_test(tests, too_many_slots_are_refused);
 }

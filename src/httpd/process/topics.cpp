@@ -140,14 +140,14 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
     }
     void* memory = nullptr;
     apr_pool_userdata_get(&memory, kTopicsKey, process);
-    const std::uint32_t seats = max_processes();
-    registry = hub::Registry::at(memory, seats);
+    const std::uint32_t slots = max_processes();
+    registry = hub::Registry::at(memory, slots);
     if (registry) {
-        registry->forget_ended();  // whose end could not be told while the module was unloaded
+        registry->reap_ended();  // whose end could not be told while the module was unloaded
         return OK;
     }
     try {
-        registry = hub::Registry::create(seats);
+        registry = hub::Registry::create(slots);
     } catch (const std::system_error& error) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
                      "WS0501: no memory that the children could share for topics");
@@ -161,7 +161,7 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
 void reap_topics_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
                           int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && registry) {
-        registry->forget(child);
+        registry->reap(child);
     }
 }
 

@@ -17,7 +17,7 @@ namespace websocket::httpd {
 /// scopes. [config]
 int prepare_topics(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
-/// Hook: lets others have the seat of a child that has ended. [config]
+/// Hook: lets others have the slot of a child that has ended. [config]
 void reap_topics_of_child(server_rec* server, pid_t child, ap_generation_t generation, int slot,
                           mpm_child_status status);
 
