@@ -214,12 +214,12 @@ engine::RateLimits make_rates(const Config& config) noexcept {
     return rates;
 }
 
-PumpPlaces make_pump_places(apr_pool_t* pconf, const Config& config) noexcept {
+PumpSlots make_pump_slots(apr_pool_t* pconf, const Config& config) noexcept {
     const int threads = ask_mpm(is_prefork() ? AP_MPMQ_MAX_DAEMONS : AP_MPMQ_MAX_THREADS);
     const std::int64_t count = config.has(Setting::max_pumped) ? config.get(Setting::max_pumped)
                                                                : std::max(threads / 2, 1);
-    return {pconf, static_cast<std::size_t>(count),
-            !is_prefork() ? PumpPlaces::For::each_child : PumpPlaces::For::all_children};
+    return {pconf, static_cast<std::uint32_t>(count),
+            !is_prefork() ? PumpSlots::For::each_process : PumpSlots::For::all_processes};
 }
 
 Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }
@@ -307,7 +307,7 @@ int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
             least, most);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    config.pump_places = make_pump_places(pconf, config);
+    config.pump_slots = make_pump_slots(pconf, config);
     config.plugin_sections = count_plugins(pconf);
     return OK;
 }

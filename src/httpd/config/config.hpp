@@ -11,7 +11,7 @@
 #include <span>
 
 #include "httpd/config/directives.hpp"
-#include "httpd/takeover/pump_places.hpp"
+#include "httpd/takeover/pump_slots.hpp"
 #include "plugin/common/endpoint.hpp"
 #include "plugin/common/loader.hpp"
 
@@ -29,7 +29,7 @@ struct Config {
     /// Which directives the caps come from: connections below the same one are counted together.
     std::uint64_t address_cap = 0;
     std::uint64_t location_cap = 0;
-    PumpPlaces pump_places;                 ///< of the server process
+    PumpSlots pump_slots;                   ///< of the server process
     int plugin_sections = 0;                ///< of the server process: those that name a plugin
     apr_array_header_t* options = nullptr;  ///< of Option, each name once; null: none
     /// Of a host: as configured, null for not; and what results, of a host that has been read.

@@ -110,7 +110,7 @@ Child::Child(server_rec* server)
       topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
-      pump_places_(process_config(server).pump_places), watch_([this](auto now) { look(now); }),
+      pump_slots_(process_config(server).pump_slots), watch_([this](auto now) { look(now); }),
       metrics_(plugin_figures()), lifecycle_(server, host_, drain_timeout(process_config(server)),
                                              [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this), process_(::getpid()) {

@@ -16,7 +16,7 @@
 #include "httpd/process/child_watch.hpp"
 #include "httpd/process/lifecycle.hpp"
 #include "httpd/takeover/held_sockets.hpp"
-#include "httpd/takeover/pump_places.hpp"
+#include "httpd/takeover/pump_slots.hpp"
 #include "hub/hub.hpp"
 #include "hub/leaders.hpp"
 #include "hub/local_bus.hpp"
@@ -54,7 +54,7 @@ public:
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
     [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
 
-    [[nodiscard]] const PumpPlaces& pump_places() const noexcept { return pump_places_; }
+    [[nodiscard]] const PumpSlots& pump_slots() const noexcept { return pump_slots_; }
     [[nodiscard]] HeldSockets& held_sockets() noexcept { return held_sockets_; }
     [[nodiscard]] ChildWatch& watch() noexcept { return watch_; }
 
@@ -94,7 +94,7 @@ private:
     hub::Leaders leaders_;
     plugin::Pool pool_;
     plugin::Host host_;
-    const PumpPlaces pump_places_;
+    const PumpSlots pump_slots_;
     HeldSockets held_sockets_;
     ChildWatch watch_;
     plugin::Metrics metrics_;

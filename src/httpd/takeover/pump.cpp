@@ -4,12 +4,14 @@
 #include <http_config.h>
 #include <http_log.h>
 #include <http_protocol.h>
+#include <mpm_common.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <chrono>
 #include <utility>
 
+#include "httpd/config/config.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/takeover/filter_stream.hpp"
@@ -48,9 +50,19 @@ int show_end(request_rec* r) {
     return DECLINED;
 }
 
+void reap_slots_of_child(server_rec* server, pid_t child, ap_generation_t /*generation*/,
+                         int /*slot*/, mpm_child_status status) {
+    if (status == MPM_CHILD_EXITED) {
+        process_config(server).pump_slots.reap(child);
+    }
+}
+
 }  // namespace
 
-void register_pump() { ap_hook_log_transaction(show_end, nullptr, nullptr, APR_HOOK_REALLY_FIRST); }
+void register_pump() {
+    ap_hook_log_transaction(show_end, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+    ap_hook_child_status(reap_slots_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+}
 
 int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                  std::optional<Pump>& into) {
@@ -60,16 +72,15 @@ int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                     "for an HTTP/2 stream");
         return HTTP_NOT_IMPLEMENTED;
     }
-    auto place = child.pump_places().take();
-    if (!place) {
+    auto slot = child.pump_slots().take();
+    if (!slot) {
         log_limited(r, APLOG_ERR,
-                    "WS0121: WebSocket handshake refused with 503: %" APR_SIZE_T_FMT
-                    " connections (WebSocketMaxPumped) hold a thread already, and so would this "
-                    "one because %s",
-                    child.pump_places().count(), obstacle);
+                    "WS0121: WebSocket handshake refused with 503: %u connections "
+                    "(WebSocketMaxPumped) hold a thread already, and so would this one because %s",
+                    child.pump_slots().count(), obstacle);
         return HTTP_SERVICE_UNAVAILABLE;
     }
-    into.emplace(Pump{std::move(*place), {}, {}});
+    into.emplace(Pump{std::move(*slot), {}, {}});
     if (!make_ends(*into) || !hold_socket(r->connection, child.held_sockets())) {
         log_limited(r, APLOG_ERR,
                     "WS0122: WebSocket handshake refused with 503: out of descriptors (see ulimit "

@@ -10,7 +10,7 @@
 
 #include "base/descriptor.hpp"
 #include "httpd/process/child.hpp"
-#include "httpd/takeover/pump_places.hpp"
+#include "httpd/takeover/pump_slots.hpp"
 #include "httpd/takeover/takeover.hpp"
 
 namespace websocket::httpd {
@@ -20,7 +20,7 @@ void register_pump();
 
 /// What pumping takes; found before the handshake is answered.
 struct Pump {
-    PumpPlace place;
+    PumpSlot slot;
     base::Descriptor relay_end;   ///< of a socketpair
     base::Descriptor engine_end;  ///< for Handover::socket
 };
