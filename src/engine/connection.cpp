@@ -29,13 +29,13 @@ constexpr std::size_t kDirectReceiveMost = 256U << 10;
 constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 
 /// Closing may take this many close_timeouts while the peer keeps reading.
-constexpr net::Tick kMostCloseTimeouts = 12;
+constexpr Tick kMostCloseTimeouts = 12;
 
 /// Reads before the verdict on a peer: what its socket can hold, usually.
 constexpr unsigned kMostReadsALook = 16;
 
 /// A timer that is so late says that the process was stopped, or a plugin has held the loop.
-constexpr net::Tick kOverslept = net::to_ticks(std::chrono::seconds{1});
+constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
 
 /// A read holds less than this; what it inflates to may hold much more, and others wait meanwhile.
 constexpr std::size_t kMostInflatedATurn = std::size_t{1} << 20;
@@ -113,7 +113,7 @@ void Connection::prepare(std::unique_ptr<net::Transport> transport,
 void Connection::open() {
     note_life();
     if (options_->ping_interval.count() > 0) {
-        loop_.wheel().arm(*this, last_life_ + net::to_ticks(options_->ping_interval));
+        loop_.reactor().set_time(*this, last_life_ + to_ticks(options_->ping_interval));
     }
     gate_.open();
     session_->on_open();  // may close at once
@@ -144,6 +144,7 @@ void Connection::guarded(Work work) noexcept {
 // --- reading -------------------------------------------------------------------------------------
 
 void Connection::on_ready(std::uint32_t events) {
+    loop_.heartbeat().note(LoopWork::input, options_);
     constexpr std::uint32_t kBroken = EPOLLERR | EPOLLHUP;
     if ((events & EPOLLOUT) != 0) {
         note_life();  // a full socket has room again: the peer took something
@@ -331,7 +332,9 @@ void Connection::update_interest() noexcept {
     if (registered_ && events == polled_) {
         return;
     }
-    if (!loop_.watch(transport_->descriptor(), *this, events, registered_)) {
+    net::Reactor& reactor = loop_.reactor();
+    if (!(registered_ ? reactor.change(transport_->descriptor(), *this, events)
+                      : reactor.add(transport_->descriptor(), *this, events))) {
         loop_.log().write(base::LogLevel::error,
                           "WS0303: epoll_ctl failed, closing one connection");
         kill();
@@ -344,16 +347,8 @@ void Connection::update_interest() noexcept {
 // --- time ----------------------------------------------------------------------------------------
 
 void Connection::note_life() noexcept {
-    last_life_ = loop_.now();
+    last_life_ = loop_.reactor().now();
     awaiting_pong_ = awaiting_pong_ && state_ != State::open;
-}
-
-void Connection::on_timer(net::TimerNode& node, net::Tick now) {
-    if (node.ends_pause) {
-        static_cast<RateMeter::PauseEnd&>(node).connection->end_rate_pause();
-    } else {
-        static_cast<Connection&>(node).on_time(now);
-    }
 }
 
 /// epoll may not have told of what the peer has sent: others were in front of it, or the process was
@@ -364,7 +359,7 @@ void Connection::look() {
     loop_.mark_dirty(*this);
 }
 
-bool Connection::overslept(net::Tick now) const noexcept {
+bool Connection::overslept(Tick now) const noexcept {
     return !net::before(now, deadline + kOverslept);
 }
 
@@ -375,7 +370,8 @@ bool Connection::takes_octets() noexcept {
     return untaken_ > 0 && untaken_ < known;
 }
 
-void Connection::on_time(net::Tick now) {
+void Connection::on_time() noexcept {
+    const Tick now = loop_.reactor().now();
     if (state_ == State::open) {
         keep_alive(now);
         return;
@@ -399,14 +395,14 @@ void Connection::on_time(net::Tick now) {
         start_close_timer();
         return;
     }
-    const net::Tick timeout = net::to_ticks(options_->close_timeout);
+    const Tick timeout = to_ticks(options_->close_timeout);
     const bool patient = net::before(now, marked_ + kMostCloseTimeouts * timeout);
     const bool takes = takes_octets();
     if (takes) {
         last_life_ = now;
     }
     if (patient && net::before(now, last_life_ + timeout) && (takes || !outbox_.empty())) {
-        loop_.wheel().arm(*this, last_life_ + timeout);  // slow, but taking what is queued
+        loop_.reactor().set_time(*this, last_life_ + timeout);  // slow, but taking what is queued
         return;
     }
     finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
@@ -417,13 +413,13 @@ void Connection::start_close_timer() noexcept {
     if (state_ == State::dead) {
         return;
     }
-    marked_ = loop_.now();
+    marked_ = loop_.reactor().now();
     untaken_ = transport_->untaken();
-    loop_.wheel().arm(*this, marked_ + net::to_ticks(options_->close_timeout));
+    loop_.reactor().set_time(*this, marked_ + to_ticks(options_->close_timeout));
 }
 
 /// The verdict on a Ping whose time is up.
-bool Connection::gives_no_sign_of_life(net::Tick now) {
+bool Connection::gives_no_sign_of_life(Tick now) {
     if (overslept(now)) {
         marked_ = now;  // it gets the time anew
         return false;
@@ -435,14 +431,14 @@ bool Connection::gives_no_sign_of_life(net::Tick now) {
     return awaiting_pong_ && state_ == State::open;
 }
 
-void Connection::keep_alive(net::Tick now) {
+void Connection::keep_alive(Tick now) {
     if (!takes_input() && outbox_.empty()) {
         // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
         last_life_ = now;
         awaiting_pong_ = false;
     }
-    const net::Tick interval = net::to_ticks(options_->ping_interval);
-    const net::Tick timeout = net::to_ticks(options_->pong_timeout);
+    const Tick interval = to_ticks(options_->ping_interval);
+    const Tick timeout = to_ticks(options_->pong_timeout);
     if (awaiting_pong_ && !net::before(now, marked_ + timeout) && gives_no_sign_of_life(now)) {
         fail(CloseCode::internal_error, "no sign of life after a Ping");
     }
@@ -460,9 +456,10 @@ void Connection::keep_alive(net::Tick now) {
         guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
     }
     if (state_ == State::open) {
-        const net::Tick check = (silent ? now : last_life_) + interval;
-        const net::Tick verdict = marked_ + timeout;
-        loop_.wheel().arm(*this, awaiting_pong_ && net::before(verdict, check) ? verdict : check);
+        const Tick check = (silent ? now : last_life_) + interval;
+        const Tick verdict = marked_ + timeout;
+        loop_.reactor().set_time(*this,
+                                 awaiting_pong_ && net::before(verdict, check) ? verdict : check);
     }
 }
 
@@ -556,7 +553,7 @@ void Connection::kill() noexcept {
     }
     finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
     state_ = State::dead;
-    loop_.wheel().cancel(*this);
+    loop_.reactor().clear_time(*this);
     stop_pause_timer();
     loop_.bury(*this);
 }

@@ -17,7 +17,8 @@
 #include "engine/outbox.hpp"
 #include "engine/session.hpp"
 #include "engine/shared_frame.hpp"
-#include "net/timer_wheel.hpp"
+#include "engine/tick.hpp"
+#include "net/reactor.hpp"
 #include "net/transport.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/message_reader.hpp"
@@ -55,7 +56,7 @@ enum class Compression : std::uint8_t {
 
 /// Lives on the heap from the reservation of its slot until the loop has closed its transport.
 /// Everything but id() belongs to the loop. [loop]
-class Connection : private net::TimerNode {
+class Connection final : private net::EventHandler {
 public:
     Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept;
 
@@ -78,10 +79,8 @@ public:
 
     /// First call on the loop; the connection may be over when it returns.
     void open();
-    /// The descriptor is ready for `events` (epoll's bits).
-    void on_ready(std::uint32_t events);
-    /// Its time has come, for whatever of a connection `node` is.
-    static void on_timer(net::TimerNode& node, net::Tick now);
+    /// The time of a pause that its rate has brought is over.
+    void end_rate_pause() noexcept;
     /// Does what other calls put off: reads on after a pause, writes, polls for what is missing.
     void service();
 
@@ -138,7 +137,7 @@ public:
     void kill() noexcept;
 
 private:
-    friend class Loop;  // keeps the lists that next_ and dirty_ belong to
+    friend class Loop;  // keeps the list that next_ belongs to
 
     enum class State : std::uint8_t {
         open,
@@ -158,6 +157,9 @@ private:
     enum class Turn : std::uint8_t { now, later, never };
 
     struct Inbound;  // the reader's sink
+
+    void on_ready(std::uint32_t events) override;
+    void on_time() noexcept override;
 
     bool read_ready();
     void feed(std::span<std::uint8_t> bytes);
@@ -239,17 +241,15 @@ private:
     [[nodiscard]] bool charge(base::TokenBucket& bucket, std::uint64_t per_second,
                               std::uint64_t amount, RatePolicy policy, const char* reason) noexcept;
     void pause_for_rate(std::chrono::milliseconds time) noexcept;
-    void end_rate_pause() noexcept;
     void stop_pause_timer() noexcept;
 
-    void on_time(net::Tick now);
     void note_life() noexcept;
     void look();
-    [[nodiscard]] bool overslept(net::Tick now) const noexcept;
+    [[nodiscard]] bool overslept(Tick now) const noexcept;
     [[nodiscard]] bool takes_octets() noexcept;
-    [[nodiscard]] bool gives_no_sign_of_life(net::Tick now);
+    [[nodiscard]] bool gives_no_sign_of_life(Tick now);
     void start_close_timer() noexcept;
-    void keep_alive(net::Tick now);
+    void keep_alive(Tick now);
     void update_interest() noexcept;
     [[nodiscard]] bool takes_input() const noexcept;
     [[nodiscard]] bool input_pending() const noexcept;
@@ -262,6 +262,10 @@ private:
     /// What this server says with `code`, in the peer's version of the protocol.
     [[nodiscard]] protocol::CloseCode known_to_peer(protocol::CloseCode code) const noexcept;
 
+    static constexpr std::uint32_t kLast = UINT32_MAX - 1;  ///< in the list of dirty connections
+    static constexpr std::uint32_t kUnlisted = UINT32_MAX;
+
+    Tick last_life_ = 0;  ///< the peer's last sign of life; fills what the base leaves free
     Loop& loop_;
     Gate& gate_;
     ConnectionId id_;
@@ -273,21 +277,20 @@ private:
     Outbox outbox_;
     std::unique_ptr<DeflateContext> deflate_;  ///< only where messages refer to earlier ones
     base::ByteBuffer unread_;                  ///< received, but not looked at because of a pause
-    Connection* next_ = nullptr;        ///< in the loop's list of dirty or of dead connections
     const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
+    std::uint32_t next_ =
+        kUnlisted;  ///< slot of the next one in the loop's list, or one of the above
     CloseInfo end_info_{};
     protocol::CloseCode end_code_{};
     std::uint8_t polled_ = 0;    ///< what epoll watches now
     std::uint8_t category_ = 0;  ///< of OpenCounts
-    net::Tick last_life_ = 0;    ///< the peer's last sign of life
-    net::Tick marked_ = 0;       ///< when the Ping went out, or when closing began
+    Tick marked_ = 0;            ///< when the Ping went out, or when closing began
     std::uint32_t untaken_ = 0;  ///< octets that the peer had not taken by then
     State state_ = State::open;
     std::uint8_t pause_ = 0;       ///< Pause bits
     bool hybi_ : 1 = false;        ///< version 7 or 8 of the protocol, not 13
     bool registered_ : 1 = false;  ///< epoll knows the descriptor
     bool watches_input_ : 1 = false;
-    bool dirty_ : 1 = false;  ///< in the loop's list
     bool awaiting_pong_ : 1 = false;
     bool close_queued_ : 1 = false;
     bool broken_ : 1 = false;         ///< a write failed during a callback; service() ends it

@@ -33,8 +33,9 @@ DeflateContext& Connection::deflate_context() {
 
 std::unique_ptr<protocol::Inflater> Connection::take_inflater() {
     const DeflateSettings settings = agreed();
-    return settings.client_takeover ? deflate_context().take_inflater(settings, loop_.now())
-                                    : loop_.shared_deflate().take_inflater();
+    return settings.client_takeover
+               ? deflate_context().take_inflater(settings, loop_.reactor().now())
+               : loop_.shared_deflate().take_inflater();
 }
 
 void Connection::give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept {
@@ -54,7 +55,7 @@ std::span<const std::uint8_t> Connection::deflate(std::span<const std::uint8_t> 
     try {
         const bool useful =
             settings.server_takeover
-                ? deflate_context().deflate(part, last, out, limit, settings, loop_.now())
+                ? deflate_context().deflate(part, last, out, limit, settings, loop_.reactor().now())
                 : loop_.shared_deflate().deflate(part, last, out, limit, settings);
         return useful ? out.bytes() : std::span<const std::uint8_t>{};
     } catch (const std::bad_alloc&) {

@@ -63,7 +63,7 @@ bool Connection::charge(base::TokenBucket& bucket, std::uint64_t per_second, std
         return true;
     }
     const base::Rate rate{per_second, options_->rates.burst};
-    if (bucket.take(amount, loop_.time(), rate, loop_.unread_since())) {
+    if (bucket.take(amount, loop_.reactor().time(), rate, loop_.unread_since())) {
         return true;
     }
     if (policy == RatePolicy::close) {
@@ -71,7 +71,7 @@ bool Connection::charge(base::TokenBucket& bucket, std::uint64_t per_second, std
                   {static_cast<std::uint16_t>(CloseCode::policy_violation), false});
         return false;
     }
-    pause_for_rate(bucket.debt(loop_.time(), rate));
+    pause_for_rate(bucket.debt(loop_.reactor().time(), rate));
     return true;
 }
 
@@ -79,11 +79,13 @@ void Connection::pause_for_rate(std::chrono::milliseconds time) noexcept {
     pause_ |= kForRate;
     RateMeter::PauseEnd& end = record_->meter->pause_end;
     end.connection = this;
-    const net::Tick until = loop_.now() + net::to_ticks(time);
+    const Tick until = loop_.reactor().now() + to_ticks(time);
     if (!end.armed() || net::before(end.deadline, until)) {
-        loop_.wheel().arm(end, until);
+        loop_.reactor().set_time(end, until);
     }
 }
+
+void RateMeter::PauseEnd::on_time() noexcept { connection->end_rate_pause(); }
 
 void Connection::end_rate_pause() noexcept {
     pause_ &= static_cast<std::uint8_t>(~kForRate);
@@ -92,7 +94,7 @@ void Connection::end_rate_pause() noexcept {
 
 void Connection::stop_pause_timer() noexcept {
     if (record_ != nullptr && record_->meter != nullptr) {
-        loop_.wheel().cancel(record_->meter->pause_end);
+        loop_.reactor().clear_time(record_->meter->pause_end);
     }
 }
 

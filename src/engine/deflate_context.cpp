@@ -11,7 +11,7 @@ using protocol::Inflater;
 
 bool DeflateContext::deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                              std::size_t limit, const protocol::DeflateSettings& settings,
-                             net::Tick now) {
+                             Tick now) {
     last_use_ = now;
     if (deflater_ == nullptr) {
         deflater_ = std::make_unique<Deflater>(shape_of(settings));
@@ -36,7 +36,7 @@ void DeflateContext::forget_last() noexcept {
 }
 
 std::unique_ptr<Inflater> DeflateContext::take_inflater(const protocol::DeflateSettings& settings,
-                                                        net::Tick now) {
+                                                        Tick now) {
     last_use_ = now;
     if (inflater_ != nullptr) {
         return std::move(inflater_);
@@ -51,7 +51,7 @@ void DeflateContext::give_back(std::unique_ptr<Inflater> inflater) noexcept {
     inflater_ = std::move(inflater);
 }
 
-void DeflateContext::rest(net::Tick now, net::Tick idle) noexcept {
+void DeflateContext::rest(Tick now, Tick idle) noexcept {
     if (net::before(now, last_use_ + idle)) {
         return;
     }

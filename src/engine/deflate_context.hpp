@@ -8,7 +8,7 @@
 #include <span>
 
 #include "base/byte_buffer.hpp"
-#include "net/timer_wheel.hpp"
+#include "engine/tick.hpp"
 #include "protocol/deflate_settings.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
@@ -22,25 +22,25 @@ public:
     /// missing, the stream begins anew. Throws std::bad_alloc.
     [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                                std::size_t limit, const protocol::DeflateSettings& settings,
-                               net::Tick now);
+                               Tick now);
 
     /// What was compressed last does not reach the peer.
     void forget_last() noexcept;
 
     /// Throws std::bad_alloc.
     [[nodiscard]] std::unique_ptr<protocol::Inflater>
-    take_inflater(const protocol::DeflateSettings& settings, net::Tick now);
+    take_inflater(const protocol::DeflateSettings& settings, Tick now);
     void give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept;
 
     /// After `idle` without a message gives back all memory but that of the history which the
     /// client's next message may refer to. The server's next one then refers to nothing.
-    void rest(net::Tick now, net::Tick idle) noexcept;
+    void rest(Tick now, Tick idle) noexcept;
 
 private:
     std::unique_ptr<protocol::Deflater> deflater_;
     std::unique_ptr<protocol::Inflater> inflater_;
     base::ByteBuffer history_;  ///< of the inflater, while there is none
-    net::Tick last_use_ = 0;
+    Tick last_use_ = 0;
 };
 
 }  // namespace websocket::engine

@@ -38,7 +38,7 @@ void keep_freed_memory() noexcept {
 #endif
 }
 
-void HeapTrim::trim(net::Tick now) noexcept {
+void HeapTrim::trim(Tick now) noexcept {
     if (used_) {
         used_ = false;
         last_use_ = now;
@@ -47,8 +47,8 @@ void HeapTrim::trim(net::Tick now) noexcept {
             first_use_ = now;
         }
     }
-    if (!pending_ || (net::before(now, last_use_ + net::to_ticks(kIdle)) &&
-                      net::before(now, first_use_ + net::to_ticks(kInterval)))) {
+    if (!pending_ || (net::before(now, last_use_ + to_ticks(kIdle)) &&
+                      net::before(now, first_use_ + to_ticks(kInterval)))) {
         return;
     }
     pending_ = false;

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#include "net/timer_wheel.hpp"
+#include "engine/tick.hpp"
 
 namespace websocket::engine {
 
@@ -29,13 +29,13 @@ public:
 
     /// May take some milliseconds for each 10 MiB that it gives back. Does nothing where
     /// keep_freed_memory() does nothing.
-    void trim(net::Tick now) noexcept;
+    void trim(Tick now) noexcept;
 
 private:
     bool used_ = false;     ///< since the last trim()
     bool pending_ = false;  ///< blocks were in use since memory was given back
-    net::Tick last_use_ = 0;
-    net::Tick first_use_ = 0;  ///< since memory was given back
+    Tick last_use_ = 0;
+    Tick first_use_ = 0;  ///< since memory was given back
 };
 
 }  // namespace websocket::engine

@@ -1,39 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/loop.hpp"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <new>
-#include <system_error>
 #include <utility>
 
 #include "base/iovec.hpp"
 
 namespace websocket::engine {
 
-namespace {
-
-constexpr int kEventsAWait = 512;
-
-}  // namespace
-
 constinit thread_local Loop* Loop::current_ = nullptr;
 
 Loop::Loop(std::uint32_t index, base::Log& log, std::function<void()> on_slot_free)
     : index_(index), log_(log), on_slot_free_(std::move(on_slot_free)),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)), read_buffer_(new std::uint8_t[kReadBuffer]),
-      start_(std::chrono::steady_clock::now()), wheel_(0), drain_(slots_), watches_(epoll_.get()) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.ptr = nullptr;  // the mailbox
-    if (!epoll_.valid() ||
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, mailbox_.descriptor(), &event) != 0) {
-        throw std::system_error(errno, std::generic_category(), "epoll");
-    }
-}
+      read_buffer_(new std::uint8_t[kReadBuffer]), drain_(slots_) {}
 
 Loop::~Loop() = default;
 
@@ -46,98 +27,67 @@ void Loop::run() noexcept {
             log_.write(base::LogLevel::error, "WS0301: out of memory in an event loop");
         }
     } while (!stopping_ || serving_ > 0 || awaits_reserved() || !end_tasks() ||
-             !mailbox_.close_if_empty());
+             !inbox_.close_if_empty());
     heartbeat_.end_turn();
     current_ = nullptr;
 }
 
 /// At the end of a drain: whose handshake is being answered just now still gets a Close.
 bool Loop::awaits_reserved() const noexcept {
-    return reserved_.load() > 0 && !stop_requested_.load() && net::before(now_, stop_deadline_);
+    return reserved_.load() > 0 && !stop_requested_.load() &&
+           net::before(reactor_.now(), stop_deadline_);
 }
 
 void Loop::run_once() {
-    std::array<epoll_event, kEventsAWait> events;
-    const int wait = timeout();
-    const auto asked = metered_ > 0 ? elapsed() : since_start_;
+    const auto turn = reactor_.time();
+    const auto asked = metered_ > 0 ? reactor_.elapsed() : turn;
     heartbeat_.end_turn();
-    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsAWait, wait);
+    const net::Reactor::Waited waited = reactor_.wait(most_wait());
     heartbeat_.begin_turn();
     if (metered_ > 0) {
-        note_standstill(asked, std::chrono::milliseconds{wait}, count < 0);
+        note_standstill(turn, asked, waited);
     }
-    update_now();
-    // What other threads have asked for happened before what these descriptors report.
-    const std::span<epoll_event> ready(events.data(), static_cast<std::size_t>(std::max(count, 0)));
-    const auto is_mail = [](const epoll_event& event) { return event.data.ptr == nullptr; };
-    if (stop_requested_.load(std::memory_order_relaxed) || std::ranges::any_of(ready, is_mail)) {
+    // What other threads have asked for happened before what the descriptors report.
+    if (waited.woken || stop_requested_.load(std::memory_order_relaxed)) {
         carry_out_commands();
     }
-    for (const epoll_event& event : ready) {
-        if (is_mail(event)) {
-            continue;
-        }
-        if (Watches::is_watch(event.data.ptr)) {
-            heartbeat_.note(LoopWork::watches);
-            watches_.on_ready(event.data.ptr, event.events);
-        } else {
-            auto* connection = static_cast<Connection*>(event.data.ptr);
-            heartbeat_.note(LoopWork::input, connection->options_);
-            connection->on_ready(event.events);
-        }
-    }
+    reactor_.dispatch();
     heartbeat_.note(LoopWork::timers);
-    timers_.advance(since_start_);
-    watches_.bury();
-    wheel_.advance(now_, [this](net::TimerNode& node) { Connection::on_timer(node, now_); });
+    reactor_.fire_timers();
+    watches_.reap();
     advance_drain();
-    if (stopping_ && !net::before(now_, stop_deadline_)) {
+    if (stopping_ && !net::before(reactor_.now(), stop_deadline_)) {
         slots_.for_each([](Connection& connection) { connection.kill(); });
     }
     service_dirty();
-    shared_deflate_.trim(now_);
-    heap_trim_.trim(now_);
+    shared_deflate_.trim(reactor_.now());
+    heap_trim_.trim(reactor_.now());
 }
 
-int Loop::timeout() const noexcept {
-    if (dirty_ != nullptr) {
-        return 0;
+std::chrono::milliseconds Loop::most_wait() const noexcept {
+    if (dirty_ != Connection::kLast) {
+        return std::chrono::milliseconds{0};
+    }
+    if (stopping_) {
+        return kTickLength;
     }
     constexpr auto kMost = std::chrono::milliseconds{60'000};
-    auto wait = kMost;
-    if (const net::Tick ticks = wheel_.ticks_to_next(); ticks > 0) {
-        wait = std::min(wait, ticks * net::kTickLength - since_start_ % net::kTickLength);
-    }
-    wait = timers_.timeout(since_start_, wait);
-    if (stopping_) {
-        wait = std::min(wait, net::kTickLength);
-    } else if (drain_.active()) {
-        wait = std::min(wait, drain_.rest(since_start_));
-    }
-    return static_cast<int>(wait.count());
+    return drain_.active() ? std::min(kMost, drain_.rest(reactor_.time())) : kMost;
 }
 
-std::chrono::milliseconds Loop::elapsed() const noexcept {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                                 start_);
-}
-
-void Loop::update_now() noexcept {
-    since_start_ = elapsed();
-    now_ = static_cast<net::Tick>(since_start_ / net::kTickLength);
-}
-
-/// Between two looks at the descriptors: the last turn took long, or the wait longer than `wait`. A
-/// wait is interrupted only when the process was stopped, as all signals are blocked.
-void Loop::note_standstill(std::chrono::milliseconds asked, std::chrono::milliseconds wait,
-                           bool interrupted) noexcept {
-    const auto now = elapsed();
-    const auto idle = interrupted ? std::chrono::milliseconds{0} : std::min(wait, now - asked);
-    const auto still = now - since_start_ - idle;
-    if (still < net::kTickLength) {
+/// Between two looks at the descriptors: the turn that began at `turn` and waited from `asked` on took
+/// long, or the wait longer than its limit. A wait is interrupted only when the process was stopped, as
+/// all signals are blocked.
+void Loop::note_standstill(std::chrono::milliseconds turn, std::chrono::milliseconds asked,
+                           const net::Reactor::Waited& waited) noexcept {
+    const auto now = reactor_.time();
+    const auto idle =
+        waited.interrupted ? std::chrono::milliseconds{0} : std::min(waited.limit, now - asked);
+    const auto still = now - turn - idle;
+    if (still < kTickLength) {
         return;
     }
-    if (standstill_.caught_up <= since_start_) {
+    if (standstill_.caught_up <= turn) {
         standstill_.begun = now - still;
     }
     standstill_.caught_up = now + still;
@@ -146,7 +96,7 @@ void Loop::note_standstill(std::chrono::milliseconds asked, std::chrono::millise
 void Loop::carry_out_commands() {
     heartbeat_.note(LoopWork::requests);
     const std::size_t own_posts = own_posts_;
-    mailbox_.take(batch_);
+    inbox_.take(batch_);
     broadcasts_end_ = std::find_if(batch_.rbegin(), batch_.rend(), [](const Command& command) {
                           return command.kind == Command::Kind::broadcast;
                       }).base();
@@ -232,23 +182,23 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
         const auto code = drained ? drain_.code() : protocol::CloseCode::going_away;
         served->fail(code, Drain::reason(code));
     } else if (drain_.active()) {
-        drain_.welcome(*served, since_start_);
+        drain_.welcome(*served, reactor_.time());
     }
 }
 
 void Loop::take_drain_order() noexcept {
     const DrainOrder order = drain_request_.get();
-    drain_.begin(std::chrono::ceil<std::chrono::milliseconds>(order.deadline - start_), order.code,
-                 since_start_, serving_);
+    drain_.begin(std::chrono::ceil<std::chrono::milliseconds>(order.deadline - reactor_.start()),
+                 order.code, reactor_.time(), serving_);
 }
 
 void Loop::advance_drain() {
     if (!draining()) {
         return;
     }
-    drain_.advance(since_start_);
+    drain_.advance(reactor_.time());
     in_order_.store(static_cast<std::uint32_t>(drain_.told()), std::memory_order_relaxed);
-    if (drain_.over(since_start_)) {
+    if (drain_.over(reactor_.time())) {
         const protocol::CloseCode code = drain_.code();
         begin_stop(code, Drain::reason(code));
     }
@@ -256,7 +206,7 @@ void Loop::advance_drain() {
 
 void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
     stopping_ = true;
-    stop_deadline_ = now_ + net::to_ticks(kStopTimeout);
+    stop_deadline_ = reactor_.now() + to_ticks(kStopTimeout);
     std::uint32_t forced = 0;
     std::uint32_t told = 0;
     slots_.for_each([&](Connection& connection) {
@@ -273,18 +223,16 @@ void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
 }
 
 void Loop::mark_dirty(Connection& connection) noexcept {
-    if (!connection.dirty_) {
-        connection.dirty_ = true;
-        connection.next_ = std::exchange(dirty_, &connection);
+    if (connection.next_ == Connection::kUnlisted) {
+        connection.next_ = std::exchange(dirty_, connection.id().slot());
     }
 }
 
 void Loop::service_dirty() {
-    Connection* next = std::exchange(dirty_, nullptr);
-    while (next != nullptr) {
-        Connection* connection = next;
-        next = connection->next_;
-        connection->dirty_ = false;
+    std::uint32_t next = std::exchange(dirty_, Connection::kLast);
+    while (next != Connection::kLast) {
+        Connection* connection = slots_.find(next)->connection;
+        next = std::exchange(connection->next_, Connection::kUnlisted);
         if (connection->state_ != Connection::State::dead) {
             heartbeat_.note(LoopWork::output, connection->options_);
             connection->service();
@@ -296,7 +244,7 @@ void Loop::service_dirty() {
 
 void Loop::free_connection(Connection* connection) noexcept {
     const std::uint32_t index = connection->id().slot();
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->transport_->descriptor(), nullptr);
+    reactor_.remove(connection->transport_->descriptor(), *connection);
     if (open_counts_ != nullptr) {
         open_counts_->closed(connection->category_);
     }
@@ -320,26 +268,17 @@ Connection* Loop::serving(ConnectionId id) noexcept {
 }
 
 void Loop::forget(ConnectionId id) noexcept {
-    timers_.cancel_all(id);
-    watches_.stop_all(id);
+    reactor_.timers().cancel_all(id.value());
+    watches_.stop_all(id.value());
 }
 
 /// No connection is left. Ends the timers and watches that belong to none; true when that posted
 /// nothing.
 bool Loop::end_tasks() noexcept {
-    timers_.cancel_all();
+    reactor_.timers().cancel_all();
     watches_.stop_all();
-    watches_.bury();
+    watches_.reap();
     return true;
-}
-
-bool Loop::watch(int descriptor, Connection& connection, std::uint32_t events,
-                 bool registered) noexcept {
-    epoll_event event{};
-    event.events = events;
-    event.data.ptr = &connection;
-    return ::epoll_ctl(epoll_.get(), registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, descriptor,
-                       &event) == 0;
 }
 
 // --- corking -------------------------------------------------------------------------------------

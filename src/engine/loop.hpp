@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "engine/command.hpp"
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
@@ -21,13 +22,13 @@
 #include "engine/heap_trim.hpp"
 #include "engine/heartbeat.hpp"
 #include "engine/loop_task.hpp"
-#include "engine/mailbox.hpp"
 #include "engine/open_counts.hpp"
 #include "engine/shared_deflate.hpp"
 #include "engine/slot_table.hpp"
-#include "engine/timers.hpp"
-#include "engine/watches.hpp"
-#include "net/timer_wheel.hpp"
+#include "engine/tick.hpp"
+#include "net/inbox.hpp"
+#include "net/reactor.hpp"
+#include "net/watches.hpp"
 
 namespace websocket::engine {
 
@@ -154,9 +155,6 @@ public:
     void mark_dirty(Connection& connection) noexcept;
     /// Frees a dead connection once nothing refers to it.
     void bury(Connection& connection) noexcept { mark_dirty(connection); }
-    /// Sets the events to poll for; false when the kernel refuses.
-    [[nodiscard]] bool watch(int descriptor, Connection& connection, std::uint32_t events,
-                             bool registered) noexcept;
     void wake_senders() noexcept;
     /// The connection has ended and is a member no more.
     void end_memberships(Connection& connection) noexcept;
@@ -175,20 +173,14 @@ public:
     [[nodiscard]] HeapTrim& heap_trim() noexcept { return heap_trim_; }
     /// The session has ended: so have its timers and watches.
     void forget(ConnectionId id) noexcept;
-    [[nodiscard]] Timers& timers() noexcept { return timers_; }
-    /// The clock of timers(): time since the loop was made, read now.
-    [[nodiscard]] std::chrono::milliseconds elapsed() const noexcept;
-    [[nodiscard]] Watches& watches() noexcept { return watches_; }
+    [[nodiscard]] net::Reactor& reactor() noexcept { return reactor_; }
+    [[nodiscard]] net::Watches& watches() noexcept { return watches_; }
     /// Null unless the connection is served and its session has not ended.
     [[nodiscard]] Connection* serving(ConnectionId id) noexcept;
-    [[nodiscard]] net::TimerWheel& wheel() noexcept { return wheel_; }
-    [[nodiscard]] net::Tick now() const noexcept { return now_; }
-    /// The same in finer steps: since the loop was made.
-    [[nodiscard]] std::chrono::milliseconds time() const noexcept { return since_start_; }
     /// What is read now may have been sent any time since then: the present, but for a while after
     /// the loop stood still. For connections with rates only.
     [[nodiscard]] std::chrono::milliseconds unread_since() const noexcept {
-        return since_start_ < standstill_.caught_up ? standstill_.begun : since_start_;
+        return reactor_.time() < standstill_.caught_up ? standstill_.begun : reactor_.time();
     }
     [[nodiscard]] base::Log& log() noexcept { return log_; }
     /// A drain is going on and has time left.
@@ -198,10 +190,9 @@ private:
     static constexpr std::size_t kReadBuffer = 64U << 10;
 
     void run_once();
-    [[nodiscard]] int timeout() const noexcept;
-    void update_now() noexcept;
-    void note_standstill(std::chrono::milliseconds asked, std::chrono::milliseconds wait,
-                         bool interrupted) noexcept;
+    [[nodiscard]] std::chrono::milliseconds most_wait() const noexcept;
+    void note_standstill(std::chrono::milliseconds turn, std::chrono::milliseconds asked,
+                         const net::Reactor::Waited& waited) noexcept;
     void carry_out_commands();
     [[nodiscard]] std::vector<Command>::iterator
     carry_out_corked(std::vector<Command>::iterator command);
@@ -250,9 +241,10 @@ private:
     base::Log& log_;
     const std::function<void()> on_slot_free_;
     OpenCounts* open_counts_ = nullptr;
-    Mailbox mailbox_;
+    net::Reactor reactor_{kTickLength};
+    net::Inbox<Command> inbox_{reactor_};
+    net::Watches watches_{reactor_};
     SlotTable slots_;
-    base::Descriptor epoll_;
     std::unique_ptr<std::uint8_t[]> read_buffer_;
 
     std::atomic<std::uint32_t> reserved_{0};  ///< connections that are neither served nor discarded
@@ -265,24 +257,18 @@ private:
     std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
     std::condition_variable room_;
     SharedDeflate shared_deflate_;
-    std::atomic<std::size_t> broadcasts_{0};  ///< octets of them in the mailbox
+    std::atomic<std::size_t> broadcasts_{0};  ///< octets of them in the inbox
     std::size_t broadcast_buffer_ = SIZE_MAX;
     GroupListener* group_listener_ = nullptr;
 
     Heartbeat heartbeat_;
 
     // the loop's own
-    std::chrono::steady_clock::time_point start_;
-    std::chrono::milliseconds since_start_{0};
-    net::Tick now_ = 0;
-    net::TimerWheel wheel_;
     Drain drain_;
-    Timers timers_;
-    Watches watches_;
     HeapTrim heap_trim_;
     CorkBuffer cork_;
     Connection* cork_owner_ = nullptr;
-    Connection* dirty_ = nullptr;
+    std::uint32_t dirty_ = Connection::kLast;  ///< slot of the first one
     std::vector<Command> batch_;
     std::vector<Command>::iterator broadcasts_end_;  ///< behind the last broadcast of batch_
     std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out
@@ -295,7 +281,7 @@ private:
     };
     Standstill standstill_;
     bool stopping_ = false;
-    net::Tick stop_deadline_ = 0;
+    Tick stop_deadline_ = 0;
 };
 
 }  // namespace websocket::engine

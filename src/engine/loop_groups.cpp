@@ -12,7 +12,7 @@ namespace websocket::engine {
 
 namespace {
 
-/// What a broadcast costs in the mailbox besides its octets: so many small ones are bounded, too.
+/// What a broadcast costs in the inbox besides its octets: so many small ones are bounded, too.
 constexpr std::size_t kBroadcastCost = 128;
 /// Broadcasts of together so many octets are copied, once, to leave in one piece.
 constexpr std::size_t kMostJoined = 64U << 10;
@@ -74,7 +74,7 @@ void Loop::leave_or_close(Command&& command) noexcept {
         if (Gate* gate = this->gate(id)) {
             gate->close(id.generation());
             lost_requests_.store(true);
-            mailbox_.wake();
+            reactor_.wake();
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What any thread may ask of a loop: at once when it is the loop's own, else through the mailbox.
+// What any thread may ask of a loop: at once when it is the loop's own, else through its inbox.
 #include <new>
 #include <utility>
 
@@ -36,7 +36,7 @@ void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
     Command command(std::move(connection));
     bool posted = false;
     try {
-        posted = mailbox_.post(std::move(command));
+        posted = inbox_.post(std::move(command)) == net::Posted::yes;
     } catch (const std::bad_alloc&) {
         log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
     }
@@ -121,7 +121,7 @@ bool Loop::post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) n
     Command command(id, std::move(task));
     ended = false;
     try {
-        if (mailbox_.post(std::move(command))) {
+        if (inbox_.post(std::move(command)) == net::Posted::yes) {
             return true;
         }
         ended = true;
@@ -159,7 +159,7 @@ bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcep
         }
     } catch (const std::bad_alloc&) {
         lost_requests_.store(true);
-        mailbox_.wake();
+        reactor_.wake();
     }
     return true;
 }
@@ -174,17 +174,17 @@ void Loop::post_or_remember(Command&& command) noexcept {
         static_cast<void>(post(std::move(command)));
     } catch (const std::bad_alloc&) {
         lost_requests_.store(true);
-        mailbox_.wake();
+        reactor_.wake();
     }
 }
 
 /// What the loop's own thread has posted once, all that follows must not overtake.
 bool Loop::post(Command&& command) {
     if (current_ != this) {
-        return mailbox_.post(std::move(command));
+        return inbox_.post(std::move(command)) == net::Posted::yes;
     }
     const bool in_order = own_posts_ > 0 || command.kind >= Command::Kind::leave;
-    const bool posted = mailbox_.post(std::move(command));
+    const bool posted = inbox_.post(std::move(command)) == net::Posted::yes;
     own_posts_ += in_order && posted ? 1U : 0U;
     return posted;
 }
@@ -209,12 +209,12 @@ void Loop::wake_senders() noexcept {
 void Loop::drain(const DrainOrder& order) noexcept {
     drain_request_.put(order);
     drain_requested_.store(true);
-    mailbox_.wake();
+    reactor_.wake();
 }
 
 void Loop::stop() noexcept {
     stop_requested_.store(true);
-    mailbox_.wake();
+    reactor_.wake();
 }
 
 }  // namespace websocket::engine

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/token_bucket.hpp"
-#include "net/timer_wheel.hpp"
+#include "net/reactor.hpp"
 
 namespace websocket::engine {
 
@@ -35,8 +35,9 @@ struct RateLimits {
 /// Of one connection whose location has a rate. [loop]
 struct RateMeter {
     /// Ends a pause. A timer of its own, because Pings and closing go on meanwhile.
-    struct PauseEnd : net::TimerNode {
-        PauseEnd() noexcept { ends_pause = true; }
+    struct PauseEnd final : net::EventHandler {
+        void on_time() noexcept override;
+
         Connection* connection = nullptr;
     };
 

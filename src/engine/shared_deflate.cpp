@@ -136,14 +136,14 @@ base::ByteBuffer& SharedDeflate::deflate_buffer() noexcept {
     return made_empty(deflate_buffer_, kLargestKept);
 }
 
-void SharedDeflate::trim(net::Tick now) noexcept {
+void SharedDeflate::trim(Tick now) noexcept {
     if (inflated_ || compressed_.load(std::memory_order_relaxed)) {
         inflated_ = false;
         compressed_.store(false, std::memory_order_relaxed);
         last_use_ = now;
         return;
     }
-    if (net::before(now, last_use_ + net::to_ticks(kIdle))) {
+    if (net::before(now, last_use_ + to_ticks(kIdle))) {
         return;
     }
     last_use_ = now;

@@ -12,7 +12,7 @@
 
 #include "base/byte_buffer.hpp"
 #include "engine/shared_frame.hpp"
-#include "net/timer_wheel.hpp"
+#include "engine/tick.hpp"
 #include "protocol/deflate_settings.hpp"
 #include "protocol/deflater.hpp"
 #include "protocol/inflater.hpp"
@@ -51,7 +51,7 @@ public:
     [[nodiscard]] base::ByteBuffer& deflate_buffer() noexcept;
 
     /// Frees what was idle for long. [loop]
-    void trim(net::Tick now) noexcept;
+    void trim(Tick now) noexcept;
 
 private:
     /// Of each kind: enough for the threads that are likely to meet, or messages to overlap.
@@ -78,8 +78,8 @@ private:
     std::vector<std::unique_ptr<protocol::Inflater>> inflaters_;
     base::ByteBuffer inflate_buffer_;
     base::ByteBuffer deflate_buffer_;
-    bool inflated_ = false;   // since trim() looked
-    net::Tick last_use_ = 0;  // as far as trim() knows
+    bool inflated_ = false;  // since trim() looked
+    Tick last_use_ = 0;      // as far as trim() knows
 };
 
 }  // namespace websocket::engine

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/timer_wheel.hpp"
 
+#include <algorithm>
 #include <bit>
 
 namespace websocket::net {
 
-TimerWheel::TimerWheel(Tick now) noexcept : current_(now) {
+TimerWheel::TimerWheel(std::chrono::milliseconds tick, Tick now) noexcept
+    : tick_(tick), current_(now) {
     for (TimerNode& head : buckets_) {
         head.previous = head.next = &head;
     }
@@ -68,6 +70,12 @@ Tick TimerWheel::ticks_to_next() const noexcept {
         step += kWordBits - bucket % kWordBits;
     }
     return 0;
+}
+
+std::chrono::milliseconds TimerWheel::timeout(std::chrono::milliseconds now,
+                                              std::chrono::milliseconds most) const noexcept {
+    const Tick wait = ticks_to_next();
+    return wait > 0 ? std::min(most, wait * tick_ - now % tick_) : most;
 }
 
 }  // namespace websocket::net

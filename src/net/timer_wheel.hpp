@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One timer a connection, O(1) to set and to cancel, a few bytes each.
+// Many timers, O(1) to set and to cancel, a few bytes each.
 #pragma once
 
 #include <array>
@@ -8,9 +8,8 @@
 
 namespace websocket::net {
 
-/// Time in units of kTickLength since some fixed moment; wraps after 8 years.
+/// Time in units that a wheel has, since some fixed moment; with 64 ms it wraps after 8 years.
 using Tick = std::uint32_t;
-constexpr std::chrono::milliseconds kTickLength{64};
 
 /// True when `a` is before `b`, across a wrap.
 [[nodiscard]] constexpr bool before(Tick a, Tick b) noexcept {
@@ -19,9 +18,9 @@ constexpr std::chrono::milliseconds kTickLength{64};
 
 /// Rounded up, and one more for the part of the present tick that is over already: a timer never
 /// fires early.
-[[nodiscard]] constexpr Tick to_ticks(std::chrono::milliseconds duration) noexcept {
-    const auto ticks = (duration + kTickLength - std::chrono::milliseconds{1}) / kTickLength;
-    return static_cast<Tick>(ticks) + 1;
+[[nodiscard]] constexpr Tick to_ticks(std::chrono::milliseconds duration,
+                                      std::chrono::milliseconds tick) noexcept {
+    return static_cast<Tick>((duration + tick - std::chrono::milliseconds{1}) / tick) + 1;
 }
 
 /// Base of whatever owns a timer.
@@ -29,7 +28,6 @@ struct TimerNode {
     TimerNode* previous = nullptr;
     TimerNode* next = nullptr;
     Tick deadline = 0;
-    bool ends_pause = false;  ///< a RateMeter::PauseEnd, else a Connection
 
     [[nodiscard]] bool armed() const noexcept { return next != nullptr; }
 };
@@ -38,7 +36,14 @@ struct TimerNode {
 /// and is passed over until its turn has come. [loop]
 class TimerWheel {
 public:
-    explicit TimerWheel(Tick now) noexcept;
+    explicit TimerWheel(std::chrono::milliseconds tick, Tick now = 0) noexcept;
+
+    [[nodiscard]] Tick tick_of(std::chrono::milliseconds time) const noexcept {
+        return static_cast<Tick>(time / tick_);
+    }
+    /// Time from `now` to the next look at the timers; `most` when there is none before that.
+    [[nodiscard]] std::chrono::milliseconds timeout(std::chrono::milliseconds now,
+                                                    std::chrono::milliseconds most) const noexcept;
 
     void arm(TimerNode& node, Tick deadline) noexcept;
     void cancel(TimerNode& node) noexcept;
@@ -78,6 +83,7 @@ private:
     [[nodiscard]] std::uint64_t occupied_words() const noexcept;
     void take_bucket(Tick tick, TimerNode& into) noexcept;
 
+    const std::chrono::milliseconds tick_;
     Tick current_;
     std::array<TimerNode, kBuckets> buckets_;                     // heads of circular lists
     std::array<std::uint64_t, kBuckets / kWordBits> occupied_{};  // may say yes for an empty bucket

@@ -16,7 +16,7 @@
 using websocket::engine::HeapTrim;
 using websocket::engine::keep_freed_memory;
 using websocket::net::Tick;
-using websocket::net::to_ticks;
+using websocket::engine::to_ticks;
 
 // The sanitizers have allocators of their own.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

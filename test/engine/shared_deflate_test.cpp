@@ -21,7 +21,7 @@ using websocket::protocol::kRsv1;
 
 namespace {
 
-constexpr Tick kIdleTicks = websocket::net::to_ticks(SharedDeflate::kIdle);
+constexpr Tick kIdleTicks = websocket::engine::to_ticks(SharedDeflate::kIdle);
 
 bool is_compressed(const SharedFrame& frame) { return (frame.bytes()[0] & kRsv1) != 0; }
 

@@ -14,6 +14,8 @@ using websocket::test::Random;
 
 namespace {
 
+constexpr std::chrono::milliseconds kTick{64};
+
 /// Deadlines of the nodes that fire when the wheel advances to `now`.
 std::vector<Tick> advance(TimerWheel& wheel, Tick now) {
     std::vector<Tick> fired;
@@ -27,16 +29,16 @@ std::vector<Tick> advance(TimerWheel& wheel, Tick now) {
 }  // namespace
 
 START_TEST(durations_are_rounded_up_beyond_the_present_tick) {
-    ck_assert_uint_eq(to_ticks(0ms), 1);
-    ck_assert_uint_eq(to_ticks(1ms), 2);
-    ck_assert_uint_eq(to_ticks(kTickLength), 2);
-    ck_assert_uint_eq(to_ticks(kTickLength + 1ms), 3);
-    ck_assert_uint_eq(to_ticks(64s), 1001);
+    ck_assert_uint_eq(to_ticks(0ms, kTick), 1);
+    ck_assert_uint_eq(to_ticks(1ms, kTick), 2);
+    ck_assert_uint_eq(to_ticks(kTick, kTick), 2);
+    ck_assert_uint_eq(to_ticks(kTick + 1ms, kTick), 3);
+    ck_assert_uint_eq(to_ticks(64s, kTick), 1001);
 }
 END_TEST
 
 START_TEST(fires_on_time_and_once) {
-    TimerWheel wheel(100);
+    TimerWheel wheel(kTick, 100);
     TimerNode node;
     wheel.arm(node, 105);
     ck_assert(node.armed());
@@ -51,7 +53,7 @@ START_TEST(fires_on_time_and_once) {
 END_TEST
 
 START_TEST(a_deadline_that_has_passed_fires_at_the_next_tick) {
-    TimerWheel wheel(100);
+    TimerWheel wheel(kTick, 100);
     TimerNode past;
     TimerNode now;
     wheel.arm(past, 3);
@@ -62,7 +64,7 @@ START_TEST(a_deadline_that_has_passed_fires_at_the_next_tick) {
 END_TEST
 
 START_TEST(cancelled_timers_do_not_fire) {
-    TimerWheel wheel(0);
+    TimerWheel wheel(kTick, 0);
     TimerNode kept;
     TimerNode cancelled;
     wheel.arm(cancelled, 5);
@@ -74,7 +76,7 @@ START_TEST(cancelled_timers_do_not_fire) {
 END_TEST
 
 START_TEST(arming_again_moves_the_deadline) {
-    TimerWheel wheel(0);
+    TimerWheel wheel(kTick, 0);
     TimerNode node;
     wheel.arm(node, 5);
     wheel.arm(node, 9);
@@ -86,7 +88,7 @@ START_TEST(arming_again_moves_the_deadline) {
 END_TEST
 
 START_TEST(deadlines_beyond_the_ring_wait_for_their_turn) {
-    TimerWheel wheel(7);
+    TimerWheel wheel(kTick, 7);
     std::vector<TimerNode> nodes(5);
     for (Tick i = 0; i < nodes.size(); ++i) wheel.arm(nodes[i], 10 + 1024 * i);
     for (Tick i = 0; i < nodes.size(); ++i) {
@@ -99,7 +101,7 @@ START_TEST(deadlines_beyond_the_ring_wait_for_their_turn) {
 END_TEST
 
 START_TEST(a_timer_may_be_armed_again_while_it_fires) {
-    TimerWheel wheel(0);
+    TimerWheel wheel(kTick, 0);
     TimerNode node;
     wheel.arm(node, 1);
     int fired = 0;
@@ -113,7 +115,7 @@ START_TEST(a_timer_may_be_armed_again_while_it_fires) {
 END_TEST
 
 START_TEST(a_firing_timer_may_cancel_and_arm_those_that_are_due_with_it) {
-    TimerWheel wheel(0);
+    TimerWheel wheel(kTick, 0);
     std::vector<TimerNode> nodes(4);
     for (TimerNode& node : nodes) wheel.arm(node, 5);
     int fired = 0;
@@ -131,7 +133,7 @@ END_TEST
 START_TEST(time_may_wrap) {
     constexpr Tick kStart = 0U - 10;
     static_assert(before(kStart, 5) && !before(5, kStart) && !before(5, 5));
-    TimerWheel wheel(kStart);
+    TimerWheel wheel(kTick, kStart);
     TimerNode node;
     wheel.arm(node, 5);
     ck_assert_uint_eq(wheel.ticks_to_next(), 15);
@@ -149,7 +151,7 @@ START_TEST(agrees_with_a_sorted_list) {
         std::erase_if(model, [&](const auto& entry) { return entry.second == &node; });
     };
     Tick now = 0U - 3000;
-    TimerWheel wheel(now);
+    TimerWheel wheel(kTick, now);
     // Keys of the model count from the start, so that they need not wrap.
     const Tick start = now;
     for (int step = 0; step < 20'000; ++step) {

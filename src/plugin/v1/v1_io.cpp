@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/descriptor.hpp"
-#include "engine/watches.hpp"
+#include "net/watches.hpp"
 #include "plugin/v1/v1_delivery.hpp"
 #include "plugin/v1/v1_host.hpp"
 
@@ -33,12 +33,14 @@ constexpr std::uint32_t abi_events(std::uint32_t events) {
            ((events & (EPOLLERR | EPOLLHUP)) != 0 ? WS_BROKEN : 0U);
 }
 
-class CallWatch final : public engine::WatchTask {
+class CallWatch final : public net::WatchTask {
 public:
     explicit CallWatch(V1Call::Ref call) noexcept : call_(std::move(call)) {}
     bool ready(std::uint32_t events) noexcept override {
         const V1Call::Ref call = call_;
-        deliver(*Loop::current(), call, abi_events(events));
+        Loop& loop = *Loop::current();
+        loop.heartbeat().note(engine::LoopWork::watches);
+        deliver(loop, call, abi_events(events));
         return call->instance().never_blocks();  // else run_in_pool() says when
     }
 
@@ -73,8 +75,9 @@ ws_result watch(const ws_host* host, ws_conn conn, int32_t descriptor, uint32_t 
         V1Instance::of(host), conn, {nullptr, run, done, data}, *watch_number,
         [duplicate, events](Loop& loop, const V1Call::Ref& call) noexcept -> ws_result {
             try {
-                return loop.watches().start(call->number(), call->owner(), std::move(*duplicate),
-                                            epoll_events(events), std::make_unique<CallWatch>(call))
+                return loop.watches().start(call->number(), call->owner().value(),
+                                            std::move(*duplicate), epoll_events(events),
+                                            std::make_unique<CallWatch>(call))
                            ? WS_OK
                            : WS_BAD_ARG;
             } catch (const std::bad_alloc&) {

@@ -5,7 +5,7 @@
 #include <new>
 #include <utility>
 
-#include "engine/timers.hpp"
+#include "net/timers.hpp"
 #include "plugin/common/loop_work.hpp"
 #include "plugin/v1/v1_delivery.hpp"
 #include "plugin/v1/v1_host.hpp"
@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-class CallTimer final : public engine::TimerTask {
+class CallTimer final : public net::TimerTask {
 public:
     explicit CallTimer(V1Call::Ref call) noexcept : call_(std::move(call)) {}
     void fire() noexcept override { deliver(*Loop::current(), V1Call::Ref(call_), 0); }
@@ -29,7 +29,7 @@ private:
 
 ws_result start(const ws_host* host, ws_conn conn, uint64_t delay_ms, uint64_t period_ms,
                 ws_call run, ws_call done, void* data, uint64_t* timer) {
-    constexpr auto kMost = static_cast<std::uint64_t>(engine::Timers::kLongest.count());
+    constexpr auto kMost = static_cast<std::uint64_t>(net::Timers::kLongest.count());
     if (host == nullptr || run == nullptr || timer == nullptr || delay_ms > kMost ||
         period_ms > kMost) {
         return WS_BAD_ARG;
@@ -39,9 +39,10 @@ ws_result start(const ws_host* host, ws_conn conn, uint64_t delay_ms, uint64_t p
     return begin_call(V1Instance::of(host), conn, {run, nullptr, done, data}, *timer,
                       [=](Loop& loop, const V1Call::Ref& call) noexcept -> ws_result {
                           try {
-                              loop.timers().start(call->number(), call->owner(),
-                                                  {loop.elapsed() + delay, period},
-                                                  std::make_unique<CallTimer>(call));
+                              loop.reactor().timers().start(
+                                  call->number(), call->owner().value(),
+                                  {loop.reactor().elapsed() + delay, period},
+                                  std::make_unique<CallTimer>(call));
                               return WS_OK;
                           } catch (const std::bad_alloc&) {
                               return WS_NO_MEMORY;
@@ -52,7 +53,7 @@ ws_result start(const ws_host* host, ws_conn conn, uint64_t delay_ms, uint64_t p
 void cancel(const ws_host* host, uint64_t timer) {
     if (host != nullptr && timer != 0) {
         end_call(V1Instance::of(host), timer,
-                 [timer](Loop& loop) noexcept { loop.timers().cancel(timer); });
+                 [timer](Loop& loop) noexcept { loop.reactor().timers().cancel(timer); });
     }
 }
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any number of timers beside the one that each connection has.
+// Any number of timers with tasks of their own, each with an owner or with none.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
 
-#include "engine/connection_id.hpp"
-#include "engine/owned_table.hpp"
+#include "net/owned_table.hpp"
 #include "net/timer_wheel.hpp"
 
-namespace websocket::engine {
+namespace websocket::net {
 
 /// What a timer does. Destroyed when the timer has ended. [loop]
 class TimerTask {
@@ -38,10 +37,10 @@ public:
         std::chrono::milliseconds period;
     };
     /// Starts a timer of this number. Throws std::bad_alloc.
-    void start(std::uint64_t number, ConnectionId owner, const Times& times,
+    void start(std::uint64_t number, OwnerId owner, const Times& times,
                std::unique_ptr<TimerTask> task);
     void cancel(std::uint64_t number) noexcept;
-    void cancel_all(ConnectionId owner) noexcept;
+    void cancel_all(OwnerId owner) noexcept;
     void cancel_all() noexcept;
 
     /// Fires what is due at `now`.
@@ -51,21 +50,21 @@ public:
                                                     std::chrono::milliseconds most) const noexcept;
 
 private:
-    struct Timer : net::TimerNode {
+    struct Timer : TimerNode {
         std::uint64_t number = 0;
-        net::Tick period = 0;
+        Tick period = 0;
         std::unique_ptr<TimerTask> task;
     };
-    [[nodiscard]] static constexpr net::Tick ticks(std::chrono::milliseconds duration) noexcept {
-        return static_cast<net::Tick>((duration + kTick - std::chrono::milliseconds{1}) / kTick);
+    [[nodiscard]] static constexpr Tick ticks(std::chrono::milliseconds duration) noexcept {
+        return static_cast<Tick>((duration + kTick - std::chrono::milliseconds{1}) / kTick);
     }
     void fire(Timer& timer) noexcept;
 
-    net::TimerWheel wheel_{0};
-    net::Tick now_ = 0;
+    TimerWheel wheel_{kTick};
+    Tick now_ = 0;
     OwnedTable<Timer> timers_;
     Timer* firing_ = nullptr;
     bool firing_cancelled_ = false;
 };
 
-}  // namespace websocket::engine
+}  // namespace websocket::net

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/timers.hpp"
+#include "net/timers.hpp"
 
 #include <functional>
 #include <utility>
@@ -8,9 +8,9 @@
 #include "unit.hpp"
 
 using namespace std::chrono_literals;
-using websocket::engine::ConnectionId;
-using websocket::engine::Timers;
-using websocket::engine::TimerTask;
+using websocket::net::OwnerId;
+using websocket::net::Timers;
+using websocket::net::TimerTask;
 
 namespace {
 
@@ -31,9 +31,9 @@ std::unique_ptr<TimerTask> task(std::function<void()> function) {
     return std::make_unique<Task>(std::move(function));
 }
 
-constexpr ConnectionId kNobody;
-constexpr ConnectionId kAlice(0, 1, 1);
-constexpr ConnectionId kBob(0, 2, 1);
+constexpr OwnerId kNobody = 0;
+constexpr OwnerId kAlice = 1;
+constexpr OwnerId kBob = 2;
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Descriptors that are no connections of the loop, but that it polls.
+// Any number of descriptors with tasks of their own, each with an owner or with none.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/descriptor.hpp"
-#include "engine/connection_id.hpp"
-#include "engine/owned_table.hpp"
+#include "net/owned_table.hpp"
+#include "net/reactor.hpp"
 
-namespace websocket::engine {
+namespace websocket::net {
 
 /// What happens when a descriptor is ready. Destroyed when the watch has ended. [loop]
 class WatchTask {
@@ -29,41 +29,38 @@ public:
 /// [loop]
 class Watches {
 public:
-    explicit Watches(int epoll) noexcept : epoll_(epoll) {}
+    explicit Watches(Reactor& reactor) noexcept : reactor_(reactor) {}
 
     /// Polls `descriptor` for `events`. Throws std::bad_alloc; false when the kernel refuses.
-    [[nodiscard]] bool start(std::uint64_t number, ConnectionId owner, base::Descriptor descriptor,
+    [[nodiscard]] bool start(std::uint64_t number, OwnerId owner, base::Descriptor descriptor,
                              std::uint32_t events, std::unique_ptr<WatchTask> task);
     void change(std::uint64_t number, std::uint32_t events) noexcept;
     void rearm(std::uint64_t number) noexcept;
     void stop(std::uint64_t number) noexcept;
-    void stop_all(ConnectionId owner) noexcept;
+    void stop_all(OwnerId owner) noexcept;
     void stop_all() noexcept;
 
-    /// True when epoll's data of an event means a watch.
-    [[nodiscard]] static bool is_watch(const void* data) noexcept {
-        return (reinterpret_cast<std::uintptr_t>(data) & kTag) != 0;
-    }
-    void on_ready(void* data, std::uint32_t events) noexcept;
-    /// All events of one wait were handled, so none of them can mean a watch that has ended.
-    void bury() noexcept;
+    /// Destroys what has ended. No task is on the stack.
+    void reap() noexcept;
 
 private:
-    struct Watch {
+    struct Watch final : EventHandler {
+        explicit Watch(Watches& all) noexcept : watches(all) {}
+        void on_ready(std::uint32_t ready) override { watches.on_ready(*this, ready); }
+
+        Watches& watches;
         std::uint64_t number = 0;
         base::Descriptor descriptor;
         std::uint32_t events = 0;
         bool resting = false;  ///< polled no more until rearm()
         std::unique_ptr<WatchTask> task;
     };
-    static constexpr std::uintptr_t kTag = 1;  // what is aligned has it clear
+    void on_ready(Watch& watch, std::uint32_t events) noexcept;
 
-    [[nodiscard]] bool poll(Watch& watch, int operation, std::uint32_t events) noexcept;
-
-    const int epoll_;
+    Reactor& reactor_;
     OwnedTable<Watch> watches_;
     std::size_t count_ = 0;                      // of watches_
-    std::vector<std::unique_ptr<Watch>> ended_;  // events for them may be at hand
+    std::vector<std::unique_ptr<Watch>> ended_;  // their tasks may be on the stack
 };
 
-}  // namespace websocket::engine
+}  // namespace websocket::net

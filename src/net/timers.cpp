@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/timers.hpp"
+#include "net/timers.hpp"
 
 #include <algorithm>
 #include <utility>
 
-namespace websocket::engine {
+namespace websocket::net {
 
-void Timers::start(std::uint64_t number, ConnectionId owner, const Times& times,
+void Timers::start(std::uint64_t number, OwnerId owner, const Times& times,
                    std::unique_ptr<TimerTask> task) {
     auto timer = std::make_unique<Timer>();
     timer->number = number;
-    timer->period = times.period.count() > 0 ? std::max<net::Tick>(1, ticks(times.period)) : 0;
+    timer->period = times.period.count() > 0 ? std::max<Tick>(1, ticks(times.period)) : 0;
     timer->task = std::move(task);
     // The clock has cut off a part of a millisecond.
     wheel_.arm(timers_.add(number, owner, std::move(timer)),
@@ -29,7 +29,7 @@ void Timers::cancel(std::uint64_t number) noexcept {
     }
 }
 
-void Timers::cancel_all(ConnectionId owner) noexcept {
+void Timers::cancel_all(OwnerId owner) noexcept {
     std::uint64_t number = 0;
     while ((number = timers_.any_of(owner)) != 0) {
         cancel(number);
@@ -44,8 +44,8 @@ void Timers::cancel_all() noexcept {
 }
 
 void Timers::advance(std::chrono::milliseconds now) noexcept {
-    now_ = static_cast<net::Tick>(now / kTick);
-    wheel_.advance(now_, [this](net::TimerNode& node) { fire(static_cast<Timer&>(node)); });
+    now_ = wheel_.tick_of(now);
+    wheel_.advance(now_, [this](TimerNode& node) { fire(static_cast<Timer&>(node)); });
 }
 
 void Timers::fire(Timer& timer) noexcept {
@@ -65,8 +65,7 @@ void Timers::fire(Timer& timer) noexcept {
 
 std::chrono::milliseconds Timers::timeout(std::chrono::milliseconds now,
                                           std::chrono::milliseconds most) const noexcept {
-    const net::Tick wait = wheel_.ticks_to_next();
-    return wait > 0 ? std::min(most, wait * kTick - now % kTick) : most;
+    return wheel_.timeout(now, most);
 }
 
-}  // namespace websocket::engine
+}  // namespace websocket::net

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// How other threads talk to a loop.
+// What other threads ask of a loop.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
-#include <vector>
 
-#include "base/descriptor.hpp"
 #include "engine/connection_id.hpp"
 #include "engine/groups.hpp"
 #include "engine/loop_task.hpp"
@@ -45,34 +42,6 @@ struct Command {
     Command(Command&&) noexcept;
     Command& operator=(Command&&) noexcept;
     ~Command();
-};
-
-/// Many writers, one reader. The reader is woken once a batch, by a descriptor that it polls.
-class Mailbox {
-public:
-    /// Throws std::system_error when there is no descriptor for it.
-    Mailbox();
-
-    /// False when the mailbox is closed; `command` is then untouched, as it is when this throws
-    /// std::bad_alloc. [any thread]
-    [[nodiscard]] bool post(Command&& command);
-
-    /// Makes the descriptor readable; async-signal-safe. [any thread]
-    void wake() const noexcept;
-
-    /// Exchanges all requests so far for the empty `batch`, whose memory is used again. [loop]
-    void take(std::vector<Command>& batch) noexcept;
-
-    /// Nothing can be posted any more, unless something is there already; then false. [loop]
-    [[nodiscard]] bool close_if_empty() noexcept;
-
-    [[nodiscard]] int descriptor() const noexcept { return event_.get(); }
-
-private:
-    base::Descriptor event_;
-    std::mutex mutex_;  // guards commands_ and closed_
-    std::vector<Command> commands_;
-    bool closed_ = false;
 };
 
 }  // namespace websocket::engine

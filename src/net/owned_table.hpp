@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Things of a loop that are known by a number and may belong to a connection.
+// Things of a loop that are known by a number and may belong to somebody.
 #pragma once
 
 #include <cstdint>
@@ -7,21 +7,22 @@
 #include <unordered_map>
 #include <utility>
 
-#include "engine/connection_id.hpp"
+namespace websocket::net {
 
-namespace websocket::engine {
+/// Whose a timer or a watch is; 0 for nobody.
+using OwnerId = std::uint64_t;
 
 /// Numbers are the caller's; they are unique and never 0. [loop]
 template <class Thing>
 class OwnedTable {
 public:
-    /// `owner` may name no connection. Throws std::bad_alloc and is then unchanged.
-    Thing& add(std::uint64_t number, ConnectionId owner, std::unique_ptr<Thing> thing) {
+    /// `owner` may be 0, for nobody. Throws std::bad_alloc and is then unchanged.
+    Thing& add(std::uint64_t number, OwnerId owner, std::unique_ptr<Thing> thing) {
         Thing& added = *thing;
         const auto place = things_.emplace(number, Entry{owner, std::move(thing)}).first;
-        if (owner.generation() != 0) {
+        if (owner != 0) {
             try {
-                owned_.emplace(owner.value(), number);
+                owned_.emplace(owner, number);
             } catch (...) {
                 things_.erase(place);
                 throw;
@@ -44,7 +45,7 @@ public:
         }
         Entry entry = std::move(found->second);
         things_.erase(found);
-        const auto [begin, end] = owned_.equal_range(entry.owner.value());
+        const auto [begin, end] = owned_.equal_range(entry.owner);
         for (auto at = begin; at != end; ++at) {
             if (at->second == number) {
                 owned_.erase(at);
@@ -55,8 +56,8 @@ public:
     }
 
     /// The number of some thing that `owner` has, or 0.
-    [[nodiscard]] std::uint64_t any_of(ConnectionId owner) const noexcept {
-        const auto found = owned_.find(owner.value());
+    [[nodiscard]] std::uint64_t any_of(OwnerId owner) const noexcept {
+        const auto found = owned_.find(owner);
         return found != owned_.end() ? found->second : 0;
     }
     /// The number of some thing, or 0.
@@ -66,11 +67,11 @@ public:
 
 private:
     struct Entry {
-        ConnectionId owner;
+        OwnerId owner;
         std::unique_ptr<Thing> thing;
     };
     std::unordered_map<std::uint64_t, Entry> things_;
     std::unordered_multimap<std::uint64_t, std::uint64_t> owned_;
 };
 
-}  // namespace websocket::engine
+}  // namespace websocket::net
