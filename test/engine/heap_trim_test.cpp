@@ -15,8 +15,8 @@
 
 using websocket::engine::HeapTrim;
 using websocket::engine::keep_freed_memory;
-using websocket::net::Tick;
 using websocket::engine::to_ticks;
+using websocket::net::Tick;
 
 // The sanitizers have allocators of their own.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
