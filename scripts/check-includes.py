@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Fails when a file of src/ includes something of a floor above its own, or httpd's headers outside of
-src/httpd. docs/design.md says what each floor is for.
+"""Fails when a file of src/ includes something of a floor above its own, or headers of httpd or APR
+outside of src/httpd. docs/design.md says what each floor is for.
 """
 
 import pathlib
@@ -12,8 +12,6 @@ import sys
 FLOORS = [["base"], ["shm", "net", "protocol"], ["engine"], ["hub"], ["plugin"], ["httpd"]]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 HTTPD = re.compile(r"(httpd|http_\w+|ap_\w+|scoreboard|mod_\w+|util_\w+|apr\w*)\.h")
-# Pools and strings of APR, for what a test may link without httpd.
-APR = re.compile(r"apr\w*\.h")
 
 
 def faults(file):
@@ -30,12 +28,8 @@ def faults(file):
         if quoted == '"' and other in HEIGHT and other != room and HEIGHT[other] >= HEIGHT[room]:
             yield f"{file}:{number}: {room} must not know {other}: {name}"
         if quoted == "<" and HTTPD.fullmatch(name) and room != "httpd":
-            if not (APR.fullmatch(name) and (room, name) in ALLOWED):
-                yield f"{file}:{number}: only src/httpd may include {name}"
+            yield f"{file}:{number}: only src/httpd may include {name}"
 
-
-# SHA-1 and Base64 of the handshake.
-ALLOWED = {("protocol", "apr_base64.h"), ("protocol", "apr_sha1.h")}
 
 found = [fault for file in sorted(pathlib.Path("src").glob("**/*.?pp")) for fault in faults(file)]
 print("\n".join(found), end="\n" if found else "")

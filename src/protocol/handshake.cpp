@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/handshake.hpp"
 
-#include <apr_base64.h>
-#include <apr_sha1.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <new>
 
 #include "base/ascii.hpp"
 
@@ -28,17 +30,23 @@ std::string_view next_element(std::string_view& list) {
 
 }  // namespace
 
-std::string accept_value(std::string_view key) {
-    std::array<unsigned char, APR_SHA1_DIGESTSIZE> digest;
-    apr_sha1_ctx_t context;
-    apr_sha1_init(&context);
-    apr_sha1_update(&context, key.data(), static_cast<unsigned>(key.size()));
-    apr_sha1_update(&context, kGuid.data(), static_cast<unsigned>(kGuid.size()));
-    apr_sha1_final(digest.data(), &context);
+std::string base64(std::span<const std::uint8_t> bytes) {
+    std::string encoded((bytes.size() + 2) / 3 * 4, '\0');
+    // It also writes a NUL, where the string has its own.
+    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), bytes.data(),
+                    static_cast<int>(bytes.size()));
+    return encoded;
+}
 
-    std::array<char, 32> encoded;  // 28 characters and a NUL
-    const int with_nul = apr_base64_encode_binary(encoded.data(), digest.data(), digest.size());
-    return {encoded.data(), static_cast<std::size_t>(with_nul - 1)};
+std::string accept_value(std::string_view key) {
+    const std::string text = std::string(key).append(kGuid);
+    std::array<std::uint8_t, SHA_DIGEST_LENGTH> digest;
+    if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha1(), nullptr) != 1) {
+        // The digest cannot fail, only what OpenSSL allocates for it.
+        ERR_clear_error();
+        throw std::bad_alloc();
+    }
+    return base64(digest);
 }
 
 bool is_strict_key(std::string_view key) noexcept {

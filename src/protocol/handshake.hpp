@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,11 @@ constexpr std::string_view kSupportedVersions = "13,8,7";
     return version == 13 || version == 8 || version == 7;
 }
 
-/// Sec-WebSocket-Accept of a key, as sent: base64(SHA-1(key || GUID)).
+/// With padding (RFC 4648 section 4), of less than 2^31 octets. Throws std::bad_alloc. [any thread]
+[[nodiscard]] std::string base64(std::span<const std::uint8_t> bytes);
+
+/// Sec-WebSocket-Accept of a key, as sent: base64(SHA-1(key || GUID)). Throws std::bad_alloc.
+/// [any thread]
 [[nodiscard]] std::string accept_value(std::string_view key);
 
 /// Exactly the base64 of 16 octets.

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/handshake.hpp"
 
-#include <apr_base64.h>
-
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "failing_allocator.hpp"
@@ -19,16 +18,6 @@ using Tokens = std::vector<std::string_view>;
 
 constexpr std::string_view kTokenChars =
     "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-std::string base64(const std::string& bytes) {
-    std::string encoded(
-        static_cast<std::size_t>(apr_base64_encode_len(static_cast<int>(bytes.size()))), '\0');
-    const int with_nul = apr_base64_encode_binary(
-        encoded.data(), reinterpret_cast<const unsigned char*>(bytes.data()),
-        static_cast<int>(bytes.size()));
-    encoded.resize(static_cast<std::size_t>(with_nul - 1));
-    return encoded;
-}
 
 bool is_list_of(std::string_view list, const Tokens& expected) {
     const auto tokens = parse_token_list(list);
@@ -54,6 +43,18 @@ START_TEST(answers_a_key_of_any_length) {
 }
 END_TEST
 
+START_TEST(base64_is_that_of_rfc_4648) {
+    using Pair = std::pair<std::string_view, std::string_view>;
+    for (const auto& [plain, encoded] :
+         {Pair{"", ""}, Pair{"f", "Zg=="}, Pair{"fo", "Zm8="}, Pair{"foo", "Zm9v"},
+          Pair{"foob", "Zm9vYg=="}, Pair{"fooba", "Zm9vYmE="}, Pair{"foobar", "Zm9vYmFy"},
+          Pair{"\xFB\xFF\xFE", "+//+"}}) {
+        const std::string text = base64(websocket::test::octets(plain));
+        ck_assert_msg(text == encoded, "%s", text.c_str());
+    }
+}
+END_TEST
+
 START_TEST(running_out_of_memory_throws_and_leaks_nothing) {
     const auto ignore = [](bool) {};
     ck_assert_uint_ge(
@@ -69,12 +70,12 @@ END_TEST
 START_TEST(a_strict_key_is_the_base64_of_16_octets) {
     websocket::test::Random random(12);
     for (int i = 0; i < 1000; ++i) {
-        const std::string key = base64(random.bytes(16));
+        const std::string key = base64(websocket::test::octets(random.bytes(16)));
         ck_assert_msg(is_strict_key(key), "%s", key.c_str());
         ck_assert(is_lenient_key(key));
     }
     for (std::size_t octets = 0; octets < 40; ++octets) {
-        const std::string key = base64(random.bytes(octets));
+        const std::string key = base64(websocket::test::octets(random.bytes(octets)));
         ck_assert_msg(is_strict_key(key) == (octets == 16), "%zu: %s", octets, key.c_str());
     }
 }
@@ -84,7 +85,7 @@ START_TEST(a_lenient_key_is_the_base64_of_one_or_more_octets) {
     websocket::test::Random random(13);
     ck_assert(!is_lenient_key(""));
     for (std::size_t octets = 1; octets < 70; ++octets) {
-        ck_assert(is_lenient_key(base64(random.bytes(octets))));
+        ck_assert(is_lenient_key(base64(websocket::test::octets(random.bytes(octets)))));
     }
 }
 END_TEST
@@ -237,6 +238,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(handshake) {
     tcase_add_test(tests, answers_the_keys_of_the_rfc_and_of_the_old_module);
     tcase_add_test(tests, answers_a_key_of_any_length);
+    tcase_add_test(tests, base64_is_that_of_rfc_4648);
     tcase_add_test(tests, running_out_of_memory_throws_and_leaks_nothing);
     tcase_add_test(tests, a_strict_key_is_the_base64_of_16_octets);
     tcase_add_test(tests, a_lenient_key_is_the_base64_of_one_or_more_octets);
