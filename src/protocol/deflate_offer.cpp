@@ -20,8 +20,8 @@ constexpr std::string_view kClientBits = "client_max_window_bits";
 /// The smallest window that the RFC knows.
 constexpr unsigned kLeastOfferedBits = 8;
 
-/// One valid offer.
-struct Offer {
+/// The parameters of one valid offer, or of an answer.
+struct Parameters {
     bool server_no_takeover = false;
     bool client_no_takeover = false;
     std::optional<unsigned> server_bits;
@@ -40,7 +40,7 @@ std::optional<unsigned> parse_bits(std::string_view text) {
 }
 
 /// False when the parameter is unknown or invalid.
-bool apply(const ExtensionParameter& parameter, Offer& offer) {
+bool apply(const ExtensionParameter& parameter, Parameters& offer) {
     const auto is = [&](std::string_view name) {
         return base::equals_ignoring_case(parameter.name, name);
     };
@@ -76,12 +76,12 @@ bool has_doubles(const std::vector<ExtensionParameter>& parameters) {
     return false;
 }
 
-std::optional<Offer> parse_offer(const Extension& extension) {
-    Offer offer;
+std::optional<Parameters> parse_offer(const Extension& extension) {
+    Parameters offer;
     // With more than there are, one is unknown or comes twice; and the search stays short.
     constexpr std::size_t kKnownParameters = 4;
-    if (!base::equals_ignoring_case(extension.name, kExtension) ||
-        extension.parameters.size() > kKnownParameters || has_doubles(extension.parameters)) {
+    if (!is_deflate(extension) || extension.parameters.size() > kKnownParameters ||
+        has_doubles(extension.parameters)) {
         return {};
     }
     for (const ExtensionParameter& parameter : extension.parameters) {
@@ -108,7 +108,7 @@ std::string takeover_parameters(const DeflateSettings& settings) {
     return text;
 }
 
-DeflateAgreement accept(const Offer& offer, const DeflatePolicy& policy) {
+DeflateAgreement accept(const Parameters& offer, const DeflatePolicy& policy) {
     DeflateAgreement agreement;
     DeflateSettings& settings = agreement.settings;
     const auto at_most = [](unsigned limit, std::optional<unsigned> wish) {
@@ -153,12 +153,61 @@ DeflateAgreement agree_on_deflate(const std::vector<Extension>& offers,
         return {};
     }
     for (const Extension& extension : offers) {
-        const std::optional<Offer> offer = parse_offer(extension);
+        const std::optional<Parameters> offer = parse_offer(extension);
         if (offer && offer->server_bits.value_or(kMostWindowBits) >= kLeastWindowBits) {
             return accept(*offer, policy);
         }
     }
     return {};
+}
+
+std::string offer_deflate(const DeflatePolicy& policy) {
+    DeflateSettings wanted;
+    wanted.server_takeover = policy.server_takeover;
+    wanted.client_takeover = policy.client_takeover;
+    std::string offer = takeover_parameters(wanted);
+    if (policy.server_bits < kMostWindowBits) {
+        offer += bits_parameter(kServerBits, policy.server_bits);
+    }
+    return policy.client_bits < kMostWindowBits
+               ? offer + bits_parameter(kClientBits, policy.client_bits)
+               : offer + "; " + std::string(kClientBits);
+}
+
+bool is_deflate(const Extension& extension) noexcept {
+    return base::equals_ignoring_case(extension.name, kExtension);
+}
+
+DeflateAnswer check_deflate(const Extension& accepted, const DeflatePolicy& offered) noexcept {
+    const std::optional<Parameters> answer = parse_offer(accepted);
+    if (!answer) {
+        return {{}, "a parameter is unknown, invalid or there twice"};
+    }
+    if (answer->client_takes_bits && !answer->client_bits) {
+        return {{}, "client_max_window_bits has no value"};
+    }
+    if (!offered.server_takeover && !answer->server_no_takeover) {
+        return {{}, "server_no_context_takeover was asked for and is missing"};
+    }
+    // Who was not asked to bound its window, or did not say so, uses the largest.
+    const unsigned server_bits = answer->server_bits.value_or(kMostWindowBits);
+    if (server_bits > offered.server_bits) {
+        return {{}, "server_max_window_bits is larger than what was asked for"};
+    }
+    const unsigned client_bits = answer->client_bits.value_or(kMostWindowBits);
+    if (client_bits < kLeastWindowBits) {
+        return {{}, "client_max_window_bits=8 is a window that zlib cannot compress with"};
+    }
+    DeflateSettings settings;
+    settings.server_bits = static_cast<std::uint8_t>(server_bits);
+    settings.client_bits =
+        static_cast<std::uint8_t>(std::min<unsigned>(client_bits, offered.client_bits));
+    settings.server_takeover = !answer->server_no_takeover;
+    settings.client_takeover = offered.client_takeover && !answer->client_no_takeover;
+    settings.level = offered.level;
+    settings.memory_level = offered.memory_level;
+    settings.min_size = offered.min_size;
+    return {settings, nullptr};
 }
 
 bool has_broken_deflate(std::string_view user_agent) noexcept {

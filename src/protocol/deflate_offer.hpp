@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Agreeing with a client on permessage-deflate (RFC 7692 sections 5 and 7.1).
+// Agreeing with the other end on permessage-deflate (RFC 7692 sections 5 and 7.1).
 #pragma once
 
 #include <string>
@@ -21,6 +21,22 @@ struct DeflateAgreement {
 /// which zlib cannot do. Throws std::bad_alloc. [any thread]
 [[nodiscard]] DeflateAgreement agree_on_deflate(const std::vector<Extension>& offers,
                                                 const DeflatePolicy& policy);
+
+/// What a client's Sec-WebSocket-Extensions says for this policy. The server is told that it may bound the
+/// client's window. Throws std::bad_alloc. [any thread]
+[[nodiscard]] std::string offer_deflate(const DeflatePolicy& policy);
+
+/// What a server made of offer_deflate().
+struct DeflateAnswer {
+    DeflateSettings settings;     ///< unless there is a fault
+    const char* fault = nullptr;  ///< static text: what it accepted is not what was offered
+};
+
+/// `accepted` is an extension of the response with the name is_deflate() knows. [any thread]
+[[nodiscard]] DeflateAnswer check_deflate(const Extension& accepted,
+                                          const DeflatePolicy& offered) noexcept;
+
+[[nodiscard]] bool is_deflate(const Extension& extension) noexcept;
 
 /// True for clients that accept an agreement and then break it, told by their User-Agent. Safari
 /// 15.0 to 15.3 does not reset its compressor after client_no_context_takeover. [any thread]

@@ -20,11 +20,11 @@ constexpr unsigned kMostWindowBits = 15;
 
 /// The permessage-deflate of one connection; by default there is none. Small enough to be atomic.
 struct alignas(8) DeflateSettings {
-    std::uint8_t server_bits = 0;  ///< window of what the server sends, 9 to 15; 0: nothing agreed
+    std::uint8_t server_bits = 0;  ///< window of what the server sends, 8 to 15; 0: nothing agreed
     std::uint8_t client_bits = 0;  ///< window of what the client sends, 8 to 15
     bool server_takeover = false;  ///< the server's messages refer to earlier ones
     bool client_takeover = false;  ///< the client's messages do
-    // The server's own choice; the client need not know.
+    // Our own choice; the other end need not know.
     std::uint8_t level = 1;         ///< 1 (fast) to 9 (small)
     std::uint8_t memory_level = 8;  ///< zlib's: the compressor's tables have 2^(level + 9) octets
     std::uint16_t min_size = 0;     ///< octets below which a message is sent as it is
@@ -39,7 +39,7 @@ struct alignas(8) DeflateSettings {
 };
 static_assert(sizeof(DeflateSettings) == 8);
 
-/// What may be agreed on for a location.
+/// What may be agreed on: a server's for a location, or what a client asks for.
 struct DeflatePolicy {
     bool enabled = false;
     bool server_takeover = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/extension_list.hpp"
 
+#include <utility>
+
 #include "base/ascii.hpp"
 
 namespace websocket::protocol {
@@ -113,10 +115,10 @@ std::optional<Extension> parse_extension(Scanner& scanner) {
     return extension;
 }
 
-}  // namespace
-
-std::vector<Extension> parse_extension_list(std::string_view text) {
+/// The list without what does not follow the grammar, and whether there was such a thing.
+std::pair<std::vector<Extension>, bool> parse(std::string_view text) {
     std::vector<Extension> list;
+    bool skipped = false;
     Scanner scanner(text);
     while (!scanner.at_end()) {
         if (scanner.take(',')) {
@@ -128,10 +130,23 @@ std::vector<Extension> parse_extension_list(std::string_view text) {
             list.push_back(std::move(*extension));
             scanner = attempt;
         } else {
+            skipped = true;
             scanner.skip_element();
         }
     }
-    return list;
+    return {std::move(list), skipped};
+}
+
+}  // namespace
+
+std::vector<Extension> parse_extension_list(std::string_view text) { return parse(text).first; }
+
+std::optional<std::vector<Extension>> parse_accepted_extensions(std::string_view text) {
+    auto [list, skipped] = parse(text);
+    if (skipped || list.empty()) {
+        return {};
+    }
+    return std::move(list);
 }
 
 }  // namespace websocket::protocol

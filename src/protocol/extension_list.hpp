@@ -24,4 +24,9 @@ struct Extension {
 /// legal and skipped. Throws std::bad_alloc. [any thread]
 [[nodiscard]] std::vector<Extension> parse_extension_list(std::string_view text);
 
+/// The extensions that a server has accepted, in their order. Nothing when one does not follow the grammar
+/// or when there is none: what both ends are to do has to be understood. Throws std::bad_alloc. [any thread]
+[[nodiscard]] std::optional<std::vector<Extension>>
+parse_accepted_extensions(std::string_view text);
+
 }  // namespace websocket::protocol

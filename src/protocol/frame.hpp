@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The frame of RFC 6455 section 5.2 as this server writes it. Every frame that leaves the process is
-// encoded here and nowhere else.
+// The frame of RFC 6455 section 5.2 as it is written. Every frame that leaves the process is encoded here
+// and nowhere else.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+
+#include "protocol/masking.hpp"
+#include "protocol/role.hpp"
 
 namespace websocket::protocol {
 
@@ -40,6 +43,9 @@ constexpr std::size_t kMaxControlPayload = 125;
 constexpr std::size_t kMaxUnmaskedHeader = 10;
 /// Octets of the longest header that a client writes.
 constexpr std::size_t kMaxMaskedHeader = kMaxUnmaskedHeader + 4;
+/// Octets of the longest header that comes to somebody in this role.
+template <Role kRole>
+constexpr std::size_t kMaxHeader = kRole == Role::server ? kMaxMaskedHeader : kMaxUnmaskedHeader;
 
 [[nodiscard]] constexpr bool is_control(Opcode opcode) noexcept {
     return (static_cast<std::uint8_t>(opcode) & kControlBit) != 0;
@@ -75,6 +81,16 @@ public:
         }
     }
 
+    /// The same of a frame whose payload is masked with `key`, as a client writes it: see MaskKeys. [any thread]
+    constexpr EncodedHeader(MaskKey key, Opcode opcode, std::uint64_t payload_length,
+                            bool fin = true, bool compressed = false) noexcept
+        : EncodedHeader(opcode, payload_length, fin, compressed) {
+        bytes_[1] |= kMaskBit;
+        for (const std::uint8_t octet : key) {
+            bytes_[size_++] = octet;
+        }
+    }
+
     [[nodiscard]] constexpr std::span<const std::uint8_t> bytes() const noexcept {
         return {bytes_.data(), size_};
     }
@@ -87,7 +103,7 @@ private:
         size_ = 2 + width;
     }
 
-    std::array<std::uint8_t, kMaxUnmaskedHeader> bytes_{};
+    std::array<std::uint8_t, kMaxMaskedHeader> bytes_{};
     std::size_t size_ = 0;
 };
 

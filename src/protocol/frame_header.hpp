@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoding and checking of a client's frame header, as early as the bytes allow.
+// Decoding and checking of the peer's frame header, as early as the bytes allow.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include "protocol/close_code.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/masking.hpp"
+#include "protocol/role.hpp"
 
 namespace websocket::protocol {
 
@@ -42,11 +43,11 @@ struct MessageProgress {
     bool compressed = false;            ///< RSV1 was set on its first frame
 };
 
-/// A client's frame header that passed every check.
+/// A frame header that passed every check.
 struct FrameHeader {
     Opcode opcode;
     bool fin;
-    MaskKey mask;
+    MaskKey mask;                  ///< of a client's frame
     bool compressed;               ///< the first frame of a compressed message
     std::uint64_t payload_length;  ///< at most 2^63 - 1
     std::size_t size;              ///< octets of the header itself
@@ -61,8 +62,10 @@ struct HeaderResult {
     Violation violation;
 };
 
-/// Decodes the header at the start of `bytes`. A violation is reported with the first octet that
-/// proves it: a length above the limit does not wait for the mask. [any thread]
+/// Decodes the header at the start of `bytes`, which the other end has sent: masked to a server, not masked
+/// to a client. A violation is reported with the first octet that proves it: a length above the limit does
+/// not wait for the mask. [any thread]
+template <Role kRole = Role::server>
 [[nodiscard]] HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
                                                const MessageProgress& message,
                                                const ReaderLimits& limits) noexcept;
@@ -70,6 +73,7 @@ struct HeaderResult {
 /// The same where permessage-deflate was negotiated, so that RSV1 has a meaning. A compressed
 /// message may have several times the octets of the limit: what counts is what it inflates to.
 /// [any thread]
+template <Role kRole = Role::server>
 [[nodiscard]] HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> bytes,
                                                             const MessageProgress& message,
                                                             const ReaderLimits& limits) noexcept;

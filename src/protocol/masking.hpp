@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Unmasking (RFC 6455 section 5.3), fused with the search for the first byte that is not ASCII.
+// Masking and unmasking (RFC 6455 section 5.3), which are the same, fused with the search for the first byte that is not ASCII.
 #pragma once
 
 #include <array>
@@ -20,5 +20,10 @@ using MaskKey = std::array<std::uint8_t, 4>;
 /// Returns an offset before which every byte is ASCII: `bytes.size()` when all are, else the start
 /// of the block, of less than 64 octets before it, that holds the first byte of 0x80 or above. [any thread]
 std::size_t unmask(std::span<std::uint8_t> bytes, MaskKey key) noexcept;
+
+/// Masks `bytes` in place; bytes[0] belongs to key[0]. [any thread]
+inline void mask(std::span<std::uint8_t> bytes, MaskKey key) noexcept {
+    static_cast<void>(unmask(bytes, key));
+}
 
 }  // namespace websocket::protocol

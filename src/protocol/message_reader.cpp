@@ -3,7 +3,9 @@
 
 namespace websocket::protocol {
 
-bool MessageReader::is_utf8(std::span<const std::uint8_t> text, std::size_t ascii) noexcept {
+template <Role kRole>
+bool BasicMessageReader<kRole>::is_utf8(std::span<const std::uint8_t> text,
+                                        std::size_t ascii) noexcept {
     if (ascii == text.size()) {
         return true;
     }
@@ -11,8 +13,10 @@ bool MessageReader::is_utf8(std::span<const std::uint8_t> text, std::size_t asci
     return validator.update(text.subspan(ascii)) && validator.complete();
 }
 
-std::optional<Violation> MessageReader::check_close(std::span<const std::uint8_t> payload,
-                                                    const ReaderLimits& limits) noexcept {
+template <Role kRole>
+std::optional<Violation>
+BasicMessageReader<kRole>::check_close(std::span<const std::uint8_t> payload,
+                                       const ReaderLimits& limits) noexcept {
     if (payload.empty()) {
         return {};
     }
@@ -30,16 +34,17 @@ std::optional<Violation> MessageReader::check_close(std::span<const std::uint8_t
     return {};
 }
 
-HeaderResult MessageReader::take_header(std::span<std::uint8_t>& bytes,
-                                        const ReaderLimits& limits) {
+template <Role kRole>
+HeaderResult BasicMessageReader<kRole>::take_header(std::span<std::uint8_t>& bytes,
+                                                    const ReaderLimits& limits) {
     Partial& partial = *partial_;
     const std::size_t had = partial.header_size;
     const std::size_t taken = std::min(bytes.size(), partial.header_bytes.size() - had);
     std::copy_n(bytes.begin(), taken,
                 partial.header_bytes.begin() + static_cast<std::ptrdiff_t>(had));
     partial.header_size = static_cast<std::uint8_t>(had + taken);
-    auto* const decode =
-        partial.message.compressible ? decode_compressible_frame_header : decode_frame_header;
+    auto* const decode = partial.message.compressible ? decode_compressible_frame_header<kRole>
+                                                      : decode_frame_header<kRole>;
     const HeaderResult result =
         decode({partial.header_bytes.data(), had + taken}, partial.message, limits);
     if (result.status == HeaderStatus::complete) {
@@ -50,7 +55,8 @@ HeaderResult MessageReader::take_header(std::span<std::uint8_t>& bytes,
     return result;
 }
 
-void MessageReader::begin_payload(const FrameHeader& frame) {
+template <Role kRole>
+void BasicMessageReader<kRole>::begin_payload(const FrameHeader& frame) {
     Partial& partial = *partial_;
     partial.frame = frame;
     partial.remaining = frame.payload_length;
@@ -69,7 +75,8 @@ void MessageReader::begin_payload(const FrameHeader& frame) {
     message.empty_fragments += frame.payload_length == 0 ? 1U : 0U;
 }
 
-void MessageReader::reserve_payload(std::size_t count) {
+template <Role kRole>
+void BasicMessageReader<kRole>::reserve_payload(std::size_t count) {
     // What a peer announces costs it nothing; what it has sent counts.
     constexpr std::size_t kUnproven = 32U << 10;
     constexpr std::size_t kCredit = 4;
@@ -82,36 +89,41 @@ void MessageReader::reserve_payload(std::size_t count) {
     }
 }
 
-bool MessageReader::accept_payload(std::size_t count) {
+template <Role kRole>
+bool BasicMessageReader<kRole>::accept_payload(std::size_t count) {
     Partial& partial = *partial_;
     const std::span<std::uint8_t> chunk = partial.payload.bytes().last(count);
     const MaskKey key =
         rotate(partial.frame.mask, partial.frame.payload_length - partial.remaining);
     partial.remaining -= count;
-    const std::size_t ascii = unmask(chunk, key);
+    const std::size_t ascii = unmask_payload(chunk, key);
     if (partial.message.type == MessageType::binary) {
         return true;
     }
     return partial.utf8.update(chunk.subspan(partial.utf8.at_boundary() ? ascii : 0));
 }
 
-std::optional<Violation> MessageReader::inflate_payload(std::span<std::uint8_t> chunk,
-                                                        const ReaderLimits& limits) {
+template <Role kRole>
+std::optional<Violation> BasicMessageReader<kRole>::inflate_payload(std::span<std::uint8_t> chunk,
+                                                                    const ReaderLimits& limits) {
     Partial& partial = *partial_;
     const MaskKey key =
         rotate(partial.frame.mask, partial.frame.payload_length - partial.remaining);
     partial.remaining -= chunk.size();
-    static_cast<void>(unmask(chunk, key));
+    static_cast<void>(unmask_payload(chunk, key));
     return partial.inflating.add(chunk, partial.payload, limits);
 }
 
-void MessageReader::release_if_idle() noexcept {
+template <Role kRole>
+void BasicMessageReader<kRole>::release_if_idle() noexcept {
     if (!partial_->message.open && partial_->header_size == 0 && !partial_->in_payload) {
         partial_.reset();
     }
 }
 
-std::span<std::uint8_t> MessageReader::receive_window(std::size_t least, std::size_t most) {
+template <Role kRole>
+std::span<std::uint8_t> BasicMessageReader<kRole>::receive_window(std::size_t least,
+                                                                  std::size_t most) {
     if (partial_ == nullptr || !partial_->in_payload || is_control(partial_->frame.opcode) ||
         partial_->message.compressed || partial_->remaining < least) {
         return {};
@@ -121,5 +133,8 @@ std::span<std::uint8_t> MessageReader::receive_window(std::size_t least, std::si
     reserve_payload(wanted);
     return partial_->payload.space(wanted).first(wanted);
 }
+
+template class BasicMessageReader<Role::server>;
+template class BasicMessageReader<Role::client>;
 
 }  // namespace websocket::protocol

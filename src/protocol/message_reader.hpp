@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes of a client in, messages and control frames out. Knows RFC 6455 sections 5, 7.4 and 8.1, and
+// Bytes of the peer in, messages and control frames out. Knows RFC 6455 sections 5, 7.4 and 8.1, and
 // RFC 7692 section 6, and nothing of sockets; whatever implements MessageSink can stand behind it.
 #pragma once
 
@@ -57,12 +57,14 @@ concept PartSink = MessageSink<Sink> &&
     { sink.on_part(MessageType::text, bytes, flag, flag) } -> std::same_as<Next>;
 };
 
-/// One per connection. Between messages it is a null pointer; only a frame or message of which a
-/// part has come owns memory. Throws std::bad_alloc and nothing else.
-class MessageReader {
+/// One per connection, for the end that has this role. Between messages it is a null pointer; only a
+/// frame or message of which a part has come owns memory. Throws std::bad_alloc and nothing else.
+template <Role kRole>
+class BasicMessageReader {
 public:
-    /// Reads frames from `bytes`, unmasking in place. Returns how many were used: all of them unless
-    /// the sink said stop. A frame that is whole in `bytes` is handed over where it lies.
+    /// Reads frames from `bytes`, unmasking in place what a client has masked. Returns how many were
+    /// used: all of them unless the sink said stop. A frame that is whole in `bytes` is handed over
+    /// where it lies.
     template <MessageSink Sink>
     std::size_t consume(std::span<std::uint8_t> bytes, const ReaderLimits& limits, Sink& sink);
 
@@ -81,7 +83,7 @@ public:
 private:
     /// What has come of a frame or message that is not whole yet.
     struct Partial {
-        std::array<std::uint8_t, kMaxMaskedHeader> header_bytes;
+        std::array<std::uint8_t, kMaxHeader<kRole>> header_bytes;
         std::uint8_t header_size = 0;
         bool in_payload = false;
         FrameHeader frame{};          ///< valid while in_payload
@@ -144,6 +146,14 @@ private:
     [[nodiscard]] bool accept_payload(std::size_t count);
     void release_if_idle() noexcept;
 
+    /// As unmask(), of what the other end has masked; without a look at the rest.
+    static std::size_t unmask_payload(std::span<std::uint8_t> payload, MaskKey key) noexcept {
+        if constexpr (kRole == Role::server) {
+            return unmask(payload, key);
+        } else {
+            return 0;
+        }
+    }
     /// Whole text in place; `ascii` as unmask() returned it.
     [[nodiscard]] static bool is_utf8(std::span<const std::uint8_t> text,
                                       std::size_t ascii) noexcept;
@@ -160,8 +170,15 @@ private:
     std::unique_ptr<Partial> partial_;
 };
 
+using MessageReader = BasicMessageReader<Role::server>;        ///< of what a client sends
+using ClientMessageReader = BasicMessageReader<Role::client>;  ///< of what a server sends
+
+extern template class BasicMessageReader<Role::server>;
+extern template class BasicMessageReader<Role::client>;
+
+template <Role kRole>
 template <MessageSink Sink>
-const MessageProgress& MessageReader::nothing_yet(Sink& sink) noexcept {
+const MessageProgress& BasicMessageReader<kRole>::nothing_yet(Sink& sink) noexcept {
     if constexpr (kKnowsInflaters<Sink>) {
         return sink.inflaters() != nullptr ? kNoCompressibleMessage : kNoMessage;
     } else {
@@ -169,8 +186,9 @@ const MessageProgress& MessageReader::nothing_yet(Sink& sink) noexcept {
     }
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-bool MessageReader::wants_parts([[maybe_unused]] const Sink& sink) noexcept {
+bool BasicMessageReader<kRole>::wants_parts([[maybe_unused]] const Sink& sink) noexcept {
     if constexpr (PartSink<Sink>) {
         return sink.wants_parts();
     } else {
@@ -178,9 +196,10 @@ bool MessageReader::wants_parts([[maybe_unused]] const Sink& sink) noexcept {
     }
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLimits& limits,
-                                   Sink& sink) {
+std::size_t BasicMessageReader<kRole>::consume(std::span<std::uint8_t> bytes,
+                                               const ReaderLimits& limits, Sink& sink) {
     const MessageProgress& none = nothing_yet(sink);
     std::size_t used = 0;
     Next next = Next::more;
@@ -190,9 +209,9 @@ std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLi
             used += resume(rest, limits, sink, next);
             continue;
         }
-        const HeaderResult result = none.compressible
-                                        ? decode_compressible_frame_header(rest, none, limits)
-                                        : decode_frame_header(rest, none, limits);
+        const HeaderResult result =
+            none.compressible ? decode_compressible_frame_header<kRole>(rest, none, limits)
+                              : decode_frame_header<kRole>(rest, none, limits);
         if (result.status == HeaderStatus::violated) {
             sink.on_violation(result.violation);
             return bytes.size();
@@ -213,10 +232,12 @@ std::size_t MessageReader::consume(std::span<std::uint8_t> bytes, const ReaderLi
     return used;
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::deliver_whole_frame(const FrameHeader& frame, std::span<std::uint8_t> payload,
-                                        const ReaderLimits& limits, Sink& sink) {
-    const std::size_t ascii = unmask(payload, frame.mask);
+Next BasicMessageReader<kRole>::deliver_whole_frame(const FrameHeader& frame,
+                                                    std::span<std::uint8_t> payload,
+                                                    const ReaderLimits& limits, Sink& sink) {
+    const std::size_t ascii = unmask_payload(payload, frame.mask);
     if (is_control(frame.opcode)) {
         return deliver_control(frame.opcode, payload, limits, sink);
     }
@@ -235,9 +256,11 @@ Next MessageReader::deliver_whole_frame(const FrameHeader& frame, std::span<std:
     return sink.on_message(MessageType::text, payload, nullptr);
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::deliver_compressed(MessageType type, std::span<const std::uint8_t> payload,
-                                       const ReaderLimits& limits, Sink& sink) {
+Next BasicMessageReader<kRole>::deliver_compressed(MessageType type,
+                                                   std::span<const std::uint8_t> payload,
+                                                   const ReaderLimits& limits, Sink& sink) {
     InflaterSource& inflaters = *sink.inflaters();
     InflatingMessage message(type, inflaters.take_inflater());
     base::ByteBuffer& inflated = inflaters.inflate_buffer();
@@ -256,9 +279,10 @@ Next MessageReader::deliver_compressed(MessageType type, std::span<const std::ui
     return tired ? Next::stop : next;
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::deliver_control(Opcode opcode, std::span<std::uint8_t> payload,
-                                    const ReaderLimits& limits, Sink& sink) {
+Next BasicMessageReader<kRole>::deliver_control(Opcode opcode, std::span<std::uint8_t> payload,
+                                                const ReaderLimits& limits, Sink& sink) {
     if (opcode == Opcode::ping) {
         return sink.on_ping(payload);
     }
@@ -277,9 +301,10 @@ Next MessageReader::deliver_control(Opcode opcode, std::span<std::uint8_t> paylo
     return Next::stop;
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLimits& limits,
-                                  Sink& sink, Next& next) {
+std::size_t BasicMessageReader<kRole>::resume(std::span<std::uint8_t> bytes,
+                                              const ReaderLimits& limits, Sink& sink, Next& next) {
     std::span<std::uint8_t> rest = bytes;
     if (!partial_->in_payload) {
         const HeaderResult result = take_header(rest, limits);
@@ -322,9 +347,11 @@ std::size_t MessageReader::resume(std::span<std::uint8_t> bytes, const ReaderLim
     return used;
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-std::size_t MessageReader::resume_compressed(std::span<std::uint8_t> chunk,
-                                             const ReaderLimits& limits, Sink& sink, Next& next) {
+std::size_t BasicMessageReader<kRole>::resume_compressed(std::span<std::uint8_t> chunk,
+                                                         const ReaderLimits& limits, Sink& sink,
+                                                         Next& next) {
     // Parts are handed over soon: who wants them has messages that are larger than memory.
     const std::size_t step = wants_parts(sink) ? kInflateStep : SIZE_MAX;
     std::size_t used = 0;
@@ -342,8 +369,9 @@ std::size_t MessageReader::resume_compressed(std::span<std::uint8_t> chunk,
     return used;
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-void MessageReader::received(std::size_t count, Sink& sink) {
+void BasicMessageReader<kRole>::received(std::size_t count, Sink& sink) {
     partial_->payload.commit(count);
     if (!accept_payload(count)) {
         sink.on_violation(kNotUtf8);
@@ -356,8 +384,9 @@ void MessageReader::received(std::size_t count, Sink& sink) {
     }
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
+Next BasicMessageReader<kRole>::end_of_frame(const ReaderLimits& limits, Sink& sink) {
     Partial& partial = *partial_;
     partial.in_payload = false;
     partial.header_size = 0;
@@ -365,7 +394,7 @@ Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
         std::array<std::uint8_t, kMaxControlPayload> control = partial.control;
         const std::span<std::uint8_t> payload{control.data(), partial.control_size};
         const Opcode opcode = partial.frame.opcode;
-        unmask(payload, partial.frame.mask);
+        unmask_payload(payload, partial.frame.mask);
         partial.control_size = 0;
         release_if_idle();
         return deliver_control(opcode, payload, limits, sink);
@@ -386,8 +415,9 @@ Next MessageReader::end_of_frame(const ReaderLimits& limits, Sink& sink) {
     return hand_over_part(sink);
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::end_of_message(Sink& sink) {
+Next BasicMessageReader<kRole>::end_of_message(Sink& sink) {
     const MessageType type = partial_->message.type;
     if (type == MessageType::text && !partial_->utf8.complete()) {
         sink.on_violation(kNotUtf8);
@@ -399,9 +429,10 @@ Next MessageReader::end_of_message(Sink& sink) {
     return hand_over_rest(type, payload, first, sink);
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::hand_over_rest(MessageType type, base::ByteBuffer& payload,
-                                   [[maybe_unused]] bool first, Sink& sink) {
+Next BasicMessageReader<kRole>::hand_over_rest(MessageType type, base::ByteBuffer& payload,
+                                               [[maybe_unused]] bool first, Sink& sink) {
     if constexpr (PartSink<Sink>) {
         if (sink.wants_parts()) {
             return sink.on_part(type, payload.bytes(), first, true);
@@ -410,8 +441,9 @@ Next MessageReader::hand_over_rest(MessageType type, base::ByteBuffer& payload,
     return sink.on_message(type, payload.bytes(), &payload);
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::end_of_compressed_message(Sink& sink) {
+Next BasicMessageReader<kRole>::end_of_compressed_message(Sink& sink) {
     const std::unique_ptr<Partial> partial = std::move(partial_);
     if (const auto violation = partial->inflating.finish()) {
         sink.on_violation(*violation);
@@ -424,8 +456,9 @@ Next MessageReader::end_of_compressed_message(Sink& sink) {
     return tired ? Next::stop : next;
 }
 
+template <Role kRole>
 template <MessageSink Sink>
-Next MessageReader::hand_over_part([[maybe_unused]] Sink& sink) {
+Next BasicMessageReader<kRole>::hand_over_part([[maybe_unused]] Sink& sink) {
     if constexpr (PartSink<Sink>) {
         const bool control = partial_->in_payload && is_control(partial_->frame.opcode);
         if (!control && !partial_->payload.empty() && sink.wants_parts()) {

@@ -221,6 +221,100 @@ START_TEST(knows_the_safaris_that_break_their_agreement) {
 }
 END_TEST
 
+START_TEST(a_client_offers_what_its_policy_says) {
+    ck_assert(offer_deflate(kDedicated) == "permessage-deflate; client_max_window_bits");
+    ck_assert(offer_deflate(kShared) ==
+              "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+              "client_max_window_bits");
+    DeflatePolicy small = kDedicated;
+    small.server_bits = 10;
+    small.client_bits = 11;
+    ck_assert(offer_deflate(small) ==
+              "permessage-deflate; server_max_window_bits=10; client_max_window_bits=11");
+}
+END_TEST
+
+START_TEST(a_client_takes_what_the_server_may_answer) {
+    const auto settings = [](std::string_view answer, const DeflatePolicy& policy = kDedicated) {
+        const DeflateAnswer checked = check_deflate(parse_extension_list(answer).at(0), policy);
+        ck_assert_msg(checked.fault == nullptr, "%s", checked.fault);
+        return describe(checked.settings);
+    };
+    ck_assert(settings("permessage-deflate") ==
+              "permessage-deflate; server_max_window_bits=15; client_max_window_bits=15");
+    ck_assert(
+        settings("Permessage-Deflate; server_max_window_bits=8; client_max_window_bits=\"9\"") ==
+        "permessage-deflate; server_max_window_bits=8; client_max_window_bits=9");
+    // What the server may ask for without an offer of it.
+    ck_assert(settings("permessage-deflate; server_no_context_takeover; "
+                       "client_no_context_takeover") ==
+              "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+              "server_max_window_bits=15; client_max_window_bits=15");
+    // A client that said that it does without context does, whatever the answer.
+    ck_assert(settings("permessage-deflate; server_no_context_takeover", kShared) ==
+              "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+              "server_max_window_bits=15; client_max_window_bits=15");
+}
+END_TEST
+
+START_TEST(a_client_refuses_an_answer_that_its_offer_does_not_allow) {
+    const auto assert_fault = [](std::string_view answer, const DeflatePolicy& policy,
+                                 std::string_view fault) {
+        const DeflateAnswer checked = check_deflate(parse_extension_list(answer).at(0), policy);
+        ck_assert_msg(checked.fault != nullptr && checked.fault == fault, "%s: %s",
+                      std::string(answer).c_str(), checked.fault);
+        ck_assert(!checked.settings.agreed());
+    };
+    DeflatePolicy small = kDedicated;
+    small.server_bits = 10;
+    for (const char* parameter :
+         {"x", "server_max_window_bits", "server_max_window_bits=16", "server_max_window_bits=08",
+          "client_max_window_bits=7", "server_no_context_takeover=1",
+          "client_no_context_takeover; client_no_context_takeover"}) {
+        assert_fault(std::string("permessage-deflate; ") + parameter, kDedicated,
+                     "a parameter is unknown, invalid or there twice");
+    }
+    assert_fault("permessage-deflate; client_max_window_bits", kDedicated,
+                 "client_max_window_bits has no value");
+    assert_fault("permessage-deflate; client_max_window_bits=8", kDedicated,
+                 "client_max_window_bits=8 is a window that zlib cannot compress with");
+    assert_fault("permessage-deflate", kShared,
+                 "server_no_context_takeover was asked for and is missing");
+    for (const char* answer :
+         {"permessage-deflate", "permessage-deflate; server_max_window_bits=11"}) {
+        assert_fault(answer, small, "server_max_window_bits is larger than what was asked for");
+    }
+}
+END_TEST
+
+START_TEST(both_ends_know_the_same_of_what_they_agreed_on) {
+    for (unsigned bits = 0; bits < 16; ++bits) {
+        for (std::uint8_t window = 9; window <= 15; ++window) {
+            DeflatePolicy client = kDedicated;
+            client.client_takeover = (bits & 1) != 0;
+            client.server_takeover = (bits & 2) != 0;
+            client.server_bits = window;
+            client.client_bits = static_cast<std::uint8_t>(24 - window);
+            DeflatePolicy server = kDedicated;
+            server.client_takeover = (bits & 4) != 0;
+            server.server_takeover = (bits & 8) != 0;
+            server.server_bits = 12;
+            server.client_bits = 12;
+            const DeflateAgreement agreement = agree(offer_deflate(client), server);
+            ck_assert(agreement.settings.agreed());
+            DeflateSettings expected = agreement.settings;
+            // The server says what window it uses only to a client that asked.
+            if (window == 15) expected.server_bits = 15;
+            const DeflateAnswer answer =
+                check_deflate(parse_extension_list(agreement.response).at(0), client);
+            ck_assert_msg(answer.fault == nullptr && answer.settings == expected, "%s: %s, %s",
+                          agreement.response.c_str(), describe(agreement.settings).c_str(),
+                          describe(answer.settings).c_str());
+        }
+    }
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(deflate_offer) {
     tcase_add_test(tests, agrees_on_nothing_when_it_is_off_or_not_offered);
     tcase_add_test(tests, what_is_malformed_is_declined_and_the_next_offer_counts);
@@ -235,4 +329,8 @@ WEBSOCKET_TEST_SUITE(deflate_offer) {
     tcase_add_test(tests, the_servers_own_choices_go_along);
     tcase_add_test(tests, describes_an_agreement_with_both_windows);
     tcase_add_test(tests, knows_the_safaris_that_break_their_agreement);
+    tcase_add_test(tests, a_client_offers_what_its_policy_says);
+    tcase_add_test(tests, a_client_takes_what_the_server_may_answer);
+    tcase_add_test(tests, a_client_refuses_an_answer_that_its_offer_does_not_allow);
+    tcase_add_test(tests, both_ends_know_the_same_of_what_they_agreed_on);
 }

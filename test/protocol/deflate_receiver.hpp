@@ -60,8 +60,9 @@ struct DeflateSink : RecordingSink {
     [[nodiscard]] protocol::InflaterSource* inflaters() const noexcept { return source; }
 };
 
-struct DeflateReceiver {
-    explicit DeflateReceiver(bool takeover = true, const protocol::ReaderLimits& most = {})
+template <class Reader = protocol::MessageReader>
+struct BasicDeflateReceiver {
+    explicit BasicDeflateReceiver(bool takeover = true, const protocol::ReaderLimits& most = {})
         : source(takeover), limits(most) {
         sink.source = &source;
     }
@@ -69,7 +70,7 @@ struct DeflateReceiver {
     TestInflaters source;
     protocol::ReaderLimits limits;
     DeflateSink sink;
-    protocol::MessageReader reader;
+    Reader reader;
 
     /// As Receiver::feed().
     std::size_t feed(std::string_view bytes) {
@@ -83,6 +84,8 @@ struct DeflateReceiver {
         for (std::size_t i = 0; i < bytes.size(); i += step) feed(bytes.substr(i, step));
     }
 };
+
+using DeflateReceiver = BasicDeflateReceiver<>;
 
 /// A frame with RSV1.
 [[nodiscard]] inline std::string compressed_frame(Opcode opcode, std::string_view payload,

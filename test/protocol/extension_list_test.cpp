@@ -94,6 +94,16 @@ START_TEST(takes_any_octets_without_harm) {
 }
 END_TEST
 
+START_TEST(what_a_server_accepts_has_to_follow_the_grammar) {
+    const auto accepted = parse_accepted_extensions("a; b=\"1\", , c");
+    ck_assert(accepted.has_value() && accepted->size() == 2);
+    ck_assert(accepted->front().parameters.at(0).value == "1");
+    for (const char* text : {"", " , ", "a;", "a b", "a, ;", "a; b=\"1", "=", "a, b; c=\"1 2\""}) {
+        ck_assert_msg(!parse_accepted_extensions(text), "%s", text);
+    }
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(extension_list) {
     tcase_add_test(tests, reads_extensions_and_parameters_in_their_order);
     tcase_add_test(tests, skips_white_space_and_empty_elements);
@@ -101,4 +111,5 @@ WEBSOCKET_TEST_SUITE(extension_list) {
     tcase_add_test(tests, passes_over_what_does_not_follow_the_grammar);
     tcase_add_test(tests, a_comma_between_quotes_ends_nothing);
     tcase_add_test(tests, takes_any_octets_without_harm);
+    tcase_add_test(tests, what_a_server_accepts_has_to_follow_the_grammar);
 }

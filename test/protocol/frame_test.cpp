@@ -69,9 +69,27 @@ START_TEST(close_ping_and_pong_are_the_control_frames) {
 }
 END_TEST
 
+START_TEST(a_masked_header_ends_with_its_key) {
+    constexpr MaskKey kKey{0x37, 0xFA, 0x21, 0x3D};
+    const auto masked = [&](std::uint64_t length, bool fin = true, bool compressed = false) {
+        const EncodedHeader encoded(kKey, Opcode::binary, length, fin, compressed);
+        return Bytes{encoded.bytes().begin(), encoded.bytes().end()};
+    };
+    ck_assert(masked(5) == (Bytes{0x82, 0x85, 0x37, 0xFA, 0x21, 0x3D}));
+    ck_assert(masked(256) == (Bytes{0x82, 0xFE, 0x01, 0x00, 0x37, 0xFA, 0x21, 0x3D}));
+    ck_assert(masked(65536) == (Bytes{0x82, 0xFF, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00,
+                                      0x37, 0xFA, 0x21, 0x3D}));
+    ck_assert_uint_eq(masked(65536).size(), kMaxMaskedHeader);
+    ck_assert_uint_eq(masked(5, false)[0], 0x02);
+    ck_assert_uint_eq(masked(5, true, true)[0], 0xC2);
+    static_assert(EncodedHeader(kKey, Opcode::ping, 4).bytes().size() == 6);
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(frame) {
     tcase_add_test(tests, lengths_are_written_in_the_fewest_octets);
     tcase_add_test(tests, every_frame_is_final_unmasked_and_without_reserved_bits);
     tcase_add_test(tests, only_the_six_opcodes_of_the_rfc_are_known);
     tcase_add_test(tests, close_ping_and_pong_are_the_control_frames);
+    tcase_add_test(tests, a_masked_header_ends_with_its_key);
 }

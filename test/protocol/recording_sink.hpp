@@ -84,8 +84,9 @@ private:
 };
 
 /// A reader and its sink.
-struct Receiver {
-    protocol::MessageReader reader;
+template <class Reader = protocol::MessageReader>
+struct BasicReceiver {
+    Reader reader;
     protocol::ReaderLimits limits;
     RecordingSink sink;
 
@@ -105,25 +106,28 @@ struct Receiver {
     }
 };
 
+using Receiver = BasicReceiver<>;
+
 /// What a reader makes of `bytes` when they come at once.
-[[nodiscard]] inline Events events_of(std::string_view bytes,
-                                      const protocol::ReaderLimits& limits = {}) {
-    Receiver receiver{{}, limits, {}};
+template <class Reader = protocol::MessageReader>
+[[nodiscard]] Events events_of(std::string_view bytes, const protocol::ReaderLimits& limits = {}) {
+    BasicReceiver<Reader> receiver{{}, limits, {}};
     receiver.feed(bytes);
     return receiver.sink.events;
 }
 
 /// That it makes the same of them in two parts, whatever the parts are, and byte by byte.
-inline void assert_same_however_split(std::string_view bytes, const Events& expected,
-                                      const protocol::ReaderLimits& limits = {}) {
-    assert_events(events_of(bytes, limits), expected, "at once");
+template <class Reader = protocol::MessageReader>
+void assert_same_however_split(std::string_view bytes, const Events& expected,
+                               const protocol::ReaderLimits& limits = {}) {
+    assert_events(events_of<Reader>(bytes, limits), expected, "at once");
     for (std::size_t split = 1; split < bytes.size(); ++split) {
-        Receiver receiver{{}, limits, {}};
+        BasicReceiver<Reader> receiver{{}, limits, {}};
         receiver.feed(bytes.substr(0, split));
         receiver.feed(bytes.substr(split));
         assert_events(receiver.sink.events, expected, "split at " + std::to_string(split));
     }
-    Receiver receiver{{}, limits, {}};
+    BasicReceiver<Reader> receiver{{}, limits, {}};
     receiver.feed_in_steps(bytes, 1);
     assert_events(receiver.sink.events, expected, "byte by byte");
 }
