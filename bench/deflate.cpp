@@ -8,13 +8,16 @@
 #include "frames.hpp"
 #include "handshake.hpp"
 #include "json_text.hpp"
+#include "protocol/deflate_offer.hpp"
 
 using namespace websocket::bench;
+using websocket::protocol::DeflateSettings;
 
 namespace {
 
 constexpr std::size_t variants = 64;
-constexpr std::string_view flush_tail("\0\0\xff\xff", 4);
+const std::string flush_tail(websocket::protocol::kFlushTail.begin(),
+                             websocket::protocol::kFlushTail.end());
 
 struct DeflateOptions {
     Target target;
@@ -44,8 +47,8 @@ struct DeflateOptions {
         if (deflate != "on" && deflate != "off")
             refuse_value("--deflate", deflate.c_str(), "on or off");
         if (deflate == "on")
-            target.headers.emplace_back(
-                "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits");
+            target.offer.deflate = websocket::protocol::DeflatePolicy{
+                .enabled = true, .server_takeover = true, .client_takeover = true};
         target.resolve();
     }
 };
@@ -72,19 +75,13 @@ struct Workload {
     std::vector<std::string> frames;
     mutable std::vector<std::string> known;  // replies to each, inflated once
 
-    Workload(const DeflateOptions& options, std::string_view extensions)
-        : compressed(!extensions.empty()), known(variants) {
-        takeover = extensions.find("server_no_context_takeover") == std::string_view::npos;
-        constexpr std::string_view bits_name = "client_max_window_bits=";
-        const std::size_t at = extensions.find(bits_name);
-        const int bits = at == std::string_view::npos
-                             ? 15
-                             : std::atoi(extensions.data() + at + bits_name.size());
+    Workload(const DeflateOptions& options, const DeflateSettings& agreed)
+        : compressed(agreed.agreed()), takeover(agreed.server_takeover), known(variants) {
         for (std::uint32_t i = 0; i < variants; ++i) {
             texts.push_back(json_text(options.size, i));
-            const std::string payload = compressed ? deflated(texts.back(), bits) : texts.back();
-            frames.push_back(masked_frame(Opcode::text, payload));
-            if (compressed) frames.back()[0] = static_cast<char>(frames.back()[0] | 0x40);
+            const std::string payload =
+                compressed ? deflated(texts.back(), agreed.client_bits) : texts.back();
+            frames.push_back(masked_frame(Opcode::text, payload, compressed));
         }
     }
 };
@@ -163,7 +160,7 @@ private:
         }
         if (!work_.takeover) inflateReset(inflate_.get());
         std::string plain(text.size() + 1, '\0');
-        const std::string input = payload_ + std::string(flush_tail);
+        const std::string input = payload_ + flush_tail;
         inflate_->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data()));
         inflate_->avail_in = static_cast<uInt>(input.size());
         inflate_->next_out = reinterpret_cast<Bytef*>(plain.data());
@@ -321,8 +318,8 @@ int main(int argc, char** argv) {
     const DeflateOptions options(argc, argv);
     std::vector<Opened> opened =
         open_connections(options.target, options.connections, 64, options.timeout);
-    const std::string extensions = opened.front().extensions;
-    const Workload work(options, extensions);
+    const DeflateSettings agreed = opened.front().agreement.deflate;
+    const Workload work(options, agreed);
     Load load(options, std::move(opened), work);
     load.start();
     const auto after = [](double seconds) {
@@ -340,7 +337,7 @@ int main(int argc, char** argv) {
                 [&](const Client& one) { return one.messages() == options.messages; });
         });
     }
-    print(options, extensions, begin, Totals(load.clients(), options.server_pid));
+    print(options, describe(agreed), begin, Totals(load.clients(), options.server_pid));
     if (options.messages != 0) load.hold();
     return 0;
 }

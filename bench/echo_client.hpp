@@ -35,7 +35,8 @@ struct Workload {
         const std::uint64_t copies =
             std::clamp<std::uint64_t>((256U << 10) / frame.size(), 1, pipeline);
         for (std::uint64_t i = 0; i < copies; ++i) frames += frame;
-        reply_header = frame_header(type, size, false);
+        const protocol::EncodedHeader header(type, size);
+        reply_header.assign(header.bytes().begin(), header.bytes().end());
     }
 };
 

@@ -1,5 +1,4 @@
-// The two directions of RFC 6455 framing as a client needs them: masked frames built once, and a reader
-// of what the server sends that knows no socket.
+// Frames of a load program: written once and sent often, and read without keeping their payloads.
 #pragma once
 
 #include <algorithm>
@@ -9,40 +8,25 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/client_frame_writer.hpp"
+#include "protocol/frame_header.hpp"
+
 namespace websocket::bench {
 
-enum class Opcode : std::uint8_t {
-    continuation = 0,
-    text = 1,
-    binary = 2,
-    close = 8,
-    ping = 9,
-    pong = 10
-};
+using protocol::Opcode;
 
-// The first 2, 4 or 10 bytes of an unfragmented frame.
-inline std::string frame_header(Opcode opcode, std::uint64_t length, bool masked) {
-    std::string header(1, static_cast<char>(0x80U | static_cast<unsigned>(opcode)));
-    const unsigned mask_bit = masked ? 0x80 : 0;
-    const unsigned width = length < 126 ? 0 : length < 65536 ? 2 : 8;
-    const unsigned short_length = width == 0   ? static_cast<unsigned>(length)
-                                  : width == 2 ? 126
-                                               : 127;
-    header += static_cast<char>(mask_bit | short_length);
-    for (unsigned i = width; i-- > 0;) header += static_cast<char>(length >> (8 * i) & 0xff);
-    return header;
+[[nodiscard]] inline std::span<const std::uint8_t> octets(std::string_view text) {
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-inline std::string masked_frame(Opcode opcode, std::string_view payload) {
-    constexpr std::string_view mask = "\x9a\x3c\xd1\x57";
-    std::string frame = frame_header(opcode, payload.size(), true);
-    frame += mask;
-    for (std::size_t i = 0; i < payload.size(); ++i)
-        frame += static_cast<char>(payload[i] ^ mask[i % mask.size()]);
-    return frame;
+inline std::string masked_frame(Opcode opcode, std::string_view payload, bool compressed = false) {
+    static protocol::ClientFrameWriter writer;
+    base::ByteBuffer frame;
+    writer.append(frame, opcode, octets(payload), true, compressed);
+    return {frame.bytes().begin(), frame.bytes().end()};
 }
 
-// Incremental reader of server frames. The sink has
+// Incremental reader of server frames, of any size. The sink has
 //   bool frame(Opcode, bool fin, uint64_t length)   a header is complete; false stops with its own error
 //   bool payload(std::string_view)                  a piece of that frame's payload
 //   bool frame_end()
@@ -53,7 +37,7 @@ public:
     [[nodiscard]] bool read(std::string_view bytes, Sink& sink);
 
     // RSV1 is legal on the first frame of a message, and means that the message is compressed.
-    void allow_compression(bool allow) { compression_ = allow; }
+    void allow_compression(bool allow) { message_.compressible = allow; }
     // Of the frame whose header is complete.
     [[nodiscard]] bool compressed() const { return compressed_; }
 
@@ -70,38 +54,61 @@ public:
     [[nodiscard]] std::string_view error() const { return error_; }
 
 private:
-    [[nodiscard]] std::size_t header_need() const {
-        if (header_size_ < 2) return 2;
-        const unsigned length = header_[1] & 0x7fU;
-        return length == 126 ? 4 : length == 127 ? 10 : 2;
-    }
-    template <class Sink>
-    [[nodiscard]] bool header_complete(Sink& sink);
+    // What the server may send is for the sink to say.
+    static constexpr protocol::ReaderLimits no_limits{.max_message_size = INT64_MAX,
+                                                      .max_fragments = UINT32_MAX,
+                                                      .max_empty_fragments = UINT32_MAX};
 
-    std::array<std::uint8_t, 10> header_{};
+    // Takes bytes of a header; false when it is broken. Complete: in_payload_ is set.
+    [[nodiscard]] bool take_header(std::string_view& bytes);
+    void begin(const protocol::FrameHeader& header);
+
+    std::array<std::uint8_t, protocol::kMaxHeader<protocol::Role::client>> header_{};
     std::size_t header_size_ = 0;
-    bool in_payload_ = false;
-    bool compression_ = false;
+    protocol::MessageProgress message_;
+    Opcode opcode_ = Opcode::text;  // of the frame whose header is complete
+    bool fin_ = true;
     bool compressed_ = false;
+    bool in_payload_ = false;
     std::uint64_t left_ = 0;
     std::string_view error_;
 };
 
-template <class Sink>
-bool FrameReader::header_complete(Sink& sink) {
-    compressed_ = compression_ && (header_[0] & 0x40U) != 0;
-    if (header_[0] & (compression_ ? 0x30U : 0x70U))
-        error_ = "a reserved bit is set";
-    else if (header_[1] & 0x80U)
-        error_ = "the server masked a frame";
-    if (!error_.empty()) return false;
-    std::uint64_t length = header_[1] & 0x7fU;
-    if (header_size_ > 2) length = 0;
-    for (std::size_t i = 2; i < header_size_; ++i) length = length << 8 | header_[i];
-    header_size_ = 0;
+inline void FrameReader::begin(const protocol::FrameHeader& header) {
+    opcode_ = header.opcode;
+    fin_ = header.fin;
+    compressed_ = header.compressed;
     in_payload_ = true;
-    left_ = length;
-    return sink.frame(static_cast<Opcode>(header_[0] & 0x0fU), (header_[0] & 0x80U) != 0, length);
+    left_ = header.payload_length;
+    if (is_control(opcode_)) return;
+    if (opcode_ != Opcode::continuation) message_.compressed = compressed_;
+    message_.open = !fin_;
+}
+
+inline bool FrameReader::take_header(std::string_view& bytes) {
+    using protocol::HeaderStatus;
+    using protocol::Role;
+    const std::size_t had = header_size_;
+    const std::size_t taken = std::min(bytes.size(), header_.size() - had);
+    std::ranges::copy(octets(bytes.substr(0, taken)), header_.data() + had);
+    const std::span<const std::uint8_t> so_far(header_.data(), had + taken);
+    const protocol::HeaderResult result =
+        message_.compressible
+            ? protocol::decode_compressible_frame_header<Role::client>(so_far, message_, no_limits)
+            : protocol::decode_frame_header<Role::client>(so_far, message_, no_limits);
+    if (result.status == HeaderStatus::violated) {
+        error_ = result.violation.reason;
+        return false;
+    }
+    if (result.status == HeaderStatus::incomplete) {
+        header_size_ = so_far.size();
+        bytes = {};
+        return true;
+    }
+    bytes.remove_prefix(result.header.size - had);
+    header_size_ = 0;
+    begin(result.header);
+    return true;
 }
 
 template <class Sink>
@@ -118,11 +125,8 @@ bool FrameReader::read(std::string_view bytes, Sink& sink) {
             if (!sink.frame_end()) return false;
         }
         if (bytes.empty()) return true;
-        while (header_size_ < header_need() && !bytes.empty()) {
-            header_[header_size_++] = static_cast<std::uint8_t>(bytes.front());
-            bytes.remove_prefix(1);
-        }
-        if (header_size_ == header_need() && !header_complete(sink)) return false;
+        if (!take_header(bytes)) return false;
+        if (in_payload_ && !sink.frame(opcode_, fin_, left_)) return false;
     }
 }
 

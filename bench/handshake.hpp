@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "measure.hpp"
+#include "protocol/client_handshake.hpp"
 #include "stream.hpp"
 #include "target.hpp"
 
@@ -20,7 +21,7 @@ enum class Progress { waiting, open, failed };
 class Handshake {
 public:
     Handshake(const Target& target, std::size_t index)
-        : target_(target), stream_(target.connect(index), target.tls.get()) {
+        : stream_(target.connect(index), target.tls.get()), protocol_(target.offer) {
         if (stream_.fd() < 0) error_ = std::string("connect: ") + std::strerror(errno);
     }
 
@@ -30,10 +31,12 @@ public:
     [[nodiscard]] int fd() const { return stream_.fd(); }
     [[nodiscard]] Stream& stream() { return stream_; }
     [[nodiscard]] const std::string& error() const { return error_; }
-    // Sec-WebSocket-Extensions of the 101.
-    [[nodiscard]] std::string take_extensions() { return std::move(extensions_); }
+    // What the server agreed to.
+    [[nodiscard]] const protocol::ClientAgreement& agreement() const {
+        return protocol_.agreement();
+    }
     // Bytes that followed the 101 in the same read.
-    [[nodiscard]] std::string take_rest() { return std::move(reply_); }
+    [[nodiscard]] std::string take_rest() { return std::move(rest_); }
 
 private:
     [[nodiscard]] Progress refuse(std::string why) {
@@ -42,14 +45,13 @@ private:
     }
     [[nodiscard]] Progress secure();
     [[nodiscard]] Progress send_request();
-    [[nodiscard]] Progress check_reply(std::size_t head);
+    [[nodiscard]] Progress take_reply(std::string_view bytes);
 
-    const Target& target_;
     Stream stream_;
+    protocol::ClientHandshake protocol_;
     bool secured_ = false;
     std::size_t sent_ = 0;
-    std::string reply_;
-    std::string extensions_;
+    std::string rest_;
     std::string error_;
 };
 
@@ -63,7 +65,7 @@ inline Progress Handshake::secure() {
 }
 
 inline Progress Handshake::send_request() {
-    const std::string_view request = target_.request;
+    const std::string_view request = protocol_.request();
     while (sent_ < request.size()) {
         const ssize_t n = stream_.send(request.substr(sent_));
         if (n < 0 && (errno == EAGAIN || errno == ENOTCONN)) return Progress::waiting;
@@ -73,18 +75,13 @@ inline Progress Handshake::send_request() {
     return Progress::open;
 }
 
-inline Progress Handshake::check_reply(std::size_t head) {
-    const std::string_view text(reply_.data(), head);
-    const std::string line(text.substr(0, text.find("\r\n")));
-    if (!line.starts_with("HTTP/1.1 101")) return refuse("handshake refused: " + line);
-    if (text.find(handshake_accept) == std::string_view::npos)
-        return refuse("the 101 lacks the right Sec-WebSocket-Accept");
-    constexpr std::string_view name = "\r\nSec-WebSocket-Extensions: ";
-    if (const std::size_t at = text.find(name); at != std::string_view::npos) {
-        const std::string_view value = text.substr(at + name.size());
-        extensions_ = value.substr(0, value.find("\r\n"));
-    }
-    reply_.erase(0, head);
+inline Progress Handshake::take_reply(std::string_view bytes) {
+    using Status = protocol::ClientHandshake::Status;
+    bytes.remove_prefix(protocol_.consume(bytes));
+    if (protocol_.status() == Status::waiting) return Progress::waiting;
+    if (protocol_.status() != Status::open)
+        return refuse("handshake refused: " + protocol_.error());
+    rest_ = bytes;
     return Progress::open;
 }
 
@@ -98,17 +95,16 @@ inline Progress Handshake::advance() {
         if (n < 0 && errno == EAGAIN) return Progress::waiting;
         if (n < 0) return refuse(std::string("handshake: ") + std::strerror(errno));
         if (n == 0) return refuse("the server closed the connection during the handshake");
-        reply_.append(buffer.data(), static_cast<std::size_t>(n));
-        if (const std::size_t end = reply_.find("\r\n\r\n"); end != std::string::npos)
-            return check_reply(end + 4);
-        if (reply_.size() > 65536) return refuse("the answer to the handshake has no end");
+        if (const Progress progress = take_reply({buffer.data(), static_cast<std::size_t>(n)});
+            progress != Progress::waiting)
+            return progress;
     }
 }
 
 struct Opened {
     Stream stream;
-    std::string rest;        // bytes the server sent right after its 101
-    std::string extensions;  // that it agreed on
+    std::string rest;  // bytes the server sent right after its 101
+    protocol::ClientAgreement agreement;
 };
 
 // Edge-triggered, in and out at once: no epoll_ctl per message. The kernel reports room to write only
@@ -154,7 +150,7 @@ inline std::vector<Opened> open_connections(const Target& target, std::size_t co
         if (progress == Progress::waiting) return;
         epoll_ctl(epoll, EPOLL_CTL_DEL, handshake->fd(), nullptr);
         opened[index] = {std::move(handshake->stream()), handshake->take_rest(),
-                         handshake->take_extensions()};
+                         handshake->agreement()};
         handshake.reset();
         ++done;
     };

@@ -1,4 +1,4 @@
-// Where to connect: a URL, the handshake text, and the local addresses to connect from.
+// Where to connect: a URL, what the handshake asks for, and the local addresses to connect from.
 #pragma once
 
 #include <arpa/inet.h>
@@ -15,13 +15,11 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ascii.hpp"
 #include "options.hpp"
+#include "protocol/client_handshake.hpp"
 
 namespace websocket::bench {
-
-// The sample nonce of RFC 6455 section 1.3 and its answer: the check costs no SHA-1.
-inline constexpr std::string_view handshake_key = "dGhlIHNhbXBsZSBub25jZQ==";
-inline constexpr std::string_view handshake_accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 // Ports run out at about 28,000 for one pair of addresses.
 inline constexpr std::size_t connections_per_source = 16000;
@@ -46,10 +44,10 @@ struct Target {
     std::string tls_version = "any";  // of a wss:// URL
 
     sockaddr_in address{};
-    std::string request;
+    protocol::ClientOffer offer;
     std::shared_ptr<SSL_CTX> tls;  // null for ws://
 
-    // Fills `address` and `request` from the fields above; ends the program if they are wrong.
+    // Fills `address` and the rest of `offer` from the fields above; ends the program if they are wrong.
     void resolve();
 
     // A socket whose connect() is under way, or -1 with errno. `index` chooses the local address.
@@ -83,17 +81,19 @@ inline void Target::resolve() {
         refuse_value("--source", source.c_str(), "an IPv4 address");
 
     if (scheme == "wss://") tls = make_tls(tls_version);
-    request = "GET " + path + " HTTP/1.1\r\nHost: " + authority +
-              "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
-              "\r\nSec-WebSocket-Key: " +
-              std::string(handshake_key) + "\r\n";
+    offer.target = path;
+    offer.host = authority;
     for (const std::string& header : headers) {
-        if (header.find(':') == std::string::npos ||
-            header.find_first_of("\r\n") != std::string::npos)
+        const std::size_t end_of_name = header.find(':');
+        if (end_of_name == std::string::npos)
             refuse_value("--header", header.c_str(), "one \"Name: value\"");
-        request += header + "\r\n";
+        offer.fields.push_back(
+            {header.substr(0, end_of_name),
+             std::string(base::trim(std::string_view(header).substr(end_of_name + 1)))});
     }
-    request += "\r\n";
+    const protocol::ClientHandshake tried(offer);
+    if (tried.status() == protocol::ClientHandshake::Status::failed)
+        fail(usage_error, "%s", tried.error().c_str());
 }
 
 inline int Target::connect(std::size_t index) const {

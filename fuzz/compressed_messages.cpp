@@ -120,13 +120,10 @@ std::vector<std::uint8_t> framed(std::span<const std::uint8_t> payload, std::siz
         for (bool first = true; first || !message.empty(); first = false) {
             const auto part = message.first(std::min(fragment, message.size()));
             message = message.subspan(part.size());
-            const auto bits =
-                static_cast<std::uint8_t>((first ? kRsv1 : 0) | (message.empty() ? kFin : 0));
-            const EncodedHeader header(first ? Opcode::binary : Opcode::continuation, part.size(),
-                                       bits);
+            // A key of zeroes changes nothing.
+            const EncodedHeader header(MaskKey{}, first ? Opcode::binary : Opcode::continuation,
+                                       part.size(), message.empty(), first);
             bytes.insert(bytes.end(), header.bytes().begin(), header.bytes().end());
-            bytes[bytes.size() - header.bytes().size() + 1] |= kMaskBit;
-            bytes.insert(bytes.end(), {0, 0, 0, 0});
             bytes.insert(bytes.end(), part.begin(), part.end());
         }
     }

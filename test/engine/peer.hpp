@@ -21,6 +21,7 @@
 #include "engine/awaiting.hpp"
 #include "protocol/client_frame.hpp"
 #include "protocol/frame.hpp"
+#include "protocol/frame_header.hpp"
 #include "protocol/random.hpp"
 #include "unit.hpp"
 
@@ -73,7 +74,7 @@ struct SocketPair {
 struct Frame {
     Opcode opcode{};
     std::string payload;
-    std::uint8_t bits = protocol::kFin;  ///< FIN and RSV1 to RSV3
+    std::uint8_t bits = protocol::kFin;  ///< FIN and RSV1
 };
 
 /// Everything waits at most kPatience and then fails the test. [one thread]
@@ -102,18 +103,11 @@ public:
     void send_close(std::uint16_t code) { send(Opcode::close, close_payload(code)); }
 
     [[nodiscard]] Frame receive() {
-        const std::string head = take(2);
-        std::size_t length = static_cast<std::uint8_t>(head[1]);
-        if (length >= protocol::kLength16) {
-            const std::string extended = take(length == protocol::kLength16 ? 2 : 8);
-            length = 0;
-            for (const char byte : extended) {
-                length = length << 8 | static_cast<std::uint8_t>(byte);
-            }
-        }
-        const auto first = static_cast<std::uint8_t>(head[0]);
-        return {static_cast<Opcode>(first & protocol::kOpcodeBits), take(length),
-                static_cast<std::uint8_t>(first & ~protocol::kOpcodeBits)};
+        const protocol::FrameHeader header = receive_header();
+        const auto bits = static_cast<std::uint8_t>((header.fin ? protocol::kFin : 0) |
+                                                    (header.compressed ? protocol::kRsv1 : 0));
+        static_cast<void>(take(header.size));
+        return {header.opcode, take(header.payload_length), bits};
     }
     void expect(Opcode opcode, std::string_view payload) {
         const Frame frame = receive();
@@ -170,6 +164,30 @@ private:
         read_.append(some.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
         return count > 0;
     }
+    /// Of the frame that comes next, which is then not taken yet. Fails the test when a client had to fail
+    /// the connection.
+    protocol::FrameHeader receive_header() {
+        using protocol::HeaderStatus;
+        constexpr protocol::ReaderLimits kUnlimited{.max_message_size = INT64_MAX,
+                                                    .max_fragments = UINT32_MAX,
+                                                    .max_empty_fragments = UINT32_MAX};
+        for (;;) {
+            const protocol::HeaderResult result =
+                protocol::decode_compressible_frame_header<protocol::Role::client>(
+                    octets(read_), message_, kUnlimited);
+            ck_assert_msg(result.status != HeaderStatus::violated, "the server sent: %s",
+                          result.violation.reason);
+            if (result.status == HeaderStatus::complete) {
+                if (!protocol::is_control(result.header.opcode)) {
+                    message_.compressed =
+                        result.header.compressed || (message_.open && message_.compressed);
+                    message_.open = !result.header.fin;
+                }
+                return result.header;
+            }
+            ck_assert_msg(read_more(), "the end came inside of a frame");
+        }
+    }
     std::string take(std::size_t count) {
         while (read_.size() < count) {
             ck_assert_msg(read_more(), "the end came inside of a frame");
@@ -181,6 +199,7 @@ private:
 
     Descriptor socket_;
     std::string read_;
+    protocol::MessageProgress message_{.compressible = true};  ///< that comes in
 };
 
 }  // namespace websocket::test

@@ -27,25 +27,37 @@ struct ClientFrame {
     int length_octets = -1;
 };
 
-/// The header alone, announcing `length` octets.
+/// The header alone, announcing `length` octets. What is legal comes from the encoder, which tests compare
+/// with the RFC's own octets.
 [[nodiscard]] inline std::string client_header(const ClientFrame& frame, std::uint64_t length) {
-    const int fewest = length < 126 ? 0 : length <= 0xFFFF ? 2 : 8;
-    const int octets = frame.length_octets < 0 ? fewest : frame.length_octets;
-    const std::uint64_t length7 = octets == 0 ? length : octets == 2 ? 126 : 127;
-    std::string header;
-    header += static_cast<char>((frame.fin ? 0x80 : 0) | (frame.rsv << 4) |
-                                static_cast<int>(frame.opcode));
-    header += static_cast<char>((frame.masked ? 0x80U : 0U) | length7);
-    for (int i = octets - 1; i >= 0; --i) header += static_cast<char>(length >> (8 * i));
-    if (frame.masked) header.append(frame.mask.begin(), frame.mask.end());
+    const protocol::EncodedHeader legal(frame.mask, frame.opcode, length, frame.fin);
+    std::string header(legal.bytes().begin(), legal.bytes().end());
+    if (frame.length_octets >= 0) {
+        const std::uint64_t length7 = frame.length_octets == 0   ? length
+                                      : frame.length_octets == 2 ? protocol::kLength16
+                                                                 : protocol::kLength64;
+        header.resize(2);
+        header[1] = static_cast<char>(protocol::kMaskBit | length7);
+        for (int i = frame.length_octets - 1; i >= 0; --i) {
+            header += static_cast<char>(length >> (8 * i));
+        }
+        header.append(frame.mask.begin(), frame.mask.end());
+    }
+    header[0] = static_cast<char>(header[0] | frame.rsv << 4);
+    if (!frame.masked) {
+        header[1] = static_cast<char>(header[1] & ~protocol::kMaskBit);
+        header.resize(header.size() - frame.mask.size());
+    }
     return header;
 }
 
 [[nodiscard]] inline std::string client_frame(const ClientFrame& frame) {
-    std::string bytes = client_header(frame, frame.payload.size());
-    for (std::size_t i = 0; i < frame.payload.size(); ++i) {
-        const int key = frame.masked ? frame.mask.at(i % 4) : 0;
-        bytes += static_cast<char>(static_cast<unsigned char>(frame.payload[i]) ^ key);
+    const std::string header = client_header(frame, frame.payload.size());
+    std::string bytes = header + std::string(frame.payload);
+    if (frame.masked) {
+        protocol::mask(
+            {reinterpret_cast<std::uint8_t*>(bytes.data()) + header.size(), frame.payload.size()},
+            frame.mask);
     }
     return bytes;
 }
