@@ -49,7 +49,7 @@ summary=()
 # phase NAME COMMAND...: a command that fails counts as one failure, unless it counted its own
 # (see count). Its status is returned.
 phase() {
-    local name=$1 begin=$SECONDS failed_before=$failed status=0 verdict=ok
+    local name=$1 begin=$SECONDS failed_before=$failed status=0 verdict=ok beside=
     shift
     printf '\n=== %s\n' "$name"
     "$@" || status=$?
@@ -57,12 +57,28 @@ phase() {
         verdict=FAILED
         [ "$failed" -gt "$failed_before" ] || failed=$((failed + 1))
     fi
-    summary+=("$(printf '%-34s %-6s %4d s' "$name" $verdict $((SECONDS - begin)))")
+    summary+=("$(printf '%-44s %-6s %4d s' "$name" $verdict $((SECONDS - begin)))$beside")
     say "=== ${summary[-1]}"
     return "$status"
 }
 
-skip() { summary+=("$(printf '%-34s not run: %s' "$1" "$2")"); }
+# behind NAME COMMAND...: a piece of work that is done while tests wait; phase NAME finished NAME waits for it.
+behind() {
+    local log=$logs/behind/${1// /-} begin=$SECONDS status=0
+    "${@:2}" >"$log" 2>&1 || status=$?
+    echo "$status $((SECONDS - begin))" >"$log.status"
+}
+
+finished() {
+    local log=$logs/behind/${1// /-} status=1 seconds="?"
+    while [ ! -s "$log.status" ] && kill -0 "$behind_tests" 2>/dev/null; do sleep 0.2; done
+    read -r status seconds <"$log.status" || true
+    beside=" of waiting, $seconds s beside tests"
+    cat "$log"
+    return "$status"
+}
+
+skip() { summary+=("$(printf '%-44s not run: %s' "$1" "$2")"); }
 
 count() {
     passed=$((passed + $1))
@@ -219,19 +235,38 @@ node_client() {
     fi
 }
 
-# release_phases MPMS TARGET...: what quick consists of.
-release_phases() {
-    if phase "build release" build "${@:2}"; then
-        phase "unit tests, release" unit_tests release || true
-        phase "end to end, release, ${1//,/, }" end_to_end release "$1" || true
+# release_tests MPMS
+release_tests() {
+    phase "unit tests, release" unit_tests release || true
+    phase "end to end, release, ${1//,/, }" end_to_end release "$1" || true
+}
+
+# What users get, on event.
+quick_phases() {
+    if phase "build release" build "${tested[@]}"; then
+        release_tests event
     else
         skip "tests" "the build failed"
-        return 1
     fi
 }
 
+# What compilers have to do, one after the other and with the lowest priority: tests use less than the whole machine.
+compile_behind_tests() {
+    renice -n 19 -p $BASHPID >/dev/null
+    behind "build tsan" build sanitize=thread unit-tests plugins test-plugins
+    behind "build asan" build sanitize=address "${tested[@]}"
+    behind "clang and clang-tidy" scripts/check-clang
+    behind "install, SCons and CMake" scripts/check-install
+    behind "apxs" scripts/check-apxs
+}
+
 sanitized_phases() {
-    if phase "build asan" build sanitize=address "${tested[@]}"; then
+    if phase "build tsan" finished "build tsan"; then
+        phase "unit tests, tsan" unit_tests tsan || true
+    else
+        skip "unit tests, tsan" "the build failed"
+    fi
+    if phase "build asan" finished "build asan"; then
         phase "unit tests, asan" unit_tests asan || true
         phase "end to end, asan, event" end_to_end_sanitized || true
     else
@@ -240,20 +275,23 @@ sanitized_phases() {
 }
 
 full_phases() {
+    local work
     phase "format and shellcheck" scripts/check-format || true
-    if release_phases event,worker,prefork; then
-        phase "install, SCons and CMake" scripts/check-install || true
-        phase "apxs" scripts/check-apxs || true
-    else
-        skip "install, apxs" "the build failed"
+    if ! phase "build release" build; then
+        skip "all others" "the build failed"
+        return
     fi
-    phase "clang and clang-tidy" scripts/check-clang || true
-    if phase "build tsan" build sanitize=thread unit-tests plugins test-plugins; then
-        phase "unit tests, tsan" unit_tests tsan || true
-    else
-        skip "unit tests, tsan" "the build failed"
-    fi
+    mkdir -p "$logs/behind"
+    set -m # a process group of its own, which Ctrl-C does not reach and the end of this script does
+    compile_behind_tests &
+    behind_tests=$!
+    set +m
+    trap 'kill -- -$behind_tests 2>/dev/null || true' EXIT
+    release_tests event,worker,prefork
     sanitized_phases
+    for work in "clang and clang-tidy" "install, SCons and CMake" "apxs"; do
+        phase "$work" finished "$work" || true
+    done
 }
 
 # --- run -------------------------------------------------------------------------------------
@@ -274,7 +312,7 @@ elif [ "$mode" = full ]; then
     phase "node client" node_client || true
 fi
 case $mode in
-    quick) release_phases event "${tested[@]}" || true ;;
+    quick) quick_phases ;;
     full) full_phases ;;
 esac
 
