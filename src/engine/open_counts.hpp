@@ -9,26 +9,30 @@
 
 namespace websocket::engine {
 
-/// Zeros are a valid one, so it may lie in memory that processes share. What the categories mean is
-/// the affair of whoever says to which a connection belongs. [any thread]
+/// What the categories mean is the affair of whoever says to which a connection belongs. [any thread]
 class OpenCounts {
 public:
+    using Count = std::atomic<std::int64_t>;
+    static_assert(Count::is_always_lock_free, "it may lie in memory that processes share");
     static constexpr std::size_t kCategories = 16;
 
+    OpenCounts() noexcept { counts_.fill(&unseen_); }
+    OpenCounts(const OpenCounts&) = delete;
+    OpenCounts& operator=(const OpenCounts&) = delete;
+
+    /// Where a category is counted; before the first connection, and it outlives the last one.
+    void count_at(std::size_t category, Count& where) noexcept { counts_.at(category) = &where; }
+
     void opened(std::uint8_t category) noexcept {
-        counts_.at(category).fetch_add(1, std::memory_order_relaxed);
+        counts_.at(category)->fetch_add(1, std::memory_order_relaxed);
     }
     void closed(std::uint8_t category) noexcept {
-        counts_.at(category).fetch_sub(1, std::memory_order_relaxed);
-    }
-    [[nodiscard]] std::uint32_t open(std::size_t category) const noexcept {
-        return counts_.at(category).load(std::memory_order_relaxed);
+        counts_.at(category)->fetch_sub(1, std::memory_order_relaxed);
     }
 
 private:
-    using Count = std::atomic<std::uint32_t>;
-    static_assert(Count::is_always_lock_free);
-    std::array<Count, kCategories> counts_{};
+    Count unseen_{0};
+    std::array<Count*, kCategories> counts_{};
 };
 
 }  // namespace websocket::engine

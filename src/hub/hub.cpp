@@ -306,9 +306,12 @@ Hub::Figures Hub::figures() noexcept {
 
 void Hub::show() const noexcept {
     if (options_.counts != nullptr) {
-        options_.counts->topics.store(table_.topics(), std::memory_order_relaxed);
-        options_.counts->subscriptions.store(table_.subscriptions(), std::memory_order_relaxed);
-        options_.counts->listeners.store(listeners_, std::memory_order_relaxed);
+        const auto show = [](TopicCounts::Count& count, std::size_t now) {
+            count.store(static_cast<std::int64_t>(now), std::memory_order_relaxed);
+        };
+        show(options_.counts->topics, table_.topics());
+        show(options_.counts->subscriptions, table_.subscriptions());
+        show(options_.counts->listeners, listeners_);
     }
 }
 

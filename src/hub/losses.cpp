@@ -29,7 +29,7 @@ bool Losses::count(Loss why, std::size_t messages) noexcept {
     }
     counters_[static_cast<std::size_t>(why)].total.fetch_add(messages, std::memory_order_relaxed);
     if (shown_ != nullptr) {
-        shown_->dropped.fetch_add(messages, std::memory_order_relaxed);
+        shown_->dropped.fetch_add(static_cast<std::int64_t>(messages), std::memory_order_relaxed);
     }
     return report(why);
 }

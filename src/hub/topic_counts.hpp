@@ -7,15 +7,15 @@
 
 namespace websocket::hub {
 
-/// Zeros are a valid one, so it may lie in memory that processes share. [any thread]
+/// Where it is counted. [any thread]
 struct TopicCounts {
-    using Count = std::atomic<std::uint64_t>;
-    static_assert(Count::is_always_lock_free);
+    using Count = std::atomic<std::int64_t>;
+    static_assert(Count::is_always_lock_free, "it may lie in memory that processes share");
 
-    Count topics{0};
-    Count subscriptions{0};  ///< of connections
-    Count listeners{0};      ///< of plugins
-    Count dropped{0};        ///< messages that somebody did not get, of whatever Loss; only grows
+    Count& topics;
+    Count& subscriptions;  ///< of connections
+    Count& listeners;      ///< of plugins
+    Count& dropped;        ///< messages that somebody did not get, of whatever Loss; only grows
 };
 
 }  // namespace websocket::hub

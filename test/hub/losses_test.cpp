@@ -29,11 +29,12 @@ END_TEST
 
 START_TEST(others_see_the_sum_of_all_kinds) {
     RecordingLog log;
-    websocket::hub::TopicCounts shown;
+    std::array<websocket::hub::TopicCounts::Count, 4> counts{};
+    websocket::hub::TopicCounts shown{counts[0], counts[1], counts[2], counts[3]};
     Losses losses(log, &shown);
     static_cast<void>(losses.count(Loss::slow_subscriber, 3));
     static_cast<void>(losses.count(Loss::busy_process));
-    ck_assert_uint_eq(shown.dropped.load(), 4);
+    ck_assert_int_eq(shown.dropped.load(), 4);
 }
 END_TEST
 

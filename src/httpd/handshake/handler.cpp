@@ -20,7 +20,7 @@
 #include "httpd/log/record.hpp"
 #include "httpd/module.hpp"
 #include "httpd/process/child.hpp"
-#include "httpd/status/status.hpp"
+#include "httpd/status/own_metrics.hpp"
 #include "httpd/takeover/pump.hpp"
 #include "httpd/takeover/takeover.hpp"
 

@@ -19,8 +19,7 @@
 #include "httpd/process/descriptors.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/topics.hpp"
-#include "httpd/status/plugin_figures.hpp"
-#include "httpd/status/status.hpp"
+#include "httpd/status/own_metrics.hpp"
 
 namespace websocket::httpd {
 
@@ -111,8 +110,8 @@ Child::Child(server_rec* server)
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       pump_slots_(process_config(server).pump_slots), watch_([this](auto now) { look(now); }),
-      metrics_(plugin_figures()), lifecycle_(server, host_, drain_timeout(process_config(server)),
-                                             [this](auto deadline) { announce_drain(deadline); }),
+      metrics_(metric_catalogue()), lifecycle_(server, host_, drain_timeout(process_config(server)),
+                                               [this](auto deadline) { announce_drain(deadline); }),
       drain_notice_(*this), process_(::getpid()) {
     set_reminder(&log_writer_);
     host_.topics = &topics_;

@@ -4,33 +4,41 @@
 #include <http_protocol.h>
 #include <mod_status.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
-#include "httpd/process/lasting.hpp"
-#include "httpd/process/mpm.hpp"
+#include "plugin/common/metrics.hpp"
 
 namespace websocket::httpd {
 
 namespace {
 
-using shm::SharedFigures;
-using PluginFigures = std::vector<shm::SharedFigures::Figure>;
-
-// httpd's hooks have no other place for it.
-shm::SharedFigures* shared_figures = nullptr;
-
-/// The number changes with the layout of SharedFigures, and with what stands in it.
-constexpr const char* kFiguresKey = "mod_websocket plugin figures 3";
-
-struct Parts {
-    std::string figure;    ///< with the plugin's name
+struct Figure {
+    std::string name;      ///< with the plugin's
     std::string location;  ///< where the plugin is
+    shm::MetricType type;
+    std::int64_t value;
 };
-Parts parts_of(const shm::SharedFigures::Figure& figure) {
-    const std::size_t end = figure.name.find('\n');
-    return {figure.name.substr(0, end), figure.name.substr(end + 1)};
+
+/// Those of plugins have labels that say of which.
+std::vector<Figure> figures_of(const shm::MetricCatalogue& catalogue) {
+    std::vector<Figure> figures;
+    for (const shm::MetricCatalogue::Metric& metric : catalogue.read()) {
+        const std::string* of_plugin = metric.label(plugin::MetricName::kPluginLabel);
+        const std::string* location = metric.label(plugin::MetricName::kLocationLabel);
+        if (of_plugin != nullptr && location != nullptr) {
+            figures.push_back(
+                {*of_plugin + '.' + metric.name, *location, metric.type, metric.value});
+        }
+    }
+    std::ranges::sort(figures, {}, [](const Figure& figure) {
+        return std::tie(figure.name, figure.location, figure.type);
+    });
+    return figures;
 }
 
 /// Visible ASCII without what would end the name of a line of "?auto"; the rest as %XX.
@@ -48,25 +56,22 @@ std::string as_word(std::string_view text) {
     return word;
 }
 
-void print_figures_for_programs(request_rec* r, const PluginFigures& all) {
-    for (const shm::SharedFigures::Figure& figure : all) {
-        const Parts parts = parts_of(figure);
-        ap_rprintf(r, "WebSocketPlugin %s %s: %" APR_INT64_T_FMT "\n",
-                   as_word(parts.figure).c_str(), as_word(parts.location).c_str(),
-                   static_cast<apr_int64_t>(figure.value));
+void print_figures_for_programs(request_rec* r, const std::vector<Figure>& all) {
+    for (const Figure& figure : all) {
+        ap_rprintf(r, "WebSocketPlugin %s %s: %" APR_INT64_T_FMT "\n", as_word(figure.name).c_str(),
+                   as_word(figure.location).c_str(), static_cast<apr_int64_t>(figure.value));
     }
 }
 
-void print_figures_for_people(request_rec* r, const PluginFigures& all) {
+void print_figures_for_people(request_rec* r, const std::vector<Figure>& all) {
     ap_rputs("<h3>Figures of WebSocket plugins</h3>\n<table border=\"0\"><tr><th>location</th>"
              "<th>figure</th><th>now</th><th>in all</th></tr>\n",
              r);
-    for (const shm::SharedFigures::Figure& figure : all) {
-        const Parts parts = parts_of(figure);
-        const bool now = figure.kind == shm::SharedFigures::Kind::gauge;
+    for (const Figure& figure : all) {
+        const bool now = figure.type == shm::MetricType::gauge;
         ap_rprintf(r, "<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n",
-                   ap_escape_html(r->pool, parts.location.c_str()),
-                   ap_escape_html(r->pool, parts.figure.c_str()),
+                   ap_escape_html(r->pool, figure.location.c_str()),
+                   ap_escape_html(r->pool, figure.name.c_str()),
                    now ? std::to_string(figure.value).c_str() : "",
                    now ? "" : std::to_string(figure.value).c_str());
     }
@@ -75,21 +80,8 @@ void print_figures_for_people(request_rec* r, const PluginFigures& all) {
 
 }  // namespace
 
-void prepare_plugin_figures(server_rec* server) {
-    shared_figures = make_lasting<shm::SharedFigures>(server, kFiguresKey, max_processes());
-    shared_figures->reap_ended();  // whose end could not be told while the module was unloaded
-}
-
-shm::SharedFigures* plugin_figures() noexcept { return shared_figures; }
-
-void end_plugin_figures_of(pid_t child) noexcept {
-    if (shared_figures != nullptr) {
-        shared_figures->reap(child);
-    }
-}
-
-void print_plugin_figures(request_rec* r, int flags) {
-    const PluginFigures all = shared_figures != nullptr ? shared_figures->read() : PluginFigures();
+void print_plugin_figures(request_rec* r, int flags, const shm::MetricCatalogue& catalogue) {
+    const std::vector<Figure> all = figures_of(catalogue);
     if ((flags & AP_STATUS_SHORT) != 0) {
         print_figures_for_programs(r, all);
     } else if ((flags & AP_STATUS_NOTABLE) == 0 && !all.empty()) {

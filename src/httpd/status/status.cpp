@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cctype>
 #include <functional>
 #include <new>
@@ -16,57 +15,30 @@
 #include <vector>
 
 #include "httpd/module.hpp"
-#include "httpd/process/lasting.hpp"
-#include "httpd/process/mpm.hpp"
+#include "httpd/status/own_metrics.hpp"
 #include "httpd/status/plugin_figures.hpp"
-#include "shm/per_process.hpp"
+#include "shm/metric_catalogue.hpp"
 
 namespace websocket::httpd {
 
 namespace {
 
-using engine::OpenCounts;
-
-/// What was agreed on for messages of the server.
-enum class Compressor : std::uint8_t {
-    none,
-    shared,     ///< each message by itself
-    dedicated,  ///< they refer to earlier ones
-};
-
-constexpr std::size_t kTransports = kTransportNames.size();
-constexpr std::size_t kCompressors = 3;
-static_assert(kTransports * kCompressors <= OpenCounts::kCategories);
-
-constexpr std::size_t category(std::size_t transport, std::size_t compressor) {
-    return transport * kCompressors + compressor;
-}
-
-// httpd's hooks have no other place for it.
-shm::PerProcess* shown = nullptr;
-
-/// What a process shows. Zeros are a valid one.
-struct Shown {
-    OpenCounts open;
-    std::atomic<std::uint32_t> hanging_loops;
-    hub::TopicCounts topics;
-};
-
-/// The number changes with the layout of PerProcess and Shown.
-constexpr const char* kStatusKey = "mod_websocket status 4";
+using shm::MetricCatalogue;
 
 struct TopicFigure {
     const char* column;
     const char* name;  ///< for programs, behind "WebSocketTopic"
-    hub::TopicCounts::Count hub::TopicCounts::*count;
 };
+/// In the order of OwnMetrics::topics.
 constexpr std::array<TopicFigure, 4> kTopicFigures{{
-    {"topics", "s", &hub::TopicCounts::topics},
-    {"subscriptions", "Subscriptions", &hub::TopicCounts::subscriptions},
-    {"listeners", "Listeners", &hub::TopicCounts::listeners},
-    {"dropped", "MessagesDropped", &hub::TopicCounts::dropped},
+    {"topics", "s"},
+    {"subscriptions", "Subscriptions"},
+    {"listeners", "Listeners"},
+    {"dropped", "MessagesDropped"},
 }};
+static_assert(kTopicFigures.size() == OwnMetrics::OfTopics().size());
 
+/// Of one process, or of all.
 struct Figures {
     std::uint64_t open = 0;
     std::uint64_t hanging_loops = 0;
@@ -75,13 +47,16 @@ struct Figures {
     std::array<std::uint64_t, kTopicFigures.size()> of_topics{};
 
     Figures() = default;
-    explicit Figures(const Shown& one) : hanging_loops(one.hanging_loops.load()) {
-        std::ranges::transform(kTopicFigures, of_topics.begin(), [&one](const TopicFigure& figure) {
-            return (one.topics.*figure.count).load(std::memory_order_relaxed);
-        });
+    explicit Figures(const MetricCatalogue::Reading& reading) {
+        const auto value = [&](OwnMetrics::Id id) {
+            return static_cast<std::uint64_t>(reading[id]);
+        };
+        hanging_loops = value(own_metrics().hanging_loops);
+        std::ranges::transform(own_metrics().topics, of_topics.begin(), value);
         for (std::size_t transport = 0; transport < kTransports; ++transport) {
             for (std::size_t compressor = 0; compressor < kCompressors; ++compressor) {
-                const std::uint64_t count = one.open.open(category(transport, compressor));
+                const std::uint64_t count =
+                    value(own_metrics().connections.at(transport).at(compressor));
                 open += count;
                 by_transport.at(transport) += count;
                 by_compressor.at(compressor) += count;
@@ -132,10 +107,6 @@ void print_row(request_rec* r, const char* name, const Figures& figures) {
     ap_rputs("</tr>\n", r);
 }
 
-Shown* own_shown() noexcept {
-    return shown != nullptr ? static_cast<Shown*>(shown->own()) : nullptr;
-}
-
 struct ProcessFigures {
     pid_t process;
     Figures figures;
@@ -172,14 +143,15 @@ void print_for_people(request_rec* r, const Figures& all,
 }
 
 int print_status(request_rec* r, int flags) {
-    if (shown == nullptr) {
+    const MetricCatalogue* catalogue = metric_catalogue();
+    if (catalogue == nullptr) {
         return DECLINED;
     }
     std::vector<ProcessFigures> processes;
     Figures all;
     try {
-        shown->for_each([&](pid_t process, const void* part) {
-            const Figures figures(*static_cast<const Shown*>(part));
+        catalogue->for_each_process([&](pid_t process, const MetricCatalogue::Reading& reading) {
+            const Figures figures(reading);
             all.add(figures);
             if (figures.open != 0 || figures.hanging_loops != 0) {
                 processes.push_back({process, figures});
@@ -190,7 +162,7 @@ int print_status(request_rec* r, int flags) {
         } else {
             print_for_people(r, all, processes, (flags & AP_STATUS_NOTABLE) == 0);
         }
-        print_plugin_figures(r, flags);
+        print_plugin_figures(r, flags, *catalogue);
     } catch (const std::bad_alloc&) {
         return DECLINED;
     }
@@ -202,9 +174,7 @@ int print_status(request_rec* r, int flags) {
 int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                    server_rec* server) {
     try {
-        shown = make_lasting<shm::PerProcess>(server, kStatusKey, max_processes(), sizeof(Shown));
-        shown->reap_ended();  // whose end could not be told while the module was unloaded
-        prepare_plugin_figures(server);
+        prepare_metrics(server);
     } catch (const std::system_error& error) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, error.code().value(), server,
                      "WS0140: no memory that the children could share: mod_status will not show "
@@ -215,36 +185,9 @@ int prepare_status(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*pt
 
 void reap_status_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /*generation*/,
                           int /*slot*/, mpm_child_status status) {
-    if (status == MPM_CHILD_EXITED && shown != nullptr) {
-        shown->reap(child);
-        end_plugin_figures_of(child);
+    if (status == MPM_CHILD_EXITED && metric_catalogue() != nullptr) {
+        metric_catalogue()->reap(child);
     }
-}
-
-OpenCounts* own_open_counts() noexcept {
-    Shown* own = own_shown();
-    return own != nullptr ? &own->open : nullptr;
-}
-
-void show_hanging_loops(std::uint32_t count) noexcept {
-    if (Shown* own = own_shown()) {
-        own->hanging_loops.store(count);
-    }
-}
-
-hub::TopicCounts* own_topic_counts() noexcept {
-    Shown* own = own_shown();
-    return own != nullptr ? &own->topics : nullptr;
-}
-
-std::uint8_t status_category(TransportKind transport,
-                             const protocol::DeflateSettings& deflate) noexcept {
-    auto compressor = Compressor::none;
-    if (deflate.agreed()) {
-        compressor = deflate.server_takeover ? Compressor::dedicated : Compressor::shared;
-    }
-    return static_cast<std::uint8_t>(
-        category(static_cast<std::size_t>(transport), static_cast<std::size_t>(compressor)));
 }
 
 void register_status() {

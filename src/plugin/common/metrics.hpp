@@ -9,21 +9,33 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "shm/shared_figures.hpp"
+#include "shm/metric_catalogue.hpp"
 
 namespace websocket::plugin {
 
-struct Metric {
-    using Kind = shm::SharedFigures::Kind;
+/// Whose metric it is. Visible ASCII without spaces, but the location may be anything.
+struct MetricName {
+    // In the catalogue.
+    static constexpr std::string_view kPluginLabel = "plugin";
+    static constexpr std::string_view kLocationLabel = "location";
 
-    std::string name;
+    std::string_view plugin;
+    std::string_view name;
+    std::string_view location;
+};
+
+struct Metric {
+    using Kind = shm::MetricType;
+
+    std::string name;  ///< "chat.messages" and the location, behind a line feed
     Kind kind;
     std::atomic<std::int64_t> own{0};            ///< of a metric that nobody else sees
     std::atomic<std::int64_t>* value = nullptr;  ///< `own`, or in memory that processes share
     std::int64_t begin = 0;                      ///< what earlier processes have counted there
 
-    Metric(std::string_view what, Kind how) : name(what), kind(how) {}
+    Metric(std::string what, Kind how) : name(std::move(what)), kind(how) {}
 
     void add(std::int64_t amount) noexcept { value->fetch_add(amount, std::memory_order_relaxed); }
     /// To what this process has counted; what others have is kept.
@@ -38,19 +50,24 @@ struct Metric {
 class Metrics {
 public:
     static constexpr std::size_t kMost = 1000;
+    static constexpr std::size_t kLongestShown = 238;  ///< plugin, name and location together
 
     /// `shared`, which may be null, shows what all processes have counted.
-    explicit Metrics(shm::SharedFigures* shared = nullptr) noexcept : shared_(shared) {}
+    explicit Metrics(shm::MetricCatalogue* shared = nullptr) noexcept : shared_(shared) {}
 
     /// The metric of this name; null when there are kMost others, or when it is of the other kind.
     /// Throws std::bad_alloc.
-    [[nodiscard]] Metric* find_or_add(std::string_view name, Metric::Kind kind);
+    [[nodiscard]] Metric* find_or_add(const MetricName& name, Metric::Kind kind);
 
     /// True once, when a metric could not be had, or had but not be shown.
     [[nodiscard]] bool newly_full() noexcept { return full_ && !told_.exchange(true); }
 
 private:
-    shm::SharedFigures* const shared_;
+    /// Null where nobody else would see it.
+    [[nodiscard]] std::atomic<std::int64_t>* shared_value(const MetricName& name,
+                                                          Metric::Kind kind) const noexcept;
+
+    shm::MetricCatalogue* const shared_;
     std::mutex mutex_;  // guards metrics_, not the values in it
     std::deque<Metric> metrics_;
     std::atomic<bool> full_{false};

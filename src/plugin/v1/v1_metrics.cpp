@@ -21,12 +21,6 @@ bool is_name(std::string_view name) {
     });
 }
 
-/// "chat.messages" and the location, behind a line feed.
-std::string whole_name(const V1Instance& instance, std::string_view name) {
-    return std::string(instance.plugin().name) + '.' + std::string(name) + '\n' +
-           instance.endpoint().location;
-}
-
 Metric* metric_of(ws_metric* metric) { return reinterpret_cast<Metric*>(metric); }
 
 ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t kind) {
@@ -37,7 +31,7 @@ ws_metric* metric(const ws_host* host, const char* name, uint64_t n, uint32_t ki
     try {
         Metrics& metrics = *instance.host().metrics;
         Metric* found =
-            metrics.find_or_add(whole_name(instance, {name, n}),
+            metrics.find_or_add({instance.plugin().name, {name, n}, instance.endpoint().location},
                                 kind == WS_GAUGE ? Metric::Kind::gauge : Metric::Kind::counter);
         if (metrics.newly_full()) {
             instance.host().log.write(
