@@ -154,7 +154,7 @@ bool LocalBus::listen() noexcept {
         complain("no socket to listen on", errno);
         return false;
     }
-    const std::optional<std::uint32_t> slot = claim_slot(address);
+    const std::optional<std::uint32_t> slot = registry_.claim(address);
     if (!slot) {
         complain("more children than ServerLimit", ENOSPC);
         return false;
@@ -173,20 +173,6 @@ bool LocalBus::listen() noexcept {
         return false;
     }
     return true;
-}
-
-std::optional<std::uint32_t> LocalBus::claim_slot(std::uint64_t address) noexcept {
-    if (const auto slot = registry_.claim(address)) {
-        return slot;
-    }
-    // Slots of processes that were killed and that nobody has published to since.
-    for (std::uint32_t slot = 0; slot < registry_.slots_used(); ++slot) {
-        const std::uint64_t other = registry_.address(slot);
-        if (other != 0 && !connect_to(other).valid() && has_ended(errno)) {
-            registry_.release(slot, other);
-        }
-    }
-    return registry_.claim(address);
 }
 
 bool LocalBus::add_interest(const TopicKey& key) noexcept {

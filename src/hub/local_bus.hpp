@@ -64,7 +64,6 @@ private:
     // [any thread]
     [[nodiscard]] bool start() noexcept;
     [[nodiscard]] bool listen() noexcept;
-    [[nodiscard]] std::optional<std::uint32_t> claim_slot(std::uint64_t address) noexcept;
     [[nodiscard]] bool wants(std::uint32_t slot, std::uint64_t address,
                              std::uint32_t bucket) const noexcept;
     void complain(const char* what, int error) noexcept;

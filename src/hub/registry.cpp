@@ -71,7 +71,11 @@ Registry::Word& Registry::bits(std::uint32_t slot, std::uint32_t word) const noe
 }
 
 std::optional<std::uint32_t> Registry::claim(std::uint64_t address) noexcept {
-    const auto claim = slots_.claim();
+    auto claim = slots_.claim();
+    if (!claim) {
+        reap_ended();  // whose parent has not been told yet
+        claim = slots_.claim();
+    }
     if (!claim) {
         return {};
     }

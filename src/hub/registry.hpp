@@ -44,15 +44,15 @@ public:
     [[nodiscard]] std::uint64_t address(std::uint32_t slot) const noexcept {
         return address_word(slot).load();
     }
-    /// A slot for the calling process, which can be connected to at `address`; nothing when all are
-    /// taken.
+    /// A slot for the calling process, which can be connected to at `address`; nothing when processes
+    /// that live have all.
     [[nodiscard]] std::optional<std::uint32_t> claim(std::uint64_t address) noexcept;
     /// Frees the slot if it still has this address: its own process leaves, or is gone.
     void release(std::uint32_t slot, std::uint64_t address) noexcept;
 
-    /// The process has ended: its slots are free, whoever has its number now. [config]
+    /// The process has ended: its slots are free, whoever has its number now.
     void reap(pid_t ended) noexcept;
-    /// The same for all that have ended. [config]
+    /// The same for all that have ended.
     void reap_ended() noexcept;
 
     [[nodiscard]] static std::uint32_t bucket_of(std::uint64_t hash) noexcept {
