@@ -33,8 +33,7 @@ def _member(declaration):
 
 
 def _page(header):
-    text = header.read_text()
-    text = text[: text.find("/* ---- The layout")]
+    text = re.sub(r"/\* ---- The layout.*", "", header.read_text(), flags=re.DOTALL)
     parts = [f"## {header.relative_to(_TOP / 'include')}\n"]
     marks = [(m.start(), "section", m) for m in _SECTION.finditer(text)]
     marks += [(m.start(), "comment", m) for m in _COMMENT.finditer(text)]
@@ -59,6 +58,7 @@ def _page(header):
 
 def main():
     headers = [_TOP / "include/websocket" / name for name in ("plugin.h", "extensions.h")]
+    headers += sorted((_TOP / "include/websocket/ext").glob("**/*.h"))
     print("# Plugin interface, version 1\n")
     print("Made by `tools/plugin-reference.py` from the headers, which are what counts. How to use it:")
     print("[plugins.md](plugins.md).\n")

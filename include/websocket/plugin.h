@@ -320,15 +320,9 @@ typedef struct ws_plugin {
     void (*on_drain)(void* self, uint64_t deadline_ms);
 } ws_plugin;
 
-/* ---- The layout, checked where pointers have 64 bits and the compiler can ---------------------- */
+/* ---- The layout ---------------------------------------------------------------------------------- */
 
-#if defined(__LP64__) || defined(_LP64)
-#if defined(__cplusplus) && __cplusplus >= 201103L
-#define WS_LAYOUT_(condition) static_assert(condition, #condition)
-#elif !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
-#define WS_LAYOUT_(condition) _Static_assert(condition, #condition)
-#endif
-#endif
+#include "layout.h"
 
 #if defined(WS_LAYOUT_)
 WS_LAYOUT_(sizeof(ws_option) == 32);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each published version of the plugin interface still holds: what it has stays, and its plugins run."""
 
+import collections
 import itertools
 import os
 import pathlib
@@ -16,14 +17,23 @@ _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _TODAY = _TOP / "include"
 _PUBLISHED = sorted((_TOP / "test/abi").glob("v*"))
 _CC = os.environ.get("CC", "gcc").split()
+_CXX = os.environ.get("CXX", "g++").split()
 _HEADERS = ("websocket_plugin.h", "websocket/plugin.h", "websocket/extensions.h")
 _STRUCT = re.compile(r"^(?:typedef )?struct (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 _DEFINE = re.compile(r"^#\s*define (\w+)(?:\([^)]*\))?(.*)$", re.MULTILINE)
 _OTHER = re.compile(r"^(?:typedef (?!struct \w+ \{)|EXPORT )[^;{]*;", re.MULTILINE)
 
 
+# Of what a header consists; plugin.h and websocket_plugin.h are looked at by themselves.
+_PART = re.compile(r'^#include "(ext/[\w/]+\.h|(?:\.\./)*layout\.h)"$', re.MULTILINE)
+
+
+def _whole(file):
+    return _PART.sub(lambda part: _whole(file.parent / part[1]), file.read_text())
+
+
 def _code(file):
-    text = re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", "", _whole(file), flags=re.DOTALL)
     return re.sub(r"\\\n", " ", re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
 
 
@@ -55,10 +65,59 @@ def test_what_was_published_stays(version, header):
         assert others.get(name) == value, f"{name} has changed"
 
 
+def _minor():
+    return int(re.search(r"#define WS_ABI_MINOR (\d+)", (_TODAY / "websocket/plugin.h").read_text())[1])
+
+
 def test_each_minor_version_is_kept():
-    minors = [folder.name for folder in _PUBLISHED]
-    minor = int(re.search(r"#define WS_ABI_MINOR (\d+)", (_TODAY / "websocket/plugin.h").read_text())[1])
-    assert minors == [f"v1.{n}" for n in range(minor + 1)]
+    assert [folder.name for folder in _PUBLISHED] == [f"v1.{n}" for n in range(_minor() + 1)]
+
+
+_LANGUAGES = {"c": [*_CC, "-x", "c", "-std=c99"], "c++": [*_CXX, "-x", "c++", "-std=c++20"]}
+
+
+def _preprocessed(folder, language, *flags):
+    """What a plugin sees that includes all of the C interface from this folder."""
+    command = [*_LANGUAGES[language], "-E", *flags, "-I", folder, "-"]
+    source = "#include <websocket_plugin.h>\n#include <websocket/plugin.h>\n#include <websocket/extensions.h>\n"
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout
+
+
+def _declarations(folder, language):
+    """The declarations of these headers outside of braces, and how often each is there."""
+    text = ""
+    # A line marker: # NUMBER "FILE", and lines of that file.
+    for file, lines in re.findall(r'^# \d+ "([^"]*)".*\n((?:(?!# ).*\n)*)', _preprocessed(folder, language), re.MULTILINE):
+        text += lines if file.startswith(str(folder)) else ""
+    # No declaration, and in C++ around all of them.
+    text = re.sub(r'extern "C" \{|^\}$', "", text, flags=re.MULTILINE)
+    found, begin, depth = collections.Counter(), 0, 0
+    for at, char in enumerate(text):
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        if char == ";" and depth == 0:
+            found[_words(text[begin : at + 1])] += 1
+            begin = at + 1
+    assert depth == 0
+    return found
+
+
+@pytest.mark.parametrize("language", _LANGUAGES)
+def test_all_headers_together_declare_what_was_published(language):
+    """Whichever header it is in: nothing is missing, twice, or more than this minor version has."""
+    before, now = _PUBLISHED[_minor()], _TODAY
+    assert len(_declarations(now, language)) > 30
+    assert _declarations(now, language) == _declarations(before, language)
+    defines = [set(_preprocessed(folder, language, "-dM").splitlines()) for folder in (before, now)]
+    assert {one for one in defines[0] ^ defines[1] if "WEBSOCKET_EXT_" not in one} == set()
+
+
+@pytest.mark.parametrize("language", _LANGUAGES)
+@pytest.mark.parametrize("header", sorted(_TODAY.glob("**/*.h")), ids=lambda file: str(file.relative_to(_TODAY)))
+def test_each_header_compiles_alone_and_twice(header, language):
+    source = f"#include <{header.relative_to(_TODAY)}>\n" * 2 + "extern int more;\n"
+    flags = ["-pedantic-errors", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I", _TODAY, "-"]
+    done = subprocess.run([*_LANGUAGES[language], *flags], input=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_comparison_sees_a_change(tmp_path):
