@@ -38,7 +38,9 @@ def parts(mpm, *lines):
     """A server of several children, with room for more: an echo that keeps account, and a hostile plugin."""
     tuning = _PREFORK if mpm == "prefork" else _THREADED
     locations = location("/echo", "tally") + location("/hostile", "hostile")
-    return "\n".join(["ListenBacklog 1024", tuning, "GracefulShutdownTimeout 0", *lines, locations])
+    # A thousand clients of one process may keep a server waiting on a busy machine.
+    waiting = "Timeout 300\nRequestReadTimeout handshake=300 header=300 body=300"
+    return "\n".join(["ListenBacklog 1024", tuning, "GracefulShutdownTimeout 0", waiting, *lines, locations])
 
 
 def lost(traffic, state, codes=(RESTART, STOP)):

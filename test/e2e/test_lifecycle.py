@@ -4,6 +4,7 @@
 What each event does to sockets, messages and plugins is in docs/lifecycle.md, cell by cell.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -306,17 +307,20 @@ def test_a_child_that_has_had_its_connections_drains(start):
 
 
 @long
-def test_a_child_too_many_drains(start_httpd, mpm):
+def test_a_child_too_many_drains(mpm):
     most = "MinSpareServers 1\nMaxSpareServers 3" if mpm == "prefork" else "MaxSpareThreads 16"
-    server = start_httpd(parts(mpm, "StartServers 6", most, "WebSocketDrainTimeout 1s"))
-    with Traffic(server, SOCKETS, reconnect=True) as traffic:
+    server = httpd.Httpd(mpm, parts(mpm, "StartServers 6", most, "WebSocketDrainTimeout 1s"), children=1)
+    # The clients wait for the server, so that no child is one too many before it has any.
+    with contextlib.ExitStack() as running, Traffic(server, SOCKETS, reconnect=True) as traffic:
+        traffic.wait(lambda state: state.unreachable >= SOCKETS, 20, "all clients having knocked")
+        running.enter_context(server)
         server.expect_log(rf"WS0211: .* closing [1-9]\d* connections with {RESTART} ", seconds=15)
         server.expect_log("WS0212: ")
         traffic.wait_all_open()
         state = traffic.wait_for_echoes(SOCKETS)
         assert set(state.codes) == {RESTART}
         assert lost(traffic, state) == 0
-    assert in_order_and_forced(server)[1] == 0
+        assert in_order_and_forced(server)[1] == 0
 
 
 # ---- violence --------------------------------------------------------------------------------------
