@@ -28,14 +28,8 @@ constexpr std::size_t kDirectReceiveMost = 256U << 10;
 /// With a payload: there are clients that do not notice an empty Ping.
 constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 
-/// Closing may take this many close_timeouts while the peer keeps reading.
-constexpr Tick kMostCloseTimeouts = 12;
-
 /// Reads before the verdict on a peer: what its socket can hold, usually.
 constexpr unsigned kMostReadsALook = 16;
-
-/// A timer that is so late says that the process was stopped, or a plugin has held the loop.
-constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
 
 /// A read holds less than this; what it inflates to may hold much more, and others wait meanwhile.
 constexpr std::size_t kMostInflatedATurn = std::size_t{1} << 20;
@@ -100,6 +94,12 @@ private:
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept
     : loop_(loop), gate_(gate), id_(id) {}
 
+Connection::~Connection() {
+    if (registered_) {
+        loop_.reactor().remove(transport_->descriptor(), *this);
+    }
+}
+
 void Connection::prepare(std::unique_ptr<net::Transport> transport,
                          std::unique_ptr<Session> session, const ConnectionOptions& options,
                          unsigned version, base::ByteBuffer early_input) noexcept {
@@ -113,7 +113,7 @@ void Connection::prepare(std::unique_ptr<net::Transport> transport,
 void Connection::open() {
     note_life();
     if (options_->ping_interval.count() > 0) {
-        loop_.reactor().set_time(*this, last_life_ + to_ticks(options_->ping_interval));
+        loop_.reactor().set_time(*this, liveness_.last() + to_ticks(options_->ping_interval));
     }
     gate_.open();
     session_->on_open();  // may close at once
@@ -179,7 +179,7 @@ bool Connection::read_ready() {
         if (result.status == net::IoStatus::done) {
             more = true;
             note_life();
-            const Loop::Cork cork(loop_, *this);
+            const Corked corked(loop_.cork(), *this);
             if (window.empty()) {
                 feed(into.first(result.count));
             } else {
@@ -237,9 +237,7 @@ void Connection::answer_ping(std::span<const std::uint8_t> payload) {
     if (close_queued_) {
         return;  // nothing may follow a Close
     }
-    if (loop_.cork_has_room(*this, protocol::kMaxUnmaskedHeader + payload.size())) {
-        loop_.cork_append(protocol::EncodedHeader(Opcode::pong, payload.size()).bytes(), payload);
-    } else {
+    if (!try_cork(protocol::EncodedHeader(Opcode::pong, payload.size()).bytes(), payload)) {
         push_counted(SharedFrame::build(Opcode::pong, payload));
     }
     if (gate_.queued() >= options_->send_buffer) {
@@ -271,7 +269,7 @@ void Connection::service() {
     }
     if (reading() && pause_ == 0 && !unread_.empty()) {
         guarded([this] {
-            const Loop::Cork cork(loop_, *this);
+            const Corked corked(loop_.cork(), *this);
             base::ByteBuffer input = std::move(unread_);
             feed(input.bytes());
         });
@@ -304,7 +302,7 @@ void Connection::tell_writable() noexcept {
     room_again_ = false;
     if (tell) {
         guarded([this] {
-            const Loop::Cork cork(loop_, *this);
+            const Corked corked(loop_.cork(), *this);
             session_->on_writable();
         });
     }
@@ -347,8 +345,7 @@ void Connection::update_interest() noexcept {
 // --- time ----------------------------------------------------------------------------------------
 
 void Connection::note_life() noexcept {
-    last_life_ = loop_.reactor().now();
-    awaiting_pong_ = awaiting_pong_ && state_ != State::open;
+    liveness_.note(loop_.reactor().now(), state_ == State::open);
 }
 
 /// epoll may not have told of what the peer has sent: others were in front of it, or the process was
@@ -359,24 +356,13 @@ void Connection::look() {
     loop_.mark_dirty(*this);
 }
 
-bool Connection::overslept(Tick now) const noexcept {
-    return !net::before(now, deadline + kOverslept);
-}
-
-/// Octets that the kernel holds are on their way to a peer that reads slowly. When there are none, it
-/// has all that it was sent, and no excuse.
-bool Connection::takes_octets() noexcept {
-    const std::uint32_t known = std::exchange(untaken_, transport_->untaken());
-    return untaken_ > 0 && untaken_ < known;
-}
-
 void Connection::on_time() noexcept {
     const Tick now = loop_.reactor().now();
     if (state_ == State::open) {
         keep_alive(now);
         return;
     }
-    if (overslept(now)) {
+    if (overslept(now, deadline)) {
         start_close_timer();  // the time was not the peer's, nor the plugin's
         return;
     }
@@ -396,13 +382,13 @@ void Connection::on_time() noexcept {
         return;
     }
     const Tick timeout = to_ticks(options_->close_timeout);
-    const bool patient = net::before(now, marked_ + kMostCloseTimeouts * timeout);
     const bool takes = takes_octets();
     if (takes) {
-        last_life_ = now;
+        note_life();
     }
-    if (patient && net::before(now, last_life_ + timeout) && (takes || !outbox_.empty())) {
-        loop_.reactor().set_time(*this, last_life_ + timeout);  // slow, but taking what is queued
+    if (liveness_.may_go_on(now, timeout) && (takes || !outbox_.empty())) {
+        loop_.reactor().set_time(*this,
+                                 liveness_.last() + timeout);  // slow, but taking what is queued
         return;
     }
     finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
@@ -413,53 +399,46 @@ void Connection::start_close_timer() noexcept {
     if (state_ == State::dead) {
         return;
     }
-    marked_ = loop_.reactor().now();
-    untaken_ = transport_->untaken();
-    loop_.reactor().set_time(*this, marked_ + to_ticks(options_->close_timeout));
+    const Tick now = loop_.reactor().now();
+    liveness_.begin_close(now, transport_->untaken());
+    loop_.reactor().set_time(*this, now + to_ticks(options_->close_timeout));
 }
 
 /// The verdict on a Ping whose time is up.
 bool Connection::gives_no_sign_of_life(Tick now) {
-    if (overslept(now)) {
-        marked_ = now;  // it gets the time anew
+    if (overslept(now, deadline)) {
+        liveness_.prolong(now);
         return false;
     }
     look();
     if (takes_octets()) {
         note_life();
     }
-    return awaiting_pong_ && state_ == State::open;
+    return liveness_.awaits_pong() && state_ == State::open;
 }
 
 void Connection::keep_alive(Tick now) {
     if (!takes_input() && outbox_.empty()) {
         // What the peer has sent meanwhile is unread, and it has taken all that was sent to it.
-        last_life_ = now;
-        awaiting_pong_ = false;
+        liveness_.excuse(now);
     }
     const Tick interval = to_ticks(options_->ping_interval);
     const Tick timeout = to_ticks(options_->pong_timeout);
-    if (awaiting_pong_ && !net::before(now, marked_ + timeout) && gives_no_sign_of_life(now)) {
+    if (liveness_.overdue(now, timeout) && gives_no_sign_of_life(now)) {
         fail(CloseCode::internal_error, "no sign of life after a Ping");
     }
     if (state_ != State::open) {
         return;  // the timer is that of the close
     }
-    const bool silent = !net::before(now, last_life_ + interval);
     if (deflate_ != nullptr) {
         deflate_->rest(now, interval);
     }
-    if (silent && !awaiting_pong_) {
-        awaiting_pong_ = true;
-        marked_ = now;
-        untaken_ = transport_->untaken();
+    if (liveness_.silent(now, interval) && !liveness_.awaits_pong()) {
+        liveness_.begin_ping(now, transport_->untaken());
         guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
     }
     if (state_ == State::open) {
-        const Tick check = (silent ? now : last_life_) + interval;
-        const Tick verdict = marked_ + timeout;
-        loop_.reactor().set_time(*this,
-                                 awaiting_pong_ && net::before(verdict, check) ? verdict : check);
+        loop_.reactor().set_time(*this, liveness_.next_look(now, interval, timeout));
     }
 }
 
@@ -476,6 +455,15 @@ void Connection::fail(CloseCode code, const char* reason) noexcept {
         awaits_answer_ = false;
     }
     end_now();
+}
+
+Connection::Departure Connection::cut_short(CloseCode code, const char* reason) noexcept {
+    const bool told = leaving_;
+    const Departure departure = !in_session() || state_ == State::parting ? Departure::in_order
+                                : told ? Departure::forced_though_told
+                                       : Departure::forced;
+    fail(code, reason);
+    return departure;
 }
 
 /// The stream of messages is over. What came before is answered first.
@@ -555,7 +543,7 @@ void Connection::kill() noexcept {
     state_ = State::dead;
     loop_.reactor().clear_time(*this);
     stop_pause_timer();
-    loop_.bury(*this);
+    loop_.mark_dirty(*this);
 }
 
 }  // namespace websocket::engine

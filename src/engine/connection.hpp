@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -14,6 +15,7 @@
 #include "engine/connection_record.hpp"
 #include "engine/deflate_context.hpp"
 #include "engine/gate.hpp"
+#include "engine/liveness.hpp"
 #include "engine/outbox.hpp"
 #include "engine/session.hpp"
 #include "engine/shared_frame.hpp"
@@ -30,6 +32,7 @@ class Loop;
 /// Answer to a send.
 enum class SendResult : std::uint8_t {
     ok,         ///< on the wire or queued
+    queued,     ///< the same, to who wants to know: Session::on_writable() will be called
     full,       ///< not queued: the peer is too slow
     closing,    ///< not queued: a Close is on its way
     gone,       ///< the connection has ended
@@ -59,6 +62,7 @@ enum class Compression : std::uint8_t {
 class Connection final : private net::EventHandler {
 public:
     Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept;
+    ~Connection();
 
     /// What to serve; before the connection is handed to its loop. [any thread]
     void prepare(std::unique_ptr<net::Transport> transport, std::unique_ptr<Session> session,
@@ -76,6 +80,11 @@ public:
 
     [[nodiscard]] ConnectionId id() const noexcept { return id_; }
     [[nodiscard]] const ConnectionOptions& options() const noexcept { return *options_; }
+    [[nodiscard]] std::uint8_t category() const noexcept { return category_; }
+    /// It has rates.
+    [[nodiscard]] bool metered() const noexcept {
+        return record_ != nullptr && record_->meter != nullptr;
+    }
 
     /// First call on the loop; the connection may be over when it returns.
     void open();
@@ -86,20 +95,11 @@ public:
 
     /// A message or control frame from a callback that runs on the loop now.
     [[nodiscard]] SendResult transmit(protocol::Opcode opcode,
-                                      std::span<const std::uint8_t> payload) {
-        if (deflates_ && agreed().applies_to(opcode, payload.size())) [[unlikely]] {
-            return transmit_deflated(opcode, payload);
-        }
-        return transmit_as_is(opcode, payload);
-    }
-    /// The same without a thought of compression, or compressed already.
-    [[nodiscard]] SendResult transmit_as_is(protocol::Opcode opcode,
-                                            std::span<const std::uint8_t> payload,
-                                            bool compressed = false);
+                                      std::span<const std::uint8_t> payload,
+                                      Compression compression);
     /// The same with an encoded frame, which may be part of a message and is compressed if it can
     /// be. Throws std::bad_alloc.
-    [[nodiscard]] SendResult transmit(const SharedFrame& frame);
-    [[nodiscard]] SendResult transmit_as_is(const SharedFrame& frame);
+    [[nodiscard]] SendResult transmit(const SharedFrame& frame, Compression compression);
     /// A frame that the gate has admitted. Throws std::bad_alloc.
     void enqueue(SharedFrame frame);
     /// A whole, uncompressed frame that the gate has admitted and that is to be compressed. Throws
@@ -133,12 +133,34 @@ public:
     bool leave(protocol::CloseCode code, const char* reason) noexcept;
     /// Tells the session, once, that it has this much time.
     void announce_drain(std::chrono::milliseconds left) noexcept;
-    /// Ends everything at once.
+    /// How it fares when the time is over.
+    enum class Departure : std::uint8_t {
+        in_order,            ///< it had ended, or waits for the answer to its Close only
+        forced,              ///< fail() ends it
+        forced_though_told,  ///< the same, though leave() was called
+    };
+    Departure cut_short(protocol::CloseCode code, const char* reason) noexcept;
+    /// Ends everything at once; the loop frees it.
     void kill() noexcept;
+    [[nodiscard]] bool dead() const noexcept { return state_ == State::dead; }
+    /// Octets that wait.
+    [[nodiscard]] std::size_t queued() const noexcept { return gate_.queued(); }
+    /// Its session has ended.
+    [[nodiscard]] bool retired() const noexcept { return retired_; }
+    /// Has the loop told of its end for its groups.
+    void make_member() noexcept { member_ = true; }
+
+    /// Writes what is corked for it.
+    void uncork() noexcept;
+    /// The same, and a frame behind that.
+    [[nodiscard]] bool write_through(std::span<const std::uint8_t> header,
+                                     std::span<const std::uint8_t> payload) noexcept;
+
+    static constexpr std::uint32_t kLast = UINT32_MAX - 1;
+    static constexpr std::uint32_t kUnlisted = UINT32_MAX;
+    std::uint32_t next_dirty = kUnlisted;  ///< slot of the next one in the loop's list, or kLast
 
 private:
-    friend class Loop;  // keeps the list that next_ belongs to
-
     enum class State : std::uint8_t {
         open,
         closing,    ///< our Close is queued; messages still come in until the peer's Close
@@ -180,8 +202,8 @@ private:
     // in connection_deflate.cpp
     [[nodiscard]] std::unique_ptr<protocol::Inflater> take_inflater();
     void give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept;
-    [[nodiscard]] SendResult transmit_deflated(protocol::Opcode opcode,
-                                               std::span<const std::uint8_t> payload);
+    [[nodiscard]] std::optional<std::span<const std::uint8_t>>
+    deflate_now(protocol::Opcode opcode, std::span<const std::uint8_t> payload, SendResult& result);
     [[nodiscard]] SendResult admit_plain(protocol::Opcode opcode,
                                          std::span<const std::uint8_t> payload);
     /// What was, as long as deflates_.
@@ -195,6 +217,13 @@ private:
     [[nodiscard]] DeflateContext& deflate_context();
 
     void queue_close_frame(protocol::CloseCode code, const char* reason) noexcept;
+    [[nodiscard]] SendResult transmit_frame(const protocol::EncodedHeader& header,
+                                            std::span<const std::uint8_t> payload);
+    [[nodiscard]] SendResult transmit_as_is(const SharedFrame& frame);
+    /// Small frames are collected for it now.
+    [[nodiscard]] bool corked() const noexcept;
+    [[nodiscard]] bool try_cork(std::span<const std::uint8_t> header,
+                                std::span<const std::uint8_t> payload) noexcept;
     void push_counted(SharedFrame frame);
     [[nodiscard]] SendResult admit(std::size_t octets) noexcept;
     [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
@@ -225,10 +254,6 @@ private:
             ++record_->traffic.messages_out;
         }
     }
-    /// It has rates.
-    [[nodiscard]] bool metered() const noexcept {
-        return record_ != nullptr && record_->meter != nullptr;
-    }
     void account_wire(std::size_t octets) noexcept {
         if (record_ != nullptr) record_->traffic.octets_out += octets;
     }
@@ -245,8 +270,7 @@ private:
 
     void note_life() noexcept;
     void look();
-    [[nodiscard]] bool overslept(Tick now) const noexcept;
-    [[nodiscard]] bool takes_octets() noexcept;
+    [[nodiscard]] bool takes_octets() noexcept { return liveness_.takes(transport_->untaken()); }
     [[nodiscard]] bool gives_no_sign_of_life(Tick now);
     void start_close_timer() noexcept;
     void keep_alive(Tick now);
@@ -262,10 +286,6 @@ private:
     /// What this server says with `code`, in the peer's version of the protocol.
     [[nodiscard]] protocol::CloseCode known_to_peer(protocol::CloseCode code) const noexcept;
 
-    static constexpr std::uint32_t kLast = UINT32_MAX - 1;  ///< in the list of dirty connections
-    static constexpr std::uint32_t kUnlisted = UINT32_MAX;
-
-    Tick last_life_ = 0;  ///< the peer's last sign of life; fills what the base leaves free
     Loop& loop_;
     Gate& gate_;
     ConnectionId id_;
@@ -278,20 +298,16 @@ private:
     std::unique_ptr<DeflateContext> deflate_;  ///< only where messages refer to earlier ones
     base::ByteBuffer unread_;                  ///< received, but not looked at because of a pause
     const char* end_reason_ = nullptr;  ///< while ending: what Close to send, and what to report
-    std::uint32_t next_ =
-        kUnlisted;  ///< slot of the next one in the loop's list, or one of the above
     CloseInfo end_info_{};
     protocol::CloseCode end_code_{};
     std::uint8_t polled_ = 0;    ///< what epoll watches now
     std::uint8_t category_ = 0;  ///< of OpenCounts
-    Tick marked_ = 0;            ///< when the Ping went out, or when closing began
-    std::uint32_t untaken_ = 0;  ///< octets that the peer had not taken by then
+    Liveness liveness_;
     State state_ = State::open;
     std::uint8_t pause_ = 0;       ///< Pause bits
     bool hybi_ : 1 = false;        ///< version 7 or 8 of the protocol, not 13
     bool registered_ : 1 = false;  ///< epoll knows the descriptor
     bool watches_input_ : 1 = false;
-    bool awaiting_pong_ : 1 = false;
     bool close_queued_ : 1 = false;
     bool broken_ : 1 = false;         ///< a write failed during a callback; service() ends it
     bool end_of_stream_ : 1 = false;  ///< the peer's side is shut

@@ -75,25 +75,22 @@ bool Connection::deflates_later(std::size_t size) const noexcept {
     return size > kDeflatePart || streaming_ || outbox_.holds_plain();
 }
 
-SendResult Connection::transmit_deflated(Opcode opcode, std::span<const std::uint8_t> payload) {
-    if (retired_ || broken_) return SendResult::gone;
-    if (gate_.closing()) return SendResult::closing;
+/// What leaves instead of `payload`: that itself, when compressing it is of no use. Nothing when it was
+/// queued to be compressed later, or refused, as `result` says.
+std::optional<std::span<const std::uint8_t>>
+Connection::deflate_now(Opcode opcode, std::span<const std::uint8_t> payload, SendResult& result) {
     if (deflates_later(payload.size())) {
-        return admit_plain(opcode, payload);
+        result = admit_plain(opcode, payload);
+        return {};
     }
-    // What is compressed in vain costs the stream its context.
-    const bool waits = !loop_.corked(*this) || !outbox_.empty();
-    if (waits && gate_.queued() >= options_->send_buffer) return SendResult::full;
-
+    // What is compressed needlessly costs the stream its context.
+    const bool waits = !corked() || !outbox_.empty();
+    if (waits && gate_.queued() >= options_->send_buffer) {
+        result = SendResult::full;
+        return {};
+    }
     const auto smaller = deflate(payload, true, payload.size());
-    if (smaller.empty()) {
-        return transmit_as_is(opcode, payload);
-    }
-    const SendResult result = transmit_as_is(opcode, smaller, true);
-    if (result != SendResult::ok) {
-        forget_deflated();
-    }
-    return result;
+    return smaller.empty() ? payload : smaller;
 }
 
 SendResult Connection::admit_plain(Opcode opcode, std::span<const std::uint8_t> payload) {
@@ -111,8 +108,10 @@ SendResult Connection::admit_plain(Opcode opcode, std::span<const std::uint8_t> 
     return SendResult::ok;
 }
 
-SendResult Connection::transmit(const SharedFrame& frame) {
-    const DeflateSettings settings = deflates_ ? agreed() : DeflateSettings{};
+SendResult Connection::transmit(const SharedFrame& frame, Compression compression) {
+    const bool may_deflate =
+        deflates_ && compression == Compression::as_agreed && frame.is_plain_message();
+    const DeflateSettings settings = may_deflate ? agreed() : DeflateSettings{};
     if (!settings.applies_to(frame.opcode(), frame.payload().size())) {
         return transmit_as_is(frame);
     }
@@ -145,7 +144,7 @@ void Connection::enqueue_plain(SharedFrame plain) {
     }
     if (deflates_later(payload.size())) {
         account_sent(plain.bytes().front());
-        loop_.uncork(*this);
+        uncork();
         streaming_ ? outbox_.park_plain(std::move(plain)) : outbox_.push_plain(std::move(plain));
         loop_.mark_dirty(*this);
         return;
@@ -158,9 +157,8 @@ void Connection::enqueue_plain(SharedFrame plain) {
     const protocol::EncodedHeader header(plain.opcode(), smaller.size(), true, true);
     const std::size_t octets = header.bytes().size() + smaller.size();
     try {
-        if (loop_.cork_has_room(*this, octets)) {
+        if (try_cork(header.bytes(), smaller)) {
             account_sent(header.bytes().front());
-            loop_.cork_append(header.bytes(), smaller);
             account_written(octets);
         } else {
             enqueue(SharedFrame::join(header.bytes(), smaller));

@@ -81,21 +81,20 @@ void Connection::enqueue(SharedFrame frame) {
             return;
     }
     if (was_streaming && !streaming_) {
-        loop_.uncork(*this);
+        uncork();
         outbox_.push(std::move(frame));
         outbox_.unpark();
         loop_.mark_dirty(*this);
         return;
     }
-    if (loop_.cork_has_room(*this, octets)) {
-        loop_.cork_append(frame.bytes(), {});
+    if (try_cork(frame.bytes(), {})) {
         account_written(octets);
         if (pause_ != 0) {
             loop_.mark_dirty(*this);
         }
         return;
     }
-    loop_.uncork(*this);
+    uncork();
     outbox_.push(std::move(frame));
     loop_.mark_dirty(*this);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a connection that writes: what callbacks send, what waits, and the Close.
+#include <algorithm>
 #include <array>
 #include <new>
 #include <utility>
 
+#include "base/iovec.hpp"
 #include "engine/connection.hpp"
 #include "engine/loop.hpp"
 
@@ -18,28 +20,63 @@ constexpr std::size_t kGather = 64;
 
 }  // namespace
 
-SendResult Connection::transmit_as_is(Opcode opcode, std::span<const std::uint8_t> payload,
-                                      bool compressed) {
+Corked::Corked(Cork& cork, Connection& connection) noexcept : cork_(cork), outer_(cork.owner()) {
+    if (outer_ != nullptr && outer_ != &connection) {
+        outer_->uncork();
+    }
+    cork_.set_owner(&connection);
+}
+
+Corked::~Corked() {
+    if (outer_ == cork_.owner()) {
+        return;
+    }
+    if (!cork_.empty()) {
+        static_cast<void>(cork_.owner()->write_through({}, {}));
+    }
+    cork_.set_owner(outer_);
+}
+
+SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> payload,
+                                Compression compression) {
     if (retired_ || broken_) return SendResult::gone;
     if (gate_.closing()) return SendResult::closing;
-    const protocol::EncodedHeader header(opcode, payload.size(), true, compressed);
+    const std::span<const std::uint8_t> plain = payload;
+    if (deflates_ && compression == Compression::as_agreed &&
+        agreed().applies_to(opcode, payload.size())) [[unlikely]] {
+        SendResult result{};
+        const auto deflated = deflate_now(opcode, payload, result);
+        if (!deflated) {
+            return result;
+        }
+        payload = *deflated;
+    }
+    const bool compressed = payload.data() != plain.data();
+    const SendResult result =
+        transmit_frame(protocol::EncodedHeader(opcode, payload.size(), true, compressed), payload);
+    if (compressed && result != SendResult::ok) {
+        forget_deflated();
+    }
+    return result;
+}
+
+inline SendResult Connection::transmit_frame(const protocol::EncodedHeader& header,
+                                             std::span<const std::uint8_t> payload) {
     const std::size_t octets = header.bytes().size() + payload.size();
     if (octets >= Gate::kMaxQueued) return SendResult::too_big;
 
-    if (loop_.corked(*this) && outbox_.empty() && !streaming_) {
+    if (corked() && outbox_.empty() && !streaming_) {
         account_sent(header.bytes().front());
-        if (loop_.cork_has_room(*this, octets)) {
-            loop_.cork_append(header.bytes(), payload);
-            return SendResult::ok;
-        }
-        return loop_.write_through(*this, header.bytes(), payload) ? SendResult::ok
-                                                                   : SendResult::gone;
+        return loop_.cork().append(header.bytes(), payload) ||
+                       write_through(header.bytes(), payload)
+                   ? SendResult::ok
+                   : SendResult::gone;
     }
     if (const SendResult result = admit(octets); result != SendResult::ok) {
         return result;
     }
     try {
-        enqueue(SharedFrame::build(opcode, payload, true, compressed));
+        enqueue(SharedFrame::join(header.bytes(), payload));
     } catch (const std::bad_alloc&) {
         account_written(octets);
         return SendResult::no_memory;
@@ -47,8 +84,67 @@ SendResult Connection::transmit_as_is(Opcode opcode, std::span<const std::uint8_
     return SendResult::ok;
 }
 
+bool Connection::corked() const noexcept { return loop_.cork().owner() == this; }
+
+/// A frame that may leave behind what is corked, and before what waits: there is nothing.
+bool Connection::try_cork(std::span<const std::uint8_t> header,
+                          std::span<const std::uint8_t> payload) noexcept {
+    return corked() && outbox_.empty() && loop_.cork().append(header, payload);
+}
+
+void Connection::uncork() noexcept {
+    if (corked() && !loop_.cork().empty()) {
+        static_cast<void>(write_through({}, {}));
+    }
+}
+
+/// Writes what is corked, then the frame, without copying; queues what the socket did not take. False
+/// when the connection is broken.
+bool Connection::write_through(std::span<const std::uint8_t> header,
+                               std::span<const std::uint8_t> payload) noexcept {
+    Cork& cork = loop_.cork();
+    const bool corked_here = corked();
+    std::array<std::span<const std::uint8_t>, 3> parts{
+        corked_here ? cork.bytes() : std::span<const std::uint8_t>{}, header, payload};
+    std::array<iovec, 3> slots;
+    std::size_t used = 0;
+    for (const std::span<const std::uint8_t> part : parts) {
+        if (!part.empty()) {
+            slots.at(used++) = base::to_iovec(part);
+        }
+    }
+    const net::IoResult result = transport_->write({slots.data(), used});
+    account_wire(result.count);
+    std::size_t written = result.count;
+    for (std::span<const std::uint8_t>& part : parts) {
+        const std::size_t whole = std::min(written, part.size());
+        part = part.subspan(whole);
+        written -= whole;
+    }
+    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
+    try {
+        // What is left of the cork has to be copied anyway; a large payload becomes a frame's tail.
+        for (std::size_t i = 0; healthy && i < parts.size(); i += 2) {
+            const std::span<const std::uint8_t> behind =
+                i + 1 < parts.size() ? parts.at(i + 1) : std::span<const std::uint8_t>{};
+            if (!parts.at(i).empty() || !behind.empty()) {
+                keep_unwritten(SharedFrame::join(parts.at(i), behind));
+            }
+        }
+    } catch (const std::bad_alloc&) {
+        healthy = false;
+    }
+    if (corked_here) {
+        cork.clear();
+    }
+    if (!healthy) {
+        break_off();
+    }
+    return healthy;
+}
+
 void Connection::push_counted(SharedFrame frame) {
-    loop_.uncork(*this);
+    uncork();
     keep_unwritten(std::move(frame));
 }
 
@@ -84,7 +180,7 @@ void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept 
     if (outbox_.empty()) {
         // Allocates nothing, so that it also works when memory is what is missing.
         const protocol::EncodedHeader header(Opcode::close, payload.bytes().size());
-        static_cast<void>(loop_.write_through(*this, header.bytes(), payload.bytes()));
+        static_cast<void>(write_through(header.bytes(), payload.bytes()));
         return;
     }
     try {

@@ -10,34 +10,58 @@
 
 namespace websocket::engine {
 
-/// A fixed buffer that collects encoded frames for one connection at a time. [loop]
-class CorkBuffer {
+class Connection;
+
+/// One a loop: a fixed buffer that collects encoded frames for one connection at a time. [loop]
+class Cork {
 public:
     static constexpr std::size_t kCapacity = 64U << 10;
     /// Copying more than this costs more than a write of its own.
     static constexpr std::size_t kLargestFrame = 8U << 10;
 
-    CorkBuffer() : bytes_(new std::uint8_t[kCapacity]) {}
+    Cork() : bytes_(new std::uint8_t[kCapacity]) {}
 
-    /// Whether a frame of `octets` should be collected, and can be.
-    [[nodiscard]] bool takes(std::size_t octets) const noexcept {
-        return octets <= kLargestFrame && octets <= kCapacity - size_;
-    }
-    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    /// Whose frames are collected now; null for nobody's.
+    [[nodiscard]] Connection* owner() const noexcept { return owner_; }
+    /// Nothing is collected.
+    void set_owner(Connection* owner) noexcept { owner_ = owner; }
 
-    /// takes() has said yes to `bytes`, or to the frame that they are part of.
-    void append(std::span<const std::uint8_t> bytes) noexcept {
-        std::copy(bytes.begin(), bytes.end(), bytes_.get() + size_);
-        size_ += bytes.size();
+    /// Collects a frame, unless it is too large, or would not fit.
+    [[nodiscard]] bool append(std::span<const std::uint8_t> header,
+                              std::span<const std::uint8_t> payload) noexcept {
+        const std::size_t octets = header.size() + payload.size();
+        if (octets > kLargestFrame || octets > kCapacity - size_) {
+            return false;
+        }
+        std::copy(payload.begin(), payload.end(),
+                  std::copy(header.begin(), header.end(), bytes_.get() + size_));
+        size_ += octets;
+        return true;
     }
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
         return {bytes_.get(), size_};
     }
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     void clear() noexcept { size_ = 0; }
 
 private:
     std::unique_ptr<std::uint8_t[]> bytes_;
     std::size_t size_ = 0;
+    Connection* owner_ = nullptr;
+};
+
+/// While it lives, small frames for `connection` are collected; then they are written. May be nested: the
+/// outer connection's leave first. [loop]
+class Corked {
+public:
+    Corked(Cork& cork, Connection& connection) noexcept;
+    ~Corked();
+    Corked(const Corked&) = delete;
+    Corked& operator=(const Corked&) = delete;
+
+private:
+    Cork& cork_;
+    Connection* const outer_;  ///< whose frames were collected before, or null
 };
 
 }  // namespace websocket::engine

@@ -125,23 +125,49 @@ void Engine::adopt(Place place, std::unique_ptr<net::Transport> transport,
     place.loop_.adopt(std::move(connection));
 }
 
-Loop* Engine::loop_at(std::uint32_t index) noexcept {
-    const bool known = started_.load(std::memory_order_acquire) && index < loops_.size();
-    return known ? loops_[index].get() : nullptr;
+/// On the connection's own loop `transmit(Connection&)`, elsewhere `post(Loop&)`.
+template <class Transmit, class Post>
+inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tell,
+                               Transmit transmit, Post post) noexcept {
+    Loop* loop = loop_of(id);
+    if (loop == nullptr) {
+        return SendResult::gone;
+    }
+    const std::size_t low_water = high_water / 2;
+    SendResult result = SendResult::gone;
+    bool much = true;
+    if (!loop->at_once()) {
+        result = post(*loop);
+    } else if (Connection* connection = loop->find(id)) {
+        result = transmit(*connection);
+        much = connection->queued() > low_water;
+    }
+    return result == SendResult::ok && tell == Tell::session && much &&
+                   loop->tell_when_writable(id, low_water)
+               ? SendResult::queued
+               : result;
 }
 
 SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
                         std::span<const std::uint8_t> payload, std::size_t high_water,
-                        Compression compression) noexcept {
-    Loop* loop = loop_of(id);
-    return loop != nullptr ? loop->send(id, opcode, payload, high_water, compression)
-                           : SendResult::gone;
+                        Compression compression, Tell tell) noexcept {
+    if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
+        return SendResult::too_big;
+    }
+    return send(
+        id, high_water, tell,
+        [&](Connection& connection) { return connection.transmit(opcode, payload, compression); },
+        [&](Loop& loop) {
+            return loop.post_message(id, opcode, payload, high_water, compression);
+        });
 }
 
 SendResult Engine::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
-                        Compression compression) noexcept {
-    Loop* loop = loop_of(id);
-    return loop != nullptr ? loop->send(id, frame, high_water, compression) : SendResult::gone;
+                        Compression compression, Tell tell) noexcept {
+    return send(
+        id, high_water, tell,
+        [&](Connection& connection) { return connection.transmit(frame, compression); },
+        [&](Loop& loop) { return loop.post_message(id, frame, high_water, compression); });
 }
 
 protocol::DeflateSettings Engine::deflate(ConnectionId id) noexcept {

@@ -38,6 +38,9 @@ enum class Refusal : std::uint8_t {
     hanging,               ///< no loop comes back from what it does
 };
 
+/// Who wants to know when much is queued: then tell_when_writable() is asked behind a send.
+enum class Tell : std::uint8_t { nobody, session };
+
 /// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
 class Engine {
 public:
@@ -93,13 +96,15 @@ public:
     /// the connection's messages refer to earlier ones. [any thread]
     [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
                                   std::span<const std::uint8_t> payload, std::size_t high_water,
-                                  Compression compression = Compression::as_agreed) noexcept;
+                                  Compression compression = Compression::as_agreed,
+                                  Tell tell = Tell::nobody) noexcept;
 
     /// Sends an encoded frame, which may be one part of a message: then other messages of the
     /// connection wait for the last part. A whole message is compressed once for all connections
     /// that agreed on the same; parts are not compressed. [any thread]
     [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
-                                  Compression compression = Compression::as_agreed) noexcept;
+                                  Compression compression = Compression::as_agreed,
+                                  Tell tell = Tell::nobody) noexcept;
 
     /// What the connection has agreed on, as long as it lives; describe() puts it into words.
     /// [any thread]
@@ -206,7 +211,13 @@ private:
     void order_drain() noexcept;
     [[nodiscard]] Loop* next_loop() noexcept;
     [[nodiscard]] Loop* loop_of(ConnectionId id) noexcept { return loop_at(id.loop()); }
-    [[nodiscard]] Loop* loop_at(std::uint32_t index) noexcept;
+    [[nodiscard]] Loop* loop_at(std::uint32_t index) noexcept {
+        const bool known = started_.load(std::memory_order_acquire) && index < loops_.size();
+        return known ? loops_[index].get() : nullptr;
+    }
+    template <class Transmit, class Post>
+    [[nodiscard]] SendResult send(ConnectionId id, std::size_t high_water, Tell tell,
+                                  Transmit transmit, Post post) noexcept;
 
     const EngineOptions options_;
     base::Log& log_;

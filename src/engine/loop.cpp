@@ -6,8 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "base/iovec.hpp"
-
 namespace websocket::engine {
 
 constinit thread_local Loop* Loop::current_ = nullptr;
@@ -134,8 +132,8 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
         return !(other.id == id) || other.kind >= Command::Kind::join;
     });
     if (Connection* connection = find(id)) {
-        heartbeat_.note(connection->options_);
-        const Cork cork(*this, *connection);
+        heartbeat_.note(&connection->options());
+        const Corked corked(cork_, *connection);
         std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
         return end;
     }
@@ -173,9 +171,9 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
     reserved_.fetch_sub(1);
     metered_ += served->metered() ? 1U : 0U;
     if (open_counts_ != nullptr) {
-        open_counts_->opened(served->category_);
+        open_counts_->opened(served->category());
     }
-    heartbeat_.note(served->options_);
+    heartbeat_.note(&served->options());
     served->open();
     if (stopping_) {
         const bool drained = drain_.active() && !stop_requested_.load();
@@ -210,31 +208,21 @@ void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
     std::uint32_t forced = 0;
     std::uint32_t told = 0;
     slots_.for_each([&](Connection& connection) {
-        if (connection.in_session()) {
-            if (connection.state_ != Connection::State::parting) {
-                ++forced;
-                told += connection.leaving_ ? 1U : 0U;
-            }
-            connection.fail(code, reason);
-        }
+        const auto departure = connection.cut_short(code, reason);
+        forced += departure != Connection::Departure::in_order ? 1U : 0U;
+        told += departure == Connection::Departure::forced_though_told ? 1U : 0U;
     });
     in_order_.fetch_sub(told, std::memory_order_relaxed);
     forced_.store(forced, std::memory_order_relaxed);
-}
-
-void Loop::mark_dirty(Connection& connection) noexcept {
-    if (connection.next_ == Connection::kUnlisted) {
-        connection.next_ = std::exchange(dirty_, connection.id().slot());
-    }
 }
 
 void Loop::service_dirty() {
     std::uint32_t next = std::exchange(dirty_, Connection::kLast);
     while (next != Connection::kLast) {
         Connection* connection = slots_.find(next)->connection;
-        next = std::exchange(connection->next_, Connection::kUnlisted);
-        if (connection->state_ != Connection::State::dead) {
-            heartbeat_.note(LoopWork::output, connection->options_);
+        next = std::exchange(connection->next_dirty, Connection::kUnlisted);
+        if (!connection->dead()) {
+            heartbeat_.note(LoopWork::output, &connection->options());
             connection->service();
         } else {
             free_connection(connection);
@@ -244,9 +232,8 @@ void Loop::service_dirty() {
 
 void Loop::free_connection(Connection* connection) noexcept {
     const std::uint32_t index = connection->id().slot();
-    reactor_.remove(connection->transport_->descriptor(), *connection);
     if (open_counts_ != nullptr) {
-        open_counts_->closed(connection->category_);
+        open_counts_->closed(connection->category());
     }
     metered_ -= connection->metered() ? 1U : 0U;
     delete connection;
@@ -254,12 +241,6 @@ void Loop::free_connection(Connection* connection) noexcept {
     slots_.give_back(index);
     --serving_;
     on_slot_free_();
-}
-
-Connection* Loop::find(ConnectionId id) noexcept {
-    Slot* slot = slots_.find(id.slot());
-    Connection* connection = slot != nullptr ? slot->connection : nullptr;
-    return connection != nullptr && connection->id() == id ? connection : nullptr;
 }
 
 Connection* Loop::serving(ConnectionId id) noexcept {
@@ -279,66 +260,6 @@ bool Loop::end_tasks() noexcept {
     watches_.stop_all();
     watches_.reap();
     return true;
-}
-
-// --- corking -------------------------------------------------------------------------------------
-
-bool Loop::cork_has_room(const Connection& connection, std::size_t octets) const noexcept {
-    return cork_owner_ == &connection && connection.outbox_.empty() && cork_.takes(octets);
-}
-
-void Loop::cork_append(std::span<const std::uint8_t> header,
-                       std::span<const std::uint8_t> payload) noexcept {
-    cork_.append(header);
-    cork_.append(payload);
-}
-
-void Loop::uncork(Connection& connection) noexcept {
-    if (cork_owner_ == &connection && !cork_.empty()) {
-        static_cast<void>(write_through(connection, {}, {}));
-    }
-}
-
-bool Loop::write_through(Connection& connection, std::span<const std::uint8_t> header,
-                         std::span<const std::uint8_t> payload) noexcept {
-    const bool corked_here = corked(connection);
-    std::array<std::span<const std::uint8_t>, 3> parts{
-        corked_here ? cork_.bytes() : std::span<const std::uint8_t>{}, header, payload};
-    std::array<iovec, 3> slots;
-    std::size_t used = 0;
-    for (const std::span<const std::uint8_t> part : parts) {
-        if (!part.empty()) {
-            slots.at(used++) = base::to_iovec(part);
-        }
-    }
-    const net::IoResult result = connection.transport_->write({slots.data(), used});
-    connection.account_wire(result.count);
-    std::size_t written = result.count;
-    for (std::span<const std::uint8_t>& part : parts) {
-        const std::size_t whole = std::min(written, part.size());
-        part = part.subspan(whole);
-        written -= whole;
-    }
-    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
-    try {
-        // What is left of the cork has to be copied anyway; a large payload becomes a frame's tail.
-        for (std::size_t i = 0; healthy && i < parts.size(); i += 2) {
-            const std::span<const std::uint8_t> next =
-                i + 1 < parts.size() ? parts.at(i + 1) : std::span<const std::uint8_t>{};
-            if (!parts.at(i).empty() || !next.empty()) {
-                connection.keep_unwritten(SharedFrame::join(parts.at(i), next));
-            }
-        }
-    } catch (const std::bad_alloc&) {
-        healthy = false;
-    }
-    if (corked_here) {
-        cork_.clear();
-    }
-    if (!healthy) {
-        connection.break_off();
-    }
-    return healthy;
 }
 
 }  // namespace websocket::engine

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/log.hpp"
@@ -82,13 +83,15 @@ public:
     /// Serves a prepared connection. When it cannot, the session is told that it is closed.
     void adopt(std::unique_ptr<Connection> connection) noexcept;
 
-    /// `high_water` is the send_buffer of the connection's options.
-    [[nodiscard]] SendResult send(ConnectionId id, protocol::Opcode opcode,
-                                  std::span<const std::uint8_t> payload, std::size_t high_water,
-                                  Compression compression) noexcept;
+    /// True when what this thread asks for may happen at once, and not behind what it has posted.
+    [[nodiscard]] bool at_once() const noexcept { return current_ == this && own_posts_ == 0; }
+    /// Has a message sent by the loop. `high_water` is the send_buffer of the connection's options.
+    [[nodiscard]] SendResult post_message(ConnectionId id, protocol::Opcode opcode,
+                                          std::span<const std::uint8_t> payload,
+                                          std::size_t high_water, Compression compression) noexcept;
     /// The same with an encoded frame, which may be part of a message.
-    [[nodiscard]] SendResult send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
-                                  Compression compression) noexcept;
+    [[nodiscard]] SendResult post_message(ConnectionId id, const SharedFrame& frame,
+                                          std::size_t high_water, Compression compression) noexcept;
     [[nodiscard]] protocol::DeflateSettings deflate(ConnectionId id) noexcept;
     /// Has `task` run on the loop, behind what the calling thread has sent. False, and `task` is
     /// untouched, when the loop has ended or without memory; `ended` says which.
@@ -114,47 +117,13 @@ public:
 
     // --- [loop], for connections ---
 
-    /// While it lives, small frames for `connection` are collected; then they are written.
-    class Cork {
-    public:
-        Cork(Loop& loop, Connection& connection) noexcept : loop_(loop), outer_(loop.cork_owner_) {
-            if (outer_ != nullptr && outer_ != &connection) {
-                loop_.uncork(*outer_);
-            }
-            loop_.cork_owner_ = &connection;
+    [[nodiscard]] Cork& cork() noexcept { return cork_; }
+    /// Has the connection serviced at the end of this turn, or freed if it is dead by then.
+    void mark_dirty(Connection& connection) noexcept {
+        if (connection.next_dirty == Connection::kUnlisted) {
+            connection.next_dirty = std::exchange(dirty_, connection.id().slot());
         }
-        ~Cork() {
-            if (outer_ != loop_.cork_owner_) {
-                loop_.uncork(*loop_.cork_owner_);
-                loop_.cork_owner_ = outer_;
-            }
-        }
-        Cork(const Cork&) = delete;
-        Cork& operator=(const Cork&) = delete;
-
-    private:
-        Loop& loop_;
-        Connection* const outer_;  ///< whose frames were collected before, or null
-    };
-
-    [[nodiscard]] bool corked(const Connection& connection) const noexcept {
-        return cork_owner_ == &connection;
     }
-    /// True when `octets` may be appended to the cork for `connection`.
-    [[nodiscard]] bool cork_has_room(const Connection& connection,
-                                     std::size_t octets) const noexcept;
-    void cork_append(std::span<const std::uint8_t> header,
-                     std::span<const std::uint8_t> payload) noexcept;
-    /// Writes what is corked, then the frame, without copying; queues what the socket did not take.
-    /// False when the connection is broken.
-    [[nodiscard]] bool write_through(Connection& connection, std::span<const std::uint8_t> header,
-                                     std::span<const std::uint8_t> payload) noexcept;
-    /// Writes what is corked for `connection`.
-    void uncork(Connection& connection) noexcept;
-
-    void mark_dirty(Connection& connection) noexcept;
-    /// Frees a dead connection once nothing refers to it.
-    void bury(Connection& connection) noexcept { mark_dirty(connection); }
     void wake_senders() noexcept;
     /// The connection has ended and is a member no more.
     void end_memberships(Connection& connection) noexcept;
@@ -175,6 +144,12 @@ public:
     void forget(ConnectionId id) noexcept;
     [[nodiscard]] net::Reactor& reactor() noexcept { return reactor_; }
     [[nodiscard]] net::Watches& watches() noexcept { return watches_; }
+    /// Null unless the connection is served.
+    [[nodiscard]] Connection* find(ConnectionId id) noexcept {
+        Slot* slot = slots_.find(id.slot());
+        Connection* connection = slot != nullptr ? slot->connection : nullptr;
+        return connection != nullptr && connection->id() == id ? connection : nullptr;
+    }
     /// Null unless the connection is served and its session has not ended.
     [[nodiscard]] Connection* serving(ConnectionId id) noexcept;
     /// What is read now may have been sent any time since then: the present, but for a while after
@@ -227,10 +202,7 @@ private:
                                         std::size_t high_water, MakeFrame make_frame) noexcept;
     [[nodiscard]] bool awaits_reserved() const noexcept;
     [[nodiscard]] bool end_tasks() noexcept;
-    [[nodiscard]] Connection* find(ConnectionId id) noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;
-    /// True when what this thread asks for may happen at once, and not behind what it has posted.
-    [[nodiscard]] bool at_once() const noexcept { return current_ == this && own_posts_ == 0; }
     [[nodiscard]] bool post(Command&& command);
 
     // Asked for with every send: initial-exec saves the call that finds a module's thread-locals.
@@ -266,8 +238,7 @@ private:
     // the loop's own
     Drain drain_;
     HeapTrim heap_trim_;
-    CorkBuffer cork_;
-    Connection* cork_owner_ = nullptr;
+    Cork cork_;
     std::uint32_t dirty_ = Connection::kLast;  ///< slot of the first one
     std::vector<Command> batch_;
     std::vector<Command>::iterator broadcasts_end_;  ///< behind the last broadcast of batch_

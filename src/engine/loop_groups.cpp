@@ -114,13 +114,13 @@ void Loop::carry_out_for_group(Command& command) noexcept {
 
 void Loop::join_now(const Command& command) noexcept {
     Connection* connection = find(command.id);
-    if (connection == nullptr || connection->retired_) {
+    if (connection == nullptr || connection->retired()) {
         if (group_listener_ != nullptr) {
             group_listener_->on_gone(command.id);
         }
         return;
     }
-    connection->member_ = true;  // also when it fails: then the end has to be reported as well
+    connection->make_member();  // also when it fails: then the end has to be reported as well
     try {
         groups_.join(command.group, *connection);
     } catch (const std::bad_alloc&) {
@@ -208,7 +208,7 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
 
 bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noexcept {
     if (close_queued_ || retired_ || broken_ || deflates_ || streaming_ || !outbox_.empty() ||
-        loop_.corked(*this)) {
+        corked()) {
         return false;
     }
     const std::span<const std::uint8_t> bytes = frames.bytes();

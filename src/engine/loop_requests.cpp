@@ -56,18 +56,9 @@ Gate* Loop::gate(ConnectionId id) noexcept {
     return slot != nullptr ? &slot->gate : nullptr;
 }
 
-SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
-                      std::span<const std::uint8_t> payload, std::size_t high_water,
-                      Compression compression) noexcept {
-    if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
-        return SendResult::too_big;
-    }
-    if (at_once()) {
-        Connection* connection = find(id);
-        if (connection == nullptr) return SendResult::gone;
-        return compression == Compression::as_agreed ? connection->transmit(opcode, payload)
-                                                     : connection->transmit_as_is(opcode, payload);
-    }
+SendResult Loop::post_message(ConnectionId id, protocol::Opcode opcode,
+                              std::span<const std::uint8_t> payload, std::size_t high_water,
+                              Compression compression) noexcept {
     if (compression == Compression::as_agreed && deflates(id, opcode, payload.size()))
         [[unlikely]] {
         return send_deflated(id, opcode, payload, high_water);
@@ -78,14 +69,9 @@ SendResult Loop::send(ConnectionId id, protocol::Opcode opcode,
                       [&] { return SharedFrame::build(opcode, payload); });
 }
 
-SendResult Loop::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
-                      Compression compression) noexcept {
+SendResult Loop::post_message(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
+                              Compression compression) noexcept {
     const bool may_deflate = compression == Compression::as_agreed && frame.is_plain_message();
-    if (at_once()) {
-        Connection* connection = find(id);
-        if (connection == nullptr) return SendResult::gone;
-        return may_deflate ? connection->transmit(frame) : connection->transmit_as_is(frame);
-    }
     if (may_deflate && deflates(id, frame.opcode(), frame.payload().size())) [[unlikely]] {
         return send_deflated(id, frame, high_water);
     }

@@ -51,12 +51,4 @@ void SlotTable::set_deflate(std::uint32_t index, const protocol::DeflateSettings
         .store(settings, std::memory_order_relaxed);
 }
 
-Slot* SlotTable::find(std::uint32_t index) noexcept {
-    if (index >= ConnectionId::kMaxSlots) {
-        return nullptr;
-    }
-    Chunk* chunk = chunks_.at(index / kChunk).load(std::memory_order_acquire);
-    return chunk != nullptr ? &chunk->at(index % kChunk) : nullptr;
-}
-
 }  // namespace websocket::engine

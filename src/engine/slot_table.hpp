@@ -44,7 +44,13 @@ public:
     }
 
     /// Null when no slot of this index was ever taken. [any thread]
-    [[nodiscard]] Slot* find(std::uint32_t index) noexcept;
+    [[nodiscard]] Slot* find(std::uint32_t index) noexcept {
+        if (index >= ConnectionId::kMaxSlots) {
+            return nullptr;
+        }
+        Chunk* chunk = chunks_[index / kChunk].load(std::memory_order_acquire);
+        return chunk != nullptr ? &(*chunk)[index % kChunk] : nullptr;
+    }
 
     /// What the slot's connection has agreed on about compression. A sender with a stale id may see
     /// that of the next connection, but then its gate does not let it in. [any thread]

@@ -138,7 +138,9 @@ START_TEST(other_messages_wait_for_the_end_of_a_message_in_parts) {
     ck_assert(f.service.send(f.id, "later") == SendResult::ok);
     ck_assert(f.service.send(f.id, "!", Opcode::ping) == SendResult::ok);
     f.on_loop([&](Connection* connection) {
-        ck_assert(connection->transmit(Opcode::text, octets("last")) == SendResult::ok);
+        ck_assert(connection->transmit(Opcode::text, octets("last"),
+                                       websocket::engine::Compression::as_agreed) ==
+                  SendResult::ok);
     });
     ck_assert(f.part(Opcode::continuation, "b", true) == SendResult::ok);
     peer.expect(Opcode::text, "a");

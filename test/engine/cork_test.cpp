@@ -7,14 +7,14 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::engine::CorkBuffer;
+using websocket::engine::Cork;
 
-START_TEST(collects_in_order_until_cleared) {
-    CorkBuffer cork;
+START_TEST(collects_frames_in_order) {
+    Cork cork;
     ck_assert(cork.empty());
-    cork.append(octets("one"));
-    cork.append({});
-    cork.append(octets("two"));
+    ck_assert_ptr_null(cork.owner());
+    ck_assert(cork.append(octets("o"), octets("ne")));
+    ck_assert(cork.append(octets("two"), {}));
     ck_assert(!cork.empty());
     ck_assert(text_of(cork.bytes()) == "onetwo");
     cork.clear();
@@ -23,21 +23,22 @@ START_TEST(collects_in_order_until_cleared) {
 }
 END_TEST
 
-START_TEST(can_be_filled_to_the_last_octet_and_not_beyond) {
-    CorkBuffer cork;
-    const std::string largest(CorkBuffer::kLargestFrame, 'x');
-    for (std::size_t i = 0; i < CorkBuffer::kCapacity / CorkBuffer::kLargestFrame; ++i) {
-        ck_assert(cork.takes(largest.size()));
-        cork.append(octets(largest));
+START_TEST(takes_small_frames_until_it_is_full) {
+    Cork cork;
+    const std::string largest(Cork::kLargestFrame, 'x');
+    for (std::size_t filled = 0; filled < Cork::kCapacity; filled += largest.size()) {
+        ck_assert(cork.append({}, octets(largest)));
     }
-    ck_assert_uint_eq(cork.bytes().size(), CorkBuffer::kCapacity);
-    ck_assert(!cork.takes(1));
+    ck_assert_uint_eq(cork.bytes().size(), Cork::kCapacity);
+    ck_assert(!cork.append(octets("x"), {}));
+    ck_assert_uint_eq(cork.bytes().size(), Cork::kCapacity);
     cork.clear();
-    ck_assert(!cork.takes(CorkBuffer::kLargestFrame + 1));
+    ck_assert(!cork.append(octets("x"), octets(largest)));  // too large
+    ck_assert(cork.append({}, octets(largest)));
 }
 END_TEST
 
 WEBSOCKET_TEST_SUITE(cork) {
-    tcase_add_test(tests, collects_in_order_until_cleared);
-    tcase_add_test(tests, can_be_filled_to_the_last_octet_and_not_beyond);
+    tcase_add_test(tests, collects_frames_in_order);
+    tcase_add_test(tests, takes_small_frames_until_it_is_full);
 }

@@ -57,7 +57,8 @@ ws_result send(const ws_host* host, ws_conn conn, ws_buffer* buffer, uint32_t fl
     const ConnectionId id = ConnectionId::from_value(conn);
     return send_result(V1Instance::of(host), id,
                        [&](engine::Engine& engine, std::size_t high_water) {
-                           return engine.send(id, buffer->frame, high_water, compression_of(flags));
+                           return engine.send(id, buffer->frame, high_water, compression_of(flags),
+                                              engine::Tell::session);
                        });
 }
 

@@ -16,7 +16,7 @@ void deliver(engine::Loop& loop, const V1Call::Ref& call, std::uint32_t events) 
     }
     // A plugin may name connections of others, which may be of another version.
     if (auto* session = dynamic_cast<V1Session*>(connection->session())) {
-        const engine::Loop::Cork cork(loop, *connection);
+        const engine::Corked corked(loop.cork(), *connection);
         session->call(call, events);
     }
 }

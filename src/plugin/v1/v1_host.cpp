@@ -34,7 +34,8 @@ ws_result send(const ws_host* host, ws_conn conn, uint32_t type, const void* byt
     }
     const ConnectionId id = ConnectionId::from_value(conn);
     return send_result(instance, id, [&](engine::Engine& engine, std::size_t high_water) {
-        return engine.send(id, opcode, octets(bytes, n), high_water, compression_of(flags));
+        return engine.send(id, opcode, octets(bytes, n), high_water, compression_of(flags),
+                           engine::Tell::session);
     });
 }
 

@@ -13,8 +13,8 @@ namespace websocket::plugin {
                                           : engine::Compression::as_agreed;
 }
 
-/// Calls `send(engine, high_water)` until the answer is final, and translates it. Takes care that
-/// on_writable comes when it has to. [any thread]
+/// Calls `send(engine, high_water)`, which has the session told, until the answer is final, and
+/// translates it. Takes care that on_writable comes when it has to. [any thread]
 template <class Send>
 [[nodiscard]] ws_result send_result(V1Instance& instance, engine::ConnectionId id,
                                     Send send) noexcept {
@@ -22,8 +22,8 @@ template <class Send>
     const engine::ConnectionOptions& options = instance.endpoint().options;
     for (;;) {
         switch (send(engine, options.send_buffer)) {
-            case engine::SendResult::ok:
-                return engine.tell_when_writable(id, options.send_buffer / 2) ? WS_QUEUED : WS_OK;
+            case engine::SendResult::ok: return WS_OK;
+            case engine::SendResult::queued: return WS_QUEUED;
             case engine::SendResult::full: break;
             case engine::SendResult::closing:
             case engine::SendResult::gone: return WS_GONE;

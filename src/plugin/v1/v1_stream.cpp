@@ -26,7 +26,8 @@ ws_result send_part(V1Instance& instance, ConnectionId id, const SharedFrame& fr
     }
     const ws_result result =
         send_result(instance, id, [&](engine::Engine& engine, std::size_t high_water) {
-            return engine.send(id, frame, high_water);
+            return engine.send(id, frame, high_water, engine::Compression::as_agreed,
+                               engine::Tell::session);
         });
     if (result >= WS_OK && text) {
         last ? instance.outgoing_texts().end(id) : instance.outgoing_texts().put(id, *text);

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a peer is alive, and how much patience it gets while it closes.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "engine/tick.hpp"
+
+namespace websocket::engine {
+
+/// A timer that is so late says that the process was stopped, or a plugin has held the loop: the time
+/// was not the peer's.
+constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
+
+[[nodiscard]] constexpr bool overslept(Tick now, Tick deadline) noexcept {
+    return !net::before(now, deadline + kOverslept);
+}
+
+/// Remembers signs of life, and one Ping or the beginning of a close, and judges by them. Looks at no
+/// clock and no socket. `untaken` is net::Transport::untaken(). [loop]
+class Liveness {
+public:
+    /// Closing may take this many timeouts while the peer keeps reading.
+    static constexpr Tick kMostCloseTimeouts = 12;
+
+    /// The peer has sent or taken something. An open connection needs no Pong any more.
+    void note(Tick now, bool open) noexcept {
+        last_ = now;
+        awaiting_pong_ = awaiting_pong_ && !open;
+    }
+    /// Nothing is expected of it now: nobody reads, and it has taken all.
+    void excuse(Tick now) noexcept { note(now, true); }
+    [[nodiscard]] Tick last() const noexcept { return last_; }
+
+    /// Octets that the kernel holds are on their way to a peer that reads slowly: true when there are
+    /// fewer than when this was asked, or something began. When there are none, it has all that it was
+    /// sent, and no excuse.
+    [[nodiscard]] bool takes(std::uint32_t untaken) noexcept {
+        const std::uint32_t known = untaken_;
+        remember(untaken);
+        return untaken_ > 0 && untaken_ < known;
+    }
+
+    // --- while it is open ---
+
+    [[nodiscard]] bool awaits_pong() const noexcept { return awaiting_pong_; }
+    [[nodiscard]] bool silent(Tick now, Tick interval) const noexcept {
+        return !net::before(now, last_ + interval);
+    }
+    /// A Ping goes out.
+    void begin_ping(Tick now, std::uint32_t untaken) noexcept {
+        awaiting_pong_ = true;
+        begin_close(now, untaken);
+    }
+    /// The time for the Pong is over.
+    [[nodiscard]] bool overdue(Tick now, Tick timeout) const noexcept {
+        return awaiting_pong_ && !net::before(now, marked_ + timeout);
+    }
+    /// The time for the Pong begins anew.
+    void prolong(Tick now) noexcept { marked_ = now; }
+    /// When to look again.
+    [[nodiscard]] Tick next_look(Tick now, Tick interval, Tick timeout) const noexcept {
+        const Tick check = (silent(now, interval) ? now : last_) + interval;
+        const Tick verdict = marked_ + timeout;
+        return awaiting_pong_ && net::before(verdict, check) ? verdict : check;
+    }
+
+    // --- while it closes ---
+
+    void begin_close(Tick now, std::uint32_t untaken) noexcept {
+        marked_ = now;
+        remember(untaken);
+    }
+    /// Whether a peer that goes on taking octets gets more time.
+    [[nodiscard]] bool may_go_on(Tick now, Tick timeout) const noexcept {
+        return net::before(now, marked_ + kMostCloseTimeouts * timeout) &&
+               net::before(now, last_ + timeout);
+    }
+
+private:
+    static constexpr std::uint32_t kMostUntaken = (1U << 31) - 1;
+    void remember(std::uint32_t untaken) noexcept {
+        untaken_ = std::min(untaken, kMostUntaken) & kMostUntaken;
+    }
+
+    Tick last_ = 0;                   ///< the last sign of life
+    Tick marked_ = 0;                 ///< when the Ping went out, or when closing began
+    std::uint32_t untaken_ : 31 = 0;  ///< octets that the peer had not taken by then
+    std::uint32_t awaiting_pong_ : 1 = 0;
+};
+
+static_assert(sizeof(Liveness) == 12);
+
+}  // namespace websocket::engine
