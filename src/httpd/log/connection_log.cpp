@@ -67,7 +67,7 @@ bool ConnectionLog::open(apr_pool_t* pool, server_rec* server) {
         return false;
     }
     if (command) {
-        // All who share this pipe are our writers, and they wait in poll(2).
+        // All who share this pipe are our writers, and they wait until it has room.
         ::fcntl(descriptor_, F_SETFL, ::fcntl(descriptor_, F_GETFL) | O_NONBLOCK);
     }
     server_ = server;

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/log/log_writer.hpp"
 
-#include <poll.h>
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <exception>
-#include <system_error>
 #include <utility>
 
 #include "base/signal_mask.hpp"
@@ -19,9 +15,12 @@ namespace websocket::httpd {
 
 namespace {
 
-constexpr std::size_t kMostPolled = 64;
+using std::chrono::milliseconds;
+
 constexpr int kLinesATurn = 64;
-constexpr int kForEver = -1;
+constexpr milliseconds kLongestWait{60'000};
+/// How often a log is tried again whose descriptor cannot be polled.
+constexpr milliseconds kRetry{20};
 
 }  // namespace
 
@@ -102,12 +101,9 @@ void LogWriter::start() {
     if (thread_.joinable()) {
         return;
     }
-    if (!event_.valid()) {
-        event_ = base::Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-        if (!event_.valid()) {
-            throw std::system_error(errno, std::generic_category(), "eventfd");
-        }
-        wake_descriptor_.store(event_.get());
+    if (reactor_ == nullptr) {
+        reactor_ = std::make_unique<net::Reactor>(milliseconds{1});
+        woken_.store(reactor_.get());
     }
     const base::SignalsBlocked blocked;  // inherited by the thread
     running_.store(true);
@@ -120,9 +116,8 @@ void LogWriter::start() {
 }
 
 void LogWriter::wake() noexcept {
-    const std::uint64_t one = 1;
-    if (const int descriptor = wake_descriptor_.load(); descriptor >= 0) {
-        static_cast<void>(!::write(descriptor, &one, sizeof one));
+    if (const net::Reactor* reactor = woken_.load()) {
+        reactor->wake();
     }
 }
 
@@ -137,29 +132,27 @@ void LogWriter::run() noexcept {
     for (;;) {
         // Before looking at the queues: what comes later has to be seen in the next round.
         const bool stopping = stopping_.load();
-        std::uint64_t count = 0;
-        static_cast<void>(!::read(event_.get(), &count, sizeof count));
-
-        std::array<pollfd, kMostPolled> polled;
-        polled[0] = {event_.get(), POLLIN, 0};
-        std::size_t used = 1;
-        int patience = write_turn(polled, used) ? 0 : until_report(next_report);
+        bool blocked = false;
+        const milliseconds until_line = write_turn(blocked);
+        milliseconds limit =
+            until_line.count() == 0 ? until_line : std::min(until_line, until_report(next_report));
         if (stopping) {
             give_up = std::min(give_up, Clock::now() + kStopTimeout);
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(give_up - Clock::now());
-            if ((patience != 0 && used == 1) || left.count() <= 0) {
+            const auto left = std::chrono::ceil<milliseconds>(give_up - Clock::now());
+            if ((until_line.count() != 0 && !blocked) || left.count() <= 0) {
                 break;
             }
-            patience = std::min(static_cast<int>(left.count()), patience == 0 ? 0 : INT_MAX);
+            limit = std::min(limit, left);
         }
-        ::poll(polled.data(), used, patience);
+        static_cast<void>(reactor_->wait(limit));
+        reactor_->dispatch();
     }
     static_cast<void>(report(Due::all));
     running_.store(false);
 }
 
-/// Reports when it is time for it. Milliseconds until it will be, kForEver when nobody has reminded.
-int LogWriter::until_report(Clock::time_point& next) noexcept {
+/// Reports when it is time for it. How long until it will be.
+milliseconds LogWriter::until_report(Clock::time_point& next) noexcept {
     constexpr Clock::time_point kNever = Clock::time_point::max();
     const Clock::time_point now = Clock::now();
     if (next <= now) {
@@ -170,10 +163,10 @@ int LogWriter::until_report(Clock::time_point& next) noexcept {
         }
     }
     if (!reminded_.load()) {
-        return kForEver;
+        return kLongestWait;
     }
     next = next == kNever ? now + base::LimitedLine::kPause : next;
-    return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(next - now).count());
+    return std::chrono::ceil<milliseconds>(next - now);
 }
 
 /// True when something remains.
@@ -188,18 +181,17 @@ bool LogWriter::report(Due due) noexcept {
     return remains;
 }
 
-/// Gives each log its turn. True when more can be written at once; those that would block are added
-/// to `polled`.
-bool LogWriter::write_turn(std::span<pollfd> polled, std::size_t& used) noexcept {
-    bool more = false;
+/// Gives each log its turn. How long the next one may wait, if no log has room before that; `blocked` when
+/// one has none.
+milliseconds LogWriter::write_turn(bool& blocked) noexcept {
+    milliseconds next = kLongestWait;
     for (std::size_t i = 0; LogSink* sink = sink_at(i); ++i) {
         int lines = 0;
         while (next_line(*sink) && lines++ < kLinesATurn) {
             const LogSink::Written written = sink->write(sink->current_);
             if (written == LogSink::Written::later) {
-                if (used < polled.size()) {
-                    polled[used++] = {sink->descriptor(), POLLOUT, 0};
-                }
+                blocked = true;
+                next = await_room(*sink) ? next : std::min(next, kRetry);
                 break;
             }
             sink->current_.clear();
@@ -209,9 +201,19 @@ bool LogWriter::write_turn(std::span<pollfd> polled, std::size_t& used) noexcept
                 lose(*sink, 0);  // it is well again: say what that has cost
             }
         }
-        more = more || lines > kLinesATurn;
+        next = lines > kLinesATurn ? milliseconds{0} : next;
     }
-    return more;
+    return next;
+}
+
+/// Has the reactor wait until it is writable, once. False when it cannot be polled.
+bool LogWriter::await_room(LogSink& sink) noexcept {
+    constexpr std::uint32_t kOnce = EPOLLOUT | EPOLLONESHOT;
+    if (!sink.polled_) {
+        sink.polled_ = reactor_->add(sink.descriptor(), sink, kOnce);
+        return sink.polled_;
+    }
+    return reactor_->change(sink.descriptor(), sink, kOnce);
 }
 
 LogSink* LogWriter::sink_at(std::size_t index) noexcept {

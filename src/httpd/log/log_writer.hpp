@@ -2,29 +2,27 @@
 // Writes log lines on a thread of its own: a log that is slow or stuck must not hold an event loop.
 #pragma once
 
-#include <poll.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "base/descriptor.hpp"
 #include "base/limited_line.hpp"
+#include "net/reactor.hpp"
 
 namespace websocket::httpd {
 
 /// Where lines go, and those that wait to go there. Outlives the writer's thread.
-class LogSink {
+class LogSink : private net::EventHandler {
 public:
     /// Octets of lines that may wait; what comes then is lost.
     static constexpr std::size_t kMostQueued = std::size_t{1} << 20;
@@ -36,8 +34,6 @@ public:
     };
 
     LogSink() = default;
-    LogSink(const LogSink&) = delete;
-    LogSink& operator=(const LogSink&) = delete;
     virtual ~LogSink() = default;
 
     /// One line, whole or not at all. [writer's thread]
@@ -57,6 +53,7 @@ private:
     std::size_t octets_ = 0;
     bool known_ = false;   // in the writer's list
     std::string current_;  // [writer's thread]
+    bool polled_ = false;  // the writer's reactor knows the descriptor [writer's thread]
     std::atomic<std::uint64_t> lost_{0};
     base::LimitedLine reports_;
 };
@@ -103,19 +100,20 @@ private:
     [[nodiscard]] bool queue(LogSink& sink, std::string&& line);
     void start();
     void run() noexcept;
-    [[nodiscard]] bool write_turn(std::span<pollfd> polled, std::size_t& used) noexcept;
+    [[nodiscard]] std::chrono::milliseconds write_turn(bool& blocked) noexcept;
+    [[nodiscard]] bool await_room(LogSink& sink) noexcept;
     [[nodiscard]] LogSink* sink_at(std::size_t index) noexcept;
     [[nodiscard]] bool next_line(LogSink& sink) noexcept;
     void lose(LogSink& sink, std::uint64_t count) noexcept;
-    [[nodiscard]] int until_report(Clock::time_point& next) noexcept;
+    [[nodiscard]] std::chrono::milliseconds until_report(Clock::time_point& next) noexcept;
     [[nodiscard]] bool report(Due due) noexcept;
     void wake() noexcept;
 
     std::mutex mutex_;  // guards sinks_, the queues in them, and the start of the thread
     std::vector<LogSink*> sinks_;
-    base::Descriptor event_;
+    std::unique_ptr<net::Reactor> reactor_;
+    std::atomic<const net::Reactor*> woken_{nullptr};  // the same, for signal handlers
     std::thread thread_;
-    std::atomic<int> wake_descriptor_{-1};
     std::atomic<bool> running_{false};
     std::atomic<bool> stopping_{false};
     const Report report_;
