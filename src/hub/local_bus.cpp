@@ -3,7 +3,6 @@
 #include "hub/local_bus.hpp"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 
 #include <array>
@@ -14,7 +13,6 @@
 #include <system_error>
 
 #include "base/signal_mask.hpp"
-#include "hub/local_bus_tags.hpp"
 #include "hub/local_socket.hpp"
 #include "hub/record.hpp"
 
@@ -70,12 +68,8 @@ bool LocalBus::start() noexcept {
         return false;
     }
     try {
-        event_ = base::Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-        epoll_ = base::Descriptor(::epoll_create1(EPOLL_CLOEXEC));
-        if (!event_.valid() || !epoll_.valid() ||
-            !watch(EPOLL_CTL_ADD, event_.get(), EPOLLIN, tag::kInbox)) {
-            throw std::system_error(errno, std::generic_category());
-        }
+        reactor_ = std::make_unique<net::Reactor>(kTick);
+        inbox_ = std::make_unique<net::Inbox<Publication>>(*reactor_, options_.buffer);
         buffer_ = std::make_unique<std::uint8_t[]>(kBuffer);
         buffer_size_ = kBuffer;
         hello_ = SharedFrame::join(bytes_of(Hello{registry_.secret()}), {});
@@ -91,10 +85,10 @@ bool LocalBus::start() noexcept {
         complain("no memory", ENOMEM);
         return false;
     }
-    event_descriptor_.store(event_.get());
+    woken_.store(reactor_.get());
     started_.store(true, std::memory_order_release);
     if (stop_requested_.load()) {
-        wake();  // it came meanwhile and could not see the descriptor
+        wake();  // it came meanwhile and could not see the reactor
     }
     return true;
 }
@@ -105,11 +99,8 @@ void LocalBus::begin_stop() noexcept {
 }
 
 void LocalBus::wake() const noexcept {
-    const int descriptor = event_descriptor_.load();
-    const std::uint64_t one = 1;
-    if (descriptor >= 0) {
-        // Fails only when the counter is full, and then the descriptor is readable anyway.
-        static_cast<void>(!::write(descriptor, &one, sizeof one));
+    if (const net::Reactor* reactor = woken_.load()) {
+        reactor->wake();
     }
 }
 
@@ -125,14 +116,6 @@ void LocalBus::complain(const char* what, int error) noexcept {
                   "WS0502: topics do not reach all other children: %s: %s", what,
                   std::strerror(error));
     log_.write(base::LogLevel::error, line.data());
-}
-
-bool LocalBus::watch(int operation, int descriptor, std::uint32_t events,
-                     std::uint64_t tag) const noexcept {
-    epoll_event event{};
-    event.events = events;
-    event.data.u64 = tag;
-    return ::epoll_ctl(epoll_.get(), operation, descriptor, &event) == 0;
 }
 
 // --- subscribers here ----------------------------------------------------------------------------
@@ -159,11 +142,11 @@ bool LocalBus::listen() noexcept {
         complain("more children than ServerLimit", ENOSPC);
         return false;
     }
-    listener_ = std::move(listener);
-    if (!watch(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, tag::kListener)) {
+    listener_.socket = std::move(listener);
+    if (!reactor_->add(listener_.socket.get(), listener_, EPOLLIN)) {
         complain("no socket to listen on", errno);
         registry_.release(*slot, address);
-        listener_ = base::Descriptor();
+        listener_.socket = base::Descriptor();
         return false;
     }
     slot_ = *slot;
@@ -222,7 +205,6 @@ BusResult LocalBus::publish(const TopicKey& key, const SharedFrame& frame) noexc
     if (!start()) {
         return BusResult::unavailable;
     }
-    bool first = false;
     try {
         const std::string_view name = key.bytes();
         const RecordHead head{static_cast<std::uint32_t>(frame.bytes().size()),
@@ -233,21 +215,13 @@ BusResult LocalBus::publish(const TopicKey& key, const SharedFrame& frame) noexc
                               {reinterpret_cast<const std::uint8_t*>(name.data()), name.size()}),
             frame};
         const std::size_t cost = publication.cost();
-        const std::lock_guard lock(inbox_mutex_);
-        if (inbox_closed_) {
-            return BusResult::unavailable;
+        switch (inbox_->post(std::move(publication), cost)) {
+            case net::Posted::yes: break;
+            case net::Posted::full: return BusResult::full;
+            case net::Posted::closed: return BusResult::unavailable;
         }
-        if (inbox_octets_ >= options_.buffer) {
-            return BusResult::full;
-        }
-        first = inbox_.empty();
-        inbox_.push_back(std::move(publication));
-        inbox_octets_ += cost;
     } catch (const std::bad_alloc&) {
         return BusResult::no_memory;
-    }
-    if (first) {
-        wake();
     }
     return BusResult::ok;
 }

@@ -18,6 +18,8 @@
 #include "hub/incoming_link.hpp"
 #include "hub/outgoing_link.hpp"
 #include "hub/registry.hpp"
+#include "net/inbox.hpp"
+#include "net/reactor.hpp"
 
 namespace websocket::hub {
 
@@ -54,11 +56,42 @@ public:
 
 private:
     using Clock = std::chrono::steady_clock;
+    static constexpr std::chrono::milliseconds kTick{10};
     struct Publication {
         std::uint32_t bucket;
         engine::SharedFrame head;
         engine::SharedFrame frame;
         [[nodiscard]] std::size_t cost() const noexcept;
+    };
+
+    /// The socket that others connect to.
+    struct Listener final : net::EventHandler {
+        explicit Listener(LocalBus& owner) noexcept : bus(owner) {}
+        void on_ready(std::uint32_t /*events*/) override { bus.accept_links(); }
+        void on_time() noexcept override { bus.accept_again(); }
+
+        LocalBus& bus;
+        base::Descriptor socket;
+    };
+    struct Incoming final : net::EventHandler {
+        Incoming(LocalBus& owner, base::Descriptor socket) noexcept
+            : bus(owner), link(std::move(socket), owner.registry_) {}
+        ~Incoming() { bus.reactor_->remove(link.descriptor(), *this); }
+        void on_ready(std::uint32_t /*events*/) override { bus.read(*this); }
+
+        LocalBus& bus;
+        IncomingLink link;
+    };
+    struct Outgoing final : net::EventHandler {
+        Outgoing(LocalBus& owner, std::uint32_t number, std::uint64_t address) noexcept
+            : bus(owner), slot(number), link(address) {}
+        ~Outgoing();
+        void on_ready(std::uint32_t events) override { bus.on_outgoing(*this, events); }
+        void on_time() noexcept override { bus.connect_again(*this); }
+
+        LocalBus& bus;
+        const std::uint32_t slot;
+        OutgoingLink link;
     };
 
     // [any thread]
@@ -72,23 +105,23 @@ private:
     // [bus]
     void run() noexcept;
     void run_once();
-    [[nodiscard]] int timeout() const noexcept;
-    void handle(std::uint64_t tag, std::uint32_t events);
+    [[nodiscard]] std::chrono::milliseconds most_wait() const noexcept;
     void accept_links();
-    void read(int descriptor) noexcept;
+    void accept_again() noexcept;
+    void read(Incoming& incoming) noexcept;
     void take_inbox() noexcept;
     void route(const Publication& publication);
     [[nodiscard]] OutgoingLink* link_to(std::uint32_t slot, std::uint64_t address);
-    [[nodiscard]] bool connect(std::uint32_t slot, OutgoingLink& link) noexcept;
-    void connect_the_rest() noexcept;
+    void on_outgoing(Outgoing& outgoing, std::uint32_t events) noexcept;
+    [[nodiscard]] bool connect(Outgoing& outgoing) noexcept;
+    void connect_again(Outgoing& outgoing) noexcept;
     void flush(std::uint32_t slot) noexcept;
+    void try_again_soon(net::EventHandler& handler) noexcept;
     void leave() noexcept;
     [[nodiscard]] bool over() noexcept;
     void on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
     void on_lost_record() noexcept override;
     void lose(Loss why) noexcept;
-    [[nodiscard]] bool watch(int operation, int descriptor, std::uint32_t events,
-                             std::uint64_t tag) const noexcept;
 
     Registry registry_;
     const LocalBusOptions options_;
@@ -101,34 +134,27 @@ private:
     std::atomic<bool> running_{false};
     std::atomic<bool> stop_requested_{false};
     std::atomic<bool> report_{false};
-    base::Descriptor epoll_;
-    base::Descriptor event_;
-    std::atomic<int> event_descriptor_{-1};  // the same, for signal handlers
+    std::unique_ptr<net::Reactor> reactor_;
+    std::atomic<const net::Reactor*> woken_{nullptr};  // the same, for signal handlers
+    std::unique_ptr<net::Inbox<Publication>> inbox_;
     std::thread thread_;
 
     // who we are for others; set once, when the first subscription comes
-    base::Descriptor listener_;
+    Listener listener_{*this};
     std::atomic<std::uint64_t> listening_as_{0};  // as soon as we have a slot
     std::uint32_t slot_ = 0;
     std::unordered_map<std::uint32_t, std::uint32_t> interest_;  // topics a bucket
 
-    std::mutex inbox_mutex_;  // guards the next three
-    std::vector<Publication> inbox_;
-    std::size_t inbox_octets_ = 0;
-    bool inbox_closed_ = false;
-
     // the thread's own
     std::vector<Publication> batch_;
-    std::unordered_map<std::uint32_t, std::unique_ptr<OutgoingLink>> outgoing_;  // by slot
-    std::unordered_map<int, std::unique_ptr<IncomingLink>> incoming_;            // by descriptor
+    std::unordered_map<std::uint32_t, std::unique_ptr<Outgoing>> outgoing_;  // by slot
+    std::unordered_map<int, std::unique_ptr<Incoming>> incoming_;            // by descriptor
     std::vector<std::uint32_t> touched_;      // slots of links with something new
     std::unique_ptr<std::uint8_t[]> buffer_;  // what small records are read into
     std::size_t buffer_size_ = 0;
     engine::SharedFrame hello_;
     bool left_ = false;  // the registry; what is queued still goes out
     Clock::time_point deadline_{};
-    std::optional<Clock::time_point> accept_again_;
-    std::optional<Clock::time_point> connect_again_;
 };
 
 }  // namespace websocket::hub

@@ -3,12 +3,10 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <new>
 
 #include "hub/local_bus.hpp"
-#include "hub/local_bus_tags.hpp"
 #include "hub/local_socket.hpp"
 
 namespace websocket::hub {
@@ -19,7 +17,6 @@ namespace {
 
 /// Until something is tried again that the system or another process refused for the moment.
 constexpr std::chrono::milliseconds kPause{50};
-constexpr std::size_t kEvents = 64;
 constexpr std::uint32_t kGone = EPOLLIN | EPOLLRDHUP;  // nobody writes to an outgoing link
 
 }  // namespace
@@ -39,22 +36,10 @@ void LocalBus::run() noexcept {
 }
 
 void LocalBus::run_once() {
-    std::array<epoll_event, kEvents> events;
-    const int count = ::epoll_wait(epoll_.get(), events.data(), kEvents, timeout());
-    for (int i = 0; i < count; ++i) {
-        const epoll_event& event = events.at(static_cast<std::size_t>(i));
-        handle(event.data.u64, event.events);
-    }
+    static_cast<void>(reactor_->wait(most_wait()));
+    reactor_->dispatch();
+    reactor_->fire_timers();
     take_inbox();
-    const Clock::time_point now = Clock::now();
-    if (accept_again_ && now >= *accept_again_) {
-        accept_again_.reset();
-        static_cast<void>(watch(EPOLL_CTL_MOD, listener_.get(), EPOLLIN, tag::kListener));
-    }
-    if (connect_again_ && now >= *connect_again_) {
-        connect_again_.reset();
-        connect_the_rest();
-    }
     if (report_.exchange(false) && losses_->report()) {
         report_.store(true);
     }
@@ -63,32 +48,16 @@ void LocalBus::run_once() {
     }
 }
 
-int LocalBus::timeout() const noexcept {
-    using std::chrono::milliseconds;
-    constexpr milliseconds kLongest{60'000};
-    milliseconds wait = kLongest;
-    if (accept_again_ || connect_again_ || left_) {
-        wait = kPause;
-    } else if (report_.load()) {
-        wait = base::LimitedLine::kPause;
+std::chrono::milliseconds LocalBus::most_wait() const noexcept {
+    constexpr std::chrono::milliseconds kLongest{60'000};
+    if (left_) {
+        return kPause;
     }
-    return static_cast<int>(wait.count());
+    return report_.load() ? base::LimitedLine::kPause : kLongest;
 }
 
-void LocalBus::handle(std::uint64_t what, std::uint32_t events) {
-    const auto number = static_cast<std::uint32_t>(what);
-    if (what == tag::kInbox) {
-        std::uint64_t count = 0;
-        static_cast<void>(!::read(event_.get(), &count, sizeof count));
-    } else if (what == tag::kListener) {
-        accept_links();
-    } else if ((what & tag::kKind) == tag::kIncoming) {
-        read(static_cast<int>(number));
-    } else if ((events & ~std::uint32_t{EPOLLOUT}) != 0) {
-        outgoing_.erase(number);  // what waited there has nobody to go to
-    } else {
-        flush(number);
-    }
+void LocalBus::try_again_soon(net::EventHandler& handler) noexcept {
+    reactor_->set_time(handler, reactor_->now() + net::to_ticks(kPause, kTick));
 }
 
 /// All threads that could subscribe or publish have ended, or nearly: they need not hear of us any
@@ -108,26 +77,27 @@ bool LocalBus::over() noexcept {
     if (!left_) {
         return false;
     }
-    const auto idle = [](const auto& link) { return link.second->empty(); };
+    const auto idle = [](const auto& link) { return link.second->link.empty(); };
     const bool late = Clock::now() >= deadline_;
     if (!late && !std::ranges::all_of(outgoing_, idle)) {
         return false;
     }
-    const std::lock_guard lock(inbox_mutex_);
-    inbox_closed_ = late || inbox_.empty();
-    return inbox_closed_;
+    if (late) {
+        inbox_->close();
+    }
+    return late || inbox_->close_if_empty();
 }
 
 // --- from other processes ------------------------------------------------------------------------
 
 void LocalBus::accept_links() {
     for (;;) {
-        base::Descriptor socket = accept_from(listener_.get());
+        base::Descriptor socket = accept_from(listener_.socket.get());
         if (socket.valid()) {
             const int descriptor = socket.get();
-            incoming_[descriptor] = std::make_unique<IncomingLink>(std::move(socket), registry_);
-            const std::uint64_t what = tag::kIncoming | static_cast<std::uint32_t>(descriptor);
-            if (!watch(EPOLL_CTL_ADD, descriptor, EPOLLIN, what)) {
+            auto& incoming = incoming_[descriptor];
+            incoming = std::make_unique<Incoming>(*this, std::move(socket));
+            if (!reactor_->add(descriptor, *incoming, EPOLLIN)) {
                 complain("no room in epoll", errno);
                 incoming_.erase(descriptor);
             }
@@ -136,17 +106,20 @@ void LocalBus::accept_links() {
         } else if (errno != EACCES && errno != ECONNABORTED && errno != EINTR) {
             // It would be reported again and again.
             complain("cannot accept connections", errno);
-            static_cast<void>(watch(EPOLL_CTL_MOD, listener_.get(), 0, tag::kListener));
-            accept_again_ = Clock::now() + kPause;
+            static_cast<void>(reactor_->change(listener_.socket.get(), listener_, 0));
+            try_again_soon(listener_);
             return;
         }
     }
 }
 
-void LocalBus::read(int descriptor) noexcept {
-    const auto link = incoming_.find(descriptor);
-    if (link != incoming_.end() && !link->second->read({buffer_.get(), buffer_size_}, *this)) {
-        incoming_.erase(link);
+void LocalBus::accept_again() noexcept {
+    static_cast<void>(reactor_->change(listener_.socket.get(), listener_, EPOLLIN));
+}
+
+void LocalBus::read(Incoming& incoming) noexcept {
+    if (!incoming.link.read({buffer_.get(), buffer_size_}, *this)) {
+        incoming_.erase(incoming.link.descriptor());
     }
 }
 
@@ -165,11 +138,7 @@ void LocalBus::lose(Loss why) noexcept {
 // --- to other processes --------------------------------------------------------------------------
 
 void LocalBus::take_inbox() noexcept {
-    {
-        const std::lock_guard lock(inbox_mutex_);
-        inbox_.swap(batch_);
-        inbox_octets_ = 0;
-    }
+    inbox_->take(batch_);
     for (const Publication& publication : batch_) {
         try {
             route(publication);
@@ -205,17 +174,24 @@ void LocalBus::route(const Publication& publication) {
     }
 }
 
+LocalBus::Outgoing::~Outgoing() {
+    if (link.connected()) {
+        bus.reactor_->remove(link.descriptor(), *this);
+    }
+    bus.reactor_->clear_time(*this);
+}
+
 /// Null when there is nobody any more, or no way to reach it, which is then a loss.
 OutgoingLink* LocalBus::link_to(std::uint32_t slot, std::uint64_t address) {
-    std::unique_ptr<OutgoingLink>& link = outgoing_[slot];
-    if (link != nullptr && link->address() == address) {
-        return link.get();
+    std::unique_ptr<Outgoing>& outgoing = outgoing_[slot];
+    if (outgoing != nullptr && outgoing->link.address() == address) {
+        return &outgoing->link;
     }
     try {
-        link = std::make_unique<OutgoingLink>(address);
-        link->push_hello(hello_);
-        if (connect(slot, *link)) {
-            return link.get();
+        outgoing = std::make_unique<Outgoing>(*this, slot, address);
+        outgoing->link.push_hello(hello_);
+        if (connect(*outgoing)) {
+            return &outgoing->link;
         }
     } catch (const std::bad_alloc&) {
         outgoing_.erase(slot);
@@ -225,18 +201,27 @@ OutgoingLink* LocalBus::link_to(std::uint32_t slot, std::uint64_t address) {
     return nullptr;
 }
 
+void LocalBus::on_outgoing(Outgoing& outgoing, std::uint32_t events) noexcept {
+    if ((events & ~std::uint32_t{EPOLLOUT}) != 0) {
+        outgoing_.erase(outgoing.slot);  // what waited there has nobody to go to
+    } else {
+        flush(outgoing.slot);
+    }
+}
+
 /// False when there is no use in waiting.
-bool LocalBus::connect(std::uint32_t slot, OutgoingLink& link) noexcept {
-    if (registry_.address(slot) != link.address()) {
+bool LocalBus::connect(Outgoing& outgoing) noexcept {
+    OutgoingLink& link = outgoing.link;
+    if (registry_.address(outgoing.slot) != link.address()) {
         return false;  // it has ended while its queue was full; others may have its name by now
     }
     const int error = link.connect();
     if (error == EAGAIN) {
-        connect_again_ = Clock::now() + kPause;
+        try_again_soon(outgoing);
         return true;
     }
     if (has_ended(error)) {
-        registry_.release(slot, link.address());
+        registry_.release(outgoing.slot, link.address());
         return false;
     }
     if (error != 0) {
@@ -244,7 +229,7 @@ bool LocalBus::connect(std::uint32_t slot, OutgoingLink& link) noexcept {
         lose(Loss::no_resources);
         return false;
     }
-    if (watch(EPOLL_CTL_ADD, link.descriptor(), kGone, tag::kOutgoing | slot)) {
+    if (reactor_->add(link.descriptor(), outgoing, kGone)) {
         return true;
     }
     complain("no room in epoll", errno);
@@ -252,17 +237,12 @@ bool LocalBus::connect(std::uint32_t slot, OutgoingLink& link) noexcept {
     return false;
 }
 
-void LocalBus::connect_the_rest() noexcept {
-    for (auto entry = outgoing_.begin(); entry != outgoing_.end();) {
-        const auto [slot, link] = std::pair(entry->first, entry->second.get());
-        ++entry;
-        if (!link->connected()) {
-            if (connect(slot, *link)) {
-                flush(slot);
-            } else {
-                outgoing_.erase(slot);
-            }
-        }
+void LocalBus::connect_again(Outgoing& outgoing) noexcept {
+    const std::uint32_t slot = outgoing.slot;
+    if (connect(outgoing)) {
+        flush(slot);
+    } else {
+        outgoing_.erase(slot);
     }
 }
 
@@ -271,7 +251,7 @@ void LocalBus::flush(std::uint32_t slot) noexcept {
     if (entry == outgoing_.end()) {
         return;
     }
-    OutgoingLink& link = *entry->second;
+    OutgoingLink& link = entry->second->link;
     link.touched = false;
     if (!link.connected()) {
         return;
@@ -280,7 +260,7 @@ void LocalBus::flush(std::uint32_t slot) noexcept {
     if (healthy && link.polled_for_room == link.empty()) {
         link.polled_for_room = !link.empty();
         const std::uint32_t events = kGone | (link.polled_for_room ? EPOLLOUT : 0U);
-        healthy = watch(EPOLL_CTL_MOD, link.descriptor(), events, tag::kOutgoing | slot);
+        healthy = reactor_->change(link.descriptor(), *entry->second, events);
     }
     if (!healthy) {
         outgoing_.erase(entry);

@@ -66,7 +66,7 @@ public:
 
     // --- descriptors ---
 
-    /// Polls it for `events` from now on. False, with errno, when the kernel refuses.
+    /// Polls it for `events` from now on. False, with errno, when the kernel refuses. [any thread]
     [[nodiscard]] bool add(int descriptor, EventHandler& handler, std::uint32_t events) noexcept;
     /// The same for one that is polled already.
     [[nodiscard]] bool change(int descriptor, EventHandler& handler, std::uint32_t events) noexcept;
