@@ -5,7 +5,6 @@
 #include <span>
 #include <utility>
 
-#include "base/iovec.hpp"
 #include "engine/loop.hpp"
 
 namespace websocket::engine {
@@ -181,57 +180,6 @@ void Loop::end_memberships(Connection& connection) noexcept {
     if (group_listener_ != nullptr) {
         group_listener_->on_gone(connection.id());
     }
-}
-
-bool Connection::enqueue_shared(const SharedFrame& frame) {
-    // Unlike a sender, a broadcast may pass the gate behind close(): it was there first.
-    if (close_queued_ || retired_ || broken_) {
-        return true;
-    }
-    if (gate_.queued() >= options_->send_buffer) {
-        return false;
-    }
-    const bool deflate = deflates_ && frame.is_plain_message() &&
-                         agreed().applies_to(frame.opcode(), frame.payload().size());
-    const bool in_context = deflate && agreed().server_takeover;
-    SharedFrame form = deflate && !in_context ? wire_form(frame) : frame;
-    const std::size_t octets = form.bytes().size();
-    gate_.add(octets);
-    try {
-        in_context ? enqueue_plain(std::move(form)) : enqueue(std::move(form));
-    } catch (...) {
-        account_written(octets);
-        throw;
-    }
-    return true;
-}
-
-bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noexcept {
-    if (close_queued_ || retired_ || broken_ || deflates_ || streaming_ || !outbox_.empty() ||
-        corked()) {
-        return false;
-    }
-    const std::span<const std::uint8_t> bytes = frames.bytes();
-    const iovec slot = base::to_iovec(bytes);
-    const net::IoResult result = transport_->write({&slot, 1});
-    account_wire(result.count);
-    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
-    if (healthy && result.count < bytes.size()) {
-        try {
-            keep_unwritten(frames);
-            outbox_.drop_front(result.count);
-            account_written(result.count);
-        } catch (const std::bad_alloc&) {
-            healthy = false;
-        }
-    }
-    if (record_ != nullptr) {
-        record_->traffic.messages_out += count;
-    }
-    if (!healthy) {
-        break_off();
-    }
-    return true;
 }
 
 }  // namespace websocket::engine
