@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <exception>
 #include <new>
 #include <utility>
 
@@ -127,16 +125,11 @@ void Connection::guarded(Work work) noexcept {
     try {
         work();
     } catch (const std::bad_alloc&) {
-        loop_.log().write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
-        fail(CloseCode::internal_error, "out of memory");
-    } catch (const std::exception& error) {
-        std::array<char, 256> line;
-        std::snprintf(line.data(), line.size(), "WS0302: plugin threw, closing one connection: %s",
-                      error.what());
-        loop_.log().write(base::LogLevel::error, line.data());
-        fail(CloseCode::internal_error, "plugin failed");
+        fail_without_memory();
     } catch (...) {
-        loop_.log().write(base::LogLevel::error, "WS0302: plugin threw, closing one connection");
+        const base::ExceptionText exception;
+        loop_.log().print(base::LogLevel::error, "WS0302: plugin threw, closing one connection%s%s",
+                          exception.separator, exception.text);
         fail(CloseCode::internal_error, "plugin failed");
     }
 }
@@ -457,6 +450,11 @@ void Connection::fail(CloseCode code, const char* reason) noexcept {
     end_now();
 }
 
+void Connection::fail_without_memory() noexcept {
+    report_no_memory(loop_.log());
+    fail(CloseCode::internal_error, "out of memory");
+}
+
 Connection::Departure Connection::cut_short(CloseCode code, const char* reason) noexcept {
     const bool told = leaving_;
     const Departure departure = !in_session() || state_ == State::parting ? Departure::in_order
@@ -494,10 +492,8 @@ void Connection::end_input(CloseCode code, const char* reason, const CloseInfo& 
 
 void Connection::end_now() noexcept {
     if (!close_queued_ && *end_reason_ != '\0') {
-        std::array<char, 128> line;
-        std::snprintf(line.data(), line.size(), "WS0304: closing a connection with %u: %s",
-                      static_cast<unsigned>(end_code_), end_reason_);
-        loop_.log().write(base::LogLevel::debug, line.data());
+        loop_.log().print(base::LogLevel::debug, "WS0304: closing a connection with %u: %s",
+                          static_cast<unsigned>(end_code_), end_reason_);
         if (end_info_.code == static_cast<std::uint16_t>(end_code_)) {
             session_->on_close_reason(end_reason_);
         }

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/byte_buffer.hpp"
+#include "base/log.hpp"
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
 #include "engine/connection_record.hpp"
@@ -49,6 +50,16 @@ enum class SendResult : std::uint8_t {
         case Admission::too_big: return SendResult::too_big;
     }
     return SendResult::ok;
+}
+
+/// What a peer is told that does not take what it is sent. [any thread]
+[[nodiscard]] inline protocol::ClosePayload too_slow() noexcept {
+    return protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow");
+}
+
+/// Says that this costs a connection. [any thread]
+inline void report_no_memory(base::Log& log) noexcept {
+    log.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
 }
 
 /// Whether a message is compressed on its way.
@@ -127,6 +138,8 @@ public:
     /// Sends Close and ends the session at once; what is queued goes out first, within
     /// close_timeout.
     void fail(protocol::CloseCode code, const char* reason) noexcept;
+    /// The same, and the log says why.
+    void fail_without_memory() noexcept;
     /// Closes with `code` once the message that is coming in is complete and the session has answered
     /// all that it has; the session ends when the peer has answered the Close. False when it is closing
     /// already.

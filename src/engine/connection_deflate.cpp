@@ -199,7 +199,7 @@ void Connection::deflate_next() noexcept {
             gate_.add(octets);
         }
     } catch (const std::bad_alloc&) {
-        loop_.log().write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
+        report_no_memory(loop_.log());
         kill();  // inside of a message there is nothing else to say
         return;
     }

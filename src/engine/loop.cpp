@@ -159,8 +159,7 @@ void Loop::carry_out(Command& command, Connection* connection) {
             default: break;
         }
     } catch (const std::bad_alloc&) {
-        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
-        connection->fail(protocol::CloseCode::internal_error, "out of memory");
+        connection->fail_without_memory();
     }
 }
 

@@ -123,8 +123,7 @@ void Loop::join_now(const Command& command) noexcept {
     try {
         groups_.join(command.group, *connection);
     } catch (const std::bad_alloc&) {
-        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
-        connection->fail(protocol::CloseCode::internal_error, "out of memory");
+        connection->fail_without_memory();
     }
 }
 
@@ -164,13 +163,11 @@ bool Loop::send_broadcast(Connection& connection, const SharedFrame& frame) noex
             return true;
         }
         if (connection.options().slow_consumer == SlowConsumer::close) {
-            close(connection.id(),
-                  protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+            close(connection.id(), too_slow());
         }
         return false;
     } catch (const std::bad_alloc&) {
-        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
-        connection.fail(protocol::CloseCode::internal_error, "out of memory");
+        connection.fail_without_memory();
         return true;
     }
 }

@@ -38,7 +38,7 @@ void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
     try {
         posted = inbox_.post(std::move(command)) == net::Posted::yes;
     } catch (const std::bad_alloc&) {
-        log_.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
+        report_no_memory(log_);
     }
     // NOLINTBEGIN(bugprone-use-after-move): post() has left the command as it was
     if (!posted) {

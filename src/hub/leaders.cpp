@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -71,11 +69,9 @@ bool Leaders::is_locked_elsewhere(std::int64_t octet) noexcept {
 }
 
 void Leaders::complain(int error) noexcept {
-    std::array<char, 200> line;
-    std::snprintf(line.data(), line.size(),
-                  "WS0510: cannot lock what says which child leads; perhaps none does: %s",
-                  std::strerror(error));
-    log_.write(base::LogLevel::error, line.data());
+    log_.print(base::LogLevel::error,
+               "WS0510: cannot lock what says which child leads; perhaps none does: %s",
+               std::strerror(error));
 }
 
 // --- candidates ----------------------------------------------------------------------------------

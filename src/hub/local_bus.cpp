@@ -5,9 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <system_error>
@@ -111,11 +109,8 @@ void LocalBus::report_soon() noexcept {
 }
 
 void LocalBus::complain(const char* what, int error) noexcept {
-    std::array<char, 256> line;
-    std::snprintf(line.data(), line.size(),
-                  "WS0502: topics do not reach all other children: %s: %s", what,
-                  std::strerror(error));
-    log_.write(base::LogLevel::error, line.data());
+    log_.print(base::LogLevel::error, "WS0502: topics do not reach all other children: %s: %s",
+               what, std::strerror(error));
 }
 
 // --- subscribers here ----------------------------------------------------------------------------

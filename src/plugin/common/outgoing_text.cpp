@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/common/outgoing_text.hpp"
 
-#include <array>
-#include <cstdio>
-
 namespace websocket::plugin {
 
 bool may_leave(const Host& host, const Endpoint& endpoint,
@@ -16,9 +13,7 @@ bool may_leave(const Host& host, const Endpoint& endpoint,
 }
 
 void report_invalid_text(const Host& host, const Endpoint& endpoint, const char* what) noexcept {
-    std::array<char, 512> line;
-    std::snprintf(line.data(), line.size(), "WS0311: %s: %s", what, endpoint.place.c_str());
-    host.log.write(base::LogLevel::warning, line.data());
+    host.log.print(base::LogLevel::warning, "WS0311: %s: %s", what, endpoint.place.c_str());
 }
 
 void OutgoingTexts::begin(engine::ConnectionId id) {

@@ -2,7 +2,6 @@
 #include "plugin/v0/v0_session.hpp"
 
 #include <array>
-#include <cstdio>
 #include <exception>
 #include <new>
 
@@ -175,16 +174,9 @@ void V0Session::handle_end() noexcept {
 }
 
 void V0Session::report_exception(const char* callback) noexcept {
-    std::array<char, 256> line;
-    try {
-        throw;
-    } catch (const std::exception& error) {
-        std::snprintf(line.data(), line.size(), "WS0403: plugin threw in %s: %s", callback,
-                      error.what());
-    } catch (...) {
-        std::snprintf(line.data(), line.size(), "WS0403: plugin threw in %s", callback);
-    }
-    host().log.write(base::LogLevel::error, line.data());
+    const base::ExceptionText exception;
+    host().log.print(base::LogLevel::error, "WS0403: plugin threw in %s%s%s", callback,
+                     exception.separator, exception.text);
     failed_.store(true);
     host().engine.close(
         id(), protocol::ClosePayload(protocol::CloseCode::internal_error, "plugin failed"));
@@ -271,10 +263,7 @@ void V0Session::await_room(std::chrono::steady_clock::time_point& deadline) {
     host().engine.wait_for_room(id(), endpoint_.options.send_buffer / 2);
 }
 
-void V0Session::give_up() noexcept {
-    host().engine.close(id(),
-                        protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
-}
+void V0Session::give_up() noexcept { host().engine.close(id(), engine::too_slow()); }
 
 bool V0Session::begin_close(std::span<const std::uint8_t> payload) noexcept {
     if (!has_valid_reason(payload)) {

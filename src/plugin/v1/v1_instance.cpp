@@ -3,7 +3,6 @@
 
 #include <array>
 #include <chrono>
-#include <cstdio>
 #include <exception>
 #include <new>
 #include <utility>
@@ -90,10 +89,8 @@ bool V1Instance::start() noexcept {
     }
     started_ = result == WS_OK;
     if (!started_) {
-        std::array<char, 256> line;
-        std::snprintf(line.data(), line.size(), "WS0411: plugin \"%s\" did not start (result %d)",
-                      plugin().name, static_cast<int>(result));
-        host_.log.write(base::LogLevel::error, line.data());
+        host_.log.print(base::LogLevel::error, "WS0411: plugin \"%s\" did not start (result %d)",
+                        plugin().name, static_cast<int>(result));
         end_listeners(false);
         resign();
         host_.sessions.fetch_sub(1);
@@ -217,17 +214,9 @@ void V1Instance::call(const V1Call::Ref& call, std::uint32_t events) noexcept {
 }
 
 void V1Instance::report_exception(const char* where, engine::ConnectionId connection) noexcept {
-    std::array<char, 320> line;
-    try {
-        throw;
-    } catch (const std::exception& error) {
-        std::snprintf(line.data(), line.size(), "WS0412: plugin \"%s\" threw in %s: %s",
-                      plugin().name, where, error.what());
-    } catch (...) {
-        std::snprintf(line.data(), line.size(), "WS0412: plugin \"%s\" threw in %s", plugin().name,
-                      where);
-    }
-    host_.log.write(base::LogLevel::error, line.data());
+    const base::ExceptionText exception;
+    host_.log.print(base::LogLevel::error, "WS0412: plugin \"%s\" threw in %s%s%s", plugin().name,
+                    where, exception.separator, exception.text);
     if (connection.generation() != 0) {
         host_.engine.close(connection, protocol::ClosePayload(protocol::CloseCode::internal_error,
                                                               "plugin failed"));

@@ -31,8 +31,7 @@ template <class Send>
             case engine::SendResult::no_memory: return WS_NO_MEMORY;
         }
         if (options.slow_consumer == engine::SlowConsumer::close) {
-            engine.close(id,
-                         protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow"));
+            engine.close(id, engine::too_slow());
             return WS_FULL;
         }
         if (engine.tell_when_writable(id, options.send_buffer / 2)) {
