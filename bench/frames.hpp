@@ -15,14 +15,14 @@ namespace websocket::bench {
 
 using protocol::Opcode;
 
-[[nodiscard]] inline std::span<const std::uint8_t> octets(std::string_view text) {
+[[nodiscard]] inline std::span<const std::uint8_t> bytes(std::string_view text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
 inline std::string masked_frame(Opcode opcode, std::string_view payload, bool compressed = false) {
     static protocol::ClientFrameWriter writer;
     base::ByteBuffer frame;
-    writer.append(frame, opcode, octets(payload), true, compressed);
+    writer.append(frame, opcode, bytes(payload), true, compressed);
     return {frame.bytes().begin(), frame.bytes().end()};
 }
 
@@ -90,7 +90,7 @@ inline bool FrameReader::take_header(std::string_view& bytes) {
     using protocol::Role;
     const std::size_t had = header_size_;
     const std::size_t taken = std::min(bytes.size(), header_.size() - had);
-    std::ranges::copy(octets(bytes.substr(0, taken)), header_.data() + had);
+    std::ranges::copy(bench::bytes(bytes.substr(0, taken)), header_.data() + had);
     const std::span<const std::uint8_t> so_far(header_.data(), had + taken);
     const protocol::HeaderResult result =
         message_.compressible

@@ -60,10 +60,10 @@ class Connection:
         self.pipeline = pipeline
         self.messages = 0
         self.rest = b""
-        self.taken = 0  # octets of DATA since the connection's window was opened again
+        self.taken = 0  # bytes of DATA since the connection's window was opened again
         self.windows = {}  # of the streams: what we may send
         self.window = 0  # of the connection
-        self.missing = {}  # octets of the answer, by stream
+        self.missing = {}  # bytes of the answer, by stream
         self.taken_of = {}
         self.waiting = []  # streams whose turn it is, but whose window is too small
         self.open(port, path, streams)
@@ -178,10 +178,10 @@ class Connection:
 
 
 def size(text: str) -> int:
-    octets = int(text.removesuffix("K")) * (1024 if text.endswith("K") else 1)
-    if not 0 < octets < 65536:
+    bytes = int(text.removesuffix("K")) * (1024 if text.endswith("K") else 1)
+    if not 0 < bytes < 65536:
         raise ValueError
-    return octets
+    return bytes
 
 
 def main() -> None:
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--streams", type=int, default=4,
                         help="WebSockets on each connection (4); mod_http2 serves six at a time")
-    parser.add_argument("--size", type=size, default=125, help="octets of a message, at most 63K (125)")
+    parser.add_argument("--size", type=size, default=125, help="bytes of a message, at most 63K (125)")
     parser.add_argument("--pipeline", type=int, default=1, help="messages under way on each WebSocket (1)")
     parser.add_argument("--duration", type=float, default=3)
     parser.add_argument("--warmup", type=float, default=0.5)

@@ -1,4 +1,4 @@
-// The bytes of one connection, plain or inside of TLS, with the manners of recv(2) and send(2).
+// The bytes of one connection, plain or inside TLS, with the manners of recv(2) and send(2).
 #pragma once
 
 #include <openssl/err.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any octets as the response to a client's handshake: it ends the same way however they are split, takes
+// Any bytes as the response to a client's handshake: it ends the same way however they are split, takes
 // nothing that follows the head, and agrees only on what was offered.
 
 #include <algorithm>
@@ -30,7 +30,7 @@ ClientHandshake begin() {
                            "dGhlIHNhbXBsZSBub25jZQ==", {.max_line = 200, .max_lines = 10});
 }
 
-/// Returns how many octets were taken.
+/// Returns how many bytes were taken.
 std::size_t answer(ClientHandshake& handshake, std::string_view bytes, std::size_t step) {
     std::size_t taken = 0;
     for (std::size_t i = 0; i < bytes.size() && handshake.status() == Status::waiting; i += step) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client's octets after permessage-deflate was agreed on, in two ways: as they come, and as the
+// A client's bytes after permessage-deflate was agreed on, in two ways: as they come, and as the
 // payload of compressed messages, so that the fuzzer need not learn framing to reach the inflater.
 // However they are split, the reader makes the same of them, keeps its limits, and gives its inflater
 // back.
@@ -110,7 +110,7 @@ std::string read(std::span<const std::uint8_t> bytes, std::size_t step, bool tak
     return sink.story;
 }
 
-/// `payload` as compressed messages of at most `size` octets each, in frames of at most `fragment`.
+/// `payload` as compressed messages of at most `size` bytes each, in frames of at most `fragment`.
 std::vector<std::uint8_t> framed(std::span<const std::uint8_t> payload, std::size_t size,
                                  std::size_t fragment) {
     std::vector<std::uint8_t> bytes;

@@ -20,28 +20,28 @@ class History;
 class Histories {
 public:
     struct Limits {
-        std::size_t lines;   ///< of a room
-        std::size_t room;    ///< octets of a room
-        std::size_t octets;  ///< of all
+        std::size_t lines;  ///< of a room
+        std::size_t room;   ///< bytes of a room
+        std::size_t bytes;  ///< of all
     };
     explicit Histories(const Limits& limits) noexcept : limits_(limits) {}
     Histories(const Histories&) = delete;
     Histories& operator=(const Histories&) = delete;
 
     [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
-    [[nodiscard]] std::size_t octets() const noexcept { return octets_; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
 private:
     friend class History;
     void resize(History& room, std::size_t before, std::size_t now) {
         if (now > 0) by_size_.emplace(now, &room);
         if (before > 0) by_size_.erase({before, &room});
-        octets_ = octets_ - before + now;
+        bytes_ = bytes_ - before + now;
     }
     [[nodiscard]] History& largest() const { return *by_size_.rbegin()->second; }
 
     const Limits limits_;
-    std::size_t octets_ = 0;
+    std::size_t bytes_ = 0;
     std::set<std::pair<std::size_t, History*>> by_size_;
 };
 
@@ -50,7 +50,7 @@ private:
 class History {
 public:
     explicit History(Histories& all) noexcept : all_(all) {}
-    ~History() { all_.resize(*this, octets_, 0); }
+    ~History() { all_.resize(*this, bytes_, 0); }
     History(const History&) = delete;
     History& operator=(const History&) = delete;
 
@@ -61,19 +61,19 @@ public:
     bool add(Line line) {
         const Histories::Limits& limits = all_.limits();
         const std::size_t cost = cost_of(line);
-        if (line.id.empty() || limits.lines == 0 || cost > std::min(limits.room, limits.octets)) {
+        if (line.id.empty() || limits.lines == 0 || cost > std::min(limits.room, limits.bytes)) {
             return false;
         }
         const auto place = std::upper_bound(lines_.begin(), lines_.end(), line);
-        const bool full = lines_.size() >= limits.lines || octets_ + cost > limits.room;
+        const bool full = lines_.size() >= limits.lines || bytes_ + cost > limits.room;
         if ((full && place == lines_.begin()) ||
             std::ranges::any_of(lines_, [&](const Line& one) { return one.id == line.id; })) {
             return false;
         }
         lines_.insert(place, std::move(line));
-        set_octets(octets_ + cost);
-        while (lines_.size() > limits.lines || octets_ > limits.room) drop_oldest();
-        while (all_.octets() > limits.octets) all_.largest().drop_oldest();
+        set_bytes(bytes_ + cost);
+        while (lines_.size() > limits.lines || bytes_ > limits.room) drop_oldest();
+        while (all_.bytes() > limits.bytes) all_.largest().drop_oldest();
         return true;
     }
 
@@ -95,16 +95,16 @@ private:
     void drop_oldest() {
         const std::size_t cost = cost_of(lines_.front());
         lines_.pop_front();
-        set_octets(octets_ - cost);
+        set_bytes(bytes_ - cost);
     }
-    void set_octets(std::size_t octets) {
-        all_.resize(*this, octets_, octets);
-        octets_ = octets;
+    void set_bytes(std::size_t bytes) {
+        all_.resize(*this, bytes_, bytes);
+        bytes_ = bytes;
     }
 
     Histories& all_;
     Lines lines_;
-    std::size_t octets_ = 0;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace chat

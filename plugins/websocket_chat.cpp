@@ -127,11 +127,11 @@ private:
 
     static constexpr std::size_t kLongest = 16384;
     static constexpr std::size_t kLongestName = 64;
-    static constexpr std::size_t kRoomOctets = std::size_t{1} << 20;
-    static constexpr std::size_t kAllOctets = std::size_t{16} << 20;
+    static constexpr std::size_t kRoomBytes = std::size_t{1} << 20;
+    static constexpr std::size_t kAllBytes = std::size_t{16} << 20;
     /// Rooms without clients that a child remembers.
-    static constexpr std::size_t kMostEmpty = 100;
-    static constexpr std::uint64_t kMostSilent = 3;  // heartbeats
+    static constexpr std::size_t kMaxEmpty = 100;
+    static constexpr std::uint64_t kMaxSilent = 3;  // heartbeats
     /// Those who come and go meanwhile are told of together.
     static constexpr Milliseconds kNamesDelay{50};
 
@@ -160,7 +160,7 @@ private:
     };
 
     static chat::Histories::Limits limits(const websocket::Options& options) {
-        return {options.number<std::size_t>("history", 50, 0, 1000), kRoomOctets, kAllOctets};
+        return {options.number<std::size_t>("history", 50, 0, 1000), kRoomBytes, kAllBytes};
     }
     static Milliseconds heartbeat(const websocket::Options& options) {
         return Milliseconds(options.number("heartbeat", 5000, 100, 60000));
@@ -236,7 +236,7 @@ private:
         tell(room, change);
         if (room.members.empty()) {
             set_left(client.room, room, ++departures_);
-            while (empty_.size() > kMostEmpty && forget_oldest({})) {
+            while (empty_.size() > kMaxEmpty && forget_oldest({})) {
             }
         }
     }
@@ -416,7 +416,7 @@ private:
         for (auto& [place, room] : rooms_) {
             if (!room.members.empty()) tell_names(place, room.presence.words());
             Presence::Change change;
-            room.presence.forget_silent(beats_, kMostSilent, change);
+            room.presence.forget_silent(beats_, kMaxSilent, change);
             tell(room, change);
             for (auto& [id, member] : room.members) {  // there was no memory to send it
                 if (member.wants_names && member.connection.queued() == 0) go_on(room, member);

@@ -47,7 +47,7 @@ public:
 
     /// Allocations so far, the failed one included. [any thread]
     [[nodiscard]] static std::size_t count() noexcept { return count_; }
-    /// Octets that the largest of them asked for. [any thread]
+    /// Bytes that the largest of them asked for. [any thread]
     [[nodiscard]] static std::size_t largest() noexcept { return largest_; }
     /// Whether the chosen one was reached. [any thread]
     [[nodiscard]] static bool failed() noexcept { return failing_ < count_; }

@@ -89,7 +89,7 @@ public:
         return send(WS_PING, bytes_of(payload));
     }
     [[nodiscard]] OutgoingMessage stream(Type type) const noexcept { return {*server_, id_, type}; }
-    /// Octets that wait for the client.
+    /// Bytes that wait for the client.
     [[nodiscard]] std::uint64_t queued() const noexcept {
         std::uint64_t bytes = 0;
         server_->host()->queued(server_->host(), id_, &bytes);

@@ -65,7 +65,7 @@ extern "C" {
 /* ---- Values ----------------------------------------------------------------------------------- */
 
 /*
- * Names a connection for ever: once it has ended, every function answers WS_GONE for this number. 0
+ * Names a connection indefinitely: once it has ended, every function answers WS_GONE for this number. 0
  * names none.
  */
 typedef uint64_t ws_conn;
@@ -286,7 +286,7 @@ typedef struct ws_plugin {
      *
      * Parts are what has come so far, not the frames of the client. WebSocketMaxMessageSize limits
      * the sum of a message's parts.
-     * type: the same for all parts. Text is valid UTF-8 as a whole; a part may end inside of a
+     * type: the same for all parts. Text is valid UTF-8 as a whole; a part may end inside a
      * character.
      * part: of WS_FIRST and WS_LAST. The last one may be empty.
      */

@@ -21,8 +21,8 @@ namespace detail {
     return -1;
 }
 
-/// The octet that `text` begins with as an escape ("%41"); -1 when it does not.
-[[nodiscard]] constexpr int escaped_octet(std::string_view text) noexcept {
+/// The byte that `text` begins with as an escape ("%41"); -1 when it does not.
+[[nodiscard]] constexpr int escaped_byte(std::string_view text) noexcept {
     if (text.size() < 3 || text[0] != '%') return -1;
     const int high = hex_digit(text[1]);
     const int low = hex_digit(text[2]);
@@ -43,9 +43,9 @@ struct PercentDecoded {
     PercentDecoded result;
     result.bytes.reserve(text.size());
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const int octet = detail::escaped_octet(text.substr(i));
-        if (octet >= 0) {
-            result.bytes += static_cast<char>(octet);
+        const int byte = detail::escaped_byte(text.substr(i));
+        if (byte >= 0) {
+            result.bytes += static_cast<char>(byte);
             i += 2;
         } else {
             result.well_formed = result.well_formed && text[i] != '%';

@@ -100,7 +100,7 @@ public:
     void close(std::uint32_t code = 1000, std::string_view reason = {});
     /// The network's end: no Close.
     void vanish();
-    /// Takes nothing more from now on: sends are WS_FULL after `room` octets. read() ends that.
+    /// Takes nothing more from now on: sends are WS_FULL after `room` bytes. read() ends that.
     void stop_reading(std::size_t room = 0) noexcept { room_ = room; }
     void read();
 

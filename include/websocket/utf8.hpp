@@ -12,31 +12,30 @@ namespace websocket {
 
 namespace detail {
 
-/// Octets of the well-formed character that `text` begins with, by table 3-7 of the Unicode Standard:
+/// Bytes of the well-formed character that `text` begins with, by table 3-7 of the Unicode Standard:
 /// no overlong form, no surrogate, nothing above U+10FFFF. 0 when there is none.
 [[nodiscard]] constexpr std::size_t utf8_character(std::string_view text) noexcept {
-    const auto octet = [text](std::size_t i) -> unsigned {
+    const auto byte = [text](std::size_t i) -> unsigned {
         return static_cast<unsigned char>(text[i]);
     };
-    const auto follows = [octet](std::size_t i) { return (octet(i) & 0xC0) == 0x80; };
+    const auto follows = [byte](std::size_t i) { return (byte(i) & 0xC0) == 0x80; };
     if (text.empty()) return 0;
-    const unsigned lead = octet(0);
+    const unsigned lead = byte(0);
     if (lead < 0x80) return 1;
     if (lead < 0xC2 || lead > 0xF4) return 0;
     if (lead < 0xE0) return text.size() >= 2 && follows(1) ? 2 : 0;
     if (lead < 0xF0) {
         const unsigned least = lead == 0xE0 ? 0xA0 : 0x80;
         const unsigned most = lead == 0xED ? 0x9F : 0xBF;
-        return text.size() >= 3 && octet(1) >= least && octet(1) <= most && follows(2) ? 3 : 0;
+        return text.size() >= 3 && byte(1) >= least && byte(1) <= most && follows(2) ? 3 : 0;
     }
     const unsigned least = lead == 0xF0 ? 0x90 : 0x80;
     const unsigned most = lead == 0xF4 ? 0x8F : 0xBF;
-    return text.size() >= 4 && octet(1) >= least && octet(1) <= most && follows(2) && follows(3)
-               ? 4
-               : 0;
+    return text.size() >= 4 && byte(1) >= least && byte(1) <= most && follows(2) && follows(3) ? 4
+                                                                                               : 0;
 }
 
-/// Octets at the front of `text` that are ASCII, counted in steps of 16; the others stay for
+/// Bytes at the front of `text` that are ASCII, counted in steps of 16; the others stay for
 /// utf8_character().
 [[nodiscard]] inline std::size_t ascii_steps(std::string_view text) noexcept {
     constexpr std::uint64_t kHighBits = 0x8080808080808080U;

@@ -90,7 +90,7 @@ struct Fragment {
     Type type;
     bool first;
     bool last;
-    std::span<std::uint8_t> bytes;  ///< text may end inside of a character here
+    std::span<std::uint8_t> bytes;  ///< text may end inside a character here
 };
 
 /// How a connection ended; valid during the callback.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Octets as system calls that write want them.
+// Bytes as system calls that write want them.
 #pragma once
 
 #include <sys/uio.h>

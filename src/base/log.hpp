@@ -12,7 +12,7 @@ enum class LogLevel : std::uint8_t { error, warning, info, debug };
 
 class Log {
 public:
-    /// Octets of a line of print(), with its end; the rest is cut off.
+    /// Bytes of a line of print(), with its end; the rest is cut off.
     static constexpr std::size_t kLongest = 512;
 
     virtual ~Log() = default;

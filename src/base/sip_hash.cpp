@@ -48,11 +48,11 @@ private:
     std::uint64_t v3_;
 };
 
-/// Up to eight octets, the first one lowest.
-std::uint64_t little_endian(std::string_view octets) noexcept {
+/// Up to eight bytes, the first one lowest.
+std::uint64_t little_endian(std::string_view bytes) noexcept {
     std::uint64_t word = 0;
-    for (std::size_t i = 0; i < octets.size(); ++i) {
-        word |= std::uint64_t{static_cast<std::uint8_t>(octets[i])} << (8 * i);
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        word |= std::uint64_t{static_cast<std::uint8_t>(bytes[i])} << (8 * i);
     }
     return word;
 }

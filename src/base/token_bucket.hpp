@@ -30,7 +30,7 @@ public:
         const std::int64_t present = nanoseconds(now);
         const auto price = static_cast<std::int64_t>(amount * kSecond / rate.per_second);
         // The bound only keeps the sum within its bits.
-        full_at_ = std::min(std::max(full_at_, nanoseconds(since)) + price, present + kMostDebt);
+        full_at_ = std::min(std::max(full_at_, nanoseconds(since)) + price, present + kMaxDebt);
         return full_at_ - present <= nanoseconds(rate.burst);
     }
 
@@ -43,7 +43,7 @@ public:
 
 private:
     static constexpr std::uint64_t kSecond = 1'000'000'000;
-    static constexpr std::int64_t kMostDebt = std::int64_t{1} << 60;  // 36 years
+    static constexpr std::int64_t kMaxDebt = std::int64_t{1} << 60;  // 36 years
 
     [[nodiscard]] static std::int64_t nanoseconds(std::chrono::milliseconds time) noexcept {
         return std::chrono::nanoseconds(time).count();

@@ -18,7 +18,7 @@ class Connection;
 struct Command {
     enum class Kind : std::uint8_t {
         adopt,    ///< serve `connection`
-        send,     ///< write `frame`; its octets are counted in the gate already
+        send,     ///< write `frame`; its bytes are counted in the gate already
         deflate,  ///< the same, but compress its message first
         close,    ///< write `frame`, a Close; the gate is closed already
         resume,   ///< the session can take messages again

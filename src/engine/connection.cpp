@@ -27,10 +27,10 @@ constexpr std::size_t kDirectReceiveMost = 256U << 10;
 constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 
 /// Reads before the verdict on a peer: what its socket can hold, usually.
-constexpr unsigned kMostReadsALook = 16;
+constexpr unsigned kMaxReadsALook = 16;
 
 /// A read holds less than this; what it inflates to may hold much more, and others wait meanwhile.
-constexpr std::size_t kMostInflatedATurn = std::size_t{1} << 20;
+constexpr std::size_t kMaxInflatedATurn = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -49,7 +49,7 @@ struct Connection::Inbound final : protocol::InflaterSource {
                                  std::size_t size) noexcept override {
         inflated_ += size;
         connection.give_back(std::move(inflater));
-        return inflated_ >= kMostInflatedATurn;
+        return inflated_ >= kMaxInflatedATurn;
     }
     [[nodiscard]] base::ByteBuffer& inflate_buffer() noexcept override {
         return connection.loop_.shared_deflate().inflate_buffer();
@@ -86,7 +86,7 @@ struct Connection::Inbound final : protocol::InflaterSource {
     }
 
 private:
-    std::size_t inflated_ = 0;  ///< octets that compressed messages became
+    std::size_t inflated_ = 0;  ///< bytes that compressed messages became
 };
 
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept
@@ -344,7 +344,7 @@ void Connection::note_life() noexcept {
 /// epoll may not have told of what the peer has sent: others were in front of it, or the process was
 /// stopped. Nobody is judged by the clock before this was done.
 void Connection::look() {
-    for (unsigned i = 0; i < kMostReadsALook && takes_input() && read_ready(); ++i) {
+    for (unsigned i = 0; i < kMaxReadsALook && takes_input() && read_ready(); ++i) {
     }
     loop_.mark_dirty(*this);
 }
@@ -375,7 +375,7 @@ void Connection::on_time() noexcept {
         return;
     }
     const Tick timeout = to_ticks(options_->close_timeout);
-    const bool takes = takes_octets();
+    const bool takes = takes_bytes();
     if (takes) {
         note_life();
     }
@@ -404,7 +404,7 @@ bool Connection::gives_no_sign_of_life(Tick now) {
         return false;
     }
     look();
-    if (takes_octets()) {
+    if (takes_bytes()) {
         note_life();
     }
     return liveness_.awaits_pong() && state_ == State::open;

@@ -37,7 +37,7 @@ enum class SendResult : std::uint8_t {
     full,       ///< not queued: the peer is too slow
     closing,    ///< not queued: a Close is on its way
     gone,       ///< the connection has ended
-    too_big,    ///< not queued: beyond Gate::kMaxQueued, or a control frame beyond 125 octets
+    too_big,    ///< not queued: beyond Gate::kMaxQueued, or a control frame beyond 125 bytes
     no_memory,  ///< not queued
 };
 
@@ -132,7 +132,7 @@ public:
     void hold(bool still) noexcept;
     /// Null when it has ended.
     [[nodiscard]] Session* session() const noexcept { return session_.get(); }
-    /// Carries out requests that could not be posted for want of memory.
+    /// Carries out requests that could not be posted because memory ran out.
     void recover_lost_requests();
 
     /// Sends Close and ends the session at once; what is queued goes out first, within
@@ -156,7 +156,7 @@ public:
     /// Ends everything at once; the loop frees it.
     void kill() noexcept;
     [[nodiscard]] bool dead() const noexcept { return state_ == State::dead; }
-    /// Octets that wait.
+    /// Bytes that wait.
     [[nodiscard]] std::size_t queued() const noexcept { return gate_.queued(); }
     /// Its session has ended.
     [[nodiscard]] bool retired() const noexcept { return retired_; }
@@ -176,11 +176,11 @@ public:
 private:
     enum class State : std::uint8_t {
         open,
-        closing,    ///< our Close is queued; messages still come in until the peer's Close
-        ending,     ///< nothing more is read; the session still handles what it has
-        parting,    ///< the Close of leave() is queued; messages are read away until the peer's
+        closing,  ///< our Close is queued; messages still come in until the peer's Close
+        ending,   ///< nothing more is read; the session still handles what it has
+        parting,  ///< the Close of leave() is queued; messages are read and discarded until the peer's
         finishing,  ///< the session is gone; what is queued goes out
-        lingering,  ///< our side is shut; the rest is read away until the peer's side is
+        lingering,  ///< our side is shut; the rest is read and discarded until the peer's side is
         dead,
     };
     enum Pause : std::uint8_t {
@@ -238,28 +238,28 @@ private:
     [[nodiscard]] bool try_cork(std::span<const std::uint8_t> header,
                                 std::span<const std::uint8_t> payload) noexcept;
     void push_counted(SharedFrame frame);
-    [[nodiscard]] SendResult admit(std::size_t octets) noexcept;
+    [[nodiscard]] SendResult admit(std::size_t bytes) noexcept;
     [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
     void break_off() noexcept;
     void tell_writable() noexcept;
     void flush() noexcept;
     void finish(const CloseInfo& how) noexcept;
     void after_flush() noexcept;
-    void account_written(std::size_t octets) noexcept;
+    void account_written(std::size_t bytes) noexcept;
 
     // For the record. Without one, each costs a comparison; the rest is in connection_record.cpp.
     [[nodiscard]] std::size_t largest_read() const noexcept {
         return record_ == nullptr ? SIZE_MAX : largest_recorded_read();
     }
-    void account_read(std::size_t octets) noexcept {
-        if (record_ != nullptr) record_read(octets);
+    void account_read(std::size_t bytes) noexcept {
+        if (record_ != nullptr) record_read(bytes);
     }
     [[nodiscard]] bool admit_message() noexcept { return record_ == nullptr || record_message(); }
     [[nodiscard]] bool admit_fragment() noexcept { return record_ == nullptr || record_frame(); }
     [[nodiscard]] bool admit_control_frame() noexcept {
         return record_ == nullptr || record_control_frame();
     }
-    /// `first` is the first octet of a frame; the last frame of a message makes one.
+    /// `first` is the first byte of a frame; the last frame of a message makes one.
     void account_sent(std::uint8_t first) noexcept {
         const bool ends_message =
             (first & (protocol::kFin | protocol::kControlBit)) == protocol::kFin;
@@ -267,11 +267,11 @@ private:
             ++record_->traffic.messages_out;
         }
     }
-    void account_wire(std::size_t octets) noexcept {
-        if (record_ != nullptr) record_->traffic.octets_out += octets;
+    void account_wire(std::size_t bytes) noexcept {
+        if (record_ != nullptr) record_->traffic.bytes_out += bytes;
     }
     [[nodiscard]] std::size_t largest_recorded_read() const noexcept;
-    void record_read(std::size_t octets) noexcept;
+    void record_read(std::size_t bytes) noexcept;
     [[nodiscard]] bool record_message() noexcept;
     [[nodiscard]] bool record_frame() noexcept;
     [[nodiscard]] bool record_control_frame() noexcept;
@@ -283,7 +283,7 @@ private:
 
     void note_life() noexcept;
     void look();
-    [[nodiscard]] bool takes_octets() noexcept { return liveness_.takes(transport_->untaken()); }
+    [[nodiscard]] bool takes_bytes() noexcept { return liveness_.takes(transport_->untaken()); }
     [[nodiscard]] bool gives_no_sign_of_life(Tick now);
     void start_close_timer() noexcept;
     void keep_alive(Tick now);
@@ -334,7 +334,7 @@ private:
     bool member_ : 1 = false;         ///< of a group of the loop
 };
 
-// One octet more, and malloc takes 16 more for each connection.
+// One byte more, and malloc takes 16 more for each connection.
 static_assert(sizeof(Connection) <= 152);
 
 }  // namespace websocket::engine

@@ -47,7 +47,7 @@ void Connection::give_back(std::unique_ptr<protocol::Inflater> inflater) noexcep
 }
 
 /// The part of a message as it goes on the wire, in a buffer of the loop; empty when that would have
-/// `limit` octets or more, or memory is missing.
+/// `limit` bytes or more, or memory is missing.
 std::span<const std::uint8_t> Connection::deflate(std::span<const std::uint8_t> part, bool last,
                                                   std::size_t limit) noexcept {
     const DeflateSettings settings = agreed();
@@ -94,15 +94,15 @@ Connection::deflate_now(Opcode opcode, std::span<const std::uint8_t> payload, Se
 }
 
 SendResult Connection::admit_plain(Opcode opcode, std::span<const std::uint8_t> payload) {
-    const std::size_t octets =
+    const std::size_t bytes =
         protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
-    if (const SendResult result = admit(octets); result != SendResult::ok) {
+    if (const SendResult result = admit(bytes); result != SendResult::ok) {
         return result;
     }
     try {
         enqueue_plain(SharedFrame::build(opcode, payload));
     } catch (const std::bad_alloc&) {
-        account_written(octets);
+        account_written(bytes);
         return SendResult::no_memory;
     }
     return SendResult::ok;
@@ -119,14 +119,14 @@ SendResult Connection::transmit(const SharedFrame& frame, Compression compressio
         return retired_ || broken_ ? SendResult::gone : transmit_as_is(wire_form(frame));
     }
     if (retired_ || broken_) return SendResult::gone;
-    const std::size_t octets = frame.bytes().size();
-    if (const SendResult result = admit(octets); result != SendResult::ok) {
+    const std::size_t bytes = frame.bytes().size();
+    if (const SendResult result = admit(bytes); result != SendResult::ok) {
         return result;
     }
     try {
         enqueue_plain(frame);
     } catch (const std::bad_alloc&) {
-        account_written(octets);
+        account_written(bytes);
         return SendResult::no_memory;
     }
     return SendResult::ok;
@@ -155,11 +155,11 @@ void Connection::enqueue_plain(SharedFrame plain) {
         return;
     }
     const protocol::EncodedHeader header(plain.opcode(), smaller.size(), true, true);
-    const std::size_t octets = header.bytes().size() + smaller.size();
+    const std::size_t bytes = header.bytes().size() + smaller.size();
     try {
         if (try_cork(header.bytes(), smaller)) {
             account_sent(header.bytes().front());
-            account_written(octets);
+            account_written(bytes);
         } else {
             enqueue(SharedFrame::join(header.bytes(), smaller));
         }
@@ -167,7 +167,7 @@ void Connection::enqueue_plain(SharedFrame plain) {
         forget_deflated();
         throw;
     }
-    account_written(plain.bytes().size() - octets);
+    account_written(plain.bytes().size() - bytes);
     if (pause_ != 0) {
         loop_.mark_dirty(*this);
     }
@@ -193,14 +193,14 @@ void Connection::deflate_next() noexcept {
             throw std::bad_alloc();
         }
         SharedFrame frame = SharedFrame::build(opcode, deflated, last, first);
-        const std::size_t octets = frame.bytes().size();
+        const std::size_t bytes = frame.bytes().size();
         outbox_.replace_plain(part.size(), std::move(frame));
         if (!retired_) {
-            gate_.add(octets);
+            gate_.add(bytes);
         }
     } catch (const std::bad_alloc&) {
         report_no_memory(loop_.log());
-        kill();  // inside of a message there is nothing else to say
+        kill();  // inside a message there is nothing else to say
         return;
     }
     const std::size_t header = last ? plain.frame.bytes().size() - payload.size() : 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a connection is called outside of its loop: a number that may be kept for ever.
+// What a connection is called outside of its loop: a number that may be kept indefinitely.
 #pragma once
 
 #include <cstdint>

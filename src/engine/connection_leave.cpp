@@ -33,7 +33,7 @@ void Connection::announce_drain(std::chrono::milliseconds left) noexcept {
     }
 }
 
-/// What still comes is read away, as only the peer's Close matters.
+/// What still comes is read and discarded, as only the peer's Close matters.
 void Connection::await_answer() noexcept {
     state_ = State::parting;
     pause_ = 0;

@@ -12,7 +12,7 @@
 
 namespace websocket::engine {
 
-/// What happens to a message for a peer that already has send_buffer octets waiting.
+/// What happens to a message for a peer that already has send_buffer bytes waiting.
 enum class SlowConsumer : std::uint8_t {
     block,  ///< the sender waits; on a loop, which never waits, the message is refused
     drop,   ///< the message is refused
@@ -24,7 +24,7 @@ struct ConnectionOptions {
     protocol::ReaderLimits reader;
     RateLimits rates;
 
-    /// Queued octets above which a peer counts as slow and is no longer read from: room for some
+    /// Queued bytes above which a peer counts as slow and is no longer read from: room for some
     /// replies, little enough that ten thousand slow peers do not hurt.
     std::size_t send_buffer = 256U << 10;
     SlowConsumer slow_consumer = SlowConsumer::block;
@@ -32,7 +32,7 @@ struct ConnectionOptions {
     /// Topics that one connection may subscribe to: clients often choose which.
     std::uint32_t max_subscriptions = 100;
 
-    /// Octets of messages that may wait for the plugin before the socket is no longer read.
+    /// Bytes of messages that may wait for the plugin before the socket is no longer read.
     std::size_t receive_buffer = 256U << 10;
 
     protocol::DeflatePolicy deflate;
@@ -40,9 +40,9 @@ struct ConnectionOptions {
     /// Silence after which a Ping is sent, 0 for never. Below the 60 s at which most proxies and
     /// NAT boxes forget a connection.
     std::chrono::milliseconds ping_interval{30'000};
-    /// Silence after a Ping that makes a peer dead. Any octet counts as life.
+    /// Silence after a Ping that makes a peer dead. Any byte counts as life.
     std::chrono::milliseconds pong_timeout{30'000};
-    /// How long the closing handshake and the last octets may take.
+    /// How long the closing handshake and the last bytes may take.
     std::chrono::milliseconds close_timeout{5'000};
 
     /// Session::on_part() instead of on_message(): no message is ever whole in memory.

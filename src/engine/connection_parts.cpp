@@ -41,8 +41,8 @@ SendResult Connection::transmit_as_is(const SharedFrame& frame) {
     return admitted;
 }
 
-SendResult Connection::admit(std::size_t octets) noexcept {
-    return to_result(gate_.admit(id_.generation(), octets, options_->send_buffer));
+SendResult Connection::admit(std::size_t bytes) noexcept {
+    return to_result(gate_.admit(id_.generation(), bytes, options_->send_buffer));
 }
 
 /// A message in parts may be interrupted by control frames only (RFC 6455 section 5.4).
@@ -64,10 +64,10 @@ Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
 }
 
 void Connection::enqueue(SharedFrame frame) {
-    const std::size_t octets = frame.bytes().size();
-    loop_.heap_trim().note(octets);
+    const std::size_t bytes = frame.bytes().size();
+    loop_.heap_trim().note(bytes);
     if (close_queued_) {
-        account_written(octets);  // it lost the race against the Close
+        account_written(bytes);  // it lost the race against the Close
         return;
     }
     account_sent(frame.bytes().front());
@@ -76,7 +76,7 @@ void Connection::enqueue(SharedFrame frame) {
         case Turn::now: break;
         case Turn::later: outbox_.park(std::move(frame)); return;
         case Turn::never:
-            account_written(octets);
+            account_written(bytes);
             fail(CloseCode::internal_error, "parts of a message out of order");
             return;
     }
@@ -88,7 +88,7 @@ void Connection::enqueue(SharedFrame frame) {
         return;
     }
     if (try_cork(frame.bytes(), {})) {
-        account_written(octets);
+        account_written(bytes);
         if (pause_ != 0) {
             loop_.mark_dirty(*this);
         }

@@ -12,26 +12,26 @@ using protocol::CloseCode;
 
 namespace {
 
-/// A rate may be small; reading a few octets at a time would cost more than it saves.
-constexpr std::uint64_t kLeastRead = 1024;
+/// A rate may be small; reading a few bytes at a time would cost more than it saves.
+constexpr std::uint64_t kMinRead = 1024;
 
 }  // namespace
 
 /// So that one read cannot make a debt that takes long to pay.
 std::size_t Connection::largest_recorded_read() const noexcept {
     const RateLimits& rates = options_->rates;
-    if (record_->meter == nullptr || rates.octets == 0) {
+    if (record_->meter == nullptr || rates.bytes == 0) {
         return SIZE_MAX;
     }
     const auto burst = static_cast<std::uint64_t>(rates.burst.count());
-    return static_cast<std::size_t>(std::max(kLeastRead, rates.octets * burst / 1'000));
+    return static_cast<std::size_t>(std::max(kMinRead, rates.bytes * burst / 1'000));
 }
 
-void Connection::record_read(std::size_t octets) noexcept {
-    record_->traffic.octets_in += octets;
+void Connection::record_read(std::size_t bytes) noexcept {
+    record_->traffic.bytes_in += bytes;
     if (record_->meter != nullptr && reading()) {
-        static_cast<void>(charge(record_->meter->octets, options_->rates.octets, octets,
-                                 options_->rates.policy, "too many octets a second"));
+        static_cast<void>(charge(record_->meter->bytes, options_->rates.bytes, bytes,
+                                 options_->rates.policy, "too many bytes a second"));
     }
 }
 

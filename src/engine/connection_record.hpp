@@ -11,11 +11,11 @@
 
 namespace websocket::engine {
 
-/// Octets are those of frames as the transport carries them, headers included and encryption not;
+/// Bytes are those of frames as the transport carries them, headers included and encryption not;
 /// messages are data messages, whole ones.
 struct Traffic {
-    std::uint64_t octets_in = 0;
-    std::uint64_t octets_out = 0;
+    std::uint64_t bytes_in = 0;
+    std::uint64_t bytes_out = 0;
     std::uint64_t messages_in = 0;
     std::uint64_t messages_out = 0;
 };

@@ -62,8 +62,8 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
 
 inline SendResult Connection::transmit_frame(const protocol::EncodedHeader& header,
                                              std::span<const std::uint8_t> payload) {
-    const std::size_t octets = header.bytes().size() + payload.size();
-    if (octets >= Gate::kMaxQueued) return SendResult::too_big;
+    const std::size_t bytes = header.bytes().size() + payload.size();
+    if (bytes >= Gate::kMaxQueued) return SendResult::too_big;
 
     if (corked() && outbox_.empty() && !streaming_) {
         account_sent(header.bytes().front());
@@ -72,13 +72,13 @@ inline SendResult Connection::transmit_frame(const protocol::EncodedHeader& head
                    ? SendResult::ok
                    : SendResult::gone;
     }
-    if (const SendResult result = admit(octets); result != SendResult::ok) {
+    if (const SendResult result = admit(bytes); result != SendResult::ok) {
         return result;
     }
     try {
         enqueue(SharedFrame::join(header.bytes(), payload));
     } catch (const std::bad_alloc&) {
-        account_written(octets);
+        account_written(bytes);
         return SendResult::no_memory;
     }
     return SendResult::ok;
@@ -155,12 +155,12 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
                          agreed().applies_to(frame.opcode(), frame.payload().size());
     const bool in_context = deflate && agreed().server_takeover;
     SharedFrame form = deflate && !in_context ? wire_form(frame) : frame;
-    const std::size_t octets = form.bytes().size();
-    gate_.add(octets);
+    const std::size_t bytes = form.bytes().size();
+    gate_.add(bytes);
     try {
         in_context ? enqueue_plain(std::move(form)) : enqueue(std::move(form));
     } catch (...) {
-        account_written(octets);
+        account_written(bytes);
         throw;
     }
     return true;
@@ -200,11 +200,11 @@ void Connection::push_counted(SharedFrame frame) {
 }
 
 void Connection::keep_unwritten(SharedFrame frame) {
-    const std::size_t octets = frame.bytes().size();
-    loop_.heap_trim().note(octets);
+    const std::size_t bytes = frame.bytes().size();
+    loop_.heap_trim().note(bytes);
     outbox_.push(std::move(frame));
     if (!retired_) {
-        gate_.add(octets);
+        gate_.add(bytes);
     }
     loop_.mark_dirty(*this);
 }
@@ -284,8 +284,8 @@ void Connection::break_off() noexcept {
     loop_.mark_dirty(*this);
 }
 
-void Connection::account_written(std::size_t octets) noexcept {
-    if (!retired_ && gate_.release(octets, low_water()) && gate_.end_wait()) {
+void Connection::account_written(std::size_t bytes) noexcept {
+    if (!retired_ && gate_.release(bytes, low_water()) && gate_.end_wait()) {
         loop_.wake_senders();
         room_again_ = true;
         loop_.mark_dirty(*this);

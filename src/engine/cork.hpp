@@ -29,13 +29,13 @@ public:
     /// Collects a frame, unless it is too large, or would not fit.
     [[nodiscard]] bool append(std::span<const std::uint8_t> header,
                               std::span<const std::uint8_t> payload) noexcept {
-        const std::size_t octets = header.size() + payload.size();
-        if (octets > kLargestFrame || octets > kCapacity - size_) {
+        const std::size_t bytes = header.size() + payload.size();
+        if (bytes > kLargestFrame || bytes > kCapacity - size_) {
             return false;
         }
         std::copy(payload.begin(), payload.end(),
                   std::copy(header.begin(), header.end(), bytes_.get() + size_));
-        size_ += octets;
+        size_ += bytes;
         return true;
     }
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {

@@ -23,7 +23,7 @@ DrainOrder DrainRequest::get() const noexcept {
 
 DrainSchedule::DrainSchedule(Time now, Time deadline, std::size_t connections) noexcept
     : start_(now), deadline_(std::max(now, deadline)), connections_(connections) {
-    end_ = deadline_ - std::min(kMostReserve, (deadline_ - start_) / 4);
+    end_ = deadline_ - std::min(kMaxReserve, (deadline_ - start_) / 4);
 }
 
 // Each has a part of the spread for itself and is told in the middle of it, so that a single one is
@@ -60,7 +60,7 @@ void Drain::begin(Time deadline, DrainOrder::ChooseCode choose, Time now,
     active_ = true;
 }
 
-void Drain::welcome(Connection& connection, Time now) {
+void Drain::accept(Connection& connection, Time now) {
     connection.announce_drain(left(now));
     schedule_.add();
     visited_ = std::min(visited_, connection.id().slot());

@@ -43,7 +43,7 @@ private:
 /// How connections were closed in the end of a process.
 struct Departures {
     std::uint32_t in_order = 0;  ///< between messages, all of them answered
-    std::uint32_t forced = 0;    ///< inside of a message, or with messages that were not answered
+    std::uint32_t forced = 0;    ///< inside a message, or with messages that were not answered
 };
 
 /// How many connections are to be told by when. Times are those of any one clock.
@@ -53,7 +53,7 @@ public:
 
     /// The time that is left for answers and closing handshakes behind the last Close: a quarter,
     /// at most this.
-    static constexpr Time kMostReserve{1000};
+    static constexpr Time kMaxReserve{1000};
 
     DrainSchedule() noexcept = default;
     DrainSchedule(Time now, Time deadline, std::size_t connections) noexcept;
@@ -91,7 +91,7 @@ public:
                std::size_t connections) noexcept;
 
     /// One whose handshake was under way has come in.
-    void welcome(Connection& connection, Time now);
+    void accept(Connection& connection, Time now);
     /// Does what is due, for a limited number of slots.
     void advance(Time now);
 

@@ -197,7 +197,7 @@ Loop* Engine::next_loop() noexcept {
 
 std::uint32_t Engine::look_for_hangs(std::chrono::steady_clock::time_point now,
                                      const std::function<void(const Hang&)>& report) noexcept {
-    const bool on_time = now - last_look_ < 2 * HangDetector::kLook;
+    const bool on_time = now - last_look_ < 2 * HangDetector::kPollInterval;
     last_look_ = now;
     if (!started_.load(std::memory_order_acquire)) {
         return 0;

@@ -24,7 +24,7 @@ struct EngineOptions {
     std::uint32_t max_connections = 0;  ///< in this process; 0 for no limit of its own
     /// Called when the last loop has ended, on its thread; may be empty.
     std::function<void()> on_end = {};
-    /// Octets of broadcasts that may wait for one loop, one broadcast of any size beyond.
+    /// Bytes of broadcasts that may wait for one loop, one broadcast of any size beyond.
     std::size_t broadcast_buffer = 16U << 20;
     /// Counts the connections that are served; outlives the engine, may be null.
     OpenCounts* open_counts = nullptr;
@@ -122,7 +122,7 @@ public:
         bool over;
         Heartbeat::Beat beat;  ///< what it does; nothing when it is over
     };
-    /// To be called every HangDetector::kLook, by one thread. Loops that hang get no new connections.
+    /// To be called every HangDetector::kPollInterval, by one thread. Loops that hang get no new connections.
     /// Returns how many there are, and calls `report` for changes. [watcher]
     std::uint32_t look_for_hangs(std::chrono::steady_clock::time_point now,
                                  const std::function<void(const Hang&)>& report) noexcept;
@@ -131,12 +131,12 @@ public:
     /// [any thread]
     [[nodiscard]] ConnectionId some_loop() noexcept;
 
-    /// True when Session::on_writable() will be called once at most `low_water` octets, half of the
+    /// True when Session::on_writable() will be called once at most `low_water` bytes, half of the
     /// connection's send_buffer, are queued; false when that is so already, or the connection closes
     /// or is gone. [any thread]
     [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water) noexcept;
 
-    /// Queued octets; nothing when the connection is closing or gone. [any thread]
+    /// Queued bytes; nothing when the connection is closing or gone. [any thread]
     [[nodiscard]] std::optional<std::size_t> queued(ConnectionId id) noexcept;
 
     /// Begins the closing handshake behind what is queued; data sends answer `closing` from now on.
@@ -147,7 +147,7 @@ public:
     /// the calling thread has sent. [any thread]
     void resume(ConnectionId id) noexcept;
 
-    /// Blocks until at most `low_water` octets are queued, or the connection closes or is gone.
+    /// Blocks until at most `low_water` bytes are queued, or the connection closes or is gone.
     /// [any thread but a loop's]
     void wait_for_room(ConnectionId id, std::size_t low_water);
 

@@ -5,9 +5,9 @@
 
 namespace websocket::engine {
 
-Admission Gate::admit(std::uint32_t generation, std::size_t octets,
+Admission Gate::admit(std::uint32_t generation, std::size_t bytes,
                       std::size_t high_water) noexcept {
-    if (octets >= kMaxQueued) {
+    if (bytes >= kMaxQueued) {
         return Admission::too_big;
     }
     // Below the mark plus one largest frame the count stays within its 30 bits.
@@ -17,16 +17,16 @@ Admission Gate::admit(std::uint32_t generation, std::size_t octets,
         if (generation_of(word) != generation) return Admission::gone;
         if ((word & kClosing) != 0) return Admission::closing;
         if (queued_of(word) >= mark) return Admission::full;
-    } while (!word_.compare_exchange_weak(word, word + octets, std::memory_order_acq_rel,
+    } while (!word_.compare_exchange_weak(word, word + bytes, std::memory_order_acq_rel,
                                           std::memory_order_acquire));
     return Admission::accepted;
 }
 
-void Gate::withdraw(std::uint32_t generation, std::size_t octets) noexcept {
+void Gate::withdraw(std::uint32_t generation, std::size_t bytes) noexcept {
     std::uint64_t word = load();
     do {
         if (generation_of(word) != generation) return;
-    } while (!word_.compare_exchange_weak(word, word - octets, std::memory_order_acq_rel,
+    } while (!word_.compare_exchange_weak(word, word - bytes, std::memory_order_acq_rel,
                                           std::memory_order_acquire));
 }
 
@@ -55,13 +55,13 @@ bool Gate::close(std::uint32_t generation) noexcept {
     return true;
 }
 
-void Gate::add(std::size_t octets) noexcept {
+void Gate::add(std::size_t bytes) noexcept {
     // What the loop adds unasked is bounded by one read, so it cannot leave the 30 bits either.
-    word_.fetch_add(octets, std::memory_order_acq_rel);
+    word_.fetch_add(bytes, std::memory_order_acq_rel);
 }
 
-bool Gate::release(std::size_t octets, std::size_t low_water) noexcept {
-    const std::uint64_t word = word_.fetch_sub(octets, std::memory_order_acq_rel) - octets;
+bool Gate::release(std::size_t bytes, std::size_t low_water) noexcept {
+    const std::uint64_t word = word_.fetch_sub(bytes, std::memory_order_acq_rel) - bytes;
     return (word & kWaiting) != 0 && queued_of(word) <= low_water;
 }
 

@@ -10,14 +10,14 @@ namespace websocket::engine {
 
 /// Answer to a sender.
 enum class Admission : std::uint8_t {
-    accepted,  ///< the octets are counted as queued
+    accepted,  ///< the bytes are counted as queued
     full,      ///< as many as the high-water mark are queued already; nothing was counted
     closing,   ///< a Close is on its way: nothing may follow it
     gone,      ///< this generation has ended
-    too_big,   ///< more than kMaxQueued octets can never be queued
+    too_big,   ///< more than kMaxQueued bytes can never be queued
 };
 
-/// Generation, queued octets and two flags change together by compare-and-swap, so a sender with a
+/// Generation, queued bytes and two flags change together by compare-and-swap, so a sender with a
 /// stale id can neither count against nor write to the slot's next connection.
 class Gate {
 public:
@@ -27,13 +27,13 @@ public:
     /// Lets data through. Until then, and again after retire(), the gate is closing. [loop]
     void open() noexcept;
 
-    /// Asks to queue `octets`. Below `high_water` queued octets one frame of any size is accepted.
+    /// Asks to queue `bytes`. Below `high_water` queued bytes one frame of any size is accepted.
     /// [any thread]
-    [[nodiscard]] Admission admit(std::uint32_t generation, std::size_t octets,
+    [[nodiscard]] Admission admit(std::uint32_t generation, std::size_t bytes,
                                   std::size_t high_water) noexcept;
 
     /// Takes back what admit() counted and nobody will write. [any thread]
-    void withdraw(std::uint32_t generation, std::size_t octets) noexcept;
+    void withdraw(std::uint32_t generation, std::size_t bytes) noexcept;
 
     /// Marks that somebody waits for room, or wants to be told of it. False when there is some or none will come. [any thread]
     [[nodiscard]] bool begin_wait(std::uint32_t generation, std::size_t low_water) noexcept;
@@ -45,17 +45,17 @@ public:
     [[nodiscard]] std::size_t queued() const noexcept { return queued_of(load()); }
     [[nodiscard]] bool closing() const noexcept { return (load() & kClosing) != 0; }
 
-    /// Counts octets without asking. [loop]
-    void add(std::size_t octets) noexcept;
-    /// Octets have been written or dropped. Returns true when waiters should be woken. [loop]
-    [[nodiscard]] bool release(std::size_t octets, std::size_t low_water) noexcept;
+    /// Counts bytes without asking. [loop]
+    void add(std::size_t bytes) noexcept;
+    /// Bytes have been written or dropped. Returns true when waiters should be woken. [loop]
+    [[nodiscard]] bool release(std::size_t bytes, std::size_t low_water) noexcept;
     /// Clears the mark of begin_wait(); true when it was set. [loop]
     bool end_wait() noexcept;
     /// The connection has ended: every id given out so far is stale. True when somebody waits.
     bool retire() noexcept;
 
 private:
-    // 63..32 generation | 31 waiting | 30 closing | 29..0 queued octets
+    // 63..32 generation | 31 waiting | 30 closing | 29..0 queued bytes
     static constexpr std::uint64_t kWaiting = std::uint64_t{1} << 31;
     static constexpr std::uint64_t kClosing = std::uint64_t{1} << 30;
     static constexpr std::uint64_t kQueuedBits = kClosing - 1;

@@ -17,7 +17,7 @@ void make_room(Vector& vector) {
     }
 }
 
-/// Removes an empty vector that was made in vain.
+/// Removes an empty vector that was made needlessly.
 template <class Map>
 class Entry {
 public:

@@ -72,9 +72,9 @@ private:
 class HangDetector {
 public:
     /// From one look to the next.
-    static constexpr std::chrono::milliseconds kLook{1000};
+    static constexpr std::chrono::milliseconds kPollInterval{1000};
     /// Looks that find the loop in the same turn before it hangs.
-    static constexpr unsigned kLooks = 3;
+    static constexpr unsigned kPolls = 3;
 
     enum class Verdict : std::uint8_t {
         unchanged,
@@ -92,7 +92,7 @@ public:
             return back ? Verdict::back : Verdict::unchanged;
         }
         looks_ = on_time ? looks_ + 1 : 0;
-        if (hangs_ || looks_ < kLooks) {
+        if (hangs_ || looks_ < kPolls) {
             return Verdict::unchanged;
         }
         hangs_ = true;

@@ -22,7 +22,7 @@ constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
 class Liveness {
 public:
     /// Closing may take this many timeouts while the peer keeps reading.
-    static constexpr Tick kMostCloseTimeouts = 12;
+    static constexpr Tick kMaxCloseTimeouts = 12;
 
     /// The peer has sent or taken something. An open connection needs no Pong any more.
     void note(Tick now, bool open) noexcept {
@@ -33,7 +33,7 @@ public:
     void excuse(Tick now) noexcept { note(now, true); }
     [[nodiscard]] Tick last() const noexcept { return last_; }
 
-    /// Octets that the kernel holds are on their way to a peer that reads slowly: true when there are
+    /// Bytes that the kernel holds are on their way to a peer that reads slowly: true when there are
     /// fewer than when this was asked, or something began. When there are none, it has all that it was
     /// sent, and no excuse.
     [[nodiscard]] bool takes(std::uint32_t untaken) noexcept {
@@ -72,21 +72,21 @@ public:
         marked_ = now;
         remember(untaken);
     }
-    /// Whether a peer that goes on taking octets gets more time.
+    /// Whether a peer that goes on taking bytes gets more time.
     [[nodiscard]] bool may_go_on(Tick now, Tick timeout) const noexcept {
-        return net::before(now, marked_ + kMostCloseTimeouts * timeout) &&
+        return net::before(now, marked_ + kMaxCloseTimeouts * timeout) &&
                net::before(now, last_ + timeout);
     }
 
 private:
-    static constexpr std::uint32_t kMostUntaken = (1U << 31) - 1;
+    static constexpr std::uint32_t kMaxUntaken = (1U << 31) - 1;
     void remember(std::uint32_t untaken) noexcept {
-        untaken_ = std::min(untaken, kMostUntaken) & kMostUntaken;
+        untaken_ = std::min(untaken, kMaxUntaken) & kMaxUntaken;
     }
 
     Tick last_ = 0;                   ///< the last sign of life
     Tick marked_ = 0;                 ///< when the Ping went out, or when closing began
-    std::uint32_t untaken_ : 31 = 0;  ///< octets that the peer had not taken by then
+    std::uint32_t untaken_ : 31 = 0;  ///< bytes that the peer had not taken by then
     std::uint32_t awaiting_pong_ : 1 = 0;
 };
 

@@ -69,8 +69,8 @@ std::chrono::milliseconds Loop::most_wait() const noexcept {
     if (stopping_) {
         return kTickLength;
     }
-    constexpr auto kMost = std::chrono::milliseconds{60'000};
-    return drain_.active() ? std::min(kMost, drain_.rest(reactor_.time())) : kMost;
+    constexpr auto kMax = std::chrono::milliseconds{60'000};
+    return drain_.active() ? std::min(kMax, drain_.rest(reactor_.time())) : kMax;
 }
 
 /// Between two looks at the descriptors: the turn that began at `turn` and waited from `asked` on took
@@ -179,7 +179,7 @@ void Loop::start_serving(std::unique_ptr<Connection> connection) {
         const auto code = drained ? drain_.code() : protocol::CloseCode::going_away;
         served->fail(code, Drain::reason(code));
     } else if (drain_.active()) {
-        drain_.welcome(*served, reactor_.time());
+        drain_.accept(*served, reactor_.time());
     }
 }
 

@@ -33,7 +33,7 @@
 
 namespace websocket::engine {
 
-/// Octets of a message that a loop compresses at a time, which takes about a millisecond.
+/// Bytes of a message that a loop compresses at a time, which takes about a millisecond.
 constexpr std::size_t kDeflatePart = 64U << 10;
 
 class Loop {
@@ -96,16 +96,16 @@ public:
     /// Has `task` run on the loop, behind what the calling thread has sent. False, and `task` is
     /// untouched, when the loop has ended or without memory; `ended` says which.
     [[nodiscard]] bool post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) noexcept;
-    /// True when Session::on_writable() will be called; false when `low_water` octets or less are
+    /// True when Session::on_writable() will be called; false when `low_water` bytes or less are
     /// queued, or the connection closes.
     [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water) noexcept;
-    /// Queued octets; nothing when the connection is closing or gone.
+    /// Queued bytes; nothing when the connection is closing or gone.
     [[nodiscard]] std::optional<std::size_t> queued(ConnectionId id) noexcept;
     /// Begins the closing handshake; false when it has begun already or the connection is gone.
     bool close(ConnectionId id, const protocol::ClosePayload& payload) noexcept;
     /// Ends the effect of Flow::pause, or of Session::drained() having been false.
     void resume(ConnectionId id) noexcept;
-    /// Blocks until at most `low_water` octets are queued or the connection closes. [not a loop]
+    /// Blocks until at most `low_water` bytes are queued or the connection closes. [not a loop]
     void wait_for_room(ConnectionId id, std::size_t low_water);
 
     // As in Engine.
@@ -198,7 +198,7 @@ private:
     [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id,
                                         const SharedFrame& frame, std::size_t high_water) noexcept;
     template <class MakeFrame>
-    [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id, std::size_t octets,
+    [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id, std::size_t bytes,
                                         std::size_t high_water, MakeFrame make_frame) noexcept;
     [[nodiscard]] bool awaits_reserved() const noexcept;
     [[nodiscard]] bool end_tasks() noexcept;
@@ -229,7 +229,7 @@ private:
     std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
     std::condition_variable room_;
     SharedDeflate shared_deflate_;
-    std::atomic<std::size_t> broadcasts_{0};  ///< octets of them in the inbox
+    std::atomic<std::size_t> broadcasts_{0};  ///< bytes of them in the inbox
     std::size_t broadcast_buffer_ = SIZE_MAX;
     GroupListener* group_listener_ = nullptr;
 

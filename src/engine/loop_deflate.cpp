@@ -19,7 +19,7 @@ DeflateSettings Loop::deflate(ConnectionId id) noexcept {
                                                                     : DeflateSettings{};
 }
 
-/// Nobody compresses in vain; and what is too big stays so.
+/// Nobody compresses needlessly; and what is too big stays so.
 SendResult Loop::worth_deflating(ConnectionId id, std::size_t size,
                                  std::size_t high_water) noexcept {
     const Gate* gate = this->gate(id);

@@ -11,10 +11,10 @@ namespace websocket::engine {
 
 namespace {
 
-/// What a broadcast costs in the inbox besides its octets: so many small ones are bounded, too.
+/// What a broadcast costs in the inbox besides its bytes: so many small ones are bounded, too.
 constexpr std::size_t kBroadcastCost = 128;
-/// Broadcasts of together so many octets are copied, once, to leave in one piece.
-constexpr std::size_t kMostJoined = 64U << 10;
+/// Broadcasts of together so many bytes are copied, once, to leave in one piece.
+constexpr std::size_t kMaxJoined = 64U << 10;
 
 /// The frames one behind the other. Empty when that is not worth it, or cannot be.
 SharedFrame joined_frames(std::span<const Command> broadcasts) noexcept {
@@ -28,7 +28,7 @@ SharedFrame joined_frames(std::span<const Command> broadcasts) noexcept {
     if (broadcasts.size() == 1) {
         return broadcasts.front().frame;
     }
-    if (size > kMostJoined) {
+    if (size > kMaxJoined) {
         return {};
     }
     try {
@@ -64,7 +64,7 @@ void Loop::leave_all(ConnectionId id) noexcept {
     leave_or_close(Command(Command::Kind::leave_all, 0, id));
 }
 
-/// A connection that cannot leave for want of memory must not get what it has no right to.
+/// A connection that cannot leave because memory ran out must not get what it has no right to.
 void Loop::leave_or_close(Command&& command) noexcept {
     const ConnectionId id = command.id;
     try {

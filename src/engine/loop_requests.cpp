@@ -63,9 +63,9 @@ SendResult Loop::post_message(ConnectionId id, protocol::Opcode opcode,
         [[unlikely]] {
         return send_deflated(id, opcode, payload, high_water);
     }
-    const std::size_t octets =
+    const std::size_t bytes =
         protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
-    return post_frame(Command::Kind::send, id, octets, high_water,
+    return post_frame(Command::Kind::send, id, bytes, high_water,
                       [&] { return SharedFrame::build(opcode, payload); });
 }
 
@@ -84,13 +84,13 @@ SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, const SharedFra
 }
 
 template <class MakeFrame>
-SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t octets,
+SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t bytes,
                             std::size_t high_water, MakeFrame make_frame) noexcept {
     Gate* gate = this->gate(id);
     if (gate == nullptr) {
         return SendResult::gone;
     }
-    if (const SendResult result = to_result(gate->admit(id.generation(), octets, high_water));
+    if (const SendResult result = to_result(gate->admit(id.generation(), bytes, high_water));
         result != SendResult::ok) {
         return result;
     }
@@ -98,7 +98,7 @@ SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t oct
         Command command(kind, id, make_frame());
         return post(std::move(command)) ? SendResult::ok : SendResult::gone;
     } catch (const std::bad_alloc&) {
-        gate->withdraw(id.generation(), octets);
+        gate->withdraw(id.generation(), bytes);
         return SendResult::no_memory;
     }
 }

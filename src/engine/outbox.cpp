@@ -53,8 +53,8 @@ struct Outbox::Queue {
 
     Items frames;
     Items parked;
-    std::size_t written = 0;   ///< octets of the first frame that are on the wire
-    std::size_t deflated = 0;  ///< octets of the first plain message that are compressed
+    std::size_t written = 0;   ///< bytes of the first frame that are on the wire
+    std::size_t deflated = 0;  ///< bytes of the first plain message that are compressed
     std::size_t plain = 0;     ///< items that are
 };
 

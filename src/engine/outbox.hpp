@@ -41,11 +41,11 @@ public:
     /// The message that has to be compressed before anything else can be written.
     struct Plain {
         SharedFrame frame;
-        std::size_t done = 0;  ///< octets of its payload that are compressed already
+        std::size_t done = 0;  ///< bytes of its payload that are compressed already
     };
     /// Without a frame when something else is next.
     [[nodiscard]] Plain next_plain() const noexcept;
-    /// The next `count` octets of it have become `part`. Throws as push().
+    /// The next `count` bytes of it have become `part`. Throws as push().
     void replace_plain(std::size_t count, SharedFrame part);
     /// It goes out as it is.
     void keep_plain() noexcept;
@@ -53,7 +53,7 @@ public:
     /// Fills `slots` with what is to be written next; returns how many were filled.
     [[nodiscard]] std::size_t gather(std::span<iovec> slots) const noexcept;
 
-    /// `count` octets from the front have been written.
+    /// `count` bytes from the front have been written.
     void drop_front(std::size_t count) noexcept;
 
 private:

@@ -22,13 +22,13 @@ enum class RatePolicy : std::uint8_t {
 /// Of one location. A rate of 0 is none.
 struct RateLimits {
     std::uint64_t messages = 0;        ///< data frames a second: a message of n frames counts n
-    std::uint64_t octets = 0;          ///< a second, all frames with their headers
+    std::uint64_t bytes = 0;           ///< a second, all frames with their headers
     std::uint64_t control_frames = 0;  ///< Pings and Pongs a second; more always close
     /// A peer that was quiet may send what it may send in this time at once.
     std::chrono::milliseconds burst{1'000};
     RatePolicy policy = RatePolicy::slow;
 
-    [[nodiscard]] bool any() const noexcept { return (messages | octets | control_frames) != 0; }
+    [[nodiscard]] bool any() const noexcept { return (messages | bytes | control_frames) != 0; }
     bool operator==(const RateLimits&) const = default;
 };
 
@@ -42,7 +42,7 @@ struct RateMeter {
     };
 
     base::TokenBucket messages;
-    base::TokenBucket octets;
+    base::TokenBucket bytes;
     base::TokenBucket control_frames;
     PauseEnd pause_end;
 };

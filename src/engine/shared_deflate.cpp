@@ -112,7 +112,7 @@ std::unique_ptr<Inflater> SharedDeflate::take_inflater() {
     inflated_ = true;
     inflaters_.reserve(kKept);
     if (inflaters_.empty()) {
-        return std::make_unique<Inflater>(protocol::kMostWindowBits);
+        return std::make_unique<Inflater>(protocol::kMaxWindowBits);
     }
     std::unique_ptr<Inflater> inflater = std::move(inflaters_.back());
     inflaters_.pop_back();

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "engine/shared_frame.hpp"
-#include "hub/losses.hpp"
+#include "hub/drops.hpp"
 #include "hub/topic_key.hpp"
 
 namespace websocket::hub {
@@ -36,7 +36,7 @@ public:
     virtual ~Bus() = default;
 
     /// Before everything else. Both outlive the bus or its threads.
-    virtual void attach(Receiver& receiver, Losses& losses) noexcept = 0;
+    virtual void attach(Receiver& receiver, Drops& losses) noexcept = 0;
 
     /// This process has got its first subscriber of the topic, or lost its last one. What others
     /// publish once add_interest() has returned true reaches the receiver; so may what nobody here
@@ -51,7 +51,7 @@ public:
     [[nodiscard]] virtual BusResult publish(const TopicKey& key,
                                             const engine::SharedFrame& frame) noexcept = 0;
 
-    /// Makes a thread of the bus call Losses::report() in a second or so. [any thread]
+    /// Makes a thread of the bus call Drops::report() in a second or so. [any thread]
     virtual void report_soon() noexcept = 0;
 
     /// Sends what is under way within kStopTimeout and ends. Async-signal-safe. [any thread]

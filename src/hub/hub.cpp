@@ -11,7 +11,7 @@ namespace websocket::hub {
 namespace {
 
 /// The one that says more about what did not work.
-TopicResult worse(TopicResult a, TopicResult b) noexcept { return std::max(a, b); }
+TopicResult worst_of(TopicResult a, TopicResult b) noexcept { return std::max(a, b); }
 
 TopicResult result_of(BusResult result) noexcept {
     switch (result) {
@@ -26,9 +26,9 @@ TopicResult result_of(BusResult result) noexcept {
 }  // namespace
 
 Hub::Hub(engine::Engine& engine, Bus& bus, base::Log& log, const HubOptions& options) noexcept
-    : engine_(engine), bus_(bus), options_(options), log_(log), losses_(log, options.counts) {
+    : engine_(engine), bus_(bus), options_(options), log_(log), drops_(log, options.counts) {
     engine_.set_group_listener(*this);
-    bus_.attach(*this, losses_);
+    bus_.attach(*this, drops_);
 }
 
 // --- subscriptions -------------------------------------------------------------------------------
@@ -237,16 +237,16 @@ TopicResult Hub::publish(std::string_view scope, std::string_view topic, protoco
             type == protocol::MessageType::text ? protocol::Opcode::text : protocol::Opcode::binary,
             payload);
     } catch (const std::bad_alloc&) {
-        count(Loss::no_resources);
+        count(Drop::no_resources);
         return TopicResult::no_memory;
     }
     TopicResult result = broadcast(*key, frame, except);
     if (elsewhere) {
         const BusResult sent = bus_.publish(*key, frame);
         if (sent != BusResult::ok) {
-            count(sent == BusResult::full ? Loss::busy_process : Loss::no_resources);
+            count(sent == BusResult::full ? Drop::busy_process : Drop::no_resources);
         }
-        result = worse(result, result_of(sent));
+        result = worst_of(result, result_of(sent));
     }
     return result;
 }
@@ -283,18 +283,18 @@ TopicResult Hub::broadcast(const TopicKey& key, const engine::SharedFrame& frame
             }
         }
     }
-    count(Loss::busy_loop, full);
-    count(Loss::no_resources, failed);
+    count(Drop::busy_loop, full);
+    count(Drop::no_resources, failed);
     if (failed > 0) {
         return TopicResult::no_memory;
     }
     return full > 0 ? TopicResult::full : TopicResult::ok;
 }
 
-void Hub::on_too_slow(std::size_t members) noexcept { count(Loss::slow_subscriber, members); }
+void Hub::on_too_slow(std::size_t members) noexcept { count(Drop::slow_subscriber, members); }
 
-void Hub::count(Loss why, std::size_t messages) noexcept {
-    if (losses_.count(why, messages)) {
+void Hub::count(Drop why, std::size_t messages) noexcept {
+    if (drops_.count(why, messages)) {
         bus_.report_soon();
     }
 }

@@ -12,7 +12,7 @@
 #include "engine/connection_options.hpp"
 #include "engine/engine.hpp"
 #include "hub/bus.hpp"
-#include "hub/losses.hpp"
+#include "hub/drops.hpp"
 #include "hub/topic_counts.hpp"
 #include "hub/topic_table.hpp"
 #include "protocol/frame.hpp"
@@ -97,7 +97,7 @@ public:
     };
     /// Of this process. [any thread]
     [[nodiscard]] Figures figures() noexcept;
-    [[nodiscard]] const Losses& losses() const noexcept { return losses_; }
+    [[nodiscard]] const Drops& drops() const noexcept { return drops_; }
 
 private:
     void on_gone(engine::ConnectionId id) noexcept override;
@@ -118,7 +118,7 @@ private:
     [[nodiscard]] bool has_subscribers(const TopicKey& key) noexcept;
     [[nodiscard]] TopicResult broadcast(const TopicKey& key, const engine::SharedFrame& frame,
                                         engine::ConnectionId except) noexcept;
-    void count(Loss why, std::size_t messages = 1) noexcept;
+    void count(Drop why, std::size_t messages = 1) noexcept;
     /// Holds the lock while subscriptions change, and shows the figures in the end.
     struct Change {
         explicit Change(Hub& changed) : hub(changed), lock(changed.mutex_) {}
@@ -132,8 +132,8 @@ private:
     Bus& bus_;
     const HubOptions options_;
     base::Log& log_;
-    Losses losses_;
-    std::mutex mutex_;  // guards table_, and orders it with the loops' mailboxes and the bus
+    Drops drops_;
+    std::mutex mutex_;  // guards table_, and orders it with the inboxes of the loops and the bus
     TopicTable table_;
     std::size_t listeners_ = 0;  // guarded as well
 };

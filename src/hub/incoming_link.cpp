@@ -17,7 +17,7 @@ namespace {
 
 /// A frame of which this much is missing is received where it will stay.
 constexpr std::size_t kDirectLeast = 16U << 10;
-/// Octets of a large frame until others have their turn.
+/// Bytes of a large frame until others have their turn.
 constexpr std::size_t kDirectMost = 256U << 10;
 
 /// As much as the compiler can see is no secret.
@@ -56,12 +56,12 @@ bool IncomingLink::read(std::span<std::uint8_t> buffer, Sink& sink) noexcept {
     try {
         return consume(bytes, sink);
     } catch (const std::bad_alloc&) {
-        sink.on_lost_record();  // for want of a few octets: where the next one begins is lost, too
+        sink.on_lost_record();  // because memory for a few bytes ran out: where the next one begins is lost, too
         return false;
     }
 }
 
-/// Octets until the next thing is complete.
+/// Bytes until the next thing is complete.
 std::size_t IncomingLink::wanted() const noexcept {
     switch (state_) {
         case State::hello: return sizeof(Hello);

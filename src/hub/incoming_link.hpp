@@ -25,7 +25,7 @@ public:
     public:
         virtual ~Sink() = default;
         virtual void on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept = 0;
-        /// A record was skipped for want of memory.
+        /// A record was skipped because memory ran out.
         virtual void on_lost_record() noexcept = 0;
     };
 
@@ -34,7 +34,7 @@ public:
 
     [[nodiscard]] int descriptor() const noexcept { return socket_.get(); }
 
-    /// Reads once, into `buffer` or where the octets will stay. False when the other process is
+    /// Reads once, into `buffer` or where the bytes will stay. False when the other process is
     /// gone, or is none of this httpd's.
     [[nodiscard]] bool read(std::span<std::uint8_t> buffer, Sink& sink) noexcept;
 

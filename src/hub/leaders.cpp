@@ -14,18 +14,18 @@ namespace websocket::hub {
 
 namespace {
 
-/// Each name has two octets: who leads has locked the first, and one of those who wait for that the
+/// Each name has two bytes: who leads has locked the first, and one of those who wait for that the
 /// second. 2^61 names are told apart.
 constexpr std::int64_t place_of(std::uint64_t hash) noexcept {
     return static_cast<std::int64_t>(hash >> 3) * 2;
 }
-constexpr std::int64_t waiting_octet(std::int64_t place) noexcept { return place + 1; }
+constexpr std::int64_t waiting_byte(std::int64_t place) noexcept { return place + 1; }
 
-struct flock one_octet(short type, std::int64_t octet) noexcept {
+struct flock one_byte(short type, std::int64_t byte) noexcept {
     struct flock range {};
     range.l_type = type;
     range.l_whence = SEEK_SET;
-    range.l_start = octet;
+    range.l_start = byte;
     range.l_len = 1;
     return range;
 }
@@ -45,8 +45,8 @@ Leaders::Leaders(int file, const base::HashKey& hash_key, base::Log& log) noexce
 
 // --- the kernel's locks --------------------------------------------------------------------------
 
-bool Leaders::lock(std::int64_t octet) noexcept {
-    struct flock range = one_octet(F_WRLCK, octet);
+bool Leaders::lock(std::int64_t byte) noexcept {
+    struct flock range = one_byte(F_WRLCK, byte);
     if (::fcntl(file_, F_SETLK, &range) == 0) {
         return true;
     }
@@ -56,15 +56,15 @@ bool Leaders::lock(std::int64_t octet) noexcept {
     return false;
 }
 
-void Leaders::unlock(std::int64_t octet) noexcept {
-    struct flock range = one_octet(F_UNLCK, octet);
+void Leaders::unlock(std::int64_t byte) noexcept {
+    struct flock range = one_byte(F_UNLCK, byte);
     if (::fcntl(file_, F_SETLK, &range) != 0) {
         complain(errno);
     }
 }
 
-bool Leaders::is_locked_elsewhere(std::int64_t octet) noexcept {
-    struct flock range = one_octet(F_WRLCK, octet);
+bool Leaders::is_locked_elsewhere(std::int64_t byte) noexcept {
+    struct flock range = one_byte(F_WRLCK, byte);
     return ::fcntl(file_, F_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 }
 
@@ -84,7 +84,7 @@ Leadership Leaders::lead(std::string_view scope, std::string_view name,
     }
     const std::int64_t place = place_of(key->hash());
     const std::lock_guard guard(mutex_);
-    const bool makes_way = draining_ && is_locked_elsewhere(waiting_octet(place));
+    const bool makes_way = draining_ && is_locked_elsewhere(waiting_byte(place));
     try {
         if (const auto found = led_.find(place); found != led_.end()) {
             if (found->second != candidate) {
@@ -95,7 +95,7 @@ Leadership Leaders::lead(std::string_view scope, std::string_view name,
             }
             return makes_way ? Leadership::follows : Leadership::leads;
         }
-        if (makes_way || led_.size() >= kMost) {
+        if (makes_way || led_.size() >= kMax) {
             return Leadership::follows;
         }
         const auto made = led_.emplace(place, candidate).first;
@@ -104,7 +104,7 @@ Leadership Leaders::lead(std::string_view scope, std::string_view name,
             return follow(place, candidate);
         }
         if (awaited_.erase(place) != 0) {
-            unlock(waiting_octet(place));
+            unlock(waiting_byte(place));
         }
         return Leadership::leads;
     } catch (const std::bad_alloc&) {
@@ -113,21 +113,21 @@ Leadership Leaders::lead(std::string_view scope, std::string_view name,
 }
 
 Leadership Leaders::follow(std::int64_t place, const void* candidate) {
-    if (!draining_ && awaited_.size() < kMost) {
+    if (!draining_ && awaited_.size() < kMax) {
         const auto [found, made] = awaited_.try_emplace(place, candidate);
-        if (made && !lock(waiting_octet(place))) {
+        if (made && !lock(waiting_byte(place))) {
             awaited_.erase(found);  // another process waits already
         }
     }
     return Leadership::follows;
 }
 
-void Leaders::give_up(Places& places, std::int64_t octet, std::int64_t place,
+void Leaders::give_up(Places& places, std::int64_t byte, std::int64_t place,
                       const void* candidate) noexcept {
     const auto found = places.find(place);
     if (found != places.end() && found->second == candidate) {
         places.erase(found);
-        unlock(octet);
+        unlock(byte);
     }
 }
 
@@ -140,7 +140,7 @@ void Leaders::resign(std::string_view scope, std::string_view name,
     const std::int64_t place = place_of(key->hash());
     const std::lock_guard guard(mutex_);
     give_up(led_, place, place, candidate);
-    give_up(awaited_, waiting_octet(place), place, candidate);
+    give_up(awaited_, waiting_byte(place), place, candidate);
 }
 
 void Leaders::resign_all(const void* candidate) noexcept {
@@ -150,7 +150,7 @@ void Leaders::resign_all(const void* candidate) noexcept {
         return one.second == candidate;
     });
     std::erase_if(awaited_, [&](const auto& one) {
-        if (one.second == candidate) unlock(waiting_octet(one.first));
+        if (one.second == candidate) unlock(waiting_byte(one.first));
         return one.second == candidate;
     });
 }
@@ -159,7 +159,7 @@ void Leaders::begin_drain() noexcept {
     const std::lock_guard guard(mutex_);
     draining_ = true;
     for (const auto& [place, candidate] : awaited_) {
-        unlock(waiting_octet(place));
+        unlock(waiting_byte(place));
     }
     awaited_.clear();
 }

@@ -16,7 +16,7 @@ namespace websocket::hub {
 
 enum class Leadership : std::uint8_t {
     leads,
-    follows,    ///< somebody else leads, or Leaders::kMost are led here
+    follows,    ///< somebody else leads, or Leaders::kMax are led here
     bad_name,   ///< of the scope or what is led; see TopicKey
     no_memory,  ///< or no locks: does not lead
 };
@@ -24,7 +24,7 @@ enum class Leadership : std::uint8_t {
 /// At most one candidate leads for a name, in all processes with the file: the first that has asked while
 /// nobody did. It leads until it resigns or its process ends.
 ///
-/// The kernel keeps this, with locks on single octets of a file that lies in memory and has no length:
+/// The kernel keeps this, with locks on single bytes of a file that lies in memory and has no length:
 /// whatever a process was doing when it was killed, others can have its locks at once, and there is no
 /// moment with two holders. A process that is stopped leads on. Locks of fcntl(2) belong to a process, not
 /// to a descriptor, so children inherit none; but a process that closes any descriptor of the file loses
@@ -32,7 +32,7 @@ enum class Leadership : std::uint8_t {
 class Leaders {
 public:
     /// Names that a process leads or waits for: plugins may take them from clients.
-    static constexpr std::size_t kMost = 1000;
+    static constexpr std::size_t kMax = 1000;
 
     /// The file. Throws std::system_error. [config]
     [[nodiscard]] static int make_file();
@@ -55,13 +55,13 @@ public:
     void begin_drain() noexcept;
 
 private:
-    using Places = std::unordered_map<std::int64_t, const void*>;  // by their octet: whose they are
+    using Places = std::unordered_map<std::int64_t, const void*>;  // by their byte: whose they are
 
-    [[nodiscard]] bool lock(std::int64_t octet) noexcept;
-    void unlock(std::int64_t octet) noexcept;
-    [[nodiscard]] bool is_locked_elsewhere(std::int64_t octet) noexcept;
+    [[nodiscard]] bool lock(std::int64_t byte) noexcept;
+    void unlock(std::int64_t byte) noexcept;
+    [[nodiscard]] bool is_locked_elsewhere(std::int64_t byte) noexcept;
     [[nodiscard]] Leadership follow(std::int64_t place, const void* candidate);
-    void give_up(Places& places, std::int64_t octet, std::int64_t place,
+    void give_up(Places& places, std::int64_t byte, std::int64_t place,
                  const void* candidate) noexcept;
     void complain(int error) noexcept;
 

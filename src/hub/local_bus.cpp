@@ -22,7 +22,7 @@ using engine::SharedFrame;
 namespace {
 
 constexpr std::size_t kBuffer = 256U << 10;
-/// Memory that a publication takes besides its octets.
+/// Memory that a publication takes besides its bytes.
 constexpr std::size_t kCost = 128;
 
 template <class Value>
@@ -43,9 +43,9 @@ LocalBus::~LocalBus() {
     }
 }
 
-void LocalBus::attach(Receiver& receiver, Losses& losses) noexcept {
+void LocalBus::attach(Receiver& receiver, Drops& losses) noexcept {
     receiver_ = &receiver;
-    losses_ = &losses;
+    drops_ = &losses;
 }
 
 std::size_t LocalBus::Publication::cost() const noexcept {

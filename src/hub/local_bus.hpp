@@ -24,7 +24,7 @@
 namespace websocket::hub {
 
 struct LocalBusOptions {
-    /// Octets that may wait for this bus's thread, and for each other process; one publication of
+    /// Bytes that may wait for this bus's thread, and for each other process; one publication of
     /// any size beyond.
     std::size_t buffer = 16U << 20;
 };
@@ -44,7 +44,7 @@ public:
     /// Stops and waits for the thread.
     ~LocalBus() override;
 
-    void attach(Receiver& receiver, Losses& losses) noexcept override;
+    void attach(Receiver& receiver, Drops& losses) noexcept override;
     [[nodiscard]] bool add_interest(const TopicKey& key) noexcept override;
     void remove_interest(const TopicKey& key) noexcept override;
     [[nodiscard]] bool wanted(const TopicKey& key) const noexcept override;
@@ -121,13 +121,13 @@ private:
     [[nodiscard]] bool over() noexcept;
     void on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
     void on_lost_record() noexcept override;
-    void lose(Loss why) noexcept;
+    void lose(Drop why) noexcept;
 
     Registry registry_;
     const LocalBusOptions options_;
     base::Log& log_;
     Receiver* receiver_ = nullptr;
-    Losses* losses_ = nullptr;
+    Drops* drops_ = nullptr;
 
     std::mutex start_mutex_;  // guards the start
     std::atomic<bool> started_{false};

@@ -26,12 +26,12 @@ void LocalBus::run() noexcept {
         try {
             run_once();
         } catch (const std::bad_alloc&) {
-            lose(Loss::no_resources);
+            lose(Drop::no_resources);
         }
     }
     outgoing_.clear();
     incoming_.clear();
-    static_cast<void>(losses_->report());
+    static_cast<void>(drops_->report());
     running_.store(false);
 }
 
@@ -40,7 +40,7 @@ void LocalBus::run_once() {
     reactor_->dispatch();
     reactor_->fire_timers();
     take_inbox();
-    if (report_.exchange(false) && losses_->report()) {
+    if (report_.exchange(false) && drops_->report()) {
         report_.store(true);
     }
     if (stop_requested_.load()) {
@@ -53,7 +53,7 @@ std::chrono::milliseconds LocalBus::most_wait() const noexcept {
     if (left_) {
         return kPause;
     }
-    return report_.load() ? base::LimitedLine::kPause : kLongest;
+    return report_.load() ? base::LogThrottle::kPause : kLongest;
 }
 
 void LocalBus::try_again_soon(net::EventHandler& handler) noexcept {
@@ -127,10 +127,10 @@ void LocalBus::on_record(const TopicKey& key, const engine::SharedFrame& frame) 
     receiver_->receive(key, frame);
 }
 
-void LocalBus::on_lost_record() noexcept { lose(Loss::no_resources); }
+void LocalBus::on_lost_record() noexcept { lose(Drop::no_resources); }
 
-void LocalBus::lose(Loss why) noexcept {
-    if (losses_->count(why)) {
+void LocalBus::lose(Drop why) noexcept {
+    if (drops_->count(why)) {
         report_.store(true);
     }
 }
@@ -143,7 +143,7 @@ void LocalBus::take_inbox() noexcept {
         try {
             route(publication);
         } catch (const std::bad_alloc&) {
-            lose(Loss::no_resources);
+            lose(Drop::no_resources);
         }
     }
     batch_.clear();
@@ -169,7 +169,7 @@ void LocalBus::route(const Publication& publication) {
             link->touched = true;
         }
         if (!link->push(publication.head, publication.frame, options_.buffer)) {
-            lose(Loss::busy_process);
+            lose(Drop::busy_process);
         }
     }
 }
@@ -226,14 +226,14 @@ bool LocalBus::connect(Outgoing& outgoing) noexcept {
     }
     if (error != 0) {
         complain("cannot connect to another child", error);
-        lose(Loss::no_resources);
+        lose(Drop::no_resources);
         return false;
     }
     if (reactor_->add(link.descriptor(), outgoing, kGone)) {
         return true;
     }
     complain("no room in epoll", errno);
-    lose(Loss::no_resources);
+    lose(Drop::no_resources);
     return false;
 }
 

@@ -25,7 +25,7 @@ struct Address {
 
     explicit Address(std::uint64_t number) noexcept {
         address.sun_family = AF_UNIX;
-        // The first octet stays 0, which makes it a name and not a path.
+        // The first byte stays 0, which makes it a name and not a path.
         const int length = std::snprintf(address.sun_path + 1, sizeof address.sun_path - 1,
                                          "mod_websocket/%016" PRIx64, number);
         size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 +

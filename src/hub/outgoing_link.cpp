@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t kGather = 64;
 /// Writes until others have their turn; each takes what the socket has room for.
 constexpr int kWritesATurn = 8;
-/// Memory that a part takes besides its octets, which others may share.
+/// Memory that a part takes besides its bytes, which others may share.
 constexpr std::size_t kPartCost = 64;
 
 }  // namespace
@@ -29,12 +29,12 @@ int OutgoingLink::connect() noexcept {
 
 void OutgoingLink::push_hello(const engine::SharedFrame& hello) {
     parts_.push_back(hello);
-    octets_ += hello.bytes().size() + kPartCost;
+    bytes_ += hello.bytes().size() + kPartCost;
 }
 
 bool OutgoingLink::push(const engine::SharedFrame& head, const engine::SharedFrame& frame,
                         std::size_t limit) {
-    if (octets_ >= limit) {
+    if (bytes_ >= limit) {
         return false;
     }
     parts_.push_back(head);
@@ -44,7 +44,7 @@ bool OutgoingLink::push(const engine::SharedFrame& head, const engine::SharedFra
         parts_.pop_back();
         throw;
     }
-    octets_ += head.bytes().size() + frame.bytes().size() + 2 * kPartCost;
+    bytes_ += head.bytes().size() + frame.bytes().size() + 2 * kPartCost;
     return true;
 }
 
@@ -75,7 +75,7 @@ void OutgoingLink::drop_front(std::size_t count) noexcept {
     while (!parts_.empty() && written_ >= parts_.front().bytes().size()) {
         const std::size_t size = parts_.front().bytes().size();
         written_ -= size;
-        octets_ -= size + kPartCost;
+        bytes_ -= size + kPartCost;
         parts_.pop_front();
     }
 }

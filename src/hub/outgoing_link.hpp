@@ -27,7 +27,7 @@ public:
 
     /// What goes before everything else. Throws std::bad_alloc.
     void push_hello(const engine::SharedFrame& hello);
-    /// Queues a record of two parts, unless `limit` octets or more wait: then false. Throws
+    /// Queues a record of two parts, unless `limit` bytes or more wait: then false. Throws
     /// std::bad_alloc and has then done nothing.
     [[nodiscard]] bool push(const engine::SharedFrame& head, const engine::SharedFrame& frame,
                             std::size_t limit);
@@ -48,7 +48,7 @@ private:
     base::Descriptor socket_;
     std::deque<engine::SharedFrame> parts_;
     std::size_t written_ = 0;  // of the first part
-    std::size_t octets_ = 0;   // in parts_, with their cost
+    std::size_t bytes_ = 0;    // in parts_, with their cost
 };
 
 }  // namespace websocket::hub

@@ -15,7 +15,7 @@ struct TopicCounts {
     Count& topics;
     Count& subscriptions;  ///< of connections
     Count& listeners;      ///< of plugins
-    Count& dropped;        ///< messages that somebody did not get, of whatever Loss; only grows
+    Count& dropped;        ///< messages that somebody did not get, of whatever Drop; only grows
 };
 
 }  // namespace websocket::hub

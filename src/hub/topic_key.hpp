@@ -13,18 +13,18 @@
 
 namespace websocket::hub {
 
-/// Topics of different scopes have nothing in common, whatever their names. The octets are the
+/// Topics of different scopes have nothing in common, whatever their names. The bytes are the
 /// length of the scope, the scope and the name.
 class TopicKey {
 public:
-    static constexpr std::size_t kMostScope = 255;
-    static constexpr std::size_t kMostName = 255;
-    static constexpr std::size_t kMost = 1 + kMostScope + kMostName;
+    static constexpr std::size_t kMaxScope = 255;
+    static constexpr std::size_t kMaxName = 255;
+    static constexpr std::size_t kMax = 1 + kMaxScope + kMaxName;
 
-    /// Nothing when the scope is longer than kMostScope or the name not 1 to kMostName octets long.
+    /// Nothing when the scope is longer than kMaxScope or the name not 1 to kMaxName bytes long.
     [[nodiscard]] static std::optional<TopicKey> make(std::string_view scope, std::string_view name,
                                                       const base::HashKey& hash_key) noexcept {
-        if (scope.size() > kMostScope || name.empty() || name.size() > kMostName) {
+        if (scope.size() > kMaxScope || name.empty() || name.size() > kMaxName) {
             return {};
         }
         TopicKey key;
@@ -54,7 +54,7 @@ private:
 
     std::uint64_t hash_;
     std::size_t size_;
-    std::array<char, kMost> bytes_;  // only the first size_ are ever written
+    std::array<char, kMax> bytes_;  // only the first size_ are ever written
 };
 
 }  // namespace websocket::hub

@@ -9,7 +9,7 @@ namespace websocket::net {
 
 Reactor::Reactor(std::chrono::milliseconds tick)
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), start_(std::chrono::steady_clock::now()),
-      wheel_(tick), events_(std::make_unique<std::array<epoll_event, kMostEvents>>()) {
+      wheel_(tick), events_(std::make_unique<std::array<epoll_event, kMaxEvents>>()) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.ptr = nullptr;  // nobody's: wake()
@@ -21,7 +21,7 @@ Reactor::Reactor(std::chrono::milliseconds tick)
 
 Reactor::Waited Reactor::wait(std::chrono::milliseconds most) noexcept {
     const auto limit = std::min(most, timers_.timeout(time_, wheel_.timeout(time_, most)));
-    const int count = ::epoll_wait(epoll_.get(), events_->data(), kMostEvents,
+    const int count = ::epoll_wait(epoll_.get(), events_->data(), kMaxEvents,
                                    static_cast<int>(std::max<std::int64_t>(limit.count(), 0)));
     read_clock();
     ready_ = {events_->data(), static_cast<std::size_t>(std::max(count, 0))};

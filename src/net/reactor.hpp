@@ -89,7 +89,7 @@ public:
     [[nodiscard]] Timers& timers() noexcept { return timers_; }
 
 private:
-    static constexpr std::size_t kMostEvents = 512;
+    static constexpr std::size_t kMaxEvents = 512;
 
     void read_clock() noexcept;
     [[nodiscard]] bool control(int operation, int descriptor, EventHandler& handler,
@@ -102,7 +102,7 @@ private:
     Tick now_ = 0;
     TimerWheel wheel_;
     Timers timers_;
-    std::unique_ptr<std::array<epoll_event, kMostEvents>> events_;
+    std::unique_ptr<std::array<epoll_event, kMaxEvents>> events_;
     std::span<epoll_event> ready_;  ///< of events_, not dispatched yet
 };
 

@@ -17,7 +17,7 @@ namespace websocket::net {
 struct TlsSocket {
     base::Descriptor descriptor;
     base::ByteBuffer received = {};  ///< read from the socket before; comes first
-    std::uint32_t fresh = 0;         ///< octets read from the socket since it was set to 0
+    std::uint32_t fresh = 0;         ///< bytes read from the socket since it was set to 0
     bool drained = false;            ///< nothing more to read before epoll says so
     bool full = false;               ///< no room to write before epoll says so
     bool ended = false;              ///< the peer's side is shut

@@ -47,7 +47,7 @@ public:
 
     [[nodiscard]] std::size_t left() const noexcept { return left_; }
 
-    /// At most `limit` octets, where they lie if they lie together, else copied to `buffer`.
+    /// At most `limit` bytes, where they lie if they lie together, else copied to `buffer`.
     [[nodiscard]] std::span<const std::uint8_t> look(std::size_t limit,
                                                      RecordBuffer& buffer) const noexcept {
         const std::span<const std::uint8_t> first = bytes_of(parts_.front()).subspan(used_);
@@ -122,7 +122,7 @@ void TlsTransport::take_over() {
     SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                           SSL_MODE_RELEASE_BUFFERS);
-    SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);  // or one call may read for ever
+    SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);  // or one call may read indefinitely
     SSL_set_quiet_shutdown(ssl, 0);
     SSL_set_read_ahead(ssl, 1);  // a record's header and its content in one recv(2)
 }
@@ -163,7 +163,7 @@ IoResult TlsTransport::read(std::span<std::uint8_t> into) noexcept {
 }
 
 /// OpenSSL took a handshake message or an alert, or the header of a record.
-void TlsTransport::count_barren_read() noexcept { failed_ = ++barren_reads_ > kMostBarrenReads; }
+void TlsTransport::count_barren_read() noexcept { failed_ = ++barren_reads_ > kMaxBarrenReads; }
 
 /// The socket is empty.
 IoResult TlsTransport::read_all(std::size_t count) noexcept {

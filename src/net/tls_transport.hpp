@@ -24,7 +24,7 @@ public:
     /// Records that may be written with one key: below the 2^24.5 of RFC 8446 section 5.5.
     static constexpr std::uint32_t kRecordsPerKey = 1U << 24;
     /// Records without application data, one behind the other, that a peer may send.
-    static constexpr std::uint8_t kMostBarrenReads = 32;
+    static constexpr std::uint8_t kMaxBarrenReads = 32;
 
     /// `ssl` has done its handshake and keeps what it has decrypted already; `received` came from
     /// the socket, but has not been given to it. The last reference of whoever served the

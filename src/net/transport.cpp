@@ -7,8 +7,8 @@
 namespace websocket::net {
 
 std::uint32_t Transport::untaken() const noexcept {
-    int octets = 0;
-    return ::ioctl(descriptor(), SIOCOUTQ, &octets) == 0 ? static_cast<std::uint32_t>(octets) : 0;
+    int bytes = 0;
+    return ::ioctl(descriptor(), SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint32_t>(bytes) : 0;
 }
 
 }  // namespace websocket::net

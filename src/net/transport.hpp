@@ -12,7 +12,7 @@
 namespace websocket::net {
 
 enum class IoStatus : std::uint8_t {
-    done,         ///< `count` octets, at least one
+    done,         ///< `count` bytes, at least one
     would_block,  ///< none now; the descriptor will become ready
     closed,       ///< the peer will send no more
     failed,       ///< the connection is unusable
@@ -43,7 +43,7 @@ public:
     /// What to poll for readiness; valid as long as the transport.
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
 
-    /// Octets written that the peer's system has not acknowledged yet. Where the peer takes nothing,
+    /// Bytes written that the peer's system has not acknowledged yet. Where the peer takes nothing,
     /// this does not change.
     [[nodiscard]] virtual std::uint32_t untaken() const noexcept;
 

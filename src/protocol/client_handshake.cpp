@@ -22,9 +22,9 @@ constexpr std::string_view kAcceptField = "Sec-WebSocket-Accept";
 
 /// Of what somebody else has sent, in an error.
 std::string quoted(std::string_view text) {
-    constexpr std::size_t kMost = 100;
-    const bool cut = text.size() > kMost;
-    return '"' + std::string(text.substr(0, kMost)) + (cut ? "...\"" : "\"");
+    constexpr std::size_t kMax = 100;
+    const bool cut = text.size() > kMax;
+    return '"' + std::string(text.substr(0, kMax)) + (cut ? "...\"" : "\"");
 }
 
 /// Of a request line or an authority: no space can end it early.
@@ -123,7 +123,7 @@ ClientHandshake::ClientHandshake(ClientOffer offer, std::string key, const HeadL
 }
 
 std::size_t ClientHandshake::consume(std::string_view bytes) {
-    constexpr unsigned kMostInterim = 8;
+    constexpr unsigned kMaxInterim = 8;
     constexpr unsigned kSwitchingProtocols = 101;
     std::size_t used = 0;
     while (used < bytes.size() && status_ == Status::waiting) {
@@ -137,7 +137,7 @@ std::size_t ClientHandshake::consume(std::string_view bytes) {
         }
         // RFC 9110 section 15.2: a client has to expect them, wanted or not.
         if (head().status < 200 && head().status != kSwitchingProtocols) {
-            if (++interim_ > kMostInterim) {
+            if (++interim_ > kMaxInterim) {
                 fail("the server only announces responses");
                 break;
             }

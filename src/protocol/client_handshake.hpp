@@ -29,7 +29,7 @@ struct ClientAgreement {
     DeflateSettings deflate;  ///< by default: no compression
 };
 
-/// Base64 of 16 octets that nobody can predict. Throws std::bad_alloc and std::runtime_error. [any thread]
+/// Base64 of 16 bytes that nobody can predict. Throws std::bad_alloc and std::runtime_error. [any thread]
 [[nodiscard]] std::string make_key();
 
 /// One handshake; knows no socket. [one thread]

@@ -38,7 +38,7 @@ enum class CloseCode : std::uint16_t {
     return code == 1004 || (code >= 1016 && code < 3000);
 }
 
-/// Payload of a Close frame: empty, or a code and a reason of at most 123 octets.
+/// Payload of a Close frame: empty, or a code and a reason of at most 123 bytes.
 class ClosePayload {
 public:
     /// Without a status: the peer sees 1005.

@@ -18,7 +18,7 @@ constexpr std::string_view kServerBits = "server_max_window_bits";
 constexpr std::string_view kClientBits = "client_max_window_bits";
 
 /// The smallest window that the RFC knows.
-constexpr unsigned kLeastOfferedBits = 8;
+constexpr unsigned kMinOfferedBits = 8;
 
 /// The parameters of one valid offer, or of an answer.
 struct Parameters {
@@ -35,7 +35,7 @@ std::optional<unsigned> parse_bits(std::string_view text) {
     const char* end = text.data() + text.size();
     const auto [stop, status] = std::from_chars(text.data(), end, bits);
     const bool valid = status == std::errc{} && stop == end && text.front() != '0' &&
-                       bits >= kLeastOfferedBits && bits <= kMostWindowBits;
+                       bits >= kMinOfferedBits && bits <= kMaxWindowBits;
     return valid ? std::optional{bits} : std::nullopt;
 }
 
@@ -112,12 +112,12 @@ DeflateAgreement accept(const Parameters& offer, const DeflatePolicy& policy) {
     DeflateAgreement agreement;
     DeflateSettings& settings = agreement.settings;
     const auto at_most = [](unsigned limit, std::optional<unsigned> wish) {
-        return static_cast<std::uint8_t>(std::min(limit, wish.value_or(kMostWindowBits)));
+        return static_cast<std::uint8_t>(std::min(limit, wish.value_or(kMaxWindowBits)));
     };
     settings.server_bits = at_most(policy.server_bits, offer.server_bits);
     // Who cannot be told uses the largest window.
     settings.client_bits = offer.client_takes_bits ? at_most(policy.client_bits, offer.client_bits)
-                                                   : std::uint8_t{kMostWindowBits};
+                                                   : std::uint8_t{kMaxWindowBits};
     settings.server_takeover = policy.server_takeover && !offer.server_no_takeover;
     settings.client_takeover = policy.client_takeover && !offer.client_no_takeover;
     settings.level = policy.level;
@@ -128,7 +128,7 @@ DeflateAgreement accept(const Parameters& offer, const DeflatePolicy& policy) {
     if (offer.server_bits) {
         agreement.response += bits_parameter(kServerBits, settings.server_bits);
     }
-    if (offer.client_takes_bits && settings.client_bits < kMostWindowBits) {
+    if (offer.client_takes_bits && settings.client_bits < kMaxWindowBits) {
         agreement.response += bits_parameter(kClientBits, settings.client_bits);
     }
     return agreement;
@@ -154,7 +154,7 @@ DeflateAgreement agree_on_deflate(const std::vector<Extension>& offers,
     }
     for (const Extension& extension : offers) {
         const std::optional<Parameters> offer = parse_offer(extension);
-        if (offer && offer->server_bits.value_or(kMostWindowBits) >= kLeastWindowBits) {
+        if (offer && offer->server_bits.value_or(kMaxWindowBits) >= kMinWindowBits) {
             return accept(*offer, policy);
         }
     }
@@ -166,10 +166,10 @@ std::string offer_deflate(const DeflatePolicy& policy) {
     wanted.server_takeover = policy.server_takeover;
     wanted.client_takeover = policy.client_takeover;
     std::string offer = takeover_parameters(wanted);
-    if (policy.server_bits < kMostWindowBits) {
+    if (policy.server_bits < kMaxWindowBits) {
         offer += bits_parameter(kServerBits, policy.server_bits);
     }
-    return policy.client_bits < kMostWindowBits
+    return policy.client_bits < kMaxWindowBits
                ? offer + bits_parameter(kClientBits, policy.client_bits)
                : offer + "; " + std::string(kClientBits);
 }
@@ -190,12 +190,12 @@ DeflateAnswer check_deflate(const Extension& accepted, const DeflatePolicy& offe
         return {{}, "server_no_context_takeover was asked for and is missing"};
     }
     // Who was not asked to bound its window, or did not say so, uses the largest.
-    const unsigned server_bits = answer->server_bits.value_or(kMostWindowBits);
+    const unsigned server_bits = answer->server_bits.value_or(kMaxWindowBits);
     if (server_bits > offered.server_bits) {
         return {{}, "server_max_window_bits is larger than what was asked for"};
     }
-    const unsigned client_bits = answer->client_bits.value_or(kMostWindowBits);
-    if (client_bits < kLeastWindowBits) {
+    const unsigned client_bits = answer->client_bits.value_or(kMaxWindowBits);
+    if (client_bits < kMinWindowBits) {
         return {{}, "client_max_window_bits=8 is a window that zlib cannot compress with"};
     }
     DeflateSettings settings;

@@ -15,8 +15,8 @@ namespace websocket::protocol {
 inline constexpr std::array<std::uint8_t, 4> kFlushTail{0x00, 0x00, 0xFF, 0xFF};
 
 /// zlib has no raw stream with a smaller window: it refuses 8 bits or silently uses 9.
-constexpr unsigned kLeastWindowBits = 9;
-constexpr unsigned kMostWindowBits = 15;
+constexpr unsigned kMinWindowBits = 9;
+constexpr unsigned kMaxWindowBits = 15;
 
 /// The permessage-deflate of one connection; by default there is none. Small enough to be atomic.
 struct alignas(8) DeflateSettings {
@@ -26,8 +26,8 @@ struct alignas(8) DeflateSettings {
     bool client_takeover = false;  ///< the client's messages do
     // Our own choice; the other end need not know.
     std::uint8_t level = 1;         ///< 1 (fast) to 9 (small)
-    std::uint8_t memory_level = 8;  ///< zlib's: the compressor's tables have 2^(level + 9) octets
-    std::uint16_t min_size = 0;     ///< octets below which a message is sent as it is
+    std::uint8_t memory_level = 8;  ///< zlib's: the compressor's tables have 2^(level + 9) bytes
+    std::uint16_t min_size = 0;     ///< bytes below which a message is sent as it is
 
     [[nodiscard]] constexpr bool agreed() const noexcept { return server_bits != 0; }
     /// Whether a frame with this much payload is worth a try.
@@ -44,8 +44,8 @@ struct DeflatePolicy {
     bool enabled = false;
     bool server_takeover = false;
     bool client_takeover = false;
-    std::uint8_t server_bits = kMostWindowBits;  ///< most, 9 to 15
-    std::uint8_t client_bits = kMostWindowBits;  ///< most, 9 to 15, of clients that can be told
+    std::uint8_t server_bits = kMaxWindowBits;  ///< most, 9 to 15
+    std::uint8_t client_bits = kMaxWindowBits;  ///< most, 9 to 15, of clients that can be told
     std::uint8_t level = 1;
     std::uint8_t memory_level = 8;
     std::uint16_t min_size = 0;

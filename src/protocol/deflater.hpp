@@ -18,7 +18,7 @@
 namespace websocket::protocol {
 
 /// What a compressor looks like. It takes about 2^(window_bits + 2) + 2^(memory_level + 9) + 6 Ki
-/// octets.
+/// bytes.
 struct DeflaterShape {
     std::uint8_t window_bits;   ///< 9 to 15
     std::uint8_t level;         ///< 1 to 9
@@ -46,7 +46,7 @@ public:
 
     /// Appends the compressed form of `part`, which is not empty, to `out`; with `last` the message
     /// ends. A peer that has all parts so far can inflate all of them. False when that would be
-    /// `limit` octets or more: then `out` holds nothing of use, and reset() is due.
+    /// `limit` bytes or more: then `out` holds nothing of use, and reset() is due.
     /// Throws std::bad_alloc, and then reset() is due, too.
     [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                                std::size_t limit = kNoLimit);

@@ -37,13 +37,13 @@ constexpr std::uint8_t kLengthBits = 0x7F;
 constexpr std::uint8_t kLength16 = 126;  ///< two length bytes follow
 constexpr std::uint8_t kLength64 = 127;  ///< eight length bytes follow
 
-/// RFC 6455 section 5.5: octets that a control frame may carry.
+/// RFC 6455 section 5.5: bytes that a control frame may carry.
 constexpr std::size_t kMaxControlPayload = 125;
-/// Octets of the longest header that a server writes (it never masks).
+/// Bytes of the longest header that a server writes (it never masks).
 constexpr std::size_t kMaxUnmaskedHeader = 10;
-/// Octets of the longest header that a client writes.
+/// Bytes of the longest header that a client writes.
 constexpr std::size_t kMaxMaskedHeader = kMaxUnmaskedHeader + 4;
-/// Octets of the longest header that comes to somebody in this role.
+/// Bytes of the longest header that comes to somebody in this role.
 template <Role kRole>
 constexpr std::size_t kMaxHeader = kRole == Role::server ? kMaxMaskedHeader : kMaxUnmaskedHeader;
 
@@ -86,8 +86,8 @@ public:
                             bool fin = true, bool compressed = false) noexcept
         : EncodedHeader(opcode, payload_length, fin, compressed) {
         bytes_[1] |= kMaskBit;
-        for (const std::uint8_t octet : key) {
-            bytes_[size_++] = octet;
+        for (const std::uint8_t byte : key) {
+            bytes_[size_++] = byte;
         }
     }
 

@@ -19,35 +19,35 @@ Verdict broken(const char* reason) { return Violation{CloseCode::protocol_error,
 // The checks have a caller for each role. With one alone gcc inlines them by itself; the calls cost a small message
 // more than what they do.
 
-[[gnu::always_inline]] inline Verdict check_first_octet(std::uint8_t octet,
-                                                        const MessageProgress& message) {
-    if ((octet & kRsvBits) != 0) {
+[[gnu::always_inline]] inline Verdict check_first_byte(std::uint8_t byte,
+                                                       const MessageProgress& message) {
+    if ((byte & kRsvBits) != 0) {
         return broken("a reserved bit is set");
     }
-    const std::uint8_t opcode = octet & kOpcodeBits;
+    const std::uint8_t opcode = byte & kOpcodeBits;
     if (!is_known(opcode)) {
         return broken("unknown opcode");
     }
     if ((opcode & kControlBit) != 0) {
-        return (octet & kFin) != 0 ? Verdict{} : broken("fragmented control frame");
+        return (byte & kFin) != 0 ? Verdict{} : broken("fragmented control frame");
     }
     if (opcode == static_cast<std::uint8_t>(Opcode::continuation)) {
         return message.open ? Verdict{} : broken("continuation without a message");
     }
-    return message.open ? broken("new message inside of a fragmented one") : Verdict{};
+    return message.open ? broken("new message inside a fragmented one") : Verdict{};
 }
 
 template <Role kRole>
-[[gnu::always_inline]] inline Verdict check_second_octet(std::uint8_t octet, bool control) {
+[[gnu::always_inline]] inline Verdict check_second_byte(std::uint8_t byte, bool control) {
     if constexpr (kRole == Role::server) {
-        if ((octet & kMaskBit) == 0) {
+        if ((byte & kMaskBit) == 0) {
             return broken("frame is not masked");
         }
-    } else if ((octet & kMaskBit) != 0) {
+    } else if ((byte & kMaskBit) != 0) {
         return broken("frame of a server is masked");
     }
-    if (control && (octet & kLengthBits) > kMaxControlPayload) {
-        return broken("control frame longer than 125 octets");
+    if (control && (byte & kLengthBits) > kMaxControlPayload) {
+        return broken("control frame longer than 125 bytes");
     }
     return {};
 }
@@ -90,20 +90,20 @@ HeaderResult violated(const Violation& violation) {
 }
 
 /// RFC 7692 section 6: RSV1 alone, on the first frame of a data message.
-bool is_compression_mark(std::uint8_t octet) {
-    const std::uint8_t opcode = octet & kOpcodeBits;
-    return (octet & kRsvBits) == kRsv1 && (opcode & kControlBit) == 0 &&
+bool is_compression_mark(std::uint8_t byte) {
+    const std::uint8_t opcode = byte & kOpcodeBits;
+    return (byte & kRsvBits) == kRsv1 && (opcode & kControlBit) == 0 &&
            opcode != static_cast<std::uint8_t>(Opcode::continuation);
 }
 
 /// What counts is what a message inflates to; this bounds what inflates to nothing. A sender that
-/// flushes behind each octet makes 7 of it, the octet's block and the empty one of the flush, and 5 of a
+/// flushes behind each byte makes 7 of it, the byte's block and the empty one of the flush, and 5 of a
 /// fragment without any.
 std::uint64_t most_compressed(std::uint64_t size, std::uint32_t fragments) {
-    constexpr std::uint64_t kOctet = 8;
+    constexpr std::uint64_t kByte = 8;
     constexpr std::uint64_t kFragment = 8;
     const std::uint64_t extra = kFragment * (std::uint64_t{fragments} + 1) + 64;
-    return size > (UINT64_MAX - extra) / kOctet ? UINT64_MAX : kOctet * size + extra;
+    return size > (UINT64_MAX - extra) / kByte ? UINT64_MAX : kByte * size + extra;
 }
 
 std::size_t extended_length_size(std::uint8_t length7) {
@@ -120,7 +120,7 @@ HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
     if (bytes.empty()) {
         return incomplete();
     }
-    if (const Verdict verdict = check_first_octet(bytes[0], message)) {
+    if (const Verdict verdict = check_first_byte(bytes[0], message)) {
         return violated(*verdict);
     }
     FrameHeader header{};
@@ -129,7 +129,7 @@ HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
     if (bytes.size() < kBaseHeader) {
         return incomplete();
     }
-    if (const Verdict verdict = check_second_octet<kRole>(bytes[1], is_control(header.opcode))) {
+    if (const Verdict verdict = check_second_byte<kRole>(bytes[1], is_control(header.opcode))) {
         return violated(*verdict);
     }
 
@@ -146,7 +146,7 @@ HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
         extended == 0 ? length7 : big_endian(bytes.subspan(kBaseHeader, extended));
     if ((extended == 2 && header.payload_length < kLength16) ||
         (extended == 8 && header.payload_length <= kMax16)) {
-        return violated({CloseCode::protocol_error, "length is not encoded in the fewest octets"});
+        return violated({CloseCode::protocol_error, "length is not encoded in the fewest bytes"});
     }
     if (const Verdict verdict = check_length(header.payload_length, header, message, limits)) {
         return violated(*verdict);

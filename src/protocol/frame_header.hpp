@@ -15,11 +15,11 @@ namespace websocket::protocol {
 
 /// What a peer may make us hold. Every limit is inclusive.
 struct ReaderLimits {
-    /// Octets, all fragments of a message together. Pings and Pongs have their own limit.
+    /// Bytes, all fragments of a message together. Pings and Pongs have their own limit.
     std::uint64_t max_message_size = 32U << 20;
     std::uint32_t max_fragments = 131072;     ///< frames of one message
     std::uint32_t max_empty_fragments = 100;  ///< of these, frames without payload
-    /// Octets that an octet of a compressed message may become, once there are kInflatedUnchecked.
+    /// Bytes that an byte of a compressed message may become, once there are kInflatedUnchecked.
     std::uint32_t max_inflate_ratio = 200;
     bool allow_reserved_close_codes = false;  ///< see is_reserved()
 
@@ -36,7 +36,7 @@ struct Violation {
 struct MessageProgress {
     bool open = false;  ///< a first fragment has come, the final one has not
     MessageType type = MessageType::text;
-    std::uint64_t length = 0;           ///< octets of payload announced by its frames so far
+    std::uint64_t length = 0;           ///< bytes of payload announced by its frames so far
     std::uint32_t fragments = 0;        ///< its frames so far
     std::uint32_t empty_fragments = 0;  ///< of these, without payload
     bool compressible = false;          ///< permessage-deflate was negotiated: RSV1 has a meaning
@@ -50,7 +50,7 @@ struct FrameHeader {
     MaskKey mask;                  ///< of a client's frame
     bool compressed;               ///< the first frame of a compressed message
     std::uint64_t payload_length;  ///< at most 2^63 - 1
-    std::size_t size;              ///< octets of the header itself
+    std::size_t size;              ///< bytes of the header itself
 };
 
 enum class HeaderStatus : std::uint8_t { incomplete, complete, violated };
@@ -63,7 +63,7 @@ struct HeaderResult {
 };
 
 /// Decodes the header at the start of `bytes`, which the other end has sent: masked to a server, not masked
-/// to a client. A violation is reported with the first octet that proves it: a length above the limit does
+/// to a client. A violation is reported with the first byte that proves it: a length above the limit does
 /// not wait for the mask. [any thread]
 template <Role kRole = Role::server>
 [[nodiscard]] HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
@@ -71,7 +71,7 @@ template <Role kRole = Role::server>
                                                const ReaderLimits& limits) noexcept;
 
 /// The same where permessage-deflate was negotiated, so that RSV1 has a meaning. A compressed
-/// message may have several times the octets of the limit: what counts is what it inflates to.
+/// message may have several times the bytes of the limit: what counts is what it inflates to.
 /// [any thread]
 template <Role kRole = Role::server>
 [[nodiscard]] HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> bytes,

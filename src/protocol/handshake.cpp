@@ -50,7 +50,7 @@ std::string accept_value(std::string_view key) {
 }
 
 bool is_strict_key(std::string_view key) noexcept {
-    // 16 octets are 21 characters of 6 bits, one of 2 bits and 4 zeroes, and the padding.
+    // 16 bytes are 21 characters of 6 bits, one of 2 bits and 4 zeroes, and the padding.
     return key.size() == 24 && key.find_first_not_of(kBase64) == 22 && key.ends_with("==") &&
            std::string_view("AQgw").find(key[21]) != std::string_view::npos;
 }

@@ -18,17 +18,17 @@ constexpr std::string_view kSupportedVersions = "13,8,7";
     return version == 13 || version == 8 || version == 7;
 }
 
-/// With padding (RFC 4648 section 4), of less than 2^31 octets. Throws std::bad_alloc. [any thread]
+/// With padding (RFC 4648 section 4), of less than 2^31 bytes. Throws std::bad_alloc. [any thread]
 [[nodiscard]] std::string base64(std::span<const std::uint8_t> bytes);
 
 /// Sec-WebSocket-Accept of a key, as sent: base64(SHA-1(key || GUID)). Throws std::bad_alloc.
 /// [any thread]
 [[nodiscard]] std::string accept_value(std::string_view key);
 
-/// Exactly the base64 of 16 octets.
+/// Exactly the base64 of 16 bytes.
 [[nodiscard]] bool is_strict_key(std::string_view key) noexcept;
 
-/// The base64 of one or more octets; some clients send 8.
+/// The base64 of one or more bytes; some clients send 8.
 [[nodiscard]] bool is_lenient_key(std::string_view key) noexcept;
 
 /// 0 to 255 in decimal without sign or leading zero.

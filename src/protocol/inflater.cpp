@@ -11,16 +11,16 @@ namespace websocket::protocol {
 
 namespace {
 
-/// Of z_stream's data_type: bits 0 to 5 count unused bits of the last octet, 6 says that the block
+/// Of z_stream's data_type: bits 0 to 5 count unused bits of the last byte, 6 says that the block
 /// is a final one, 7 that the next thing is a block's header.
 constexpr int kBoundaryBits = 0xFF;
 constexpr int kAtBoundary = 0x80;
 
-constexpr std::size_t kLargestWindow = std::size_t{1} << kMostWindowBits;
+constexpr std::size_t kLargestWindow = std::size_t{1} << kMaxWindowBits;
 
 /// Clients whose zlib uses 9 bits when asked for 8 are understood as well.
 constexpr unsigned real_bits(unsigned window_bits) noexcept {
-    return std::max(window_bits, kLeastWindowBits);
+    return std::max(window_bits, kMinWindowBits);
 }
 
 /// What zlib takes: its state has a little more than 7 KiB.
@@ -69,7 +69,7 @@ Inflater::Status Inflater::inflate(std::span<const std::uint8_t>& in,
 
 bool Inflater::end_message() {
     if (ended_) {
-        // RFC 7692 section 7.2.3.4 has an octet of an empty block follow, but some leave it out.
+        // RFC 7692 section 7.2.3.4 has an byte of an empty block follow, but some leave it out.
         ended_ = false;
         return true;
     }

@@ -13,7 +13,7 @@
 
 namespace websocket::protocol {
 
-/// One compressed stream, which takes about 7 Ki octets and a window. [one thread at a time]
+/// One compressed stream, which takes about 7 Ki bytes and a window. [one thread at a time]
 class Inflater {
 public:
     enum class Status : std::uint8_t {
@@ -32,8 +32,8 @@ public:
     /// final block (BFINAL) may be followed by others. Throws std::bad_alloc.
     [[nodiscard]] Status inflate(std::span<const std::uint8_t>& in, std::span<std::uint8_t>& out);
 
-    /// Ends a message whose octets have all been used: supplies the empty block that senders leave
-    /// out. False when the message ended inside of a block.
+    /// Ends a message whose bytes have all been used: supplies the empty block that senders leave
+    /// out. False when the message ended inside a block.
     [[nodiscard]] bool end_message();
 
     /// Forgets everything: the next message may not refer to earlier ones.
@@ -48,7 +48,7 @@ public:
 private:
     ZlibMemory memory_;
     z_stream stream_;
-    bool ended_ = false;  ///< the last octet so far was that of a final block
+    bool ended_ = false;  ///< the last byte so far was that of a final block
 };
 
 }  // namespace websocket::protocol

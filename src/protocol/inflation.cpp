@@ -7,9 +7,9 @@ namespace websocket::protocol {
 
 namespace {
 
-/// Octets that are inflated before they are looked at.
+/// Bytes that are inflated before they are looked at.
 constexpr std::size_t kStep = std::size_t{64} << 10;
-constexpr std::size_t kLeastRoom = 256;
+constexpr std::size_t kMinRoom = 256;
 /// What text usually becomes: the first guess.
 constexpr std::size_t kUsualRatio = 4;
 
@@ -25,11 +25,11 @@ std::optional<Violation> InflatingMessage::add(std::span<const std::uint8_t> com
         return {};
     }
     compressed_ += compressed.size();
-    std::size_t wanted = std::clamp(kUsualRatio * compressed.size(), kLeastRoom, kStep);
+    std::size_t wanted = std::clamp(kUsualRatio * compressed.size(), kMinRoom, kStep);
     Inflater::Status status = Inflater::Status::full;
     while (status == Inflater::Status::full) {
         const std::size_t before = payload.size();
-        // One octet above the limit tells whether there is more than it allows.
+        // One byte above the limit tells whether there is more than it allows.
         const std::uint64_t left = limits.max_message_size - inflated_;
         const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(left, kStep - 1) + 1);
         const std::span<std::uint8_t> room = payload.space(wanted);
@@ -62,7 +62,7 @@ std::optional<Violation> InflatingMessage::check(std::span<const std::uint8_t> i
 }
 
 std::optional<Violation> InflatingMessage::finish() {
-    // Some clients send nothing for an empty message, where the RFC has an octet.
+    // Some clients send nothing for an empty message, where the RFC has an byte.
     if (compressed_ > 0 && !inflater_->end_message()) {
         return kCorrupt;
     }

@@ -15,7 +15,7 @@
 
 namespace websocket::protocol {
 
-/// Octets of a message that may come of any amount of compressed ones: for these, the limit of the
+/// Bytes of a message that may come of any amount of compressed ones: for these, the limit of the
 /// ratio is not asked.
 constexpr std::size_t kInflatedUnchecked = std::size_t{1} << 20;
 
@@ -26,7 +26,7 @@ public:
     /// For a message that begins now. Throws std::bad_alloc.
     [[nodiscard]] virtual std::unique_ptr<Inflater> take_inflater() = 0;
 
-    /// The message has ended and has `inflated` octets. True when the reader should let others have
+    /// The message has ended and has `inflated` bytes. True when the reader should let others have
     /// their turn.
     [[nodiscard]] virtual bool give_back(std::unique_ptr<Inflater> inflater,
                                          std::size_t inflated) noexcept = 0;
@@ -45,18 +45,18 @@ public:
     InflatingMessage(MessageType type, std::unique_ptr<Inflater> inflater) noexcept
         : inflater_(std::move(inflater)), type_(type) {}
 
-    /// Inflates the next octets of the message and appends what comes of them to `payload`. Throws
+    /// Inflates the next bytes of the message and appends what comes of them to `payload`. Throws
     /// std::bad_alloc.
     [[nodiscard]] std::optional<Violation> add(std::span<const std::uint8_t> compressed,
                                                base::ByteBuffer& payload,
                                                const ReaderLimits& limits);
 
-    /// All octets have come. Throws std::bad_alloc.
+    /// All bytes have come. Throws std::bad_alloc.
     [[nodiscard]] std::optional<Violation> finish();
 
     [[nodiscard]] std::unique_ptr<Inflater> release() noexcept { return std::move(inflater_); }
 
-    /// Octets that have come of it so far.
+    /// Bytes that have come of it so far.
     [[nodiscard]] std::size_t inflated() const noexcept {
         return static_cast<std::size_t>(inflated_);
     }
@@ -66,8 +66,8 @@ private:
                                                  const ReaderLimits& limits);
 
     std::unique_ptr<Inflater> inflater_;
-    std::uint64_t compressed_ = 0;  ///< octets so far
-    std::uint64_t inflated_ = 0;    ///< octets that came of them
+    std::uint64_t compressed_ = 0;  ///< bytes so far
+    std::uint64_t inflated_ = 0;    ///< bytes that came of them
     MessageType type_ = MessageType::binary;
     Utf8Validator utf8_;
 };

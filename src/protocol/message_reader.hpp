@@ -68,12 +68,12 @@ public:
     template <MessageSink Sink>
     std::size_t consume(std::span<std::uint8_t> bytes, const ReaderLimits& limits, Sink& sink);
 
-    /// Inside of a long data frame: memory of at most `most` octets where the next octets of the
+    /// Inside a long data frame: memory of at most `most` bytes where the next bytes of the
     /// stream may be received without a copy (then call received()). Empty when fewer than `least`
     /// are missing.
     [[nodiscard]] std::span<std::uint8_t> receive_window(std::size_t least, std::size_t most);
 
-    /// The first `count` octets of the receive window hold the next octets of the stream.
+    /// The first `count` bytes of the receive window hold the next bytes of the stream.
     template <MessageSink Sink>
     void received(std::size_t count, Sink& sink);
 
@@ -87,7 +87,7 @@ private:
         std::uint8_t header_size = 0;
         bool in_payload = false;
         FrameHeader frame{};          ///< valid while in_payload
-        std::uint64_t remaining = 0;  ///< octets of its payload that are missing
+        std::uint64_t remaining = 0;  ///< bytes of its payload that are missing
         std::array<std::uint8_t, kMaxControlPayload> control;
         std::uint8_t control_size = 0;
         MessageProgress message;
@@ -134,15 +134,15 @@ private:
     template <MessageSink Sink>
     Next hand_over_part(Sink& sink);
 
-    /// Takes header octets; the decoder's answer for all that have come.
+    /// Takes header bytes; the decoder's answer for all that have come.
     HeaderResult take_header(std::span<std::uint8_t>& bytes, const ReaderLimits& limits);
     void begin_payload(const FrameHeader& frame);
-    /// Unmasks and inflates the next octets of a compressed message.
+    /// Unmasks and inflates the next bytes of a compressed message.
     [[nodiscard]] std::optional<Violation> inflate_payload(std::span<std::uint8_t> chunk,
                                                            const ReaderLimits& limits);
-    /// Makes room for the rest of the frame, as far as `count` octets more make it credible.
+    /// Makes room for the rest of the frame, as far as `count` bytes more make it credible.
     void reserve_payload(std::size_t count);
-    /// Unmasks and checks the last `count` octets of the message payload; false: not UTF-8.
+    /// Unmasks and checks the last `count` bytes of the message payload; false: not UTF-8.
     [[nodiscard]] bool accept_payload(std::size_t count);
     void release_if_idle() noexcept;
 
@@ -162,9 +162,9 @@ private:
                                                               const ReaderLimits& limits) noexcept;
 
     static constexpr Violation kNotUtf8{CloseCode::invalid_payload, "text is not UTF-8"};
-    /// Octets of an inflated message that are rather copied than given away with their buffer.
+    /// Bytes of an inflated message that are rather copied than given away with their buffer.
     static constexpr std::size_t kLargestCopy = 64U << 10;
-    /// Octets of a compressed message that are inflated to one part: to a MiB at most.
+    /// Bytes of a compressed message that are inflated to one part: to a MiB at most.
     static constexpr std::size_t kInflateStep = 1U << 10;
 
     std::unique_ptr<Partial> partial_;
@@ -377,7 +377,7 @@ void BasicMessageReader<kRole>::received(std::size_t count, Sink& sink) {
         sink.on_violation(kNotUtf8);
     } else if (partial_->remaining == 0) {
         // A data frame: no limit can be violated by its end, and the sink's wish to stop is moot,
-        // because no octet behind it was received.
+        // because no byte behind it was received.
         static_cast<void>(end_of_frame({}, sink));
     } else {
         static_cast<void>(hand_over_part(sink));

@@ -59,11 +59,11 @@ std::optional<std::string> canonical_ipv6(std::string_view text) {
 
 /// Digits, without leading zeroes.
 std::optional<unsigned> parse_port(std::string_view text) {
-    constexpr unsigned kMost = 65535;
+    constexpr unsigned kMax = 65535;
     unsigned port = 0;
     const char* end = text.data() + text.size();
     const auto [stop, status] = std::from_chars(text.data(), end, port);
-    const bool valid = status == std::errc{} && stop == end && text[0] != '0' && port <= kMost;
+    const bool valid = status == std::errc{} && stop == end && text[0] != '0' && port <= kMax;
     return valid ? std::optional{port} : std::nullopt;
 }
 

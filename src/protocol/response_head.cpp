@@ -45,7 +45,7 @@ std::size_t ResponseHeadParser::consume(std::string_view bytes) {
         used += piece.size();
         if (piece.size() > limits_.max_line - line_.size()) {
             fail("a line of the head is longer than " + std::to_string(limits_.max_line) +
-                 " octets");
+                 " bytes");
             break;
         }
         line_ += piece;
@@ -109,7 +109,7 @@ void ResponseHeadParser::take_field(std::string_view line) {
         value += base::trim(line);
         if (value.size() > limits_.max_line) {
             fail("a folded field of the head is longer than " + std::to_string(limits_.max_line) +
-                 " octets");
+                 " bytes");
         }
         return;
     }

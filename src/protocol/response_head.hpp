@@ -29,7 +29,7 @@ struct ResponseHead {
 
 /// What a server may make us hold.
 struct HeadLimits {
-    std::size_t max_line = 8192;  ///< octets, with CR and LF
+    std::size_t max_line = 8192;  ///< bytes, with CR and LF
     std::size_t max_lines = 100;  ///< behind the status line
 };
 

@@ -26,7 +26,7 @@ std::size_t sequence_length(std::uint8_t lead) {
     return lead < 0xF5 ? 4 : 1;
 }
 
-/// Octets at the end of `bytes` that begin a sequence without ending it (0 to 3).
+/// Bytes at the end of `bytes` that begin a sequence without ending it (0 to 3).
 std::size_t unfinished_tail(std::span<const std::uint8_t> bytes) {
     const std::size_t reach = std::min<std::size_t>(3, bytes.size());
     for (std::size_t back = 1; back <= reach; ++back) {
@@ -38,7 +38,7 @@ std::size_t unfinished_tail(std::span<const std::uint8_t> bytes) {
     return 0;
 }
 
-/// Octets at the front that are ASCII, in whole blocks but for the last one.
+/// Bytes at the front that are ASCII, in whole blocks but for the last one.
 std::size_t ascii_front(std::span<const std::uint8_t> text) noexcept {
     constexpr std::size_t kWide = sizeof(WideWord);
     constexpr std::size_t kBlock = 8 * kWide;

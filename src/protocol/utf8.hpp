@@ -13,7 +13,7 @@ public:
     /// False once any byte so far is impossible; stays false. [any thread]
     [[nodiscard]] bool update(std::span<const std::uint8_t> bytes) noexcept;
 
-    /// False inside of a sequence: the text may not end here.
+    /// False inside a sequence: the text may not end here.
     [[nodiscard]] bool complete() const noexcept { return missing_ == 0 && !failed_; }
 
     /// True between two characters, where a run of ASCII may be skipped.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many octets at a time, with the compiler's portable vectors.
+// Many bytes at a time, with the compiler's portable vectors.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ void store(std::uint8_t* to, const T& value) noexcept {
     std::memcpy(to, &value, sizeof value);
 }
 
-/// Whether any octet is none of ASCII.
+/// Whether any byte is none of ASCII.
 [[nodiscard]] inline bool has_high_bit(std::uint64_t word) noexcept {
     return (word & 0x8080808080808080U) != 0;
 }

@@ -14,7 +14,7 @@ namespace websocket::protocol {
 /// Outlives the stream. [one thread at a time]
 class ZlibMemory {
 public:
-    /// For so many octets in all. Throws std::bad_alloc.
+    /// For so many bytes in all. Throws std::bad_alloc.
     explicit ZlibMemory(std::size_t size);
     ~ZlibMemory();
     ZlibMemory(const ZlibMemory&) = delete;

@@ -33,7 +33,7 @@ std::uint32_t fitting_entries(std::uint32_t processes) {
     const std::size_t share = SharedCounts::kMemory / sizeof(std::uint64_t) / processes;
     const auto fitting =
         static_cast<std::uint32_t>(std::bit_floor(std::max<std::size_t>(1, share)));
-    return std::clamp(fitting, SharedCounts::kLeastEntries, SharedCounts::kMostEntries);
+    return std::clamp(fitting, SharedCounts::kMinEntries, SharedCounts::kMaxEntries);
 }
 
 }  // namespace

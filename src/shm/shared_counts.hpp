@@ -50,8 +50,8 @@ public:
     };
 
     static constexpr std::size_t kMemory = std::size_t{64} << 20;  ///< for all tables, roughly
-    static constexpr std::uint32_t kMostEntries = 1U << 18;
-    static constexpr std::uint32_t kLeastEntries = 1U << 10;
+    static constexpr std::uint32_t kMaxEntries = 1U << 18;
+    static constexpr std::uint32_t kMinEntries = 1U << 10;
 
     /// For so many processes at a time; `entries` keys each, or as many as fit kMemory. Memory is
     /// used as far as it is touched. Throws std::system_error.

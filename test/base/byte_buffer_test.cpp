@@ -17,8 +17,8 @@
 namespace {
 
 using websocket::base::ByteBuffer;
+using websocket::test::bytes;
 using websocket::test::FailingAllocator;
-using websocket::test::octets;
 
 std::string content(ByteBuffer& buffer) {
     const auto bytes = buffer.bytes();
@@ -27,7 +27,7 @@ std::string content(ByteBuffer& buffer) {
 
 ByteBuffer holding(std::string_view text) {
     ByteBuffer buffer;
-    buffer.append(octets(text));
+    buffer.append(bytes(text));
     return buffer;
 }
 
@@ -62,7 +62,7 @@ START_TEST(keeps_bytes_in_order_however_they_are_cut) {
     for (const std::size_t step : {1U, 2U, 7U, 111U, 112U, 113U, 4096U, 10000U}) {
         ByteBuffer buffer;
         for (std::size_t i = 0; i < expected.size(); i += step) {
-            buffer.append(octets(std::string_view(expected).substr(i, step)));
+            buffer.append(bytes(std::string_view(expected).substr(i, step)));
         }
         ck_assert_uint_eq(buffer.size(), expected.size());
         ck_assert(!buffer.empty());
@@ -111,7 +111,7 @@ START_TEST(what_was_reserved_is_filled_without_a_reallocation) {
     buffer.reserve(1);  // less than there is: nothing happens
     const std::string more(4997, 'x');
     const std::uint8_t* where = buffer.bytes().data();
-    buffer.append(octets(more));
+    buffer.append(bytes(more));
     ck_assert_ptr_eq(buffer.bytes().data(), where);
     ck_assert(content(buffer) == "abc" + more);
 }
@@ -147,7 +147,7 @@ START_TEST(dropping_the_front_keeps_the_rest) {
         ByteBuffer buffer = holding(text);
         buffer.drop_front(count);
         ck_assert(content(buffer) == rest);
-        buffer.append(octets("!"));
+        buffer.append(bytes("!"));
         ck_assert(content(buffer) == rest + "!");
     }
 }
@@ -159,7 +159,7 @@ START_TEST(a_moved_buffer_takes_its_bytes_along) {
     ByteBuffer to = std::move(from);
     ck_assert(from.empty());  // NOLINT(bugprone-use-after-move): promised to be empty
     ck_assert_ptr_eq(to.bytes().data(), where);
-    from.append(octets("new"));
+    from.append(bytes("new"));
     ck_assert(content(from) == "new");
     ck_assert(content(to) == "abc");
 
@@ -177,7 +177,7 @@ START_TEST(a_reset_buffer_can_be_used_again) {
     buffer.reset();
     ck_assert(buffer.empty());
     buffer.reset();
-    buffer.append(octets("again"));
+    buffer.append(bytes("again"));
     ck_assert(content(buffer) == "again");
 }
 END_TEST
@@ -201,7 +201,7 @@ START_TEST(failing_memory_leaves_the_content_as_it_was) {
     const std::size_t failures = websocket::test::fail_each_allocation(
         [&] {
             while (buffer.size() < view.size()) {
-                buffer.append(octets(view.substr(buffer.size(), 300)));
+                buffer.append(bytes(view.substr(buffer.size(), 300)));
             }
         },
         [&](bool failed) {

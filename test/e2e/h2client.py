@@ -157,9 +157,9 @@ class H2Client:
             self._give_back(stream)
         self.flush()
 
-    def open_window(self, stream, octets):
+    def open_window(self, stream, bytes):
         """Lets the server send so much more, on a stream or, for None, on the connection."""
-        self.h2.increment_flow_control_window(octets, stream and stream.id)
+        self.h2.increment_flow_control_window(bytes, stream and stream.id)
         self.flush()
 
     def wait_for_data(self, stream):
@@ -251,7 +251,7 @@ class H2WebSocket(FrameClient):
         self.stream = stream
 
     def send(self, data, *, portion=None, padding=None):
-        """Sends in DATA frames of at most `portion` octets, each with `padding` octets of padding."""
+        """Sends in DATA frames of at most `portion` bytes, each with `padding` bytes of padding."""
         machine, number = self.connection.h2, self.stream.id
         overhead = 0 if padding is None else padding + 1
         view = memoryview(data)
@@ -288,7 +288,7 @@ class H2WebSocket(FrameClient):
         self.connection.flush()
 
     def send_until_full(self, data, most, stall=0.5):
-        """Sends again and again until the server gives no window for `stall` seconds; octets taken."""
+        """Sends again and again until the server gives no window for `stall` seconds; bytes taken."""
         machine, number, sent = self.connection.h2, self.stream.id, 0
         while sent < most:
             try:

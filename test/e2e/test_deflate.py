@@ -316,7 +316,7 @@ def test_rsv1_without_an_agreement_is_a_violation(server):
         client.expect_close(1002)
 
 
-def test_the_limit_counts_inflated_octets(server):
+def test_the_limit_counts_inflated_bytes(server):
     with DeflateClient(server.port, "/limited") as client:
         client.send_compressed(b"x" * (100 << 10))
         client.expect_message(b"x" * (100 << 10))
@@ -375,7 +375,7 @@ def with_reset_in_mind(client):
         pass
 
 
-def test_random_octets_in_compressed_frames_do_no_harm(server, path):
+def test_random_bytes_in_compressed_frames_do_no_harm(server, path):
     source = random.Random(3)
     for _ in range(60):
         with DeflateClient(server.port, path) as client:

@@ -140,7 +140,7 @@ def test_large_messages_come_inflated_and_in_parts(probes, path):
 
 
 @pytest.mark.parametrize("kind", ["counter", "pool_counter"])
-def test_the_limit_of_a_message_in_parts_counts_inflated_octets(start_httpd, kind):
+def test_the_limit_of_a_message_in_parts_counts_inflated_bytes(start_httpd, kind):
     server = start_httpd(
         _section("/small", kind, "WebSocketMaxMessageSize 3M", "WebSocketDeflateMaxRatio 2000", *_MODES["/shared"])
     )

@@ -256,7 +256,7 @@ def test_violations_get_their_close_codes(client):
 # ---- flow control ----------------------------------------------------------------------------------
 
 
-def test_a_window_of_one_octet_is_enough(server):
+def test_a_window_of_one_byte_is_enough(server):
     with H2Client(server.port, window=1) as client:
         websocket = client.websocket("/echo")
         echoes(websocket, "x" * 50)

@@ -283,7 +283,7 @@ def test_a_child_that_ends_at_once_is_not_held_up(start_h2, number):
             wait_until(lambda: server.get("/index.html").status == 200, 8, "a new child")
 
 
-def test_a_stream_that_takes_an_octet_now_and_then_does_not_hold_a_child_up(start_h2):
+def test_a_stream_that_takes_an_byte_now_and_then_does_not_hold_a_child_up(start_h2):
     server = start_h2(_DRAIN + location("/hostile", "hostile"))
     with H2Client(server.port, acknowledge=False) as client:
         websocket = client.websocket("/hostile")
@@ -296,7 +296,7 @@ def test_a_stream_that_takes_an_octet_now_and_then_does_not_hold_a_child_up(star
 
 
 def _feed_until_the_child_has_gone(server, client, websocket):
-    """Stops gracefully, and takes an octet again and again meanwhile."""
+    """Stops gracefully, and takes an byte again and again meanwhile."""
     child = server.child()
     server.signal(signal.SIGWINCH)
 

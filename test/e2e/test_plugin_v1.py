@@ -51,7 +51,7 @@ def _tell(client, *commands):
 
 
 def _frames(client, count):
-    """First octet and payload of so many short frames; the ordinary reader takes no fragments."""
+    """First byte and payload of so many short frames; the ordinary reader takes no fragments."""
     got, stream = [], client.sock.makefile("rb", buffering=0)
     for _ in range(count):
         first, length = stream.read(2)

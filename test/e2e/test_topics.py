@@ -576,7 +576,7 @@ def test_children_without_topics_have_no_bus(mpm):
 def test_a_wrong_scope_stops_httpd(mpm):
     server = Httpd(mpm, "")
     code, output = server.configtest(f"WebSocketTopicScope {'x' * 201}\n")
-    assert code != 0 and "WebSocketTopicScope must be 1 to 200 octets long" in output
+    assert code != 0 and "WebSocketTopicScope must be 1 to 200 bytes long" in output
     code, output = server.configtest(_section("/b", 'plugins/websocket_broadcast.so" broadcast_init',
                                               "WebSocketOption echo maybe"))
     assert code != 0 and "echo takes on or off" in output

@@ -19,7 +19,7 @@ from waiting import patience, wait_until
 
 _TICK = 0.02  # s between two rounds of sending
 _WINDOW = 3  # messages of a socket that may be under way
-_LARGE = 20_000  # octets of every tenth message or so
+_LARGE = 20_000  # bytes of every tenth message or so
 _REST = 0.05, 0.3  # s until a socket that has ended is opened again
 
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)

@@ -53,7 +53,7 @@ public:
         return client;
     }
     SendResult broadcast(std::string_view text, ConnectionId except = {}, GroupId group = kGroup) {
-        const SharedFrame frame = SharedFrame::build(Opcode::text, octets(text));
+        const SharedFrame frame = SharedFrame::build(Opcode::text, bytes(text));
         SendResult result = SendResult::ok;
         for (std::uint32_t loop = 0; loop < 2; ++loop) {
             const SendResult one = service.engine().broadcast(loop, group, frame, except);
@@ -257,7 +257,7 @@ START_TEST(a_frame_that_the_socket_takes_in_part_is_not_copied) {
     std::vector<Client> members;
     for (int i = 0; i < 4; ++i) members.push_back(hub.member({}, {.socket_buffer = 8'000}));
     const std::string big(8U << 20, 'x');
-    const SharedFrame frame = SharedFrame::build(Opcode::text, octets(big));
+    const SharedFrame frame = SharedFrame::build(Opcode::text, bytes(big));
     {
         const FailingAllocator watch(FailingAllocator::kNever, Threads::all);
         ck_assert(hub.service.engine().broadcast(0, kGroup, frame, {}) == SendResult::ok);
@@ -295,9 +295,9 @@ START_TEST(broadcasts_of_one_turn_arrive_in_order_and_are_counted_one_by_one) {
     const Account account =
         report->await([](const auto& all) { return !all.empty(); }, "the account").front();
     ck_assert_uint_eq(account.traffic.messages_out, kMessages);
-    std::size_t octets_out = 2 + 2;  // the Close
-    for (int i = 0; i < kMessages; ++i) octets_out += 4 + text(i).size();
-    ck_assert_uint_eq(account.traffic.octets_out, octets_out);
+    std::size_t bytes_out = 2 + 2;  // the Close
+    for (int i = 0; i < kMessages; ++i) bytes_out += 4 + text(i).size();
+    ck_assert_uint_eq(account.traffic.bytes_out, bytes_out);
 }
 END_TEST
 

@@ -15,7 +15,7 @@ class Flood {
 public:
     explicit Flood(Peer& peer) : peer_(peer) {}
 
-    /// One message of `size` octets, or a part of it; false when the socket is full.
+    /// One message of `size` bytes, or a part of it; false when the socket is full.
     bool send_more(std::size_t size) {
         if (rest_.empty()) rest_ = masked(Opcode::binary, message(sent_++, size));
         const std::size_t taken = peer_.send_some(rest_);
@@ -187,8 +187,8 @@ START_TEST(resuming_inside_of_the_message_that_pauses_is_not_lost) {
 }
 END_TEST
 
-/// The octets of a frame that another thread may not send any more, because a Close went first,
-/// must not count as queued for ever.
+/// The bytes of a frame that another thread may not send any more, because a Close went first,
+/// must not count as queued indefinitely.
 START_TEST(sends_that_lose_against_a_close_do_not_stop_the_reading) {
     Service service;
     service.options.send_buffer = 1000;

@@ -21,7 +21,7 @@ START_TEST(a_frame_for_many_reaches_everybody_as_agreed) {
     for (const DeflateSettings& one : settings) clients.push_back(connect(service, one));
     for (Client& client : clients) client.await_open();
     const std::string text = json(5000);
-    const SharedFrame message = SharedFrame::build(Opcode::text, octets(text));
+    const SharedFrame message = SharedFrame::build(Opcode::text, bytes(text));
     std::vector<DeflatePeer> peers;
     for (int round = 0; round < 3; ++round) {
         for (Client& client : clients) {
@@ -42,7 +42,7 @@ END_TEST
 START_TEST(a_frame_for_many_may_be_sent_between_others_and_from_the_loop) {
     Service service;
     const std::string text = json(5000);
-    const SharedFrame message = SharedFrame::build(Opcode::text, octets(text));
+    const SharedFrame message = SharedFrame::build(Opcode::text, bytes(text));
     Client client = connect(service, kModes[_i],
                             {.on_message = [&](ConnectionId id, websocket::engine::Message) {
                                 static_cast<void>(service.engine().send(id, message, 1 << 20));
@@ -63,7 +63,7 @@ END_TEST
 
 START_TEST(a_frame_for_many_to_nobody_is_gone) {
     Service service;
-    const SharedFrame message = SharedFrame::build(Opcode::text, octets(json(300)));
+    const SharedFrame message = SharedFrame::build(Opcode::text, bytes(json(300)));
     ck_assert(service.engine().send(ConnectionId(), message, 1000) == SendResult::gone);
     Client client = connect(service, kWithoutContext);
     client.await_open();
@@ -80,11 +80,11 @@ START_TEST(messages_wait_for_the_end_of_one_in_parts_and_keep_their_order) {
     Client client = connect(service, settings);
     client.await_open();
     const auto part = [&](Opcode opcode, std::string_view text, bool fin) {
-        const SharedFrame frame = SharedFrame::build(opcode, octets(text), fin);
+        const SharedFrame frame = SharedFrame::build(opcode, bytes(text), fin);
         ck_assert(service.engine().send(client.id, frame, 1 << 20) == SendResult::ok);
     };
     const std::string large = json(300'000);
-    const SharedFrame prepared = SharedFrame::build(Opcode::text, octets(json(4000)));
+    const SharedFrame prepared = SharedFrame::build(Opcode::text, bytes(json(4000)));
     DeflatePeer peer(client.peer, settings);
     for (std::uint32_t round = 0; round < 3; ++round) {
         ck_assert(service.send(client.id, json(700, round)) == SendResult::ok);
@@ -116,7 +116,7 @@ START_TEST(a_message_counts_as_one_however_it_is_compressed) {
     wiring.report = report;
     Client client = connect(service, kModes[_i], service.echo(), wiring);
     DeflatePeer peer(client.peer, kModes[_i]);
-    const SharedFrame prepared = SharedFrame::build(Opcode::text, octets(json(4000)));
+    const SharedFrame prepared = SharedFrame::build(Opcode::text, bytes(json(4000)));
     peer.send_compressed(json(500));  // on the loop
     peer.expect(json(500));
     peer.send_compressed(json(200'000));  // part by part

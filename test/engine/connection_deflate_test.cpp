@@ -120,7 +120,7 @@ START_TEST(echoes_are_compressed_from_the_minimum_size_on) {
         const Received echo = peer.expect(json(size));
         ck_assert_int_eq(echo.compressed, size >= 100);
         ck_assert_uint_eq(echo.frames, 1);
-        ck_assert(!echo.compressed || echo.octets < size);
+        ck_assert(!echo.compressed || echo.bytes < size);
     }
 }
 END_TEST
@@ -154,9 +154,9 @@ START_TEST(messages_refer_to_earlier_ones_where_that_was_agreed) {
     Client client = connect(service, kModes[_i], service.echo());
     DeflatePeer peer(client.peer, kModes[_i]);
     peer.send_compressed(json(2000));
-    const std::size_t first = peer.expect(json(2000)).octets;
+    const std::size_t first = peer.expect(json(2000)).bytes;
     peer.send_compressed(json(2000));
-    const std::size_t second = peer.expect(json(2000)).octets;
+    const std::size_t second = peer.expect(json(2000)).bytes;
     if (kModes[_i].server_takeover) {
         ck_assert_uint_lt(second, first / 4);
     } else {
@@ -169,7 +169,7 @@ START_TEST(what_a_sender_asks_not_to_compress_is_not) {
     Service service;
     Client client = connect(
         service, kModes[_i], {.on_message = [&](ConnectionId id, websocket::engine::Message) {
-            static_cast<void>(service.engine().send(id, Opcode::text, octets(json(500)),
+            static_cast<void>(service.engine().send(id, Opcode::text, bytes(json(500)),
                                                     service.options.send_buffer,
                                                     Compression::none));
             return Flow::more;
@@ -177,10 +177,10 @@ START_TEST(what_a_sender_asks_not_to_compress_is_not) {
     DeflatePeer peer(client.peer, kModes[_i]);
     peer.send_compressed("go");
     ck_assert(!peer.expect(json(500)).compressed);
-    ck_assert(service.engine().send(client.id, Opcode::text, octets(json(600)), 1 << 20,
+    ck_assert(service.engine().send(client.id, Opcode::text, bytes(json(600)), 1 << 20,
                                     Compression::none) == SendResult::ok);
     ck_assert(!peer.expect(json(600)).compressed);
-    const SharedFrame frame = SharedFrame::build(Opcode::text, octets(json(650)));
+    const SharedFrame frame = SharedFrame::build(Opcode::text, bytes(json(650)));
     ck_assert(service.engine().send(client.id, frame, 1 << 20, Compression::none) ==
               SendResult::ok);
     ck_assert(!peer.expect(json(650)).compressed);
@@ -246,7 +246,7 @@ START_TEST(a_long_message_from_another_thread_or_from_the_loop_arrives_whole) {
         const Received from_loop = peer.expect(text);
         ck_assert(from_loop.compressed);
         ck_assert_uint_eq(from_loop.frames, (text.size() + 65535) / 65536);
-        ck_assert_uint_lt(from_loop.octets, text.size() / 2);
+        ck_assert_uint_lt(from_loop.bytes, text.size() / 2);
         ck_assert(peer.expect(json(500)).compressed);
     }
     await_nothing_queued(service, client.id);
@@ -482,7 +482,7 @@ START_TEST(nothing_is_left_of_a_context_but_the_history_after_some_silence) {
     Client client = connect(service, kWithContext, service.echo());
     DeflatePeer peer(client.peer, kWithContext);
     peer.send_compressed(json(2000));
-    const std::size_t first = peer.expect(json(2000)).octets;
+    const std::size_t first = peer.expect(json(2000)).bytes;
     // Two Pings: between them the connection was idle for the interval.
     for (int i = 0; i < 3; ++i) {
         client.peer.expect(Opcode::ping, "ping");
@@ -494,7 +494,7 @@ START_TEST(nothing_is_left_of_a_context_but_the_history_after_some_silence) {
         echo = peer.receive();
     } while (echo.payload.empty());
     ck_assert(echo.payload == json(2000));
-    ck_assert_uint_eq(echo.octets, first);  // and the answer no longer does
+    ck_assert_uint_eq(echo.bytes, first);  // and the answer no longer does
 }
 END_TEST
 

@@ -80,7 +80,7 @@ struct Fixture {
                      text.c_str());
     }
     SendResult part(Opcode opcode, std::string_view payload, bool fin) {
-        return service.engine().send(id, SharedFrame::build(opcode, octets(payload), fin),
+        return service.engine().send(id, SharedFrame::build(opcode, bytes(payload), fin),
                                      service.options.send_buffer);
     }
     /// Runs `work` on the connection's loop, with the others that `work` posts behind it.
@@ -138,7 +138,7 @@ START_TEST(other_messages_wait_for_the_end_of_a_message_in_parts) {
     ck_assert(f.service.send(f.id, "later") == SendResult::ok);
     ck_assert(f.service.send(f.id, "!", Opcode::ping) == SendResult::ok);
     f.on_loop([&](Connection* connection) {
-        ck_assert(connection->transmit(Opcode::text, octets("last"),
+        ck_assert(connection->transmit(Opcode::text, bytes("last"),
                                        websocket::engine::Compression::as_agreed) ==
                   SendResult::ok);
     });

@@ -124,8 +124,8 @@ START_TEST(the_burst_says_how_much_comes_at_once) {
 }
 END_TEST
 
-START_TEST(too_many_octets_close) {
-    Limited service({.octets = 10'000, .policy = RatePolicy::close});
+START_TEST(too_many_bytes_close) {
+    Limited service({.bytes = 10'000, .policy = RatePolicy::close});
     Client client = service.connect();
     client.peer.send(repeated(masked(Opcode::binary, std::string(9'000, 'b')), 2));
     client.await_messages(1);
@@ -134,8 +134,8 @@ START_TEST(too_many_octets_close) {
 }
 END_TEST
 
-START_TEST(octets_of_one_long_frame_count_before_it_ends) {
-    Limited service({.octets = 1'000, .policy = RatePolicy::close});
+START_TEST(bytes_of_one_long_frame_count_before_it_ends) {
+    Limited service({.bytes = 1'000, .policy = RatePolicy::close});
     Client client = service.connect();
     const std::string frame = masked(Opcode::binary, std::string(1'000'000, 'b'));
     client.peer.send(std::string_view(frame).substr(0, 500'000));
@@ -144,16 +144,16 @@ START_TEST(octets_of_one_long_frame_count_before_it_ends) {
 }
 END_TEST
 
-START_TEST(headers_and_control_frames_count_as_octets) {
-    Limited service({.octets = 1'000, .policy = RatePolicy::close});
+START_TEST(headers_and_control_frames_count_as_bytes) {
+    Limited service({.bytes = 1'000, .policy = RatePolicy::close});
     Client client = service.connect();
-    client.peer.send(repeated(masked(Opcode::pong, ""), 300));  // 1800 octets
+    client.peer.send(repeated(masked(Opcode::pong, ""), 300));  // 1800 bytes
     client.expect_closed(1008, false);
 }
 END_TEST
 
-START_TEST(a_peer_that_sends_too_many_octets_is_read_at_its_rate) {
-    Limited service({.octets = 1'000'000, .burst = 100ms});
+START_TEST(a_peer_that_sends_too_many_bytes_is_read_at_its_rate) {
+    Limited service({.bytes = 1'000'000, .burst = 100ms});
     Client client = service.connect(service.echo());
     const auto start = SteadyClock::now();
     const std::string large(800'000, 'l');
@@ -194,7 +194,7 @@ START_TEST(messages_are_no_control_frames_and_the_other_way_round) {
 END_TEST
 
 START_TEST(what_came_behind_the_handshake_counts) {
-    Limited service({.octets = 100, .policy = RatePolicy::close});
+    Limited service({.bytes = 100, .policy = RatePolicy::close});
     const std::string early = repeated(masked(Opcode::text, "early"), 30);
     Client client = service.connect({}, {.early_input = early});
     client.peer.expect_close(1008);
@@ -204,7 +204,7 @@ END_TEST
 
 /// It cannot speak while we do not listen. When we do again, one that has vanished is found.
 START_TEST(a_slowed_peer_is_not_taken_for_dead_before_it_may_speak) {
-    Limited service({.octets = 1'024, .burst = 2s});
+    Limited service({.bytes = 1'024, .burst = 2s});
     service.options.ping_interval = 64ms;
     service.options.pong_timeout = 64ms;
     Client client = service.connect();
@@ -262,10 +262,10 @@ WEBSOCKET_TEST_SUITE(connection_rates) {
     tcase_add_test(tests, a_slowed_peer_loses_nothing_and_keeps_the_order);
     tcase_add_test(tests, a_peer_that_keeps_its_rate_is_not_closed_because_the_loop_stood_still);
     tcase_add_test(tests, the_burst_says_how_much_comes_at_once);
-    tcase_add_test(tests, too_many_octets_close);
-    tcase_add_test(tests, octets_of_one_long_frame_count_before_it_ends);
-    tcase_add_test(tests, headers_and_control_frames_count_as_octets);
-    tcase_add_test(tests, a_peer_that_sends_too_many_octets_is_read_at_its_rate);
+    tcase_add_test(tests, too_many_bytes_close);
+    tcase_add_test(tests, bytes_of_one_long_frame_count_before_it_ends);
+    tcase_add_test(tests, headers_and_control_frames_count_as_bytes);
+    tcase_add_test(tests, a_peer_that_sends_too_many_bytes_is_read_at_its_rate);
     tcase_add_test(tests, too_many_pings_close_also_where_messages_are_slowed);
     tcase_add_test(tests, pongs_that_nobody_asked_for_count_too);
     tcase_add_test(tests, messages_are_no_control_frames_and_the_other_way_round);

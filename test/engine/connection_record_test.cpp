@@ -33,8 +33,8 @@ struct Recorded {
     }
     void expect_traffic(const websocket::engine::Traffic& wanted) {
         const websocket::engine::Traffic traffic = await().traffic;
-        ck_assert_uint_eq(traffic.octets_in, wanted.octets_in);
-        ck_assert_uint_eq(traffic.octets_out, wanted.octets_out);
+        ck_assert_uint_eq(traffic.bytes_in, wanted.bytes_in);
+        ck_assert_uint_eq(traffic.bytes_out, wanted.bytes_out);
         ck_assert_uint_eq(traffic.messages_in, wanted.messages_in);
         ck_assert_uint_eq(traffic.messages_out, wanted.messages_out);
     }
@@ -53,7 +53,7 @@ constexpr std::size_t kServerHeader = 2;
 
 }  // namespace
 
-START_TEST(whole_messages_and_all_octets_are_counted_both_ways) {
+START_TEST(whole_messages_and_all_bytes_are_counted_both_ways) {
     Service service;
     Recorded recorded;
     Client client = recorded.connect(service, service.echo());
@@ -88,7 +88,7 @@ START_TEST(large_messages_and_what_other_threads_send_are_counted_too) {
     Recorded recorded;
     Client client = recorded.connect(service, service.echo());
     const std::string large(1'000'000, 'l');
-    constexpr std::size_t kLong = 8;  // octets of a long length
+    constexpr std::size_t kLong = 8;  // bytes of a long length
     client.peer.send_text(large);
     client.peer.expect_text(large);
     ck_assert(service.send(client.id, "from a thread") == SendResult::ok);
@@ -106,7 +106,7 @@ START_TEST(a_message_that_is_sent_in_parts_is_one) {
     Client client = recorded.connect(service);
     client.await_open();
     const auto send = [&](Opcode opcode, std::string_view payload, bool fin) {
-        const auto frame = websocket::engine::SharedFrame::build(opcode, octets(payload), fin);
+        const auto frame = websocket::engine::SharedFrame::build(opcode, bytes(payload), fin);
         ck_assert(service.engine().send(client.id, frame, 1'000'000) == SendResult::ok);
     };
     send(Opcode::text, "a", false);
@@ -141,7 +141,7 @@ START_TEST(what_the_peer_did_not_take_is_not_counted_as_sent) {
     ck_assert(service.send(client.id, std::string(10'000'000, 'x')) == SendResult::ok);
     client.peer.disconnect();
     const Account account = recorded.await();
-    ck_assert_uint_lt(account.traffic.octets_out, 10'000'000);
+    ck_assert_uint_lt(account.traffic.bytes_out, 10'000'000);
 }
 END_TEST
 
@@ -249,7 +249,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(connection_record) {
     tcase_set_timeout(tests, kTestTimeout);
-    tcase_add_test(tests, whole_messages_and_all_octets_are_counted_both_ways);
+    tcase_add_test(tests, whole_messages_and_all_bytes_are_counted_both_ways);
     tcase_add_test(tests, fragments_are_one_message_and_control_frames_are_none);
     tcase_add_test(tests, large_messages_and_what_other_threads_send_are_counted_too);
     tcase_add_test(tests, a_message_that_is_sent_in_parts_is_one);

@@ -30,7 +30,7 @@ START_TEST(serves_what_came_behind_the_handshake_first) {
 }
 END_TEST
 
-START_TEST(takes_frames_octet_by_octet) {
+START_TEST(takes_frames_byte_by_byte) {
     Service service;
     Client client = service.connect(service.echo());
     client.script->on_read([](std::size_t) { return IoResult{Script::kGoOn, 1}; });
@@ -41,7 +41,7 @@ START_TEST(takes_frames_octet_by_octet) {
 }
 END_TEST
 
-START_TEST(survives_a_transport_that_writes_an_octet_at_a_time) {
+START_TEST(survives_a_transport_that_writes_an_byte_at_a_time) {
     Service service;
     Client client = service.connect(service.echo());
     client.script->on_write([](std::size_t call) {
@@ -68,7 +68,7 @@ START_TEST(writes_the_rest_of_a_large_frame_that_was_written_in_part) {
 END_TEST
 
 /// Every cut through cork, header and payload of one gathered write.
-START_TEST(loses_no_octet_wherever_a_gathered_write_stops) {
+START_TEST(loses_no_byte_wherever_a_gathered_write_stops) {
     Service service;
     const std::string large(9'000, 'l');
     for (std::size_t cut = 1; cut < 24; ++cut) {
@@ -198,10 +198,10 @@ WEBSOCKET_TEST_SUITE(connection) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, echoes_messages_in_order);
     tcase_add_test(tests, serves_what_came_behind_the_handshake_first);
-    tcase_add_test(tests, takes_frames_octet_by_octet);
-    tcase_add_test(tests, survives_a_transport_that_writes_an_octet_at_a_time);
+    tcase_add_test(tests, takes_frames_byte_by_byte);
+    tcase_add_test(tests, survives_a_transport_that_writes_an_byte_at_a_time);
     tcase_add_test(tests, writes_the_rest_of_a_large_frame_that_was_written_in_part);
-    tcase_add_test(tests, loses_no_octet_wherever_a_gathered_write_stops);
+    tcase_add_test(tests, loses_no_byte_wherever_a_gathered_write_stops);
     tcase_add_test(tests, answers_of_one_read_leave_in_one_write);
     tcase_add_test(tests, sends_that_wait_together_leave_in_one_write);
     tcase_add_test(tests, receives_a_large_message_where_it_stays);

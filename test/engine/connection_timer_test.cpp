@@ -99,7 +99,7 @@ START_TEST(a_peer_that_gives_no_sign_of_life_is_closed_with_1011) {
 END_TEST
 
 /// Some clients never answer a Ping.
-START_TEST(any_octet_counts_as_a_sign_of_life) {
+START_TEST(any_byte_counts_as_a_sign_of_life) {
     Service service;
     service.options.ping_interval = 64ms;
     service.options.pong_timeout = kFar / 4;
@@ -208,7 +208,7 @@ START_TEST(a_peer_is_not_taken_for_dead_because_messages_wait_for_the_end_of_ano
     Client client = service.connect();
     client.await_open();
     const auto part = [&](Opcode opcode, bool fin) {
-        return service.engine().send(client.id, SharedFrame::build(opcode, octets("part"), fin),
+        return service.engine().send(client.id, SharedFrame::build(opcode, bytes("part"), fin),
                                      service.options.send_buffer);
     };
     ck_assert(part(Opcode::text, false) == SendResult::ok);
@@ -337,7 +337,7 @@ WEBSOCKET_TEST_SUITE(connection_timer) {
     tcase_add_test(tests, a_peer_that_answers_is_asked_again_and_again);
     tcase_add_test(tests, pings_keep_their_interval_when_the_peer_may_answer_late);
     tcase_add_test(tests, a_peer_that_gives_no_sign_of_life_is_closed_with_1011);
-    tcase_add_test(tests, any_octet_counts_as_a_sign_of_life);
+    tcase_add_test(tests, any_byte_counts_as_a_sign_of_life);
     tcase_add_test(tests,
                    a_peer_that_cannot_speak_because_the_session_pauses_is_not_taken_for_dead);
     tcase_add_test(tests, a_sign_of_life_that_the_loop_has_not_been_told_of_is_looked_for);

@@ -46,7 +46,7 @@ TlsClient connect(Service& service, TlsHandshake handshake, Behaviour behaviour,
     const ConnectionId id = place.id();
     auto record = std::make_shared<Record>();
     websocket::base::ByteBuffer early;
-    early.append(octets(early_input));
+    early.append(bytes(early_input));
     service.engine().adopt(std::move(place),
                            std::make_unique<TlsTransport>(handshake.server.release(),
                                                           std::move(handshake.sockets.server),
@@ -179,15 +179,15 @@ START_TEST(garbage_is_an_abnormal_end_of_this_connection_only) {
 }
 END_TEST
 
-START_TEST(octets_of_a_record_that_is_not_whole_are_a_sign_of_life) {
+START_TEST(bytes_of_a_record_that_is_not_whole_are_a_sign_of_life) {
     Service service;
     service.options.ping_interval = 32ms;
     service.options.pong_timeout = kPatience / 2;
     TlsClient client = connect(service, TlsHandshake(any_version(_i)), {});
     const std::string record = client.peer.encrypt(masked(Opcode::text, "slow"));
-    for (const char octet : record) {
+    for (const char byte : record) {
         client.peer.expect(unmasked(Opcode::ping, "ping"));  // another one, as it was not silent
-        client.peer.tcp().send({&octet, 1});
+        client.peer.tcp().send({&byte, 1});
     }
     client.await_messages(1);
 }
@@ -207,5 +207,5 @@ WEBSOCKET_TEST_SUITE(connection_tls) {
                         kEach);
     tcase_add_loop_test(tests, close_notify_without_a_close_is_an_abnormal_end, 0, kEach);
     tcase_add_loop_test(tests, garbage_is_an_abnormal_end_of_this_connection_only, 0, kEach);
-    tcase_add_loop_test(tests, octets_of_a_record_that_is_not_whole_are_a_sign_of_life, 0, kEach);
+    tcase_add_loop_test(tests, bytes_of_a_record_that_is_not_whole_are_a_sign_of_life, 0, kEach);
 }

@@ -13,8 +13,8 @@ START_TEST(collects_frames_in_order) {
     Cork cork;
     ck_assert(cork.empty());
     ck_assert_ptr_null(cork.owner());
-    ck_assert(cork.append(octets("o"), octets("ne")));
-    ck_assert(cork.append(octets("two"), {}));
+    ck_assert(cork.append(bytes("o"), bytes("ne")));
+    ck_assert(cork.append(bytes("two"), {}));
     ck_assert(!cork.empty());
     ck_assert(text_of(cork.bytes()) == "onetwo");
     cork.clear();
@@ -27,14 +27,14 @@ START_TEST(takes_small_frames_until_it_is_full) {
     Cork cork;
     const std::string largest(Cork::kLargestFrame, 'x');
     for (std::size_t filled = 0; filled < Cork::kCapacity; filled += largest.size()) {
-        ck_assert(cork.append({}, octets(largest)));
+        ck_assert(cork.append({}, bytes(largest)));
     }
     ck_assert_uint_eq(cork.bytes().size(), Cork::kCapacity);
-    ck_assert(!cork.append(octets("x"), {}));
+    ck_assert(!cork.append(bytes("x"), {}));
     ck_assert_uint_eq(cork.bytes().size(), Cork::kCapacity);
     cork.clear();
-    ck_assert(!cork.append(octets("x"), octets(largest)));  // too large
-    ck_assert(cork.append({}, octets(largest)));
+    ck_assert(!cork.append(bytes("x"), bytes(largest)));  // too large
+    ck_assert(cork.append({}, bytes(largest)));
 }
 END_TEST
 

@@ -17,7 +17,7 @@ namespace {
 /// A message of the server as it goes on the wire; empty when it would not be smaller.
 std::string sent(DeflateContext& context, std::string_view text) {
     ByteBuffer out;
-    return context.deflate(octets(text), true, out, text.size(), kWithContext, 0)
+    return context.deflate(bytes(text), true, out, text.size(), kWithContext, 0)
                ? text_of(out.bytes())
                : "";
 }
@@ -26,7 +26,7 @@ std::string sent(DeflateContext& context, std::string_view text) {
 std::string received(DeflateContext& context, std::string_view payload) {
     std::unique_ptr<Inflater> inflater = context.take_inflater(kWithContext, 0);
     std::string room(100'000, '\0');
-    std::span<const std::uint8_t> in = octets(payload);
+    std::span<const std::uint8_t> in = bytes(payload);
     std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(room.data()), room.size());
     const bool good =
         inflater->inflate(in, out) == Inflater::Status::done && inflater->end_message();
@@ -130,7 +130,7 @@ START_TEST(a_message_without_memory_leaves_a_sound_stream) {
         [&] {
             ByteBuffer out;
             static_cast<void>(
-                context.deflate(octets(text), true, out, text.size(), kWithContext, 0));
+                context.deflate(bytes(text), true, out, text.size(), kWithContext, 0));
             context.forget_last();
         },
         [](bool) {});

@@ -28,7 +28,7 @@ struct Received {
     std::string payload;  ///< inflated
     bool compressed = false;
     std::size_t frames = 0;
-    std::size_t octets = 0;  ///< of payload on the wire
+    std::size_t bytes = 0;  ///< of payload on the wire
 };
 
 class DeflatePeer {
@@ -68,7 +68,7 @@ public:
             payload += frame.payload;
             last = (frame.bits & protocol::kFin) != 0;
         }
-        message.octets = payload.size();
+        message.bytes = payload.size();
         if (message.compressed) {
             if (!settings_.server_takeover) inflate_.reset();
             payload = inflate_.message(payload);
@@ -78,7 +78,7 @@ public:
     }
     Received expect(std::string_view text) {
         Received message = receive();
-        ck_assert_msg(message.payload == text, "got %zu octets \"%.40s\", not %zu \"%.40s\"",
+        ck_assert_msg(message.payload == text, "got %zu bytes \"%.40s\", not %zu \"%.40s\"",
                       message.payload.size(), message.payload.c_str(), text.size(),
                       std::string(text.substr(0, 40)).c_str());
         return message;
@@ -100,10 +100,10 @@ inline const protocol::DeflateSettings kModes[] = {kWithoutContext, kWithContext
     return service.connect(std::move(behaviour), wiring);
 }
 
-/// Waits until nothing is queued any more; only then is one octet below the high-water mark.
+/// Waits until nothing is queued any more; only then is one byte below the high-water mark.
 inline void await_nothing_queued(Service& service, ConnectionId id) {
     await_quietly(
-        [&] { return service.engine().send(id, Opcode::ping, octets("?"), 1) == SendResult::ok; },
+        [&] { return service.engine().send(id, Opcode::ping, bytes("?"), 1) == SendResult::ok; },
         "an empty queue");
 }
 

@@ -138,8 +138,8 @@ START_TEST(threads_together_get_no_more_than_the_mark) {
 }
 END_TEST
 
-/// Senders with old ids race against slot reuse: no octet may count against a later connection.
-START_TEST(no_octet_of_the_past_counts_against_the_next_connection) {
+/// Senders with old ids race against slot reuse: no byte may count against a later connection.
+START_TEST(no_byte_of_the_past_counts_against_the_next_connection) {
     Gate gate;
     gate.open();
     std::atomic<bool> over{false};
@@ -176,5 +176,5 @@ WEBSOCKET_TEST_SUITE(gate) {
     tcase_add_test(tests, waiters_are_told_when_there_is_room_and_not_before);
     tcase_add_test(tests, the_end_tells_waiters);
     tcase_add_test(tests, threads_together_get_no_more_than_the_mark);
-    tcase_add_test(tests, no_octet_of_the_past_counts_against_the_next_connection);
+    tcase_add_test(tests, no_byte_of_the_past_counts_against_the_next_connection);
 }

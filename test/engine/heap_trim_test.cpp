@@ -63,7 +63,7 @@ START_TEST(freed_memory_serves_the_next_messages_without_page_faults) {
 END_TEST
 
 START_TEST(memory_goes_back_when_no_large_block_has_been_used_for_a_while) {
-    constexpr std::size_t kMost = kBlocks * kBlock;
+    constexpr std::size_t kMax = kBlocks * kBlock;
     keep_freed_memory();
     const std::size_t before = resident_bytes();
     use_blocks();
@@ -72,14 +72,14 @@ START_TEST(memory_goes_back_when_no_large_block_has_been_used_for_a_while) {
     trim.note(HeapTrim::kLargeBlock);
     trim.trim(1000);
     trim.trim(1000 + idle - 1);
-    ck_assert_uint_gt(resident_bytes(), before + kMost / 2);
+    ck_assert_uint_gt(resident_bytes(), before + kMax / 2);
     trim.trim(1000 + idle);
-    ck_assert_uint_lt(resident_bytes(), before + kMost / 4);
+    ck_assert_uint_lt(resident_bytes(), before + kMax / 4);
 }
 END_TEST
 
 START_TEST(memory_goes_back_now_and_then_while_large_blocks_are_used) {
-    constexpr std::size_t kMost = kBlocks * kBlock;
+    constexpr std::size_t kMax = kBlocks * kBlock;
     keep_freed_memory();
     const std::size_t before = resident_bytes();
     use_blocks();
@@ -89,15 +89,15 @@ START_TEST(memory_goes_back_now_and_then_while_large_blocks_are_used) {
         trim.note(HeapTrim::kLargeBlock);
         trim.trim(now);
     }
-    ck_assert_uint_gt(resident_bytes(), before + kMost / 2);
+    ck_assert_uint_gt(resident_bytes(), before + kMax / 2);
     trim.note(HeapTrim::kLargeBlock);
     trim.trim(end);
-    ck_assert_uint_lt(resident_bytes(), before + kMost / 4);
+    ck_assert_uint_lt(resident_bytes(), before + kMax / 4);
 }
 END_TEST
 
 START_TEST(small_blocks_do_not_count) {
-    constexpr std::size_t kMost = kBlocks * kBlock;
+    constexpr std::size_t kMax = kBlocks * kBlock;
     keep_freed_memory();
     const std::size_t before = resident_bytes();
     use_blocks();
@@ -105,7 +105,7 @@ START_TEST(small_blocks_do_not_count) {
     trim.note(HeapTrim::kLargeBlock - 1);
     trim.trim(0);
     trim.trim(to_ticks(HeapTrim::kInterval));
-    ck_assert_uint_gt(resident_bytes(), before + kMost / 2);
+    ck_assert_uint_gt(resident_bytes(), before + kMax / 2);
 }
 END_TEST
 #endif

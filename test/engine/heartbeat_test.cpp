@@ -44,7 +44,7 @@ START_TEST(a_turn_that_does_not_end_is_a_hang_until_it_ends) {
     Heartbeat heartbeat;
     HangDetector detector;
     heartbeat.begin_turn();
-    look(detector, heartbeat, HangDetector::kLooks);  // the first one sees the turn begin
+    look(detector, heartbeat, HangDetector::kPolls);  // the first one sees the turn begin
     ck_assert(detector.judge(heartbeat.look(), true) == Verdict::hangs);
     look(detector, heartbeat, 10);
     ck_assert(detector.hangs());
@@ -61,7 +61,7 @@ START_TEST(turns_that_end_are_no_hang_however_many_there_are) {
     HangDetector detector;
     for (int i = 0; i < 100; ++i) {
         heartbeat.begin_turn();
-        look(detector, heartbeat, HangDetector::kLooks);
+        look(detector, heartbeat, HangDetector::kPolls);
         heartbeat.end_turn();
     }
     look(detector, heartbeat, 100);  // waits
@@ -72,11 +72,11 @@ START_TEST(a_process_that_was_stopped_does_not_look_like_a_hang) {
     Heartbeat heartbeat;
     HangDetector detector;
     heartbeat.begin_turn();
-    look(detector, heartbeat, HangDetector::kLooks);
+    look(detector, heartbeat, HangDetector::kPolls);
     for (int i = 0; i < 10; ++i) {
         ck_assert(detector.judge(heartbeat.look(), false) == Verdict::unchanged);
     }
-    look(detector, heartbeat, HangDetector::kLooks - 1);
+    look(detector, heartbeat, HangDetector::kPolls - 1);
     ck_assert(detector.judge(heartbeat.look(), true) == Verdict::hangs);
 }
 END_TEST
@@ -95,7 +95,7 @@ START_TEST(a_loop_that_hangs_gets_no_connections_until_it_is_back) {
     std::vector<Hang> reports;
     std::chrono::steady_clock::time_point now{};
     const auto look_once = [&] {
-        now += HangDetector::kLook;
+        now += HangDetector::kPollInterval;
         return service.engine().look_for_hangs(now,
                                                [&](const Hang& hang) { reports.push_back(hang); });
     };
@@ -136,7 +136,7 @@ START_TEST(nobody_is_taken_while_all_loops_hang) {
     hangs.await("the hang");
     std::chrono::steady_clock::time_point now{};
     const auto look_once = [&] {
-        now += HangDetector::kLook;
+        now += HangDetector::kPollInterval;
         return service.engine().look_for_hangs(now, [](auto&) {});
     };
     while (look_once() == 0) {

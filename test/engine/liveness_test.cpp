@@ -61,7 +61,7 @@ START_TEST(nobody_owes_a_pong_who_is_not_read_from) {
 }
 END_TEST
 
-START_TEST(who_takes_octets_lives) {
+START_TEST(who_takes_bytes_lives) {
     Liveness liveness;
     liveness.begin_ping(kStart, 1000);
     ck_assert(!liveness.takes(1000));  // as many as before
@@ -86,7 +86,7 @@ START_TEST(closing_goes_on_while_the_peer_takes_something_but_not_without_end) {
         liveness.note(now, false);
         now += kTimeout / 2;
     }
-    ck_assert_uint_eq(now, kStart + Liveness::kMostCloseTimeouts * kTimeout);
+    ck_assert_uint_eq(now, kStart + Liveness::kMaxCloseTimeouts * kTimeout);
 }
 END_TEST
 
@@ -103,7 +103,7 @@ WEBSOCKET_TEST_SUITE(liveness) {
     tcase_add_test(tests,
                    a_pong_that_may_take_longer_than_the_interval_is_looked_for_at_each_interval);
     tcase_add_test(tests, nobody_owes_a_pong_who_is_not_read_from);
-    tcase_add_test(tests, who_takes_octets_lives);
+    tcase_add_test(tests, who_takes_bytes_lives);
     tcase_add_test(tests, closing_goes_on_while_the_peer_takes_something_but_not_without_end);
     tcase_add_test(tests, a_timer_that_is_a_second_late_was_not_the_peers_fault);
 }

@@ -16,7 +16,7 @@ using websocket::engine::SharedFrame;
 
 namespace {
 
-SharedFrame frame(std::string_view bytes) { return SharedFrame::join(octets(bytes), {}); }
+SharedFrame frame(std::string_view text) { return SharedFrame::join(bytes(text), {}); }
 
 /// What would be written next with `slots` vectors.
 std::string next(const Outbox& outbox, std::size_t slots = 64) {
@@ -105,7 +105,7 @@ START_TEST(a_plain_message_stops_what_can_be_written_until_it_is_compressed) {
     Outbox outbox;
     outbox.push(frame("one"));
     ck_assert(!outbox.holds_plain());
-    outbox.push_plain(SharedFrame::build(Opcode::text, octets("plain")));
+    outbox.push_plain(SharedFrame::build(Opcode::text, bytes("plain")));
     outbox.push(frame("two"));
     ck_assert(outbox.holds_plain());
     ck_assert(!outbox.next_plain().frame);
@@ -136,7 +136,7 @@ END_TEST
 START_TEST(a_plain_message_may_stay_as_it_is) {
     Outbox outbox;
     for (const char* text : {"a", "b"}) {
-        outbox.push_plain(SharedFrame::build(Opcode::text, octets(text)));
+        outbox.push_plain(SharedFrame::build(Opcode::text, bytes(text)));
     }
     outbox.keep_plain();
     ck_assert(next(outbox) == std::string("\x81\x01") + "a");
@@ -150,7 +150,7 @@ END_TEST
 
 START_TEST(a_plain_message_without_memory_changes_nothing) {
     Outbox outbox;
-    outbox.push_plain(SharedFrame::build(Opcode::text, octets("plain")));
+    outbox.push_plain(SharedFrame::build(Opcode::text, bytes("plain")));
     const SharedFrame part = frame("P");
     bool replaced = false;
     fail_each_allocation([&] { outbox.push_plain(part); },

@@ -44,7 +44,7 @@ struct SocketPair {
     Descriptor client;
 };
 
-/// `buffer` octets of socket buffers, roughly, or as many as the system likes.
+/// `buffer` bytes of socket buffers, roughly, or as many as the system likes.
 [[nodiscard]] inline SocketPair tcp_pair(int buffer = 0) {
     const Descriptor listener(::socket(AF_INET, SOCK_STREAM, 0));
     Descriptor client(::socket(AF_INET, SOCK_STREAM, 0));
@@ -112,7 +112,7 @@ public:
     void expect(Opcode opcode, std::string_view payload) {
         const Frame frame = receive();
         ck_assert_int_eq(static_cast<int>(frame.opcode), static_cast<int>(opcode));
-        ck_assert_msg(frame.payload == payload, "got %zu octets \"%.60s\", not \"%.60s\"",
+        ck_assert_msg(frame.payload == payload, "got %zu bytes \"%.60s\", not \"%.60s\"",
                       frame.payload.size(), frame.payload.c_str(), std::string(payload).c_str());
     }
     void expect_text(std::string_view payload) { expect(Opcode::text, payload); }
@@ -127,7 +127,7 @@ public:
         if (read_.empty()) read_more();
         return std::exchange(read_, {});
     }
-    /// The server's FIN, and not one octet before it.
+    /// The server's FIN, and not one byte before it.
     void expect_end() {
         ck_assert_uint_eq(read_.size(), 0);
         ck_assert_msg(!read_more(), "\"%.20s\" instead of the end", read_.c_str());
@@ -174,7 +174,7 @@ private:
         for (;;) {
             const protocol::HeaderResult result =
                 protocol::decode_compressible_frame_header<protocol::Role::client>(
-                    octets(read_), message_, kUnlimited);
+                    bytes(read_), message_, kUnlimited);
             ck_assert_msg(result.status != HeaderStatus::violated, "the server sent: %s",
                           result.violation.reason);
             if (result.status == HeaderStatus::complete) {
@@ -185,12 +185,12 @@ private:
                 }
                 return result.header;
             }
-            ck_assert_msg(read_more(), "the end came inside of a frame");
+            ck_assert_msg(read_more(), "the end came inside a frame");
         }
     }
     std::string take(std::size_t count) {
         while (read_.size() < count) {
-            ck_assert_msg(read_more(), "the end came inside of a frame");
+            ck_assert_msg(read_more(), "the end came inside a frame");
         }
         std::string taken = read_.substr(0, count);
         read_.erase(0, count);

@@ -25,7 +25,7 @@ public:
     /// What happens instead of call number `call`, from 0; nothing happens otherwise. [any thread]
     using Decide = std::function<net::IoResult(std::size_t call)>;
 
-    /// A result of kGoOn lets the call happen, with at most `count` octets.
+    /// A result of kGoOn lets the call happen, with at most `count` bytes.
     static constexpr auto kGoOn = net::IoStatus::done;
     static constexpr net::IoResult kNormally{kGoOn, kAll};
 
@@ -48,7 +48,7 @@ public:
 
     [[nodiscard]] std::size_t reads() { return count(reads_); }
     [[nodiscard]] std::size_t writes() { return count(writes_); }
-    /// How many octets each write was asked to take.
+    /// How many bytes each write was asked to take.
     [[nodiscard]] std::vector<std::size_t> offered() {
         const std::lock_guard lock(mutex_);
         return offered_;

@@ -137,7 +137,7 @@ public:
             place.attach(std::make_unique<ReportingRecord>(options.rates, wiring.report));
         }
         base::ByteBuffer early;
-        early.append(octets(wiring.early_input));
+        early.append(bytes(wiring.early_input));
         place.agree(wiring.deflate);
         engine_->adopt(std::move(place),
                        std::make_unique<ScriptedTransport>(std::move(real), wiring.script),
@@ -148,7 +148,7 @@ public:
 
     [[nodiscard]] SendResult send(ConnectionId id, std::string_view payload,
                                   Opcode opcode = Opcode::text) {
-        return engine_->send(id, opcode, octets(payload), options.send_buffer);
+        return engine_->send(id, opcode, bytes(payload), options.send_buffer);
     }
     bool close(ConnectionId id, std::uint16_t code) {
         return engine_->close(id, protocol::ClosePayload(code, {}));

@@ -30,7 +30,7 @@ bool is_compressed(const SharedFrame& frame) { return (frame.bytes()[0] & kRsv1)
 START_TEST(a_frame_holds_the_compressed_message) {
     SharedDeflate shared;
     for (int i = 0; i < 3; ++i) {
-        const SharedFrame frame = shared.build(Opcode::text, octets(json(1000)), kWithoutContext);
+        const SharedFrame frame = shared.build(Opcode::text, bytes(json(1000)), kWithoutContext);
         ck_assert_uint_eq(frame.bytes()[0], kFin | kRsv1 | 0x01);
         ck_assert(ZlibInflate().message(text_of(frame.payload())) == json(1000));
     }
@@ -40,7 +40,7 @@ END_TEST
 START_TEST(what_does_not_become_smaller_is_framed_as_it_is) {
     SharedDeflate shared;
     const std::string noise = Random(1).bytes(5000);
-    const SharedFrame frame = shared.build(Opcode::binary, octets(noise), kWithoutContext);
+    const SharedFrame frame = shared.build(Opcode::binary, bytes(noise), kWithoutContext);
     ck_assert(!is_compressed(frame));
     ck_assert(text_of(frame.payload()) == noise);
 }
@@ -51,9 +51,8 @@ START_TEST(without_memory_for_a_compressor_the_message_goes_as_it_is) {
     const std::size_t failures = fail_each_allocation(
         [&] {
             SharedDeflate shared;
-            const SharedFrame frame =
-                shared.build(Opcode::text, octets(std::string_view("aaaaaaaaaaaaaaaaaaaaaaaa")),
-                             kWithoutContext);
+            const SharedFrame frame = shared.build(
+                Opcode::text, bytes(std::string_view("aaaaaaaaaaaaaaaaaaaaaaaa")), kWithoutContext);
             plain += is_compressed(frame) ? 0U : 1U;
         },
         [](bool) {});
@@ -65,12 +64,12 @@ END_TEST
 START_TEST(one_compressor_serves_all_messages_and_only_the_frame_is_allocated) {
     SharedDeflate shared;
     const std::string text = json(4000);
-    static_cast<void>(shared.build(Opcode::text, octets(text), kWithoutContext));
+    static_cast<void>(shared.build(Opcode::text, bytes(text), kWithoutContext));
     std::size_t allocations = 0;
     {
         const FailingAllocator counting;
         for (int i = 0; i < 10; ++i) {
-            static_cast<void>(shared.build(Opcode::text, octets(text), kWithoutContext));
+            static_cast<void>(shared.build(Opcode::text, bytes(text), kWithoutContext));
         }
         allocations = FailingAllocator::count();
     }
@@ -83,7 +82,7 @@ START_TEST(on_the_loop_nothing_is_allocated_at_all) {
     const std::string text = json(4000);
     const auto run = [&] {
         ByteBuffer& out = shared.deflate_buffer();
-        const bool useful = shared.deflate(octets(text), true, out, text.size(), kWithoutContext);
+        const bool useful = shared.deflate(bytes(text), true, out, text.size(), kWithoutContext);
         ByteBuffer& in = shared.inflate_buffer();
         std::unique_ptr<Inflater> inflater = shared.take_inflater();
         std::span<const std::uint8_t> compressed = out.bytes();
@@ -113,9 +112,9 @@ START_TEST(settings_do_not_mix) {
     const std::string noise = Random(2).bytes(3000);
     const std::string text = noise + noise;  // what 15 bits see and 9 do not
     for (int i = 0; i < 4; ++i) {
-        const SharedFrame with_15 = shared.build(Opcode::binary, octets(text), kWithoutContext);
+        const SharedFrame with_15 = shared.build(Opcode::binary, bytes(text), kWithoutContext);
         ck_assert_uint_lt(with_15.payload().size(), 4000);
-        ck_assert(!is_compressed(shared.build(Opcode::binary, octets(text), small)));
+        ck_assert(!is_compressed(shared.build(Opcode::binary, bytes(text), small)));
     }
 }
 END_TEST
@@ -128,7 +127,7 @@ START_TEST(many_shapes_do_not_pile_up) {
                 DeflateSettings settings = kWithoutContext;
                 settings.server_bits = bits;
                 settings.level = level;
-                const SharedFrame frame = shared.build(Opcode::text, octets(json(500)), settings);
+                const SharedFrame frame = shared.build(Opcode::text, bytes(json(500)), settings);
                 ck_assert(ZlibInflate(bits).message(text_of(frame.payload())) == json(500));
             }
         }
@@ -146,7 +145,7 @@ START_TEST(threads_compress_side_by_side) {
             ZlibInflate client;
             for (std::uint32_t i = 0; i < 200; ++i) {
                 const std::string text = json(100 + 10 * i, thread * 1000 + i);
-                const SharedFrame frame = shared.build(Opcode::text, octets(text), settings);
+                const SharedFrame frame = shared.build(Opcode::text, bytes(text), settings);
                 client.reset();
                 if (client.message(text_of(frame.payload())) != text) std::abort();
             }
@@ -160,7 +159,7 @@ START_TEST(what_nobody_uses_any_more_is_freed) {
     SharedDeflate shared;
     const std::string text = json(1000);
     const auto use = [&] {
-        static_cast<void>(shared.build(Opcode::text, octets(text), kWithoutContext));
+        static_cast<void>(shared.build(Opcode::text, bytes(text), kWithoutContext));
         static_cast<void>(shared.inflate_buffer().space(1000));
         static_cast<void>(shared.deflate_buffer().space(1000));
         shared.give_back(shared.take_inflater());
@@ -192,7 +191,7 @@ START_TEST(an_inflater_comes_without_a_history) {
     const auto inflate = [&](const std::string& payload) {
         std::unique_ptr<Inflater> inflater = shared.take_inflater();
         std::string room(1000, '\0');
-        std::span<const std::uint8_t> in = octets(payload);
+        std::span<const std::uint8_t> in = bytes(payload);
         std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(room.data()), room.size());
         const bool good =
             inflater->inflate(in, out) == Inflater::Status::done && inflater->end_message();

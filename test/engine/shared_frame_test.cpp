@@ -22,11 +22,11 @@ START_TEST(an_empty_reference_has_no_bytes) {
 END_TEST
 
 START_TEST(holds_what_goes_on_the_wire) {
-    const SharedFrame frame = SharedFrame::build(Opcode::text, octets("hello"));
+    const SharedFrame frame = SharedFrame::build(Opcode::text, bytes("hello"));
     ck_assert(text_of(frame.bytes()) == "\x81\x05hello");
     const SharedFrame empty = SharedFrame::build(Opcode::pong, {});
     ck_assert(text_of(empty.bytes()) == std::string("\x8A\0", 2));
-    const SharedFrame joined = SharedFrame::join(octets("one"), octets("two"));
+    const SharedFrame joined = SharedFrame::join(bytes("one"), bytes("two"));
     ck_assert(text_of(joined.bytes()) == "onetwo");
 }
 END_TEST
@@ -35,7 +35,7 @@ START_TEST(one_allocation_serves_any_number_of_copies) {
     std::size_t allocations = 0;
     {
         const FailingAllocator allocator;
-        const SharedFrame frame = SharedFrame::build(Opcode::text, octets("hello"));
+        const SharedFrame frame = SharedFrame::build(Opcode::text, bytes("hello"));
         SharedFrame copy = frame;
         SharedFrame assigned;
         assigned = copy;
@@ -47,7 +47,7 @@ START_TEST(one_allocation_serves_any_number_of_copies) {
 END_TEST
 
 START_TEST(moving_leaves_nothing_behind_and_self_assignment_loses_nothing) {
-    SharedFrame frame = SharedFrame::build(Opcode::text, octets("x"));
+    SharedFrame frame = SharedFrame::build(Opcode::text, bytes("x"));
     const std::uint8_t* bytes = frame.bytes().data();
     SharedFrame moved = std::move(frame);
     ck_assert_ptr_eq(moved.bytes().data(), bytes);
@@ -59,7 +59,7 @@ END_TEST
 
 START_TEST(threads_may_drop_their_references_in_any_order) {
     for (int round = 0; round < 200; ++round) {
-        SharedFrame frame = SharedFrame::build(Opcode::binary, octets(std::string(100, 'x')));
+        SharedFrame frame = SharedFrame::build(Opcode::binary, bytes(std::string(100, 'x')));
         std::vector<std::thread> threads;
         for (int i = 0; i < 4; ++i) {
             threads.emplace_back([copy = frame] {

@@ -40,7 +40,7 @@ public:
         await(POLLIN);
         return transport.read(into);
     }
-    /// Reads until there are `count` octets.
+    /// Reads until there are `count` bytes.
     std::string read(std::size_t count) {
         std::string text;
         while (text.size() < count) {
@@ -61,14 +61,14 @@ public:
         return transport.write({&part, 1});
     }
     /// Fills the socket past the transport, so that no record of its own is on its way; how many
-    /// octets that took.
+    /// bytes that took.
     [[nodiscard]] std::size_t fill_socket() const {
         const std::array<char, 10'000> filling{};
         std::size_t filled = 0;
         std::size_t before = 0;
         do {
             before = filled;
-            for (std::size_t size = filling.size(); size > 0;) {  // at last, not one octet more
+            for (std::size_t size = filling.size(); size > 0;) {  // at last, not one byte more
                 const ssize_t count =
                     ::send(transport.descriptor(), filling.data(), size, MSG_DONTWAIT);
                 size = count < 0 ? size / 10 : size;

@@ -116,7 +116,7 @@ public:
         return tls_.take();
     }
 
-    /// Sends `text` and meanwhile reads `count` octets, so that neither side can block the other.
+    /// Sends `text` and meanwhile reads `count` bytes, so that neither side can block the other.
     [[nodiscard]] std::string exchange(std::string_view text, std::size_t count) {
         const std::string records = encrypt(text);
         std::string_view unsent = records;
@@ -129,7 +129,7 @@ public:
         }
         return reply;
     }
-    /// Waits for `count` octets; fewer at the end of the stream.
+    /// Waits for `count` bytes; fewer at the end of the stream.
     [[nodiscard]] std::string receive(std::size_t count) {
         std::string text;
         while (text.size() < count && receive_some(count - text.size(), text)) {
@@ -138,7 +138,7 @@ public:
     }
     void expect(std::string_view text) {
         const std::string got = receive(text.size());
-        ck_assert_msg(got == text, "got %zu octets \"%.60s\", not %zu \"%.60s\"", got.size(),
+        ck_assert_msg(got == text, "got %zu bytes \"%.60s\", not %zu \"%.60s\"", got.size(),
                       got.c_str(), text.size(), std::string(text).c_str());
     }
     /// The server's close_notify, or whatever else makes SSL_read end with `error`.

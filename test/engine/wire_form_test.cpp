@@ -24,7 +24,7 @@ const std::uint8_t* place_of(const SharedFrame& frame) { return frame.bytes().da
 START_TEST(every_way_of_compressing_is_used_once) {
     SharedDeflate shared;
     SharedDeflate of_another_loop;
-    const SharedFrame plain = SharedFrame::build(Opcode::text, octets(json(3000)));
+    const SharedFrame plain = SharedFrame::build(Opcode::text, bytes(json(3000)));
     DeflateSettings small = kWithoutContext;
     small.server_bits = 10;
     const SharedFrame large_window = shared.wire_form(plain, kWithoutContext);
@@ -43,7 +43,7 @@ END_TEST
 
 START_TEST(what_only_the_server_cares_for_makes_no_further_form) {
     SharedDeflate shared;
-    const SharedFrame plain = SharedFrame::build(Opcode::text, octets(json(3000)));
+    const SharedFrame plain = SharedFrame::build(Opcode::text, bytes(json(3000)));
     DeflateSettings other = kWithoutContext;
     other.client_bits = 9;
     other.client_takeover = true;
@@ -56,7 +56,7 @@ END_TEST
 START_TEST(that_noise_does_not_become_smaller_is_found_out_once) {
     SharedDeflate shared;
     const std::string noise = Random(1).bytes(100'000);
-    const SharedFrame plain = SharedFrame::build(Opcode::binary, octets(noise));
+    const SharedFrame plain = SharedFrame::build(Opcode::binary, bytes(noise));
     ck_assert(place_of(shared.wire_form(plain, kWithoutContext)) == place_of(plain));
     std::size_t allocations = 0;
     {
@@ -72,7 +72,7 @@ START_TEST(threads_may_ask_at_the_same_time) {
     for (int round = 0; round < 30; ++round) {
         SharedDeflate shared;
         const std::string text = json(20'000, static_cast<std::uint32_t>(round));
-        const SharedFrame plain = SharedFrame::build(Opcode::text, octets(text));
+        const SharedFrame plain = SharedFrame::build(Opcode::text, bytes(text));
         std::atomic<int> ready{0};
         std::vector<std::thread> threads;
         for (std::uint8_t thread = 0; thread < 4; ++thread) {
@@ -94,7 +94,7 @@ START_TEST(the_compressed_form_outlives_the_plain_one) {
     SharedDeflate shared;
     SharedFrame frame;
     {
-        const SharedFrame plain = SharedFrame::build(Opcode::text, octets(json(3000)));
+        const SharedFrame plain = SharedFrame::build(Opcode::text, bytes(json(3000)));
         frame = shared.wire_form(plain, kWithoutContext);
     }
     ck_assert(ZlibInflate().message(text_of(frame.payload())) == json(3000));
@@ -102,11 +102,11 @@ START_TEST(the_compressed_form_outlives_the_plain_one) {
 END_TEST
 
 START_TEST(without_memory_the_plain_frame_goes_out_and_later_ones_are_compressed_again) {
-    const SharedFrame plain = SharedFrame::build(Opcode::text, octets(json(300)));
+    const SharedFrame plain = SharedFrame::build(Opcode::text, bytes(json(300)));
     bool failed = true;
     for (std::size_t nth = 0; failed; ++nth) {
         SharedDeflate shared;
-        const SharedFrame fresh = SharedFrame::build(Opcode::text, octets(json(300)));
+        const SharedFrame fresh = SharedFrame::build(Opcode::text, bytes(json(300)));
         SharedFrame frame;
         {
             FailingAllocator failing(nth);

@@ -12,10 +12,10 @@
 namespace {
 
 std::uint64_t key_of(const std::string& text) {
-    std::array<std::uint8_t, 16> octets{};
+    std::array<std::uint8_t, 16> bytes{};
     const bool ipv6 = text.find(':') != std::string::npos;
-    ck_assert_int_eq(::inet_pton(ipv6 ? AF_INET6 : AF_INET, text.c_str(), octets.data()), 1);
-    return websocket::httpd::client_key(std::span(octets).first(ipv6 ? 16 : 4));
+    ck_assert_int_eq(::inet_pton(ipv6 ? AF_INET6 : AF_INET, text.c_str(), bytes.data()), 1);
+    return websocket::httpd::client_key(std::span(bytes).first(ipv6 ? 16 : 4));
 }
 
 }  // namespace

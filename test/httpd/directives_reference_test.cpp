@@ -17,9 +17,9 @@ namespace {
 using websocket::httpd::Directive;
 using websocket::httpd::kDirectives;
 using websocket::httpd::kKiB;
+using websocket::httpd::kMax32;
+using websocket::httpd::kMaxSize;
 using websocket::httpd::kMiB;
-using websocket::httpd::kMost32;
-using websocket::httpd::kMostSize;
 using websocket::httpd::kSecond;
 using websocket::httpd::Scope;
 using websocket::httpd::ValueKind;
@@ -48,12 +48,12 @@ const char* scope_text(Scope scope) {
     return "anywhere";
 }
 
-std::string size_text(std::int64_t octets) {
-    if (octets != 0 && octets % kMiB == 0) {
-        return std::to_string(octets / kMiB) + "M";
+std::string size_text(std::int64_t bytes) {
+    if (bytes != 0 && bytes % kMiB == 0) {
+        return std::to_string(bytes / kMiB) + "M";
     }
-    return octets != 0 && octets % kKiB == 0 ? std::to_string(octets / kKiB) + "K"
-                                             : std::to_string(octets);
+    return bytes != 0 && bytes % kKiB == 0 ? std::to_string(bytes / kKiB) + "K"
+                                           : std::to_string(bytes);
 }
 
 std::string duration_text(std::int64_t milliseconds) {
@@ -78,7 +78,7 @@ std::string range_text(const Directive& directive) {
         return "";
     }
     const std::string least = bound_text(kind, directive.least);
-    const bool open = directive.most == kMostSize || directive.most == kMost32;
+    const bool open = directive.most == kMaxSize || directive.most == kMax32;
     return open ? least + " or more" : least + " to " + bound_text(kind, directive.most);
 }
 

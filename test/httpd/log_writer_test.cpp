@@ -181,13 +181,13 @@ START_TEST(what_waits_for_a_stuck_log_is_bounded_and_what_is_lost_is_reported) {
     await_quietly(
         [&] {
             read += pipe.read().size();
-            return read >= LogSink::kMostQueued - line.size();
+            return read >= LogSink::kMaxQueued - line.size();
         },
         "what was queued");
     writer.begin_stop();
     await_quietly([&] { return writer.stopped(); }, "the end of the writer");
     read += pipe.read().size();
-    ck_assert_uint_le(read, LogSink::kMostQueued + 70'000);  // the pipe itself holds 64 KiB
+    ck_assert_uint_le(read, LogSink::kMaxQueued + 70'000);  // the pipe itself holds 64 KiB
     ck_assert_uint_eq(pipe.lost.get(), 1000 - read / line.size());
 }
 END_TEST

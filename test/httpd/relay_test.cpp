@@ -55,7 +55,7 @@ public:
         filtered.assign(some.data(), static_cast<std::size_t>(count));
         return {IoStatus::done, bytes_of(filtered)};
     }
-    void consume(std::size_t octets) noexcept override { filtered.erase(0, octets); }
+    void consume(std::size_t bytes) noexcept override { filtered.erase(0, bytes); }
     bool output(std::span<const std::uint8_t> bytes) noexcept override {
         last_output = std::chrono::steady_clock::now();
         largest = std::max(largest, bytes.size());
@@ -164,7 +164,7 @@ void expect(int socket, std::string_view text) {
         pollfd poll{socket, POLLIN, 0};
         ck_assert_msg(::poll(&poll, 1, kPatienceMs) == 1, "nothing comes");
         const ssize_t count = ::recv(socket, got.data() + at, got.size() - at, 0);
-        ck_assert_msg(count > 0, "the end came after %zu octets", at);
+        ck_assert_msg(count > 0, "the end came after %zu bytes", at);
         at += static_cast<std::size_t>(count);
     }
     ck_assert(got == text);
@@ -196,7 +196,7 @@ std::size_t fill(int socket) {
 }
 
 /// The socket's buffers on both sides of the relay, its own portion, and the kernel's overhead.
-constexpr std::size_t kMostHeld = 600'000;
+constexpr std::size_t kMaxHeld = 600'000;
 
 }  // namespace
 
@@ -243,7 +243,7 @@ START_TEST(reads_no_more_from_the_client_than_the_engine_takes) {
     Running relay;
     relay.start();
     const std::size_t taken = fill(relay.client());
-    ck_assert_uint_lt(taken, kMostHeld);
+    ck_assert_uint_lt(taken, kMaxHeld);
     expect(relay.engine(), std::string(taken, 'x'));
     send(relay.engine(), "the other direction is free");
     expect(relay.client(), "the other direction is free");
@@ -256,7 +256,7 @@ START_TEST(reads_no_more_from_the_engine_than_the_client_takes) {
     Running relay;
     relay.start();
     const std::size_t taken = fill(relay.engine());
-    ck_assert_uint_lt(taken, kMostHeld);
+    ck_assert_uint_lt(taken, kMaxHeld);
     send(relay.client(), "the other direction is free");
     expect(relay.engine(), "the other direction is free");
     expect(relay.client(), std::string(taken, 'x'));

@@ -82,7 +82,7 @@ START_TEST(a_count_has_no_unit) {
 }
 END_TEST
 
-START_TEST(a_size_is_octets_or_has_a_binary_unit) {
+START_TEST(a_size_is_bytes_or_has_a_binary_unit) {
     assert_value(kSize, "1", 1);
     assert_value(kSize, "1000", 1000);
     assert_value(kSize, "1K", 1024);
@@ -198,7 +198,7 @@ START_TEST(a_wrong_number_is_told_its_bounds_and_units) {
     assert_error(kCount, "101",
                  "Name: \"101\" is not allowed; it takes a whole number from 1 to 100");
     assert_error(directive(ValueKind::size, 1, 128 * kMiB), "1T",
-                 "Name: \"1T\" is not allowed; it takes a size from 1 to 128M octets, with an "
+                 "Name: \"1T\" is not allowed; it takes a size from 1 to 128M bytes, with an "
                  "optional K, M or G");
     assert_error(kTime, "1d",
                  "Name: \"1d\" is not allowed; it takes a time from 0ms to 24h, with an optional "
@@ -246,7 +246,7 @@ WEBSOCKET_TEST_SUITE(setting_value) {
     tcase_add_test(tests, what_is_no_number_is_refused_by_every_kind);
     tcase_add_test(tests, minus_zero_is_not_a_number_of_anything);
     tcase_add_test(tests, a_count_has_no_unit);
-    tcase_add_test(tests, a_size_is_octets_or_has_a_binary_unit);
+    tcase_add_test(tests, a_size_is_bytes_or_has_a_binary_unit);
     tcase_add_test(tests, a_size_cannot_overflow);
     tcase_add_test(tests, a_time_is_seconds_or_has_a_unit);
     tcase_add_test(tests, a_time_respects_its_bounds_in_milliseconds);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Topics inside of one process; the bus is a stand-in.
+// Topics inside one process; the bus is a stand-in.
 #include "hub/hub.hpp"
 
 #include <atomic>
@@ -18,10 +18,10 @@ using websocket::engine::SharedFrame;
 using websocket::engine::SlowConsumer;
 using websocket::hub::Bus;
 using websocket::hub::BusResult;
+using websocket::hub::Drop;
+using websocket::hub::Drops;
 using websocket::hub::Hub;
 using websocket::hub::HubOptions;
-using websocket::hub::Loss;
-using websocket::hub::Losses;
 using websocket::hub::TopicKey;
 using websocket::hub::TopicQuota;
 using websocket::hub::TopicResult;
@@ -32,7 +32,7 @@ namespace {
 /// Remembers what it is told, and insists on the hub's promises.
 class RecordingBus final : public Bus {
 public:
-    void attach(Receiver& receiver, Losses& /*losses*/) noexcept override { to = &receiver; }
+    void attach(Receiver& receiver, Drops& /*losses*/) noexcept override { to = &receiver; }
     bool add_interest(const TopicKey& key) noexcept override {
         const ForTheTest memory;
         if (!available) return false;
@@ -97,7 +97,7 @@ struct Town {
     }
     TopicResult publish(std::string_view topic, std::string_view text, ConnectionId except = {},
                         std::string_view scope = "s") {
-        return hub.publish(scope, topic, MessageType::text, octets(text), except);
+        return hub.publish(scope, topic, MessageType::text, bytes(text), except);
     }
     void await_topics(std::size_t count) {
         await_quietly([&] { return hub.figures().topics == count; }, "topics to go");
@@ -129,9 +129,9 @@ END_TEST
 START_TEST(binary_messages_are_binary) {
     Town town;
     Client client = town.subscriber("t");
-    const std::string bytes("\0\xff", 2);
-    ck_assert(town.hub.publish("s", "t", MessageType::binary, octets(bytes)) == TopicResult::ok);
-    client.peer.expect(Opcode::binary, bytes);
+    const std::string sent("\0\xff", 2);
+    ck_assert(town.hub.publish("s", "t", MessageType::binary, bytes(sent)) == TopicResult::ok);
+    client.peer.expect(Opcode::binary, sent);
     ck_assert(town.hub.publish("s", "t", MessageType::binary, {}) == TopicResult::ok);
     client.peer.expect(Opcode::binary, "");
 }
@@ -211,7 +211,7 @@ START_TEST(a_connection_that_is_not_served_yet_keeps_no_subscription) {
 }
 END_TEST
 
-START_TEST(names_have_1_to_255_octets) {
+START_TEST(names_have_1_to_255_bytes) {
     Town town;
     const Client client = town.connect();
     const std::string too_long(256, 'x');
@@ -312,7 +312,7 @@ START_TEST(a_slow_subscriber_is_counted_and_delays_nobody) {
         ck_assert(town.publish("t", text) == TopicResult::ok);
         quick.peer.expect_text(text);
     }
-    ck_assert_uint_gt(town.hub.losses().total(Loss::slow_subscriber), 0);
+    ck_assert_uint_gt(town.hub.drops().total(Drop::slow_subscriber), 0);
     town.service.log.await("WS0503");
 }
 END_TEST
@@ -332,7 +332,7 @@ START_TEST(a_publisher_is_told_when_a_loop_has_no_room) {
     while (town.publish("t", std::string(1'000, 'x')) == TopicResult::ok) {
     }
     ck_assert(town.publish("t", "x") == TopicResult::full);
-    ck_assert_uint_eq(town.hub.losses().total(Loss::busy_loop), 2);
+    ck_assert_uint_eq(town.hub.drops().total(Drop::busy_loop), 2);
     go_on.open();
 }
 END_TEST
@@ -346,8 +346,8 @@ START_TEST(what_others_want_goes_over_the_bus_and_what_comes_stays_here) {
     ck_assert(town.publish("nobody here", "there only") == TopicResult::ok);
     const auto key = TopicKey::make("s", "t", {});
     const auto other = TopicKey::make("s", "unknown", {});
-    town.bus.to->receive(*key, SharedFrame::build(Opcode::text, octets("from there")));
-    town.bus.to->receive(*other, SharedFrame::build(Opcode::text, octets("unwanted")));
+    town.bus.to->receive(*key, SharedFrame::build(Opcode::text, bytes("from there")));
+    town.bus.to->receive(*other, SharedFrame::build(Opcode::text, bytes("unwanted")));
     ck_assert(town.bus.published ==
               std::vector<std::string>({"\x81\x0ehere and there", "\x81\x0athere only"}));
     client.peer.expect_text("here only");
@@ -365,8 +365,8 @@ START_TEST(a_publisher_is_told_when_the_bus_cannot) {
     ck_assert(town.publish("t", "2") == TopicResult::no_memory);
     town.bus.result = BusResult::unavailable;
     ck_assert(town.publish("t", "3") == TopicResult::unavailable);
-    ck_assert_uint_eq(town.hub.losses().total(Loss::busy_process), 1);
-    ck_assert_uint_eq(town.hub.losses().total(Loss::no_resources), 2);
+    ck_assert_uint_eq(town.hub.drops().total(Drop::busy_process), 1);
+    ck_assert_uint_eq(town.hub.drops().total(Drop::no_resources), 2);
     for (const char* text : {"1", "2", "3"}) client.peer.expect_text(text);
 }
 END_TEST
@@ -477,7 +477,7 @@ WEBSOCKET_TEST_SUITE(hub) {
     tcase_add_test(tests, who_unsubscribes_gets_what_came_before_and_nothing_after);
     tcase_add_test(tests, a_topic_vanishes_with_its_last_subscriber_however_that_ends);
     tcase_add_test(tests, a_connection_that_is_not_served_yet_keeps_no_subscription);
-    tcase_add_test(tests, names_have_1_to_255_octets);
+    tcase_add_test(tests, names_have_1_to_255_bytes);
     tcase_add_test(tests, a_message_of_256_mib_is_too_big);
     tcase_add_test(tests, a_client_cannot_subscribe_without_end);
     tcase_add_test(tests, one_location_cannot_take_the_topics_of_all);

@@ -165,7 +165,7 @@ END_TEST
 START_TEST(names_are_not_led_without_end) {
     SilentLog log;
     Leaders leaders(Leaders::make_file(), kKey, log);
-    for (std::size_t i = 0; i < Leaders::kMost; ++i) {
+    for (std::size_t i = 0; i < Leaders::kMax; ++i) {
         ck_assert(leaders.lead("s", std::to_string(i), &kOne) == Leadership::leads);
     }
     ck_assert(leaders.lead("s", "one more", &kOne) == Leadership::follows);

@@ -46,8 +46,8 @@ public:
             run(name, backlog, ready[1]);
         }
         ::close(ready[1]);
-        char octet = 0;
-        ck_assert_msg(::read(ready[0], &octet, 1) == 1, "another user cannot take the name");
+        char byte = 0;
+        ck_assert_msg(::read(ready[0], &byte, 1) == 1, "another user cannot take the name");
         ::close(ready[0]);
     }
     ~OtherUser() {
@@ -263,7 +263,7 @@ START_TEST(who_ends_is_not_sent_to_any_more) {
         leaves.stop();
         ck_assert_uint_eq(registry.address(0), 0);
     }
-    ck_assert_uint_eq(publisher.losses(Loss::no_resources), 0);
+    ck_assert_uint_eq(publisher.losses(Drop::no_resources), 0);
 }
 END_TEST
 
@@ -344,7 +344,7 @@ START_TEST(a_stopped_process_delays_nobody_and_gets_what_the_queue_had_room_for)
         ck_assert(publisher.publish_many("t", 1, kSize, i) == TopicResult::ok);
         quick.peer.expect_text(publisher.numbered(i, kSize));
     }
-    const std::uint64_t lost = publisher.losses(Loss::busy_process);
+    const std::uint64_t lost = publisher.losses(Drop::busy_process);
     ck_assert_uint_gt(lost, kMessages / 2);
     ck_assert_uint_lt(lost, kMessages - 20);
 
@@ -445,7 +445,7 @@ START_TEST(a_name_that_another_user_has_taken_belongs_to_nobody_any_more) {
     Node publisher(registry);
     ck_assert(publisher.publish("t", "x") == TopicResult::ok);
     await_quietly([&] { return registry.address(0) == 0; }, "the slot to be free");
-    ck_assert_uint_eq(publisher.losses(Loss::no_resources), 0);
+    ck_assert_uint_eq(publisher.losses(Drop::no_resources), 0);
 }
 END_TEST
 
@@ -481,8 +481,8 @@ START_TEST(without_descriptors_publications_are_lost_and_counted_until_there_are
     Node poor(registry, {.descriptors = 16});
     ck_assert(poor.publish("t", "x") == TopicResult::ok);
     clients[0].peer.expect_text("x");
-    await_quietly([&] { return poor.losses(Loss::no_resources) > 5; }, "losses");
-    const std::uint64_t lost = poor.losses(Loss::no_resources);
+    await_quietly([&] { return poor.losses(Drop::no_resources) > 5; }, "losses");
+    const std::uint64_t lost = poor.losses(Drop::no_resources);
     await_quietly(
         [&] {
             std::uint64_t got = 1;

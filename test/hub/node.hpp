@@ -29,11 +29,11 @@
 
 namespace websocket::test {
 
+using hub::Drop;
 using hub::Hub;
 using hub::HubOptions;
 using hub::LocalBus;
 using hub::LocalBusOptions;
-using hub::Loss;
 using hub::Registry;
 using hub::TopicResult;
 
@@ -131,7 +131,7 @@ private:
                     for (Order endless = order;; ++endless.number) publish(endless);
                 }).detach();
                 return 0;
-            case Order::Kind::losses: return hub_.losses().total(static_cast<Loss>(order.number));
+            case Order::Kind::losses: return hub_.drops().total(static_cast<Drop>(order.number));
             case Order::Kind::bus_running: return bus_.stopped() ? 0 : 1;
             case Order::Kind::stop: stop(); return 0;
         }
@@ -161,7 +161,7 @@ private:
             }
             text.resize(std::max<std::size_t>(text.size(), order.size), 'x');
             const TopicResult result = hub_.publish(order.scope.data(), order.topic.data(),
-                                                    protocol::MessageType::text, octets(text));
+                                                    protocol::MessageType::text, bytes(text));
             worst = std::max(worst, result);
         }
         return number_of(worst);
@@ -285,7 +285,7 @@ public:
         text.resize(std::max<std::size_t>(text.size(), size), 'x');
         return text;
     }
-    [[nodiscard]] std::uint64_t losses(Loss why) {
+    [[nodiscard]] std::uint64_t losses(Drop why) {
         Order order;
         order.kind = Order::Kind::losses;
         order.number = static_cast<std::uint32_t>(why);

@@ -154,7 +154,7 @@ END_TEST
 START_TEST(too_many_slots_are_refused) {
     bool refused = false;
     try {
-        // Many more octets than the address space has.
+        // Many more bytes than the address space has.
         const Registry registry = Registry::create(UINT32_MAX);
         refused = registry.memory() == nullptr;
     } catch (const std::system_error&) {

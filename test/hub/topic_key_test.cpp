@@ -28,7 +28,7 @@ START_TEST(different_names_and_scopes_are_different_keys) {
 }
 END_TEST
 
-START_TEST(a_name_has_1_to_255_octets_and_a_scope_at_most_255) {
+START_TEST(a_name_has_1_to_255_bytes_and_a_scope_at_most_255) {
     const std::string longest(255, 'x');
     const std::string too_long(256, 'x');
     ck_assert(TopicKey::make(longest, longest, kHashKey).has_value());
@@ -57,6 +57,6 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(topic_key) {
     tcase_add_test(tests, different_names_and_scopes_are_different_keys);
-    tcase_add_test(tests, a_name_has_1_to_255_octets_and_a_scope_at_most_255);
+    tcase_add_test(tests, a_name_has_1_to_255_bytes_and_a_scope_at_most_255);
     tcase_add_test(tests, what_another_process_writes_is_the_same_key_or_none);
 }

@@ -49,7 +49,7 @@ START_TEST(tls_never_blocks) {
 }
 END_TEST
 
-START_TEST(takes_a_record_octet_by_octet_and_counts_each_one_as_life) {
+START_TEST(takes_a_record_byte_by_byte_and_counts_each_one_as_life) {
     Ends ends({.version = kTlsVersions.at(static_cast<std::size_t>(_i))});
     const std::string record = ends.peer.encrypt("hello");
     for (std::size_t i = 0; i + 1 < record.size(); ++i) {
@@ -226,7 +226,7 @@ START_TEST(a_flood_of_key_updates_ends_the_connection) {
         ++updates;
     } while (last == IoStatus::would_block && updates < 1000);
     ck_assert(last == IoStatus::failed);
-    ck_assert_int_eq(updates, TlsTransport::kMostBarrenReads + 1);
+    ck_assert_int_eq(updates, TlsTransport::kMaxBarrenReads + 1);
     ck_assert(ends.write("too late").status == IoStatus::failed);
 }
 END_TEST
@@ -363,7 +363,7 @@ WEBSOCKET_TEST_SUITE(tls_transport) {
     constexpr auto kEach = static_cast<int>(kTlsVersions.size());
     tcase_add_loop_test(tests, carries_data_both_ways, 0, kEach);
     tcase_add_test(tests, tls_never_blocks);
-    tcase_add_loop_test(tests, takes_a_record_octet_by_octet_and_counts_each_one_as_life, 0, kEach);
+    tcase_add_loop_test(tests, takes_a_record_byte_by_byte_and_counts_each_one_as_life, 0, kEach);
     tcase_add_test(tests, gives_all_records_that_came_together_in_one_read);
     tcase_add_test(tests, gives_whole_records_although_a_part_of_one_is_behind_them);
     tcase_add_test(tests, tells_that_there_is_more_than_fitted);

@@ -17,14 +17,14 @@ namespace {
 
 constexpr std::size_t kRecord = 16384;
 
-/// Sizes of what the records of TLS 1.3 contain: 5 + 1 + 16 octets less than they take.
+/// Sizes of what the records of TLS 1.3 contain: 5 + 1 + 16 bytes less than they take.
 std::vector<std::size_t> contents_of(std::string_view records) {
     std::vector<std::size_t> sizes;
     while (!records.empty()) {
-        const auto octet = [&](std::size_t i) {
+        const auto byte = [&](std::size_t i) {
             return std::size_t{static_cast<std::uint8_t>(records.at(i))};
         };
-        const std::size_t size = octet(3) << 8U | octet(4);
+        const std::size_t size = byte(3) << 8U | byte(4);
         ck_assert_uint_le(5 + size, records.size());
         sizes.push_back(size - 17);
         records.remove_prefix(5 + size);
@@ -50,7 +50,7 @@ IoResult write_parts(Ends& ends, const std::vector<std::string>& texts) {
     return ends.transport.write(parts);
 }
 
-/// A stream of octets that is different everywhere.
+/// A stream of bytes that is different everywhere.
 std::string stream(std::size_t from, std::size_t size) {
     std::string text(size, '\0');
     for (std::size_t i = 0; i < size; ++i) {
@@ -60,12 +60,12 @@ std::string stream(std::size_t from, std::size_t size) {
     return text;
 }
 
-/// Octets of the stream on their way; what is offered once stays offered.
+/// Bytes of the stream on their way; what is offered once stays offered.
 class TlsFlow {
 public:
     explicit TlsFlow(Ends& ends) : ends_(ends) {}
 
-    /// Offers what is left and at least `size` octets, in parts; false when the socket is full.
+    /// Offers what is left and at least `size` bytes, in parts; false when the socket is full.
     bool write(std::size_t size, std::size_t first_part = 0) {
         offered_ = std::max(offered_, written_ + size);
         const std::string text = stream(written_, offered_ - written_);
@@ -115,7 +115,7 @@ START_TEST(large_parts_leave_in_full_records) {
 }
 END_TEST
 
-START_TEST(octets_keep_their_order_however_they_are_cut) {
+START_TEST(bytes_keep_their_order_however_they_are_cut) {
     Ends ends({.version = kTlsVersions.at(static_cast<std::size_t>(_i))});
     std::size_t at = 0;
     for (const std::size_t first : {1U, 5'000U, 16'383U, 16'384U, 16'385U, 40'000U}) {
@@ -134,7 +134,7 @@ START_TEST(octets_keep_their_order_however_they_are_cut) {
 END_TEST
 
 /// What makes other servers fail with "bad record mac".
-START_TEST(a_full_socket_loses_no_octet_whatever_is_offered_next) {
+START_TEST(a_full_socket_loses_no_byte_whatever_is_offered_next) {
     Ends ends({.version = kTlsVersions.at(static_cast<std::size_t>(_i)), .socket_buffer = 20'000});
     TlsFlow flow(ends);
     for (std::size_t round = 0; flow.written() < 3'000'000; ++round) {
@@ -192,8 +192,8 @@ WEBSOCKET_TEST_SUITE(tls_transport_write) {
     constexpr auto kEach = static_cast<int>(kTlsVersions.size());
     tcase_add_test(tests, small_parts_leave_in_one_record);
     tcase_add_test(tests, large_parts_leave_in_full_records);
-    tcase_add_loop_test(tests, octets_keep_their_order_however_they_are_cut, 0, kEach);
-    tcase_add_loop_test(tests, a_full_socket_loses_no_octet_whatever_is_offered_next, 0, kEach);
+    tcase_add_loop_test(tests, bytes_keep_their_order_however_they_are_cut, 0, kEach);
+    tcase_add_loop_test(tests, a_full_socket_loses_no_byte_whatever_is_offered_next, 0, kEach);
     tcase_add_loop_test(tests, a_peer_may_want_small_records, 0, kEach);
     tcase_add_test(tests, reading_waits_for_the_answer_to_a_key_update_that_finds_no_room);
 }

@@ -43,7 +43,7 @@ END_TEST
 
 START_TEST(takes_over_a_buffer_without_a_copy) {
     ByteBuffer buffer;
-    buffer.append(octets(std::string(100'000, 'x')));
+    buffer.append(bytes(std::string(100'000, 'x')));
     const std::uint8_t* bytes = buffer.bytes().data();
     const QueuedMessage::Owner message =
         QueuedMessage::make({MessageType::binary, buffer.bytes(), &buffer});
@@ -66,7 +66,7 @@ END_TEST
 
 START_TEST(without_memory_the_buffer_stays_where_it_was) {
     ByteBuffer buffer;
-    buffer.append(octets("kept"));
+    buffer.append(bytes("kept"));
     const std::size_t failures = fail_each_allocation(
         [&] {
             ByteBuffer own = std::move(buffer);

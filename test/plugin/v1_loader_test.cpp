@@ -11,7 +11,7 @@
 #include "plugin/v1/v1_session.hpp"
 #include "unit.hpp"
 
-using websocket::plugin::kLeastV1Size;
+using websocket::plugin::kMinV1Size;
 using websocket::plugin::Plugin;
 using websocket::plugin::read_v1_plugin;
 using websocket::test::built_plugin;
@@ -68,17 +68,17 @@ START_TEST(a_description_says_how_it_runs_and_what_it_takes) {
     plugin.name = "";
     ck_assert(objection(plugin) == "name is missing");
     plugin = good();
-    plugin.base.size = kLeastV1Size - 1;
+    plugin.base.size = kMinV1Size - 1;
     ck_assert(objection(plugin).find("invalid plugin size") != std::string::npos);
 }
 END_TEST
 
 START_TEST(nothing_beyond_the_size_of_an_earlier_minor_version_is_read) {
-    // In a block of exactly its size, so that a sanitizer sees every octet too many.
+    // In a block of exactly its size, so that a sanitizer sees every byte too many.
     ws_plugin whole = good();
-    whole.base.size = kLeastV1Size;
-    const auto block = std::make_unique<std::uint8_t[]>(kLeastV1Size);
-    std::memcpy(block.get(), &whole, kLeastV1Size);
+    whole.base.size = kMinV1Size;
+    const auto block = std::make_unique<std::uint8_t[]>(kMinV1Size);
+    std::memcpy(block.get(), &whole, kMinV1Size);
     std::string wrong;
     const ws_plugin known =
         read_v1_plugin(*reinterpret_cast<const WebSocketPlugin*>(block.get()), wrong);
@@ -111,10 +111,10 @@ START_TEST(both_kinds_of_plugin_are_told_apart) {
 }
 END_TEST
 
-/// What malloc takes for so many octets on a 64-bit glibc.
+/// What malloc takes for so many bytes on a 64-bit glibc.
 constexpr std::size_t malloced(std::size_t size) { return (size + 8 + 15) / 16 * 16; }
 
-START_TEST(an_idle_connection_of_a_plugin_that_never_blocks_takes_256_octets_at_most) {
+START_TEST(an_idle_connection_of_a_plugin_that_never_blocks_takes_256_bytes_at_most) {
     const std::size_t all = malloced(sizeof(websocket::engine::Connection)) +
                             sizeof(websocket::engine::Slot) +
                             malloced(sizeof(websocket::net::SocketTransport)) +
@@ -129,6 +129,5 @@ WEBSOCKET_TEST_SUITE(v1_loader) {
     tcase_add_test(tests, nothing_beyond_the_size_of_an_earlier_minor_version_is_read);
     tcase_add_test(tests, what_later_minor_versions_append_is_not_looked_at);
     tcase_add_test(tests, both_kinds_of_plugin_are_told_apart);
-    tcase_add_test(tests,
-                   an_idle_connection_of_a_plugin_that_never_blocks_takes_256_octets_at_most);
+    tcase_add_test(tests, an_idle_connection_of_a_plugin_that_never_blocks_takes_256_bytes_at_most);
 }

@@ -304,16 +304,15 @@ struct Probe {
 struct Counter {
     static constexpr bool never_blocks = true;
     struct Client {
-        std::uint64_t octets = 0;
+        std::uint64_t bytes = 0;
         std::uint64_t parts = 0;
     };
     void on_fragment(Connection client, websocket::Fragment fragment, Client& state) {
         if (fragment.first) state = {};
-        state.octets += fragment.bytes.size();
+        state.bytes += fragment.bytes.size();
         ++state.parts;
         if (fragment.last) {
-            client.send(std::to_string(state.octets) +
-                        (state.parts > 1 ? " in parts" : " at once"));
+            client.send(std::to_string(state.bytes) + (state.parts > 1 ? " in parts" : " at once"));
         }
     }
 };

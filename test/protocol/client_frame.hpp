@@ -23,22 +23,22 @@ struct ClientFrame {
     std::uint8_t rsv = 0;  ///< 1, 2 or 4 for RSV3, RSV2 or RSV1, or a sum
     bool masked = true;
     protocol::MaskKey mask{0x37, 0xFA, 0x21, 0x3D};
-    /// Octets of the extended length, 0, 2 or 8; -1 for as few as possible.
-    int length_octets = -1;
+    /// Bytes of the extended length, 0, 2 or 8; -1 for as few as possible.
+    int length_bytes = -1;
 };
 
-/// The header alone, announcing `length` octets. What is legal comes from the encoder, which tests compare
-/// with the RFC's own octets.
+/// The header alone, announcing `length` bytes. What is legal comes from the encoder, which tests compare
+/// with the RFC's own bytes.
 [[nodiscard]] inline std::string client_header(const ClientFrame& frame, std::uint64_t length) {
     const protocol::EncodedHeader legal(frame.mask, frame.opcode, length, frame.fin);
     std::string header(legal.bytes().begin(), legal.bytes().end());
-    if (frame.length_octets >= 0) {
-        const std::uint64_t length7 = frame.length_octets == 0   ? length
-                                      : frame.length_octets == 2 ? protocol::kLength16
-                                                                 : protocol::kLength64;
+    if (frame.length_bytes >= 0) {
+        const std::uint64_t length7 = frame.length_bytes == 0   ? length
+                                      : frame.length_bytes == 2 ? protocol::kLength16
+                                                                : protocol::kLength64;
         header.resize(2);
         header[1] = static_cast<char>(protocol::kMaskBit | length7);
-        for (int i = frame.length_octets - 1; i >= 0; --i) {
+        for (int i = frame.length_bytes - 1; i >= 0; --i) {
             header += static_cast<char>(length >> (8 * i));
         }
         header.append(frame.mask.begin(), frame.mask.end());

@@ -14,9 +14,9 @@ namespace {
 
 using namespace websocket::protocol;
 using websocket::base::ByteBuffer;
-using websocket::test::octets;
+using websocket::test::bytes;
 
-/// The octets that `key` has changed, changed back one by one.
+/// The bytes that `key` has changed, changed back one by one.
 std::string unmasked(std::string_view bytes, std::string_view key) {
     std::string plain;
     for (std::size_t i = 0; i < bytes.size(); ++i)
@@ -27,13 +27,13 @@ std::string unmasked(std::string_view bytes, std::string_view key) {
 std::string written(ClientFrameWriter& writer, Opcode opcode, std::string_view payload,
                     bool fin = true, bool compressed = false) {
     ByteBuffer out;
-    writer.append(out, opcode, octets(payload), fin, compressed);
+    writer.append(out, opcode, bytes(payload), fin, compressed);
     return {out.bytes().begin(), out.bytes().end()};
 }
 
 }  // namespace
 
-START_TEST(writes_a_masked_frame_in_the_fewest_octets) {
+START_TEST(writes_a_masked_frame_in_the_fewest_bytes) {
     using namespace std::string_literals;
     ClientFrameWriter writer;
     websocket::test::Random random(77);
@@ -67,8 +67,8 @@ END_TEST
 START_TEST(appends_behind_what_is_there) {
     ClientFrameWriter writer;
     ByteBuffer out;
-    out.append(octets("before"));
-    writer.append(out, Opcode::text, octets("Hello"));
+    out.append(bytes("before"));
+    writer.append(out, Opcode::text, bytes("Hello"));
     writer.append(out, Opcode::close, {});
     const std::string bytes(out.bytes().begin(), out.bytes().end());
     ck_assert_uint_eq(bytes.size(), 6 + 11 + 6);
@@ -107,7 +107,7 @@ START_TEST(running_out_of_memory_leaves_the_buffer_as_it_was) {
     ck_assert_uint_ge(websocket::test::fail_each_allocation(
                           [&] {
                               out.reset();
-                              writer.append(out, Opcode::text, octets(payload));
+                              writer.append(out, Opcode::text, bytes(payload));
                           },
                           [&](bool failed) { ck_assert(out.empty() == failed); }),
                       1);
@@ -115,7 +115,7 @@ START_TEST(running_out_of_memory_leaves_the_buffer_as_it_was) {
 END_TEST
 
 WEBSOCKET_TEST_SUITE(client_frame_writer) {
-    tcase_add_test(tests, writes_a_masked_frame_in_the_fewest_octets);
+    tcase_add_test(tests, writes_a_masked_frame_in_the_fewest_bytes);
     tcase_add_test(tests, marks_fragments_and_compressed_messages);
     tcase_add_test(tests, appends_behind_what_is_there);
     tcase_add_test(tests, each_frame_has_a_key_of_its_own);

@@ -267,7 +267,7 @@ START_TEST(refuses_a_head_that_is_none) {
     assert_fails("SSH-2.0-OpenSSH_9.2\r\n",
                  "the answer does not begin with a status line of HTTP/1.1");
     assert_fails(response_and("X-Long: " + std::string(8200, 'x')),
-                 "a line of the head is longer than 8192 octets");
+                 "a line of the head is longer than 8192 bytes");
 }
 END_TEST
 

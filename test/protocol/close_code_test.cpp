@@ -61,7 +61,7 @@ START_TEST(the_code_comes_first_in_network_order) {
 }
 END_TEST
 
-START_TEST(a_reason_of_123_octets_fits_whole) {
+START_TEST(a_reason_of_123_bytes_fits_whole) {
     const std::string reason(123, 'r');
     const ClosePayload payload(CloseCode::normal, reason);
     ck_assert_uint_eq(payload.bytes().size(), kMaxControlPayload);
@@ -76,7 +76,7 @@ START_TEST(a_long_reason_is_cut_between_characters) {
         const std::string kept = text_of(ClosePayload(CloseCode::normal, reason)).substr(2);
         Utf8Validator validator;
         ck_assert(reason.starts_with(kept));
-        ck_assert(validator.update(websocket::test::octets(kept)) && validator.complete());
+        ck_assert(validator.update(websocket::test::bytes(kept)) && validator.complete());
         if (reason.size() <= 123) ck_assert_uint_eq(kept.size(), reason.size());
         if (reason.size() > 123) ck_assert_uint_ge(kept.size(), 120);
         ck_assert_uint_le(kept.size(), 123);
@@ -108,7 +108,7 @@ WEBSOCKET_TEST_SUITE(close_code) {
     tcase_add_test(tests, every_code_has_the_standing_of_the_registry);
     tcase_add_test(tests, a_close_without_a_status_has_no_payload);
     tcase_add_test(tests, the_code_comes_first_in_network_order);
-    tcase_add_test(tests, a_reason_of_123_octets_fits_whole);
+    tcase_add_test(tests, a_reason_of_123_bytes_fits_whole);
     tcase_add_test(tests, a_long_reason_is_cut_between_characters);
     tcase_add_test(tests, every_width_of_character_is_cut_as_a_whole);
     tcase_add_test(tests, a_reason_that_is_no_text_does_not_overflow);

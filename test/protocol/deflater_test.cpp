@@ -24,7 +24,7 @@ std::string text_of(ByteBuffer& buffer) { return {buffer.bytes().begin(), buffer
 std::string compress(Deflater& deflater, std::string_view plain,
                      std::size_t limit = Deflater::kNoLimit) {
     ByteBuffer out;
-    return deflater.deflate(octets(plain), true, out, limit) ? text_of(out) : "";
+    return deflater.deflate(bytes(plain), true, out, limit) ? text_of(out) : "";
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ END_TEST
 
 START_TEST(every_shape_gives_what_a_window_of_that_size_can_inflate) {
     const std::string plain = json(100'000);
-    for (unsigned bits = kLeastWindowBits; bits <= kMostWindowBits; ++bits) {
+    for (unsigned bits = kMinWindowBits; bits <= kMaxWindowBits; ++bits) {
         for (unsigned level = 1; level <= 9; ++level) {
             for (const unsigned memory : {1U, 5U, 9U}) {
                 Deflater deflater({static_cast<std::uint8_t>(bits),
@@ -134,7 +134,7 @@ START_TEST(parts_make_one_message_and_each_can_be_inflated_when_it_is_there) {
             while (!rest.empty()) {
                 const std::size_t size = 1 + random.below(rest.size());
                 ByteBuffer out;
-                ck_assert(deflater.deflate(octets(rest.substr(0, size)), size == rest.size(), out));
+                ck_assert(deflater.deflate(bytes(rest.substr(0, size)), size == rest.size(), out));
                 payload += text_of(out);
                 rest.remove_prefix(size);
             }
@@ -173,7 +173,7 @@ START_TEST(nothing_is_allocated_for_a_message_once_the_buffer_is_large_enough) {
     const std::string plain = json(4000);
     const auto run = [&] {
         out.clear();
-        ck_assert(deflater.deflate(octets(plain), true, out, plain.size()));
+        ck_assert(deflater.deflate(bytes(plain), true, out, plain.size()));
         deflater.reset();
     };
     run();
@@ -182,7 +182,7 @@ START_TEST(nothing_is_allocated_for_a_message_once_the_buffer_is_large_enough) {
         const FailingAllocator counting;
         for (int i = 0; i < 10; ++i) {
             out.clear();
-            static_cast<void>(deflater.deflate(octets(plain), true, out, plain.size()));
+            static_cast<void>(deflater.deflate(bytes(plain), true, out, plain.size()));
             deflater.reset();
         }
         allocations = FailingAllocator::count();

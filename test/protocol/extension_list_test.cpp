@@ -78,7 +78,7 @@ START_TEST(a_comma_between_quotes_ends_nothing) {
 }
 END_TEST
 
-START_TEST(takes_any_octets_without_harm) {
+START_TEST(takes_any_bytes_without_harm) {
     Random random(7692);
     constexpr std::string_view kUsual = "ab;,=\" \t\\1";
     for (int i = 0; i < 100'000; ++i) {
@@ -110,6 +110,6 @@ WEBSOCKET_TEST_SUITE(extension_list) {
     tcase_add_test(tests, unescapes_quoted_values_which_have_to_be_tokens);
     tcase_add_test(tests, passes_over_what_does_not_follow_the_grammar);
     tcase_add_test(tests, a_comma_between_quotes_ends_nothing);
-    tcase_add_test(tests, takes_any_octets_without_harm);
+    tcase_add_test(tests, takes_any_bytes_without_harm);
     tcase_add_test(tests, what_a_server_accepts_has_to_follow_the_grammar);
 }

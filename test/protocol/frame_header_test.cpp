@@ -12,28 +12,28 @@
 namespace {
 
 using namespace websocket::protocol;
+using websocket::test::bytes;
 using websocket::test::client_header;
 using websocket::test::ClientFrame;
-using websocket::test::octets;
 using websocket::test::require;
 
 constexpr MessageProgress kNoMessage{};
 constexpr MessageProgress kOpenMessage{true, MessageType::text, 10, 1, 0};
 constexpr ReaderLimits kUnlimited{INT64_MAX, UINT32_MAX, UINT32_MAX, false};
 
-HeaderResult decode(std::string_view bytes, const MessageProgress& message = kNoMessage,
+HeaderResult decode(std::string_view header, const MessageProgress& message = kNoMessage,
                     const ReaderLimits& limits = kUnlimited) {
-    return decode_frame_header(octets(bytes), message, limits);
+    return decode_frame_header(bytes(header), message, limits);
 }
 
-/// That the header is refused with its first `needed` octets, and not earlier.
+/// That the header is refused with its first `needed` bytes, and not earlier.
 void assert_refused(const std::string& bytes, std::size_t needed, CloseCode code,
                     const MessageProgress& message = kNoMessage,
                     const ReaderLimits& limits = kUnlimited) {
     for (std::size_t size = 0; size <= bytes.size(); ++size) {
         const HeaderResult result = decode(bytes.substr(0, size), message, limits);
         const auto expected = size < needed ? HeaderStatus::incomplete : HeaderStatus::violated;
-        ck_assert_msg(result.status == expected, "%zu octets: %d", size,
+        ck_assert_msg(result.status == expected, "%zu bytes: %d", size,
                       static_cast<int>(result.status));
         if (size < needed) continue;
         ck_assert_int_eq(static_cast<int>(result.violation.code), static_cast<int>(code));
@@ -41,7 +41,7 @@ void assert_refused(const std::string& bytes, std::size_t needed, CloseCode code
     }
 }
 
-/// That the header is accepted with its last octet, and read right.
+/// That the header is accepted with its last byte, and read right.
 void assert_accepted(const ClientFrame& frame, std::uint64_t length,
                      const MessageProgress& message = kNoMessage,
                      const ReaderLimits& limits = kUnlimited) {
@@ -67,17 +67,17 @@ MessageProgress progress(std::uint64_t length, std::uint32_t fragments, std::uin
 
 }  // namespace
 
-START_TEST(every_first_octet_is_judged_by_the_rules_of_the_rfc) {
-    for (unsigned octet = 0; octet < 256; ++octet) {
+START_TEST(every_first_byte_is_judged_by_the_rules_of_the_rfc) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
         for (const bool open : {false, true}) {
-            const unsigned opcode = octet & 0x0F;
+            const unsigned opcode = byte & 0x0F;
             const bool control = opcode >= 8;
             const bool known = opcode <= 2 || (opcode >= 8 && opcode <= 10);
-            const bool in_place = control ? (octet & 0x80) != 0 : (opcode == 0) == open;
-            const bool legal = (octet & 0x70) == 0 && known && in_place;
-            const std::string bytes(1, static_cast<char>(octet));
+            const bool in_place = control ? (byte & 0x80) != 0 : (opcode == 0) == open;
+            const bool legal = (byte & 0x70) == 0 && known && in_place;
+            const std::string bytes(1, static_cast<char>(byte));
             const HeaderResult result = decode(bytes, open ? kOpenMessage : kNoMessage);
-            ck_assert_msg((result.status == HeaderStatus::incomplete) == legal, "%02x %d", octet,
+            ck_assert_msg((result.status == HeaderStatus::incomplete) == legal, "%02x %d", byte,
                           open);
             if (!legal) ck_assert(result.violation.code == CloseCode::protocol_error);
         }
@@ -154,24 +154,24 @@ START_TEST(refuses_a_long_or_fragmented_control_frame) {
         assert_refused(client_header({.opcode = opcode}, 70000), 2, CloseCode::protocol_error);
         assert_refused(client_header({.opcode = opcode, .fin = false}, 5), 1,
                        CloseCode::protocol_error);
-        assert_refused(client_header({.opcode = opcode, .length_octets = 2}, 5), 2,
+        assert_refused(client_header({.opcode = opcode, .length_bytes = 2}, 5), 2,
                        CloseCode::protocol_error);
     }
 }
 END_TEST
 
-START_TEST(refuses_a_length_in_more_octets_than_it_needs) {
+START_TEST(refuses_a_length_in_more_bytes_than_it_needs) {
     for (const std::uint64_t length : {0UL, 1UL, 125UL}) {
-        assert_refused(client_header({.length_octets = 2}, length), 4, CloseCode::protocol_error);
-        assert_refused(client_header({.length_octets = 8}, length), 10, CloseCode::protocol_error);
+        assert_refused(client_header({.length_bytes = 2}, length), 4, CloseCode::protocol_error);
+        assert_refused(client_header({.length_bytes = 8}, length), 10, CloseCode::protocol_error);
     }
     for (const std::uint64_t length : {126UL, 65535UL}) {
-        assert_refused(client_header({.length_octets = 8}, length), 10, CloseCode::protocol_error);
+        assert_refused(client_header({.length_bytes = 8}, length), 10, CloseCode::protocol_error);
     }
 }
 END_TEST
 
-START_TEST(refuses_a_length_of_64_bits_with_its_first_octet) {
+START_TEST(refuses_a_length_of_64_bits_with_its_first_byte) {
     for (const std::uint64_t length : {std::uint64_t{1} << 63, UINT64_MAX}) {
         assert_refused(client_header({}, length), 3, CloseCode::too_big);
     }
@@ -265,7 +265,7 @@ START_TEST(an_unfragmented_message_is_no_fragment) {
 }
 END_TEST
 
-START_TEST(any_octets_are_judged_the_same_early_and_late) {
+START_TEST(any_bytes_are_judged_the_same_early_and_late) {
     websocket::test::Random random(11);
     for (int round = 0; round < 200000; ++round) {
         std::string bytes = random.bytes(14);
@@ -291,7 +291,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(frame_header) {
     tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, every_first_octet_is_judged_by_the_rules_of_the_rfc);
+    tcase_add_test(tests, every_first_byte_is_judged_by_the_rules_of_the_rfc);
     tcase_add_test(tests, reads_every_length_in_its_own_encoding);
     tcase_add_test(tests, reads_the_mask_behind_every_length);
     tcase_add_test(tests, accepts_control_frames_between_fragments);
@@ -300,8 +300,8 @@ WEBSOCKET_TEST_SUITE(frame_header) {
     tcase_add_test(tests, refuses_a_new_message_inside_of_a_fragmented_one);
     tcase_add_test(tests, refuses_a_frame_without_a_mask);
     tcase_add_test(tests, refuses_a_long_or_fragmented_control_frame);
-    tcase_add_test(tests, refuses_a_length_in_more_octets_than_it_needs);
-    tcase_add_test(tests, refuses_a_length_of_64_bits_with_its_first_octet);
+    tcase_add_test(tests, refuses_a_length_in_more_bytes_than_it_needs);
+    tcase_add_test(tests, refuses_a_length_of_64_bits_with_its_first_byte);
     tcase_add_test(tests, the_size_limit_is_inclusive_and_does_not_wait_for_the_mask);
     tcase_add_test(tests, the_size_limit_holds_for_all_fragments_together);
     tcase_add_test(tests, fragments_cannot_overflow_the_size_limit);
@@ -309,5 +309,5 @@ WEBSOCKET_TEST_SUITE(frame_header) {
     tcase_add_test(tests, refuses_one_fragment_too_many);
     tcase_add_test(tests, refuses_one_empty_fragment_too_many);
     tcase_add_test(tests, an_unfragmented_message_is_no_fragment);
-    tcase_add_test(tests, any_octets_are_judged_the_same_early_and_late);
+    tcase_add_test(tests, any_bytes_are_judged_the_same_early_and_late);
 }

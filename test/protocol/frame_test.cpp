@@ -19,7 +19,7 @@ Bytes header(Opcode opcode, std::uint64_t length) {
 
 }  // namespace
 
-START_TEST(lengths_are_written_in_the_fewest_octets) {
+START_TEST(lengths_are_written_in_the_fewest_bytes) {
     ck_assert(header(Opcode::text, 0) == (Bytes{0x81, 0}));
     ck_assert(header(Opcode::text, 1) == (Bytes{0x81, 1}));
     ck_assert(header(Opcode::text, 125) == (Bytes{0x81, 125}));
@@ -87,7 +87,7 @@ START_TEST(a_masked_header_ends_with_its_key) {
 END_TEST
 
 WEBSOCKET_TEST_SUITE(frame) {
-    tcase_add_test(tests, lengths_are_written_in_the_fewest_octets);
+    tcase_add_test(tests, lengths_are_written_in_the_fewest_bytes);
     tcase_add_test(tests, every_frame_is_final_unmasked_and_without_reserved_bits);
     tcase_add_test(tests, only_the_six_opcodes_of_the_rfc_are_known);
     tcase_add_test(tests, close_ping_and_pong_are_the_control_frames);

@@ -49,7 +49,7 @@ START_TEST(base64_is_that_of_rfc_4648) {
          {Pair{"", ""}, Pair{"f", "Zg=="}, Pair{"fo", "Zm8="}, Pair{"foo", "Zm9v"},
           Pair{"foob", "Zm9vYg=="}, Pair{"fooba", "Zm9vYmE="}, Pair{"foobar", "Zm9vYmFy"},
           Pair{"\xFB\xFF\xFE", "+//+"}}) {
-        const std::string text = base64(websocket::test::octets(plain));
+        const std::string text = base64(websocket::test::bytes(plain));
         ck_assert_msg(text == encoded, "%s", text.c_str());
     }
 }
@@ -67,25 +67,25 @@ START_TEST(running_out_of_memory_throws_and_leaks_nothing) {
 }
 END_TEST
 
-START_TEST(a_strict_key_is_the_base64_of_16_octets) {
+START_TEST(a_strict_key_is_the_base64_of_16_bytes) {
     websocket::test::Random random(12);
     for (int i = 0; i < 1000; ++i) {
-        const std::string key = base64(websocket::test::octets(random.bytes(16)));
+        const std::string key = base64(websocket::test::bytes(random.bytes(16)));
         ck_assert_msg(is_strict_key(key), "%s", key.c_str());
         ck_assert(is_lenient_key(key));
     }
-    for (std::size_t octets = 0; octets < 40; ++octets) {
-        const std::string key = base64(websocket::test::octets(random.bytes(octets)));
-        ck_assert_msg(is_strict_key(key) == (octets == 16), "%zu: %s", octets, key.c_str());
+    for (std::size_t bytes = 0; bytes < 40; ++bytes) {
+        const std::string key = base64(websocket::test::bytes(random.bytes(bytes)));
+        ck_assert_msg(is_strict_key(key) == (bytes == 16), "%zu: %s", bytes, key.c_str());
     }
 }
 END_TEST
 
-START_TEST(a_lenient_key_is_the_base64_of_one_or_more_octets) {
+START_TEST(a_lenient_key_is_the_base64_of_one_or_more_bytes) {
     websocket::test::Random random(13);
     ck_assert(!is_lenient_key(""));
-    for (std::size_t octets = 1; octets < 70; ++octets) {
-        ck_assert(is_lenient_key(base64(websocket::test::octets(random.bytes(octets)))));
+    for (std::size_t bytes = 1; bytes < 70; ++bytes) {
+        ck_assert(is_lenient_key(base64(websocket::test::bytes(random.bytes(bytes)))));
     }
 }
 END_TEST
@@ -104,7 +104,7 @@ START_TEST(refuses_the_bad_keys_of_the_old_suite) {
 }
 END_TEST
 
-START_TEST(only_four_last_characters_end_16_octets) {
+START_TEST(only_four_last_characters_end_16_bytes) {
     std::string key = "36zg57EA+cDLixMBxrDj4?==";
     for (unsigned byte = 0; byte < 256; ++byte) {
         key[21] = static_cast<char>(byte);
@@ -240,10 +240,10 @@ WEBSOCKET_TEST_SUITE(handshake) {
     tcase_add_test(tests, answers_a_key_of_any_length);
     tcase_add_test(tests, base64_is_that_of_rfc_4648);
     tcase_add_test(tests, running_out_of_memory_throws_and_leaks_nothing);
-    tcase_add_test(tests, a_strict_key_is_the_base64_of_16_octets);
-    tcase_add_test(tests, a_lenient_key_is_the_base64_of_one_or_more_octets);
+    tcase_add_test(tests, a_strict_key_is_the_base64_of_16_bytes);
+    tcase_add_test(tests, a_lenient_key_is_the_base64_of_one_or_more_bytes);
     tcase_add_test(tests, refuses_the_bad_keys_of_the_old_suite);
-    tcase_add_test(tests, only_four_last_characters_end_16_octets);
+    tcase_add_test(tests, only_four_last_characters_end_16_bytes);
     tcase_add_test(tests, a_lenient_key_is_still_base64);
     tcase_add_test(tests, reads_versions_from_0_to_255_in_their_only_spelling);
     tcase_add_test(tests, speaks_13_8_and_7_and_lists_just_these);

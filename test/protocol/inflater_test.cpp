@@ -20,13 +20,13 @@ namespace {
 using Status = Inflater::Status;
 using websocket::base::ByteBuffer;
 
-/// Inflates octets that belong to a message, `step` of them at a time and with `room` for output at
+/// Inflates bytes that belong to a message, `step` of them at a time and with `room` for output at
 /// a time; nothing when they are corrupt.
 std::optional<std::string> inflate(Inflater& inflater, std::string_view compressed,
                                    std::size_t step = SIZE_MAX, std::size_t room = 4096) {
     std::string plain;
     while (!compressed.empty()) {
-        std::span<const std::uint8_t> in = octets(compressed.substr(0, step));
+        std::span<const std::uint8_t> in = bytes(compressed.substr(0, step));
         compressed.remove_prefix(std::min(step, compressed.size()));
         for (Status status = Status::full; status == Status::full;) {
             std::string some(room, '\0');
@@ -105,7 +105,7 @@ START_TEST(blocks_may_follow_a_final_one_and_refer_across_it) {
     ck_assert_int_eq(deflateInit2(&primed, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
     const std::string window = plain + "and more";
     ck_assert_int_eq(
-        deflateSetDictionary(&primed, octets(window).data(), static_cast<uInt>(window.size())),
+        deflateSetDictionary(&primed, bytes(window).data(), static_cast<uInt>(window.size())),
         Z_OK);
     std::string out(2000, '\0');
     primed.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
@@ -160,13 +160,13 @@ START_TEST(what_is_no_deflate_stream_is_corrupt) {
              bytes({0x04, 0x00, 0xFE, 0xFF}),               // invalid code lengths
          }) {
         Inflater inflater(15);
-        ck_assert_msg(!message(inflater, payload).has_value(), "%zu octets", payload.size());
+        ck_assert_msg(!message(inflater, payload).has_value(), "%zu bytes", payload.size());
     }
 }
 END_TEST
 
 START_TEST(references_beyond_the_window_are_corrupt) {
-    // 3000 octets without a repetition, then the same again: the distance is 3000.
+    // 3000 bytes without a repetition, then the same again: the distance is 3000.
     Random random(1);
     const std::string noise = random.bytes(3000);
     ZlibDeflate client(15);
@@ -240,7 +240,7 @@ START_TEST(random_streams_of_zlib_are_understood) {
                 random.one_in(3) ? random.bytes(random.below(3000)) : json(random.below(3000), i);
             std::string payload;
             std::string_view rest = plain;
-            while (random.one_in(2)) {  // flushes of every kind inside of the message
+            while (random.one_in(2)) {  // flushes of every kind inside the message
                 const std::size_t size = random.below(rest.size() + 1);
                 const int flush = static_cast<int>(random.pick(
                     {Z_NO_FLUSH, Z_PARTIAL_FLUSH, Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_BLOCK}));
@@ -264,7 +264,7 @@ START_TEST(random_streams_of_zlib_are_understood) {
 }
 END_TEST
 
-START_TEST(random_octets_do_no_harm) {
+START_TEST(random_bytes_do_no_harm) {
     Random random(4);
     for (int i = 0; i < 20'000; ++i) {
         Inflater inflater(static_cast<unsigned>(8 + random.below(8)));
@@ -280,7 +280,7 @@ START_TEST(missing_memory_is_reported_and_not_mistaken_for_corruption) {
     const std::size_t failures = fail_each_allocation(
         [&] {
             Inflater inflater(15);
-            std::span<const std::uint8_t> in = octets(payload);
+            std::span<const std::uint8_t> in = bytes(payload);
             std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(room.data()), room.size());
             if (inflater.inflate(in, out) != Status::done || !inflater.end_message()) std::abort();
         },
@@ -302,6 +302,6 @@ WEBSOCKET_TEST_SUITE(inflater) {
     tcase_add_test(tests, the_history_carries_over_to_another_inflater);
     tcase_add_test(tests, a_reset_forgets_the_window_and_whatever_was_wrong);
     tcase_add_test(tests, random_streams_of_zlib_are_understood);
-    tcase_add_test(tests, random_octets_do_no_harm);
+    tcase_add_test(tests, random_bytes_do_no_harm);
     tcase_add_test(tests, missing_memory_is_reported_and_not_mistaken_for_corruption);
 }

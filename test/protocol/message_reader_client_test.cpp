@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is different where the reader is the client's. The frames are octets that are written out here, those of
+// What is different where the reader is the client's. The frames are bytes that are written out here, those of
 // RFC 6455 section 5.7 and RFC 7692 section 7.2.3 among them, so that no encoder of ours has a part in it.
 #include <string>
 #include <string_view>
@@ -56,7 +56,7 @@ START_TEST(a_server_reads_the_masked_examples_of_the_rfc) {
 }
 END_TEST
 
-START_TEST(refuses_a_masked_frame_with_its_second_octet) {
+START_TEST(refuses_a_masked_frame_with_its_second_byte) {
     assert_client_refuses("\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
                           "frame of a server is masked");
     for (const char first : {'\x81', '\x01', '\x82', '\x88', '\x89', '\x8A'}) {
@@ -65,7 +65,7 @@ START_TEST(refuses_a_masked_frame_with_its_second_octet) {
         ck_assert(!receiver.sink.ended);
         receiver.feed("\x80");
         assert_events(receiver.sink.events, {{"violation", "frame of a server is masked", 1002}},
-                      "two octets");
+                      "two bytes");
     }
 }
 END_TEST
@@ -109,10 +109,10 @@ START_TEST(keeps_the_rules_and_limits_of_frames) {
                         "a"
                         "\x81\x01"
                         "b",
-                        {{"violation", "new message inside of a fragmented one", 1002}});
+                        {{"violation", "new message inside a fragmented one", 1002}});
     assert_client_refuses("\x09\x00"s, "fragmented control frame");
-    assert_client_refuses("\x89\x7E\x00\x7E"s, "control frame longer than 125 octets");
-    assert_client_refuses("\x82\x7E\x00\x7D"s, "length is not encoded in the fewest octets");
+    assert_client_refuses("\x89\x7E\x00\x7E"s, "control frame longer than 125 bytes");
+    assert_client_refuses("\x82\x7E\x00\x7D"s, "length is not encoded in the fewest bytes");
     assert_client_refuses("\x82\x0B", "message too big", CloseCode::too_big,
                           {.max_message_size = 10});
     assert_client_reads("\x82\x0A"
@@ -170,7 +170,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(message_reader_client) {
     tcase_add_test(tests, reads_the_unmasked_examples_of_the_rfc);
     tcase_add_test(tests, a_server_reads_the_masked_examples_of_the_rfc);
-    tcase_add_test(tests, refuses_a_masked_frame_with_its_second_octet);
+    tcase_add_test(tests, refuses_a_masked_frame_with_its_second_byte);
     tcase_add_test(tests, each_role_refuses_what_the_other_reads);
     tcase_add_test(tests, checks_text_and_close_as_a_server_does);
     tcase_add_test(tests, keeps_the_rules_and_limits_of_frames);

@@ -24,7 +24,7 @@ Events violation(unsigned code, const char* reason) { return {{"violation", reas
 
 std::string deflated(std::string_view plain) { return ZlibDeflate().message(plain); }
 
-/// `payload` in compressed frames of `size` octets, with a Ping behind each but the last.
+/// `payload` in compressed frames of `size` bytes, with a Ping behind each but the last.
 std::string fragments(Opcode opcode, std::string_view payload, std::size_t size) {
     std::string bytes;
     bool first = true;
@@ -99,7 +99,7 @@ END_TEST
 START_TEST(a_compressed_message_may_not_begin_inside_of_another) {
     assert_inflated(compressed_frame(Opcode::text, "x", false) +
                         compressed_frame(Opcode::text, "x"),
-                    violation(1002, "new message inside of a fragmented one"));
+                    violation(1002, "new message inside a fragmented one"));
 }
 END_TEST
 
@@ -347,9 +347,9 @@ START_TEST(whole_messages_allocate_nothing_in_the_long_run) {
     std::vector<std::uint8_t> bytes;
     struct {
         TestInflaters* source;
-        std::size_t octets = 0;
+        std::size_t bytes = 0;
         Next on_message(MessageType, std::span<std::uint8_t> payload, ByteBuffer*) {
-            octets += payload.size();
+            bytes += payload.size();
             return Next::more;
         }
         Next on_ping(std::span<std::uint8_t>) { return Next::more; }
@@ -366,7 +366,7 @@ START_TEST(whole_messages_allocate_nothing_in_the_long_run) {
         receiver.reader.consume(bytes, {}, sink);
         allocations = FailingAllocator::count();
     }
-    ck_assert_uint_eq(sink.octets, 60'000);
+    ck_assert_uint_eq(sink.bytes, 60'000);
     ck_assert_uint_eq(allocations, 0);
 }
 END_TEST
@@ -433,9 +433,9 @@ START_TEST(missing_memory_is_an_exception_and_nothing_else) {
             [&] {
                 struct {
                     TestInflaters* source;
-                    std::size_t octets = 0;
+                    std::size_t bytes = 0;
                     Next on_message(MessageType, std::span<std::uint8_t> payload, ByteBuffer*) {
-                        octets += payload.size();
+                        bytes += payload.size();
                         return Next::more;
                     }
                     Next on_ping(std::span<std::uint8_t>) { return Next::more; }
@@ -453,7 +453,7 @@ START_TEST(missing_memory_is_an_exception_and_nothing_else) {
                     reader.consume({reinterpret_cast<std::uint8_t*>(copy.data()) + i, size}, {},
                                    sink);
                 }
-                if (sink.octets != plain.size()) std::abort();
+                if (sink.bytes != plain.size()) std::abort();
             },
             [](bool) {});
         ck_assert_uint_gt(failures, 3);

@@ -176,21 +176,21 @@ START_TEST(memory_follows_what_was_really_received) {
 END_TEST
 
 START_TEST(a_window_costs_no_more_than_a_few_times_itself_and_what_has_come) {
-    constexpr std::size_t kMost = 65536;
+    constexpr std::size_t kMax = 65536;
     std::vector<std::uint8_t> header = copy_of(client_header({.opcode = Opcode::binary}, 1U << 30));
     MessageReader reader;
     CountingSink sink;
     static_cast<void>(reader.consume(header, kNoLimits, sink));
-    for (std::size_t received = 0; received < (4U << 20); received += kMost) {
+    for (std::size_t received = 0; received < (4U << 20); received += kMax) {
         std::size_t largest = 0;
         {
             const FailingAllocator allocator;
-            const auto window = reader.receive_window(1, kMost);
+            const auto window = reader.receive_window(1, kMax);
             std::fill(window.begin(), window.end(), std::uint8_t{'p'});
             reader.received(window.size(), sink);
             largest = FailingAllocator::largest();
         }
-        require(largest <= 40000 + 4 * (received + kMost), std::to_string(received));
+        require(largest <= 40000 + 4 * (received + kMax), std::to_string(received));
     }
     ck_assert_uint_eq(sink.events, 0);
 }

@@ -22,7 +22,7 @@ class SocketReader {
 public:
     SocketReader(Receiver& receiver, std::string_view bytes) : receiver_(receiver), rest_(bytes) {}
 
-    /// Receives at most `size` octets.
+    /// Receives at most `size` bytes.
     void receive(std::size_t size, std::size_t least, std::size_t most) {
         size = std::min(size, rest_.size());
         const auto window = receiver_.reader.receive_window(least, most);
@@ -39,7 +39,7 @@ public:
     }
 
     [[nodiscard]] bool done() const { return rest_.empty() || receiver_.sink.ended; }
-    /// Octets that went through the window.
+    /// Bytes that went through the window.
     [[nodiscard]] std::size_t received() const { return received_; }
 
 private:
@@ -48,7 +48,7 @@ private:
     std::size_t received_ = 0;
 };
 
-/// A reader that has got the header of a frame of `length` octets and `payload`.
+/// A reader that has got the header of a frame of `length` bytes and `payload`.
 Receiver inside_of_frame(std::uint64_t length, Opcode opcode = Opcode::binary,
                          std::string_view payload = {}, bool fin = true) {
     Receiver receiver;
@@ -135,7 +135,7 @@ START_TEST(receiving_nothing_is_harmless) {
 }
 END_TEST
 
-START_TEST(a_window_of_no_octets_is_empty) {
+START_TEST(a_window_of_no_bytes_is_empty) {
     Receiver receiver = inside_of_frame(6, Opcode::text, "abc");
     ck_assert(receiver.reader.receive_window(0, 0).empty());
     Receiver fresh = inside_of_frame(6, Opcode::text);
@@ -170,7 +170,7 @@ START_TEST(bad_text_is_refused_before_the_frame_is_whole) {
 END_TEST
 
 START_TEST(the_mask_goes_on_where_it_was) {
-    const std::string payload = "The mask turns with every octet.";
+    const std::string payload = "The mask turns with every byte.";
     const std::string frame = client_frame({.payload = payload});
     for (std::size_t consumed = 6; consumed < frame.size(); ++consumed) {
         for (const std::size_t step : {1U, 2U, 3U, 5U, 100U}) {
@@ -242,7 +242,7 @@ WEBSOCKET_TEST_SUITE(message_reader_receive) {
     tcase_add_test(tests, there_is_no_window_inside_of_a_ping_between_fragments);
     tcase_add_test(tests, an_unused_window_changes_nothing);
     tcase_add_test(tests, receiving_nothing_is_harmless);
-    tcase_add_test(tests, a_window_of_no_octets_is_empty);
+    tcase_add_test(tests, a_window_of_no_bytes_is_empty);
     tcase_add_test(tests, text_that_was_received_is_checked_up_to_its_last_byte);
     tcase_add_test(tests, bad_text_is_refused_before_the_frame_is_whole);
     tcase_add_test(tests, the_mask_goes_on_where_it_was);

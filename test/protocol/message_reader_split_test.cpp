@@ -23,7 +23,7 @@ Events events_of_pieces(const std::string& bytes, Random& random, std::size_t lo
     return receiver.sink.events;
 }
 
-/// A few octets changed, removed or added.
+/// A few bytes changed, removed or added.
 void damage(std::string& bytes, Random& random) {
     for (std::size_t faults = 1 + random.below(3); faults > 0 && !bytes.empty(); --faults) {
         const std::size_t at = random.below(bytes.size());
@@ -91,7 +91,7 @@ START_TEST(noise_is_refused_with_the_same_words_at_every_split) {
 }
 END_TEST
 
-START_TEST(every_event_comes_with_its_last_octet_and_not_earlier) {
+START_TEST(every_event_comes_with_its_last_byte_and_not_earlier) {
     Random random(24);
     StreamMaker maker(random, 50, 200);
     for (int round = 0; round < 100; ++round) {
@@ -154,7 +154,7 @@ START_TEST(a_sink_that_stops_is_given_the_rest_later_and_nothing_twice) {
 }
 END_TEST
 
-START_TEST(octets_behind_a_stop_are_not_touched) {
+START_TEST(bytes_behind_a_stop_are_not_touched) {
     const std::string frame = client_frame({.payload = "masked with something"});
     std::string both = frame + frame;
     Receiver receiver;
@@ -181,9 +181,9 @@ WEBSOCKET_TEST_SUITE(message_reader_split) {
     tcase_add_test(tests, long_streams_give_the_same_events_in_pieces_of_any_size);
     tcase_add_test(tests, damaged_streams_give_the_same_events_at_every_split);
     tcase_add_test(tests, noise_is_refused_with_the_same_words_at_every_split);
-    tcase_add_test(tests, every_event_comes_with_its_last_octet_and_not_earlier);
+    tcase_add_test(tests, every_event_comes_with_its_last_byte_and_not_earlier);
     tcase_add_test(tests, between_messages_nothing_is_kept);
     tcase_add_test(tests, a_sink_that_stops_is_given_the_rest_later_and_nothing_twice);
-    tcase_add_test(tests, octets_behind_a_stop_are_not_touched);
+    tcase_add_test(tests, bytes_behind_a_stop_are_not_touched);
     tcase_add_test(tests, consuming_nothing_does_nothing);
 }

@@ -119,7 +119,7 @@ START_TEST(a_ping_inside_of_a_character_does_not_break_it) {
 }
 END_TEST
 
-START_TEST(delivers_control_payloads_up_to_125_octets) {
+START_TEST(delivers_control_payloads_up_to_125_bytes) {
     for (const std::size_t size : {0U, 1U, 124U, 125U}) {
         const std::string payload(size, '\xAA');
         assert_same_however_split(ping(payload) + pong(payload),
@@ -243,7 +243,7 @@ START_TEST(refuses_malformed_frames) {
     assert_refused(client_frame({.opcode = static_cast<Opcode>(11)}), CloseCode::protocol_error);
     assert_refused(ping(std::string(126, 'p')), CloseCode::protocol_error);
     assert_refused(client_frame({.opcode = Opcode::ping, .fin = false}), CloseCode::protocol_error);
-    assert_refused(client_frame({.payload = "x", .length_octets = 2}), CloseCode::protocol_error);
+    assert_refused(client_frame({.payload = "x", .length_bytes = 2}), CloseCode::protocol_error);
     assert_refused(client_header({}, UINT64_MAX), CloseCode::too_big);
 }
 END_TEST
@@ -340,7 +340,7 @@ WEBSOCKET_TEST_SUITE(message_reader) {
     tcase_add_test(tests, a_sink_may_be_told_of_fragments_and_stop_at_each);
     tcase_add_test(tests, answers_control_frames_between_fragments_before_the_message);
     tcase_add_test(tests, a_ping_inside_of_a_character_does_not_break_it);
-    tcase_add_test(tests, delivers_control_payloads_up_to_125_octets);
+    tcase_add_test(tests, delivers_control_payloads_up_to_125_bytes);
     tcase_add_test(tests, a_message_may_end_the_conversation_with_a_close);
     tcase_add_test(tests, refuses_half_a_status_code);
     tcase_add_test(tests, accepts_registered_and_private_status_codes);

@@ -9,7 +9,7 @@
 
 namespace websocket::test {
 
-/// Exactly `size` octets of the beginning of a JSON list; another `seed` gives another one.
+/// Exactly `size` bytes of the beginning of a JSON list; another `seed` gives another one.
 [[nodiscard]] inline std::string json(std::size_t size, std::uint32_t seed = 1) {
     std::string text = "[";
     std::uint32_t state = seed;

@@ -37,7 +37,7 @@ public:
         return key;
     }
 
-    /// Valid UTF-8 of at least `size` octets and at most three more, with characters of every length.
+    /// Valid UTF-8 of at least `size` bytes and at most three more, with characters of every length.
     [[nodiscard]] std::string text(std::size_t size);
 
 private:
@@ -87,7 +87,7 @@ inline std::string Random::text(std::size_t size) {
     return result;
 }
 
-[[nodiscard]] inline std::span<const std::uint8_t> octets(std::string_view text) {
+[[nodiscard]] inline std::span<const std::uint8_t> bytes(std::string_view text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 

@@ -15,11 +15,11 @@
 
 namespace websocket::test {
 
-/// Octets of a legal stream, what a reader has to make of them, and where each event is complete.
+/// Bytes of a legal stream, what a reader has to make of them, and where each event is complete.
 struct Stream {
     std::string bytes;
     Events events;
-    std::vector<std::size_t> ends;  ///< offset behind the last octet of each event
+    std::vector<std::size_t> ends;  ///< offset behind the last byte of each event
 };
 
 /// Whether some messages are compressed, and whether these may refer to earlier ones.
@@ -27,7 +27,7 @@ enum class Compress : std::uint8_t { never, alone, with_takeover };
 
 class StreamMaker {
 public:
-    /// Payloads are seldom longer than `usual` and never longer than `longest` octets.
+    /// Payloads are seldom longer than `usual` and never longer than `longest` bytes.
     StreamMaker(Random& random, std::size_t usual, std::size_t longest,
                 Compress compress = Compress::never)
         : random_(random), usual_(usual), longest_(longest), compress_(compress) {}

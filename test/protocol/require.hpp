@@ -11,16 +11,16 @@
 
 namespace websocket::test {
 
-/// Octets for a person to read; all but printable ASCII as \xHH.
-[[nodiscard]] inline std::string printable(std::string_view octets) {
+/// Bytes for a person to read; all but printable ASCII as \xHH.
+[[nodiscard]] inline std::string printable(std::string_view bytes) {
     constexpr std::string_view kDigits = "0123456789abcdef";
     std::string text;
-    for (const char c : octets) {
-        const auto octet = static_cast<unsigned char>(c);
-        if (octet >= 0x20 && octet < 0x7F) {
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x20 && byte < 0x7F) {
             text += c;
         } else {
-            text += {'\\', 'x', kDigits[octet >> 4], kDigits[octet & 15]};
+            text += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
         }
     }
     return text;

@@ -19,11 +19,11 @@ ResponseHeadParser head_of(std::string_view bytes, const HeadLimits& limits = kS
     return parser;
 }
 
-/// That the head is refused with its octet `needed`, not earlier, and so says `error`.
+/// That the head is refused with its byte `needed`, not earlier, and so says `error`.
 void assert_head_refused(std::string_view bytes, std::size_t needed, std::string_view error) {
     ResponseHeadParser parser(kSmall);
     for (std::size_t i = 0; i < needed; ++i) {
-        ck_assert_msg(parser.status() == HeadStatus::incomplete, "at octet %zu: %s", i,
+        ck_assert_msg(parser.status() == HeadStatus::incomplete, "at byte %zu: %s", i,
                       parser.error().c_str());
         ck_assert_uint_eq(parser.consume(bytes.substr(i, 1)), 1);
     }
@@ -71,7 +71,7 @@ START_TEST(takes_a_folded_line_for_a_space) {
     assert_head_refused("HTTP/1.1 101\r\nA: 1\r\n" +
                             std::string(" 23456789012345678901234567890\r\n") +
                             " 23456789012345678901234567890\r\n",
-                        "a folded field of the head is longer than 40 octets");
+                        "a folded field of the head is longer than 40 bytes");
 }
 END_TEST
 
@@ -113,13 +113,13 @@ START_TEST(refuses_control_characters_and_nameless_fields) {
 }
 END_TEST
 
-START_TEST(refuses_a_line_with_its_first_octet_too_many) {
+START_TEST(refuses_a_line_with_its_first_byte_too_many) {
     const std::string status = "HTTP/1.1 101 Yes\r\n";
     const std::string fits = status + "A: " + std::string(35, 'x') + "\r\n";
     ck_assert(head_of(fits + "\r\n").status() == HeadStatus::complete);
     assert_head_refused(status + "A: " + std::string(100, 'x'), status.size() + 41,
-                        "a line of the head is longer than 40 octets");
-    assert_head_refused(std::string(100, 'x'), 41, "a line of the head is longer than 40 octets");
+                        "a line of the head is longer than 40 bytes");
+    assert_head_refused(std::string(100, 'x'), 41, "a line of the head is longer than 40 bytes");
 }
 END_TEST
 
@@ -139,6 +139,6 @@ WEBSOCKET_TEST_SUITE(response_head) {
     tcase_add_test(tests, refuses_what_is_no_status_line);
     tcase_add_test(tests, refuses_a_line_that_does_not_end_with_both_cr_and_lf);
     tcase_add_test(tests, refuses_control_characters_and_nameless_fields);
-    tcase_add_test(tests, refuses_a_line_with_its_first_octet_too_many);
+    tcase_add_test(tests, refuses_a_line_with_its_first_byte_too_many);
     tcase_add_test(tests, refuses_too_many_lines);
 }

@@ -16,8 +16,8 @@ using websocket::test::require;
 }  // namespace
 
 START_TEST(a_name_is_a_token) {
-    for (int octet = 0; octet < 256; ++octet) {
-        const char c = static_cast<char>(octet);
+    for (int byte = 0; byte < 256; ++byte) {
+        const char c = static_cast<char>(byte);
         const bool of_tokens = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
                                (c >= 'a' && c <= 'z') ||
                                std::string("!#$%&'*+-.^_`|~").find(c) != std::string::npos;
@@ -29,9 +29,9 @@ START_TEST(a_name_is_a_token) {
 END_TEST
 
 START_TEST(a_value_has_no_control_characters) {
-    for (int octet = 0; octet < 256; ++octet) {
-        const bool allowed = octet == '\t' || (octet >= 0x20 && octet != 0x7F);
-        const std::string value{'x', static_cast<char>(octet), 'y'};
+    for (int byte = 0; byte < 256; ++byte) {
+        const bool allowed = byte == '\t' || (byte >= 0x20 && byte != 0x7F);
+        const std::string value{'x', static_cast<char>(byte), 'y'};
         require((fault_of_header("X", value) == HeaderFault::none) == allowed, value);
     }
     ck_assert(fault_of_header("X", "") == HeaderFault::none);

@@ -16,8 +16,8 @@ namespace {
 using websocket::protocol::is_utf8;
 using websocket::protocol::Utf8Validator;
 using websocket::test::append_utf8;
+using websocket::test::bytes;
 using websocket::test::FailingAllocator;
-using websocket::test::octets;
 using websocket::test::Random;
 using websocket::test::require;
 
@@ -77,15 +77,15 @@ private:
 Verdict judge_bytewise(std::string_view text) {
     Utf8Validator validator;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (!validator.update(octets(text.substr(i, 1)))) return {i, validator.complete()};
+        if (!validator.update(bytes(text.substr(i, 1)))) return {i, validator.complete()};
     }
     return {std::string::npos, validator.complete()};
 }
 
 void assert_split(std::string_view text, std::size_t split, const Verdict& expected) {
     Utf8Validator validator;
-    const bool head = validator.update(octets(text.substr(0, split)));
-    const bool both = validator.update(octets(text.substr(split)));
+    const bool head = validator.update(bytes(text.substr(0, split)));
+    const bool both = validator.update(bytes(text.substr(split)));
     require(head == (expected.first_impossible >= split), text);
     require(both == (expected.first_impossible == std::string::npos), text);
     require(validator.complete() == expected.complete, text);
@@ -139,7 +139,7 @@ START_TEST(agrees_with_the_definition_on_all_sequences_of_three_bytes) {
         const Verdict expected = reference.judge(text);
         const Verdict actual = judge_bytewise(text);
         Utf8Validator whole;
-        const bool valid = whole.update(octets(text));
+        const bool valid = whole.update(bytes(text));
         require(actual == expected, text);
         require(valid == (expected.first_impossible == std::string::npos), text);
         require(whole.complete() == expected.complete, text);
@@ -181,7 +181,7 @@ START_TEST(a_fault_is_seen_with_the_byte_that_proves_it) {
         require(judge_bytewise(text) == expected, text);
         for (std::size_t size = 0; size <= text.size(); ++size) {
             Utf8Validator validator;
-            const bool valid = validator.update(octets(std::string_view(text).substr(0, size)));
+            const bool valid = validator.update(bytes(std::string_view(text).substr(0, size)));
             require(valid == (size <= expected.first_impossible), text);
         }
     }
@@ -195,7 +195,7 @@ START_TEST(long_texts_may_be_cut_into_any_pieces) {
         Utf8Validator validator;
         for (std::size_t i = 0; i < text.size();) {
             const std::size_t size = std::min(text.size() - i, random.below(200));
-            ck_assert(validator.update(octets(std::string_view(text).substr(i, size))));
+            ck_assert(validator.update(bytes(std::string_view(text).substr(i, size))));
             i += size;
         }
         ck_assert(validator.complete() && validator.at_boundary());
@@ -206,9 +206,9 @@ END_TEST
 START_TEST(a_failed_text_stays_failed) {
     for (const std::string bad : {"\x80", "\xC0", "\xE2\x28", "\xF5", "\xED\xA0"}) {
         Utf8Validator validator;
-        ck_assert(!validator.update(octets(bad)));
+        ck_assert(!validator.update(bytes(bad)));
         ck_assert(!validator.complete());
-        ck_assert(!validator.update(octets("fine")));
+        ck_assert(!validator.update(bytes("fine")));
         ck_assert(!validator.update({}));
         ck_assert(!validator.complete());
     }
@@ -220,7 +220,7 @@ START_TEST(knows_when_it_stands_between_two_characters) {
     ck_assert(validator.at_boundary() && validator.complete());
     const std::string_view smile = "\xF0\x9F\x98\x80";
     for (std::size_t i = 0; i < smile.size(); ++i) {
-        ck_assert(validator.update(octets(smile.substr(i, 1))));
+        ck_assert(validator.update(bytes(smile.substr(i, 1))));
         ck_assert(validator.update({}));
         ck_assert(validator.at_boundary() == (i == 3));
         ck_assert(validator.complete() == (i == 3));
@@ -236,7 +236,7 @@ START_TEST(not_even_the_first_long_text_needs_memory) {
     std::size_t count = 0;
     {
         const FailingAllocator allocator;
-        valid = validator.update(octets(text));
+        valid = validator.update(bytes(text));
         count = FailingAllocator::count();
     }
     ck_assert(valid);
@@ -244,16 +244,16 @@ START_TEST(not_even_the_first_long_text_needs_memory) {
 }
 END_TEST
 
-START_TEST(whole_texts_of_every_length_are_judged_like_their_octets) {
+START_TEST(whole_texts_of_every_length_are_judged_like_their_bytes) {
     for (std::size_t size = 0; size < 300; ++size) {
         std::string text(size, 'a');
-        ck_assert(is_utf8(octets(text)));
+        ck_assert(is_utf8(bytes(text)));
         for (std::size_t i = 0; i < size; ++i) {
             text[i] = '\xC3';
-            ck_assert_msg(!is_utf8(octets(text)), "%zu of %zu", i, size);
+            ck_assert_msg(!is_utf8(bytes(text)), "%zu of %zu", i, size);
             if (i + 1 < size) {
                 text[i + 1] = '\xA9';
-                ck_assert_msg(is_utf8(octets(text)), "%zu of %zu", i, size);
+                ck_assert_msg(is_utf8(bytes(text)), "%zu of %zu", i, size);
                 text[i + 1] = 'a';
             }
             text[i] = 'a';
@@ -263,7 +263,7 @@ START_TEST(whole_texts_of_every_length_are_judged_like_their_octets) {
 END_TEST
 
 WEBSOCKET_TEST_SUITE(utf8) {
-    tcase_add_test(tests, whole_texts_of_every_length_are_judged_like_their_octets);
+    tcase_add_test(tests, whole_texts_of_every_length_are_judged_like_their_bytes);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, agrees_with_the_definition_on_all_sequences_of_one_and_two_bytes);
     tcase_add_test(tests, agrees_with_the_definition_on_all_sequences_of_three_bytes);

@@ -12,7 +12,7 @@ using chat::Line;
 
 namespace {
 
-/// What somebody has said, `size` octets more or less.
+/// What somebody has said, `size` bytes more or less.
 Line said(std::int64_t at, const std::string& id, std::size_t size = 100) {
     return Line(std::string(chat::kBegin) + std::to_string(at) + std::string(chat::kId) + id +
                 R"(","from":"a","text":")" + std::string(size, 'x') + "\"}");
@@ -40,11 +40,11 @@ START_TEST(lines_are_in_the_order_in_which_they_were_said) {
 }
 END_TEST
 
-START_TEST(a_room_keeps_no_more_than_its_octets) {
+START_TEST(a_room_keeps_no_more_than_its_bytes) {
     Histories all({1000, 10'000, 1 << 20});
     History room(all);
     for (int i = 0; i < 100; ++i) ck_assert(room.add(said(i, std::to_string(i), 1000)));
-    ck_assert_uint_le(all.octets(), 10'000);
+    ck_assert_uint_le(all.bytes(), 10'000);
     ck_assert_uint_ge(room.lines().size(), 7);
     ck_assert_str_eq(room.lines().back().id.c_str(), "99");
     ck_assert(!room.add(said(100, "too long", 10'000)));
@@ -62,7 +62,7 @@ START_TEST(the_room_that_takes_most_gives_when_all_take_too_much) {
         ck_assert(loud.add(said(i, "l" + std::to_string(i), 1000)));
         ck_assert(louder.add(said(i, "m" + std::to_string(i), 2000)));
     }
-    ck_assert_uint_le(all.octets(), 50'000);
+    ck_assert_uint_le(all.bytes(), 50'000);
     ck_assert(ids(quiet) == "q");
     ck_assert_uint_ge(loud.lines().size(), 10);
     ck_assert_uint_ge(louder.lines().size(), 5);
@@ -74,9 +74,9 @@ START_TEST(a_room_that_is_forgotten_takes_nothing) {
     {
         History room(all);
         ck_assert(room.add(said(1, "a")));
-        ck_assert_uint_gt(all.octets(), 0);
+        ck_assert_uint_gt(all.bytes(), 0);
     }
-    ck_assert_uint_eq(all.octets(), 0);
+    ck_assert_uint_eq(all.bytes(), 0);
 }
 END_TEST
 
@@ -122,7 +122,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(chat_history) {
     tcase_add_test(tests, lines_are_in_the_order_in_which_they_were_said);
-    tcase_add_test(tests, a_room_keeps_no_more_than_its_octets);
+    tcase_add_test(tests, a_room_keeps_no_more_than_its_bytes);
     tcase_add_test(tests, the_room_that_takes_most_gives_when_all_take_too_much);
     tcase_add_test(tests, a_room_that_is_forgotten_takes_nothing);
     tcase_add_test(tests, a_reader_goes_on_behind_what_it_has);

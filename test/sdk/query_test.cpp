@@ -22,7 +22,7 @@ void assert_decoded(std::string_view text, std::string_view bytes, bool well_for
 
 }  // namespace
 
-START_TEST(escapes_stand_for_octets_and_a_plus_for_a_space) {
+START_TEST(escapes_stand_for_bytes_and_a_plus_for_a_space) {
     assert_decoded("", "");
     assert_decoded("plain", "plain");
     assert_decoded("a+b%20c%2Bd", "a b c+d");
@@ -51,14 +51,14 @@ START_TEST(a_percent_sign_that_begins_no_escape_is_kept_and_told) {
 }
 END_TEST
 
-START_TEST(every_octet_survives_being_encoded) {
+START_TEST(every_byte_survives_being_encoded) {
     constexpr std::string_view kDigits = "0123456789aBcDeF";
     Random random(23);
     const std::string bytes = random.bytes(5000);
     std::string encoded;
-    for (const char byte : bytes) {
-        const auto octet = static_cast<unsigned char>(byte);
-        encoded += {'%', kDigits[octet >> 4], kDigits[octet & 15]};
+    for (const char sign : bytes) {
+        const auto byte = static_cast<unsigned char>(sign);
+        encoded += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
     }
     assert_decoded(encoded, bytes);
 }
@@ -85,10 +85,10 @@ START_TEST(what_is_not_there_is_nothing) {
 END_TEST
 
 WEBSOCKET_TEST_SUITE(sdk_query) {
-    tcase_add_test(tests, escapes_stand_for_octets_and_a_plus_for_a_space);
+    tcase_add_test(tests, escapes_stand_for_bytes_and_a_plus_for_a_space);
     tcase_add_test(tests, nothing_is_decoded_twice);
     tcase_add_test(tests, a_percent_sign_that_begins_no_escape_is_kept_and_told);
-    tcase_add_test(tests, every_octet_survives_being_encoded);
+    tcase_add_test(tests, every_byte_survives_being_encoded);
     tcase_add_test(tests, the_first_pair_of_a_name_counts);
     tcase_add_test(tests, what_is_not_there_is_nothing);
 }

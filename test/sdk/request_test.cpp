@@ -174,8 +174,8 @@ START_TEST(the_same_headers_are_taken_as_by_the_server) {
                 require(upgrade.set_header(name, value) == allowed, name);
             }
         }
-        for (int octet = 0; octet < 256; ++octet) {
-            const std::string text{'x', static_cast<char>(octet)};
+        for (int byte = 0; byte < 256; ++byte) {
+            const std::string text{'x', static_cast<char>(byte)};
             const bool name = websocket::base::is_token(text);
             require(upgrade.set_header(text, "x") == name, text);
             require(upgrade.set_header("x", text) == websocket::protocol::is_field_value(text),

@@ -14,13 +14,13 @@ namespace {
 
 using websocket::is_utf8;
 using websocket::protocol::Utf8Validator;
-using websocket::test::octets;
+using websocket::test::bytes;
 using websocket::test::Random;
 using websocket::test::require;
 
 // The compiler itself judges these.
 static_assert(is_utf8(""));
-static_assert(is_utf8("plain, and longer than sixteen octets"));
+static_assert(is_utf8("plain, and longer than sixteen bytes"));
 static_assert(is_utf8("gr\xC3\xBC\xC3\x9F \xE2\x82\xAC \xF0\x9F\x98\x80"));
 static_assert(is_utf8(std::string_view("\0", 1)));
 static_assert(is_utf8("\xED\x9F\xBF\xEE\x80\x80\xF4\x8F\xBF\xBF"));
@@ -36,21 +36,21 @@ static_assert(!is_utf8("in the middle of it \xE2\x82"));
 /// The rule of the frames that go out.
 bool protocol_takes(std::string_view text) {
     Utf8Validator validator;
-    return validator.update(octets(text)) && validator.complete();
+    return validator.update(bytes(text)) && validator.complete();
 }
 
 void assert_agreement(std::string_view text) {
     require(is_utf8(text) == protocol_takes(text), text);
 }
 
-/// The octets at the edges of every range of Unicode's table 3-7.
+/// The bytes at the edges of every range of Unicode's table 3-7.
 constexpr std::array<unsigned char, 25> kEdges{0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
                                                0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE,
                                                0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF};
 
 }  // namespace
 
-START_TEST(agrees_with_the_protocol_on_all_sequences_of_up_to_three_octets) {
+START_TEST(agrees_with_the_protocol_on_all_sequences_of_up_to_three_bytes) {
     assert_agreement("");
     std::string text(3, '\0');
     for (unsigned value = 0; value < 0x1000000; ++value) {
@@ -64,7 +64,7 @@ START_TEST(agrees_with_the_protocol_on_all_sequences_of_up_to_three_octets) {
 }
 END_TEST
 
-START_TEST(agrees_with_the_protocol_at_the_edges_of_four_octets_inside_of_any_text) {
+START_TEST(agrees_with_the_protocol_at_the_edges_of_four_bytes_inside_of_any_text) {
     Random random(21);
     const std::string before = random.text(40);
     for (const unsigned char a : kEdges) {
@@ -84,7 +84,7 @@ START_TEST(agrees_with_the_protocol_at_the_edges_of_four_octets_inside_of_any_te
 }
 END_TEST
 
-START_TEST(one_wrong_octet_at_any_place_of_a_long_text_is_found) {
+START_TEST(one_wrong_byte_at_any_place_of_a_long_text_is_found) {
     Random random(22);
     for (int round = 0; round < 200; ++round) {
         const std::string text = round % 2 == 0 ? random.text(100) : std::string(100, 'a');
@@ -102,7 +102,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(sdk_utf8) {
     tcase_set_timeout(tests, 120);
-    tcase_add_test(tests, agrees_with_the_protocol_on_all_sequences_of_up_to_three_octets);
-    tcase_add_test(tests, agrees_with_the_protocol_at_the_edges_of_four_octets_inside_of_any_text);
-    tcase_add_test(tests, one_wrong_octet_at_any_place_of_a_long_text_is_found);
+    tcase_add_test(tests, agrees_with_the_protocol_on_all_sequences_of_up_to_three_bytes);
+    tcase_add_test(tests, agrees_with_the_protocol_at_the_edges_of_four_bytes_inside_of_any_text);
+    tcase_add_test(tests, one_wrong_byte_at_any_place_of_a_long_text_is_found);
 }

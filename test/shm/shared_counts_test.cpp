@@ -213,7 +213,7 @@ START_TEST(a_process_without_a_table_counts_alone) {
 END_TEST
 
 START_TEST(threads_never_get_more_than_is_allowed_together) {
-    constexpr std::uint32_t kMost = 10;
+    constexpr std::uint32_t kMax = 10;
     SharedCounts counts(1, 64);
     std::atomic<unsigned> held{0};
     std::atomic<unsigned> granted{0};
@@ -224,9 +224,9 @@ START_TEST(threads_never_get_more_than_is_allowed_together) {
             for (int i = 0; i < 20'000; ++i) {
                 std::vector<Lease> leases;
                 for (int k = 0; k < 4; ++k) {
-                    if (auto lease = counts.take(kOne, kMost)) {
+                    if (auto lease = counts.take(kOne, kMax)) {
                         leases.push_back(std::move(*lease));
-                        if (held.fetch_add(1) >= kMost) exceeded = true;
+                        if (held.fetch_add(1) >= kMax) exceeded = true;
                         ++granted;
                     }
                     const auto other = counts.take({2, n}, 4);  // others use the same bucket
@@ -244,11 +244,11 @@ END_TEST
 
 START_TEST(the_memory_is_shared_out_among_many_processes) {
     const SharedCounts few(16);
-    ck_assert_uint_eq(few.entries(), SharedCounts::kMostEntries);
+    ck_assert_uint_eq(few.entries(), SharedCounts::kMaxEntries);
     const SharedCounts many(1024);
     ck_assert_uint_eq(many.entries() * sizeof(std::uint64_t) * 1024, SharedCounts::kMemory);
     const SharedCounts very_many(40'000);
-    ck_assert_uint_eq(very_many.entries(), SharedCounts::kLeastEntries);
+    ck_assert_uint_eq(very_many.entries(), SharedCounts::kMinEntries);
 }
 END_TEST
 

@@ -27,7 +27,7 @@ typedef struct ws_stream_1 {
      * Sends the next part of a message.                  [any thread, one message at a time]
      *
      * type: WS_TEXT or WS_BINARY, the same for all parts. Text is UTF-8 as a whole; a part may end
-     * inside of a character. One that is not is answered with WS_BAD_ARG and not taken.
+     * inside a character. One that is not is answered with WS_BAD_ARG and not taken.
      * part: WS_FIRST begins the message and WS_LAST ends it.
      * Returns what ws_host.send returns. A part that was not taken is to be sent again before the
      * next one. Messages of other senders wait until the last part; Pings and Pongs do not. A

@@ -102,7 +102,7 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
     return without_exceptions([&]() -> const char* {
         if (cmd->path == nullptr || *path == '\0' || *symbol == '\0') {
             return "Invalid parameters for WebSocketHandler (it takes a path and an init function, "
-                   "inside of <Location>, <Directory> or the like)";
+                   "inside <Location>, <Directory> or the like)";
         }
         std::string error;
         const char* file = ap_server_root_relative(cmd->pool, path);
@@ -207,7 +207,7 @@ engine::RateLimits make_rates(const Config& config) noexcept {
     };
     engine::RateLimits rates;
     rates.messages = rate(Setting::max_message_rate);
-    rates.octets = rate(Setting::max_byte_rate);
+    rates.bytes = rate(Setting::max_byte_rate);
     rates.control_frames = rate(Setting::max_control_rate);
     rates.burst = std::chrono::milliseconds(config.get(Setting::rate_burst));
     rates.policy = static_cast<engine::RatePolicy>(config.get(Setting::rate_policy));
@@ -317,7 +317,7 @@ namespace {
 protocol::DeflatePolicy make_deflate_policy(const Config& config) noexcept {
     const bool dedicated =
         static_cast<DeflateMode>(config.get(Setting::deflate_mode)) == DeflateMode::dedicated;
-    const auto octet = [&config](Setting setting, std::uint8_t usual) {
+    const auto byte = [&config](Setting setting, std::uint8_t usual) {
         return config.has(setting) ? static_cast<std::uint8_t>(config.get(setting)) : usual;
     };
     // What a connection owns should be small; what all share should be fast.
@@ -326,10 +326,10 @@ protocol::DeflatePolicy make_deflate_policy(const Config& config) noexcept {
     policy.enabled = config.get(Setting::deflate) != 0;
     policy.server_takeover = dedicated && config.get(Setting::deflate_server_takeover) != 0;
     policy.client_takeover = dedicated && config.get(Setting::deflate_client_takeover) != 0;
-    policy.server_bits = octet(Setting::deflate_server_window_bits, window);
-    policy.client_bits = octet(Setting::deflate_client_window_bits, window);
+    policy.server_bits = byte(Setting::deflate_server_window_bits, window);
+    policy.client_bits = byte(Setting::deflate_client_window_bits, window);
     policy.level = static_cast<std::uint8_t>(config.get(Setting::deflate_level));
-    policy.memory_level = octet(Setting::deflate_memory_level, dedicated ? 5 : 8);
+    policy.memory_level = byte(Setting::deflate_memory_level, dedicated ? 5 : 8);
     policy.min_size = static_cast<std::uint16_t>(config.get(Setting::deflate_min_size));
     return policy;
 }

@@ -112,10 +112,10 @@ std::size_t edit_distance(std::string_view one, std::string_view other) {
 
 /// A name that nobody has given to another handler, and that looks like ours.
 bool is_misspelled(std::string_view name) {
-    constexpr std::size_t kMostErrors = 3;
+    constexpr std::size_t kMaxErrors = 3;
     const std::string word = base::lower(name);
     return word != kHandler &&
-           (word.starts_with("websocket") || edit_distance(word, kHandler) <= kMostErrors);
+           (word.starts_with("websocket") || edit_distance(word, kHandler) <= kMaxErrors);
 }
 
 bool names_a_handler(const ap_directive_t& directive) {

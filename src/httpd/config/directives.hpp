@@ -80,7 +80,7 @@ enum class Scope : std::uint8_t {
 /// How a value is written. All but `special` are kept as one number.
 enum class ValueKind : std::uint8_t {
     count,     ///< digits
-    size,      ///< octets, with an optional K, M or G
+    size,      ///< bytes, with an optional K, M or G
     duration,  ///< kept in milliseconds, written with ms, s, m or h; a bare number is seconds
     flag,      ///< On or Off
     choice,    ///< one of `choices`; kept as the index
@@ -118,8 +118,8 @@ constexpr std::int64_t kKiB = 1024;
 constexpr std::int64_t kMiB = 1024 * kKiB;
 constexpr std::int64_t kSecond = 1000;
 constexpr std::int64_t kDay = kSecond * 3600 * 24;
-constexpr std::int64_t kMostSize = INT64_MAX;
-constexpr std::int64_t kMost32 = UINT32_MAX;
+constexpr std::int64_t kMaxSize = INT64_MAX;
+constexpr std::int64_t kMax32 = UINT32_MAX;
 
 /// `process` settings come last; a `fallback` of 0 for threads means: as many as fit the machine, for
 /// windows and memory of compression: as fits the mode.
@@ -135,11 +135,11 @@ inline constexpr std::array kDirectives{
               "An option of the plugin (version 1 of the interface); its documentation says which "
               "there are. An inner section replaces the value of the same name."},
     Directive{"WebSocketMaxMessageSize", Setting::max_message_size, Scope::guarded, ValueKind::size,
-              32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
+              32 * kMiB, 1, kMaxSize, {}, "*size*", "32M",
               "Largest message to accept, all its fragments together; larger ones are answered with "
               "Close 1009."},
     Directive{"MaxMessageSize", Setting::max_message_size, Scope::guarded, ValueKind::size,
-              32 * kMiB, 1, kMostSize, {}, "*size*", "32M",
+              32 * kMiB, 1, kMaxSize, {}, "*size*", "32M",
               "Deprecated name of WebSocketMaxMessageSize."},
     Directive{"WebSocketAllowReservedStatusCodes", Setting::allow_reserved_status_codes,
               Scope::section, ValueKind::flag, 0, 0, 1, {}, "On\\|Off", "Off",
@@ -155,13 +155,13 @@ inline constexpr std::array kDirectives{
               "https://*.example.com for all hosts below; adds to those of the sections around."},
     Directive{"WebSocketKeyCheck", Setting::key_check, Scope::section, ValueKind::choice, 0, 0, 1,
               kKeyChecks, "Strict\\|Lenient", "Strict",
-              "Whether Sec-WebSocket-Key must be the base64 of 16 octets or may be that of any "
-              "number of octets."},
+              "Whether Sec-WebSocket-Key must be the base64 of 16 bytes or may be that of any "
+              "number of bytes."},
     Directive{"WebSocketMaxFragments", Setting::max_fragments, Scope::guarded, ValueKind::count,
-              131072, 1, kMost32, {}, "*number*", "131072",
+              131072, 1, kMax32, {}, "*number*", "131072",
               "Frames that one message may consist of; more are answered with Close 1008."},
     Directive{"WebSocketMaxEmptyFragments", Setting::max_empty_fragments, Scope::guarded,
-              ValueKind::count, 100, 0, kMost32, {}, "*number*", "100",
+              ValueKind::count, 100, 0, kMax32, {}, "*number*", "100",
               "Frames without payload that one fragmented message may contain; more are answered "
               "with Close 1008."},
     Directive{"WebSocketDispatch", Setting::dispatch, Scope::guarded, ValueKind::choice, 0, 0, 1,
@@ -170,7 +170,7 @@ inline constexpr std::array kDirectives{
               "does (it runs on the event loop). Others say it themselves."},
     Directive{"WebSocketSendBuffer", Setting::send_buffer, Scope::guarded, ValueKind::size,
               256 * kKiB, 1, 128 * kMiB, {}, "*size*", "256K",
-              "Octets that may wait for a client; above, it counts as slow and is no longer read "
+              "Bytes that may wait for a client; above, it counts as slow and is no longer read "
               "from."},
     Directive{"WebSocketSlowConsumer", Setting::slow_consumer, Scope::guarded, ValueKind::choice, 0,
               0, 2, kSlowConsumers, "Block\\|Drop\\|Close", "Block",
@@ -182,38 +182,38 @@ inline constexpr std::array kDirectives{
               "then that client is closed with 1008. 0 for as long as it takes."},
     Directive{"WebSocketReceiveBuffer", Setting::receive_buffer, Scope::guarded, ValueKind::size,
               256 * kKiB, 1, 1024 * kMiB, {}, "*size*", "256K",
-              "Octets of messages that may wait for the plugin; above, the client is no longer read "
+              "Bytes of messages that may wait for the plugin; above, the client is no longer read "
               "from."},
     Directive{"WebSocketMaxRequestSize", Setting::max_request_size, Scope::guarded, ValueKind::size,
-              32 * kKiB, 1, kMostSize, {}, "*size*", "32K",
-              "Octets of a request (URI, headers, environment) that may stay with a connection for "
+              32 * kKiB, 1, kMaxSize, {}, "*size*", "32K",
+              "Bytes of a request (URI, headers, environment) that may stay with a connection for "
               "plugins that ask later; larger ones are answered with 431."},
     Directive{"WebSocketPingInterval", Setting::ping_interval, Scope::guarded, ValueKind::duration,
               30 * kSecond, 0, kDay, {}, "*time*", "30s",
               "Silence of a client after which it is sent a Ping; 0 for never."},
     Directive{"WebSocketPongTimeout", Setting::pong_timeout, Scope::guarded, ValueKind::duration,
               30 * kSecond, 1, kDay, {}, "*time*", "30s",
-              "Silence after a Ping that ends the connection; any octet counts as life."},
+              "Silence after a Ping that ends the connection; any byte counts as life."},
     Directive{"WebSocketCloseTimeout", Setting::close_timeout, Scope::guarded, ValueKind::duration,
               5 * kSecond, 1, kDay, {}, "*time*", "5s",
               "How long the closing handshake may take before the socket is closed without it."},
     Directive{"WebSocketMaxConnectionsPerAddress", Setting::max_connections_per_address,
-              Scope::guarded, ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              Scope::guarded, ValueKind::count, 0, 0, kMax32, {}, "*number*", "0",
               "Connections of one client address, or of one /64 network of IPv6, in all child "
               "processes; beyond, handshakes are answered with 429. 0 for any number."},
     Directive{"WebSocketMaxConnectionsPerLocation", Setting::max_connections_per_location,
-              Scope::guarded, ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              Scope::guarded, ValueKind::count, 0, 0, kMax32, {}, "*number*", "0",
               "Connections of the section in all child processes; beyond, handshakes are answered "
               "with 503. 0 for any number."},
     Directive{"WebSocketMaxMessageRate", Setting::max_message_rate, Scope::guarded,
-              ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              ValueKind::count, 0, 0, kMax32, {}, "*number*", "0",
               "Messages a second that one client may send; each fragment counts as one. 0 for any "
               "number."},
     Directive{"WebSocketMaxByteRate", Setting::max_byte_rate, Scope::guarded, ValueKind::size, 0, 0,
               1024 * kMiB, {}, "*size*", "0",
-              "Octets a second that one client may send, frame headers included. 0 for any number."},
+              "Bytes a second that one client may send, frame headers included. 0 for any number."},
     Directive{"WebSocketMaxControlRate", Setting::max_control_rate, Scope::guarded,
-              ValueKind::count, 0, 0, kMost32, {}, "*number*", "0",
+              ValueKind::count, 0, 0, kMax32, {}, "*number*", "0",
               "Pings and Pongs a second that one client may send; more are answered with Close 1008. "
               "0 for any number."},
     Directive{"WebSocketRateBurst", Setting::rate_burst, Scope::guarded, ValueKind::duration,
@@ -252,10 +252,10 @@ inline constexpr std::array kDirectives{
               "Memory of a compressor besides its window; more is faster."},
     Directive{"WebSocketDeflateMinSize", Setting::deflate_min_size, Scope::section, ValueKind::size,
               256, 0, 65535, {}, "*size*", "256",
-              "Octets below which a message is sent as it is."},
+              "Bytes below which a message is sent as it is."},
     Directive{"WebSocketDeflateMaxRatio", Setting::deflate_max_ratio, Scope::guarded,
-              ValueKind::count, 200, 1, kMost32, {}, "*number*", "200",
-              "Octets that one octet from a client may become, in messages of more than 1M; more are "
+              ValueKind::count, 200, 1, kMax32, {}, "*number*", "200",
+              "Bytes that one byte from a client may become, in messages of more than 1M; more are "
               "answered with Close 1009."},
     Directive{"WebSocketLog", Setting::log, Scope::host, ValueKind::special, 0, 0, 0, {},
               R"(*file*\|"\|*command*" [*format* [Close\|Open\|Both]])", "none",
@@ -265,7 +265,7 @@ inline constexpr std::array kDirectives{
               ValueKind::count, 100, 0, 65536, {}, "*number*", "100",
               "Topics that one connection may subscribe to; further subscriptions are refused."},
     Directive{"WebSocketMaxTopicsPerLocation", Setting::max_topics_per_location, Scope::guarded,
-              ValueKind::count, 0, 1, kMost32, {}, "*number*", "three quarters of WebSocketMaxTopics",
+              ValueKind::count, 0, 1, kMax32, {}, "*number*", "three quarters of WebSocketMaxTopics",
               "Topics in a child process that the section's plugin and clients have made; more are "
               "refused, so that one section cannot take those of all."},
     Directive{"WebSocketTopicScope", Setting::topic_scope, Scope::host, ValueKind::special, 0, 0, 0,
@@ -276,7 +276,7 @@ inline constexpr std::array kDirectives{
               "*number*", "processors, at most 4; 1 with prefork",
               "Event loops a child process."},
     Directive{"WebSocketMaxConnections", Setting::max_connections, Scope::process, ValueKind::count,
-              0, 0, kMost32, {}, "*number*", "0",
+              0, 0, kMax32, {}, "*number*", "0",
               "Connections a child process; beyond, handshakes are answered with 503. 0 for as many "
               "as descriptors allow."},
     Directive{"WebSocketMaxPumped", Setting::max_pumped, Scope::process, ValueKind::count, 0, 0,
@@ -294,11 +294,11 @@ inline constexpr std::array kDirectives{
               "How long a child that ends gracefully goes on serving its connections while it closes "
               "one after the other."},
     Directive{"WebSocketMaxTopics", Setting::max_topics, Scope::process, ValueKind::count, 100000, 0,
-              kMost32, {}, "*number*", "100000",
+              kMax32, {}, "*number*", "100000",
               "Topics with subscribers in a child process; subscriptions to further ones are refused."},
     Directive{"WebSocketTopicBuffer", Setting::topic_buffer, Scope::process, ValueKind::size,
               16 * kMiB, 1, 1024 * kMiB, {}, "*size*", "16M",
-              "Octets of published messages that may wait for an event loop or for another child "
+              "Bytes of published messages that may wait for an event loop or for another child "
               "process; above, they are lost there."},
     Directive{"WebSocketRaiseDescriptorLimit", Setting::raise_descriptor_limit, Scope::process,
               ValueKind::flag, 1, 0, 1, {}, "On\\|Off", "On",

@@ -84,16 +84,16 @@ std::optional<std::int64_t> parse_number(std::string_view text, std::span<const 
     return number * unit->factor;
 }
 
-std::string size_text(std::int64_t octets) {
-    return octets != 0 && octets % kMiB == 0 ? std::to_string(octets / kMiB) + "M"
-                                             : std::to_string(octets);
+std::string size_text(std::int64_t bytes) {
+    return bytes != 0 && bytes % kMiB == 0 ? std::to_string(bytes / kMiB) + "M"
+                                           : std::to_string(bytes);
 }
 
 std::string range_text(const Directive& directive) {
     switch (directive.kind) {
         case ValueKind::size:
             return "a size from " + size_text(directive.least) + " to " +
-                   size_text(directive.most) + " octets, with an optional K, M or G";
+                   size_text(directive.most) + " bytes, with an optional K, M or G";
         case ValueKind::duration:
             return "a time from " + std::to_string(directive.least) + "ms to " +
                    std::to_string(directive.most / (3600 * kSecond)) +

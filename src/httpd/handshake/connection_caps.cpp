@@ -12,8 +12,8 @@
 #include "httpd/handshake/client_address.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
-#include "httpd/process/lasting.hpp"
 #include "httpd/process/mpm.hpp"
+#include "httpd/process/process_lifetime.hpp"
 
 namespace websocket::httpd {
 
@@ -36,7 +36,7 @@ std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE4842223
     return hash;
 }
 
-std::span<const std::uint8_t> octets_of(const apr_sockaddr_t* address) {
+std::span<const std::uint8_t> bytes_of(const apr_sockaddr_t* address) {
     return {static_cast<const std::uint8_t*>(address->ipaddr_ptr),
             static_cast<std::size_t>(address->ipaddr_len)};
 }
@@ -44,15 +44,15 @@ std::span<const std::uint8_t> octets_of(const apr_sockaddr_t* address) {
 /// mod_remoteip has put the client's own address here when a proxy is in between.
 std::uint64_t key_of_client(const request_rec* r) {
     const apr_sockaddr_t* address = r->useragent_addr;
-    return address != nullptr && address->ipaddr_ptr != nullptr ? client_key(octets_of(address))
+    return address != nullptr && address->ipaddr_ptr != nullptr ? client_key(bytes_of(address))
                                                                 : fnv1a(r->useragent_ip);
 }
 
 const char* network_suffix(const request_rec* r) {
     const apr_sockaddr_t* address = r->useragent_addr;
     const bool network = address != nullptr && address->ipaddr_ptr != nullptr &&
-                         octets_of(address).size() == kIpv6Octets &&
-                         !is_mapped_ipv4(octets_of(address));
+                         bytes_of(address).size() == kIpv6Bytes &&
+                         !is_mapped_ipv4(bytes_of(address));
     return network ? "/64" : "";
 }
 
@@ -95,9 +95,10 @@ std::uint64_t cap_identity(const cmd_parms* cmd) noexcept {
 int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                  server_rec* server) {
     try {
-        shared_counts = caps_configured
-                            ? make_lasting<shm::SharedCounts>(server, kCountsKey, max_processes())
-                            : find_lasting<shm::SharedCounts>(server, kCountsKey);
+        shared_counts =
+            caps_configured
+                ? make_process_lifetime<shm::SharedCounts>(server, kCountsKey, max_processes())
+                : find_process_lifetime<shm::SharedCounts>(server, kCountsKey);
     } catch (const std::system_error& error) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
                      "WS0136: no memory for counting the connections of addresses and locations");

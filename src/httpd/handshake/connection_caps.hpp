@@ -27,7 +27,7 @@ struct CapLeases {
 [[nodiscard]] std::uint64_t cap_identity(const cmd_parms* cmd) noexcept;
 
 /// Hook: makes the memory that the children share, if a cap is configured. It outlives restarts:
-/// children of before still have connections. [config]
+/// children of an earlier generation still have connections. [config]
 int prepare_caps(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
 
 /// Hook: what a child had that has ended, in whatever way, is free. [config]

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "httpd/config/config.hpp"
-#include "httpd/handshake/ask_plugin.hpp"
+#include "httpd/handshake/authorize.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/handshake/lost_handshake.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
@@ -97,7 +97,7 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
 
     set_accepting_headers(r, handshake);
     set_extensions_header(r, agreement);
-    if (const int status = ask_plugin(r, child, endpoint, handover->place.id(), handover->session);
+    if (const int status = authorize(r, child, endpoint, handover->place.id(), handover->session);
         handover->session == nullptr) {
         return status;
     }

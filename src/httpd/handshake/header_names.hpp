@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names that nearly every handshake has take one octet in a RequestSnapshot instead of twenty.
+// Names that nearly every handshake has take one byte in a RequestSnapshot instead of twenty.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@ inline constexpr std::array<const char*, 24> kCommonHeaderNames{
 /// No header's name contains a control character, so this tells codes from names.
 constexpr char kFirstNameCode = 1;
 
-/// What is stored for `name`: itself, or one octet.
+/// What is stored for `name`: itself, or one byte.
 [[nodiscard]] constexpr std::string_view packed_name(std::string_view name) noexcept {
     constexpr std::string_view kCodes = "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0A\x0B\x0C"
                                         "\x0D\x0E\x0F\x10\x11\x12\x13\x14\x15\x16\x17\x18";

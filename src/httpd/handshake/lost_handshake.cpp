@@ -51,7 +51,7 @@ int report(request_rec* r) {
     }
     const request_rec* last = r;
     while (last->next != nullptr) {
-        last = last->next;  // redirected inside of httpd
+        last = last->next;  // redirected inside httpd
     }
     if (was_taken(last)) {
         log_limited(r, APLOG_INFO,

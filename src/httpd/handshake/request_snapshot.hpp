@@ -38,12 +38,12 @@ public:
     [[nodiscard]] static std::unique_ptr<RequestSnapshot> take(request_rec* r);
     ~RequestSnapshot() override;
 
-    /// Octets behind the object.
+    /// Bytes behind the object.
     struct Extra {
-        std::size_t octets;
+        std::size_t bytes;
     };
     static void* operator new(std::size_t size, Extra extra) {
-        return ::operator new(size + extra.octets);
+        return ::operator new(size + extra.bytes);
     }
     // NOLINTNEXTLINE(misc-new-delete-overloads,cert-dcl54-cpp): its operator new takes an Extra
     static void operator delete(void* memory) noexcept { ::operator delete(memory); }
@@ -63,7 +63,7 @@ public:
     [[nodiscard]] const char* subprotocol(std::size_t index) const noexcept override;
     [[nodiscard]] request_rec* native() override;
 
-    /// Octets that it takes, native() not counted.
+    /// Bytes that it takes, native() not counted.
     [[nodiscard]] std::size_t size() const noexcept;
 
     /// on_connect is over: what it wrote to the output headers of native() is copied to the real

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string_view>
 
-#include "base/limited_line.hpp"
+#include "base/log_throttle.hpp"
 
 namespace websocket::httpd {
 
@@ -43,7 +43,7 @@ inline constexpr std::array<std::uint16_t, 34> kLimitedLines{
 class LineLimits {
 public:
     static constexpr unsigned kBurst = 10;
-    using Clock = base::LimitedLine::Clock;
+    using Clock = base::LogThrottle::Clock;
 
     /// Lines of one id that were left out, and where they would have gone.
     struct LeftOut {
@@ -53,7 +53,7 @@ public:
         const server_rec* server;
     };
 
-    /// As LimitedLine::permit(), for a line with this id; those that are not limited always are
+    /// As LogThrottle::permit(), for a line with this id; those that are not limited always are
     /// permitted. [any thread]
     [[nodiscard]] std::optional<std::uint64_t>
     permit(std::uint16_t number, int level, const server_rec* server,
@@ -68,7 +68,7 @@ public:
         return limit.line.permit(now);
     }
 
-    using Due = base::LimitedLine::Due;
+    using Due = base::LogThrottle::Due;
     /// Calls `say` with each LeftOut that is to be said. True when some remain. [any thread]
     template <class Say>
     bool report(Due due, Say say, Clock::time_point now = Clock::now()) noexcept {
@@ -85,7 +85,7 @@ public:
 
 private:
     struct Limit {
-        base::LimitedLine line{kBurst};
+        base::LogThrottle line{kBurst};
         std::atomic<int> level{0};
         std::atomic<const server_rec*> server{nullptr};
     };

@@ -96,7 +96,7 @@ void log_limited(const conn_rec* c, int level, const char* format, ...) {
     }
 }
 
-bool report_left_out(base::LimitedLine::Due due) noexcept {
+bool report_left_out(base::LogThrottle::Due due) noexcept {
     return line_limits.report(due, [](const LineLimits::LeftOut& lines) {
         ap_log_error(APLOG_MARK, lines.level, 0, lines.server,
                      "WS0115: %" APR_UINT64_T_FMT " more lines WS%04u were left out",

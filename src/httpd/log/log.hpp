@@ -6,8 +6,8 @@
 
 #include <atomic>
 
-#include "base/limited_line.hpp"
 #include "base/log.hpp"
+#include "base/log_throttle.hpp"
 
 namespace websocket::httpd {
 
@@ -38,7 +38,7 @@ void log_limited(const conn_rec* c, int level, const char* format, ...)
 
 /// Says how many lines were left out. True when some remain for later.
 /// [any thread]
-bool report_left_out(base::LimitedLine::Due due) noexcept;
+bool report_left_out(base::LogThrottle::Due due) noexcept;
 
 /// Who calls report_left_out() a second after something was left out; null for nobody.
 void set_reminder(LogWriter* writer) noexcept;

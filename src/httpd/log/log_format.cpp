@@ -47,8 +47,8 @@ constexpr std::array kMeanings{
     Meaning{'T', "s", LogField::duration_s},
     Meaning{'T', "ms", LogField::duration_ms},
     Meaning{'T', "us", LogField::duration_us},
-    Meaning{'I', "", LogField::octets_in},
-    Meaning{'O', "", LogField::octets_out},
+    Meaning{'I', "", LogField::bytes_in},
+    Meaning{'O', "", LogField::bytes_out},
     Meaning{'w', "id", LogField::id},
     Meaning{'w', "event", LogField::event},
     Meaning{'w', "subprotocol", LogField::subprotocol},
@@ -145,8 +145,8 @@ std::string late_text(const LogItem& item, const LogEnd& end) {
         case LogField::duration_ms:
             return std::to_string(duration_cast<milliseconds>(end.duration).count());
         case LogField::duration_us: return std::to_string(end.duration.count());
-        case LogField::octets_in: return std::to_string(end.traffic.octets_in);
-        case LogField::octets_out: return std::to_string(end.traffic.octets_out);
+        case LogField::bytes_in: return std::to_string(end.traffic.bytes_in);
+        case LogField::bytes_out: return std::to_string(end.traffic.bytes_out);
         case LogField::messages_in: return std::to_string(end.traffic.messages_in);
         case LogField::messages_out: return std::to_string(end.traffic.messages_out);
         case LogField::code: return std::to_string(end.ending.code);
@@ -246,12 +246,12 @@ void append_escaped(std::string& line, std::string_view value, std::size_t most)
     constexpr std::string_view kLetters = "bnrtv\\\"";
     const std::size_t limit = line.size() + most;
     for (const char c : value) {
-        const auto octet = static_cast<unsigned char>(c);
+        const auto byte = static_cast<unsigned char>(c);
         std::string shown(1, c);
         if (const std::size_t which = kEscaped.find(c); which != std::string_view::npos) {
             shown = {'\\', kLetters[which]};
-        } else if (octet < 0x20 || octet >= 0x7F) {
-            shown = {'\\', 'x', kHex[octet >> 4], kHex[octet & 0xF]};
+        } else if (byte < 0x20 || byte >= 0x7F) {
+            shown = {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xF]};
         }
         if (line.size() + shown.size() > limit) {
             return;

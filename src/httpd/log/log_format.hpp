@@ -47,8 +47,8 @@ enum class LogField : std::uint8_t {
     duration_s,
     duration_ms,
     duration_us,
-    octets_in,
-    octets_out,
+    bytes_in,
+    bytes_out,
     messages_in,
     messages_out,
     code,
@@ -71,9 +71,9 @@ struct LogEnd {
 
 class LogFormat {
 public:
-    /// Octets of a value, escaped; longer ones are cut.
+    /// Bytes of a value, escaped; longer ones are cut.
     static constexpr std::size_t kLongestValue = 1024;
-    /// Octets of a line with its newline; longer ones are cut. A pipe takes as many (PIPE_BUF) in
+    /// Bytes of a line with its newline; longer ones are cut. A pipe takes as many (PIPE_BUF) in
     /// one piece.
     static constexpr std::size_t kLongestLine = 4096;
 
@@ -98,7 +98,7 @@ private:
 };
 
 /// Appends `value` as httpd's logs show what came from outside: quotes, backslashes and all that is
-/// not printable ASCII as \" \\ \n \xhh. At most `most` octets.
+/// not printable ASCII as \" \\ \n \xhh. At most `most` bytes.
 void append_escaped(std::string& line, std::string_view value, std::size_t most);
 
 }  // namespace websocket::httpd

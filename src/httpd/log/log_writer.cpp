@@ -78,7 +78,7 @@ void LogWriter::push(LogSink& sink, std::string line) noexcept {
 
 bool LogWriter::queue(LogSink& sink, std::string&& line) {
     const std::lock_guard lock(mutex_);
-    if (stopping_.load() || sink.octets_ + line.size() > LogSink::kMostQueued) {
+    if (stopping_.load() || sink.bytes_ + line.size() > LogSink::kMaxQueued) {
         return false;
     }
     start();
@@ -86,10 +86,10 @@ bool LogWriter::queue(LogSink& sink, std::string&& line) {
         sinks_.push_back(&sink);
         sink.known_ = true;
     }
-    const std::size_t octets = line.size();
+    const std::size_t bytes = line.size();
     const bool was_empty = sink.lines_.empty();
     sink.lines_.push_back(std::move(line));
-    sink.octets_ += octets;
+    sink.bytes_ += bytes;
     if (was_empty) {
         wake();
     }
@@ -165,7 +165,7 @@ milliseconds LogWriter::until_report(Clock::time_point& next) noexcept {
     if (!reminded_.load()) {
         return kLongestWait;
     }
-    next = next == kNever ? now + base::LimitedLine::kPause : next;
+    next = next == kNever ? now + base::LogThrottle::kPause : next;
     return std::chrono::ceil<milliseconds>(next - now);
 }
 
@@ -232,7 +232,7 @@ bool LogWriter::next_line(LogSink& sink) noexcept {
     }
     sink.current_ = std::move(sink.lines_.front());
     sink.lines_.pop_front();
-    sink.octets_ -= sink.current_.size();
+    sink.bytes_ -= sink.current_.size();
     return true;
 }
 

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/limited_line.hpp"
+#include "base/log_throttle.hpp"
 #include "net/reactor.hpp"
 
 namespace websocket::httpd {
@@ -24,8 +24,8 @@ namespace websocket::httpd {
 /// Where lines go, and those that wait to go there. Outlives the writer's thread.
 class LogSink : private net::EventHandler {
 public:
-    /// Octets of lines that may wait; what comes then is lost.
-    static constexpr std::size_t kMostQueued = std::size_t{1} << 20;
+    /// Bytes of lines that may wait; what comes then is lost.
+    static constexpr std::size_t kMaxQueued = std::size_t{1} << 20;
 
     enum class Written : std::uint8_t {
         yes,
@@ -42,7 +42,7 @@ public:
     /// Says that so many lines are lost; called at most once a second. [any thread]
     virtual void report_lost(std::uint64_t count) noexcept = 0;
 
-    /// For files, and for pipes that do not block: a line of at most PIPE_BUF octets, in one call
+    /// For files, and for pipes that do not block: a line of at most PIPE_BUF bytes, in one call
     /// of write(2).
     [[nodiscard]] static Written write_to(int descriptor, std::string_view line) noexcept;
 
@@ -50,18 +50,18 @@ private:
     friend class LogWriter;
 
     std::deque<std::string> lines_;  // these three are guarded by the writer's mutex
-    std::size_t octets_ = 0;
+    std::size_t bytes_ = 0;
     bool known_ = false;   // in the writer's list
     std::string current_;  // [writer's thread]
     bool polled_ = false;  // the writer's reactor knows the descriptor [writer's thread]
     std::atomic<std::uint64_t> lost_{0};
-    base::LimitedLine reports_;
+    base::LogThrottle reports_;
 };
 
 /// One a child process. The thread begins with begin(), remind(), or the first line.
 class LogWriter {
 public:
-    using Due = base::LimitedLine::Due;
+    using Due = base::LogThrottle::Due;
     /// Says what is to be said now and then; true when some of it remains for later. Must not throw.
     using Report = std::function<bool(Due)>;
 
@@ -79,9 +79,8 @@ public:
     /// std::system_error without a descriptor or a thread. [any thread]
     void begin();
 
-    /// Queues a line that ends with a newline. When it cannot, and when there is no line for want of
-    /// memory, the line is lost and counted.
-    /// Allocates, never blocks for long, never throws. [any thread]
+    /// Queues a line that ends with a newline. When it cannot, and when the line is empty because memory ran
+    /// out, it is lost and counted. Allocates, never blocks for long, never throws. [any thread]
     void push(LogSink& sink, std::string line) noexcept;
 
     /// Calls the report a second from now, and again every second as long as something remains; and

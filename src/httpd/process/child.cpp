@@ -27,7 +27,7 @@ namespace {
 
 Child* process_child = nullptr;  // httpd's hooks have no other place for it
 
-constexpr unsigned kMostDefaultLoops = 4;
+constexpr unsigned kMaxDefaultLoops = 4;
 
 /// No secret: so that it is the same in all generations, whatever versions of the module they have.
 constexpr base::HashKey kLeadersHash{0x6c656164, 0x65727331};
@@ -44,7 +44,7 @@ unsigned default_loops() {
     if (is_prefork()) {
         return 1;  // many children, each with few connections
     }
-    return std::clamp(std::thread::hardware_concurrency(), 1U, kMostDefaultLoops);
+    return std::clamp(std::thread::hardware_concurrency(), 1U, kMaxDefaultLoops);
 }
 
 engine::EngineOptions engine_options(const Config& config, std::function<void()> on_end) {
@@ -143,7 +143,7 @@ void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
     }
 }
 
-/// The workers have ended. With prefork this may run inside of a signal handler, so nothing here
+/// The workers have ended. With prefork this may run inside a signal handler, so nothing here
 /// may lock or allocate then: the loops and the pool do the work, this waits.
 void Child::leave() noexcept {
     if (std::exchange(left_, true)) {
@@ -217,8 +217,8 @@ void Child::report_hang(const engine::Engine::Hang& hang) noexcept {
                       "WS0306: event loop %u hangs: for %u s it has not come back from %s, of the "
                       "plugin %s; its clients wait, new ones get other loops",
                       hang.loop,
-                      static_cast<unsigned>(engine::HangDetector::kLooks *
-                                            engine::HangDetector::kLook.count() / 1000),
+                      static_cast<unsigned>(engine::HangDetector::kPolls *
+                                            engine::HangDetector::kPollInterval.count() / 1000),
                       name_of(hang.beat.work), plugin);
     }
     log_.write(hang.over ? base::LogLevel::info : base::LogLevel::error, line.data());

@@ -51,7 +51,7 @@ void ChildWatch::run() noexcept {
     while (!stopping_.load()) {
         look_(Clock::now());
         pollfd stop{event_.get(), POLLIN, 0};
-        ::poll(&stop, 1, static_cast<int>(engine::HangDetector::kLook.count()));
+        ::poll(&stop, 1, static_cast<int>(engine::HangDetector::kPollInterval.count()));
     }
     running_.store(false);
 }

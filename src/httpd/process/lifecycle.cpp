@@ -38,7 +38,7 @@ constexpr milliseconds kPatience = Lifecycle::kLatest - engine::Loop::kStopTimeo
 constexpr milliseconds kHurry{1000};
 /// Restarts after which a child that still drains has to go, so that there are never more than this
 /// many generations of children.
-constexpr int kMostRestarts = 8;
+constexpr int kMaxRestarts = 8;
 
 /// Before GracefulShutdownTimeout ends and httpd kills.
 constexpr milliseconds kBeforeKill{1000};
@@ -203,7 +203,7 @@ void Lifecycle::make_room() noexcept {
     if (stop || made_room_ || Clock::now() + kHurry >= deadline_) {
         return;
     }
-    const bool too_old = scoreboard_.restarts() >= kMostRestarts;
+    const bool too_old = scoreboard_.restarts() >= kMaxRestarts;
     if (!too_old && !scoreboard_.slot_is_needed()) {
         return;
     }

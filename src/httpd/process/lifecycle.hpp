@@ -15,7 +15,7 @@
 
 namespace websocket::httpd {
 
-/// One in a process, for ever.
+/// One in a process, indefinitely.
 class Lifecycle {
 public:
     using Clock = std::chrono::steady_clock;

@@ -4,7 +4,7 @@
 
 namespace websocket::httpd {
 
-/// True inside of a handler for SIGTERM or SIGHUP: prefork leaves from there on a hard stop, where
+/// True inside a handler for SIGTERM or SIGHUP: prefork leaves from there on a hard stop, where
 /// only async-signal-safe functions may be called. Async-signal-safe.
 [[nodiscard]] bool in_stop_signal_handler() noexcept;
 

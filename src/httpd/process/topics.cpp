@@ -13,8 +13,8 @@
 
 #include "httpd/config/config.hpp"
 #include "httpd/module.hpp"
-#include "httpd/process/lasting.hpp"
 #include "httpd/process/mpm.hpp"
+#include "httpd/process/process_lifetime.hpp"
 #include "hub/leaders.hpp"
 #include "hub/topic_key.hpp"
 
@@ -28,7 +28,7 @@ constexpr const char* kTopicsKey = "mod_websocket topics";
 constexpr const char* kLeadersKey = "mod_websocket leaders 1";
 /// Leaves room for what tells apart hosts of equal names.
 constexpr std::size_t kLongestScope = 200;
-static_assert(kLongestScope + 20 < hub::TopicKey::kMostScope);
+static_assert(kLongestScope + 20 < hub::TopicKey::kMaxScope);
 
 std::optional<hub::Registry> registry;  // httpd's hooks have no other place for it
 int leaders = -1;                       // nor for this: a descriptor, open as long as the process
@@ -55,8 +55,8 @@ const char* shortened(apr_pool_t* pool, const char* text) {
     apr_sha1_update(&context, text, static_cast<unsigned>(std::strlen(text)));
     apr_sha1_final(digest.data(), &context);
     const char* hash = "";
-    for (const unsigned char octet : digest) {
-        hash = apr_psprintf(pool, "%s%02x", hash, octet);
+    for (const unsigned char byte : digest) {
+        hash = apr_psprintf(pool, "%s%02x", hash, byte);
     }
     return apr_pstrcat(pool, "sha1:", hash, nullptr);
 }
@@ -103,9 +103,9 @@ void name_scope(apr_pool_t* pool, const server_rec* first, const server_rec* ser
 /// False when there is none.
 bool prepare_leaders(server_rec* server) {
     try {
-        const int* kept = find_lasting<int>(server, kLeadersKey);
+        const int* kept = find_process_lifetime<int>(server, kLeadersKey);
         if (kept == nullptr) {
-            kept = make_lasting<int>(server, kLeadersKey, hub::Leaders::make_file());
+            kept = make_process_lifetime<int>(server, kLeadersKey, hub::Leaders::make_file());
         }
         leaders = *kept;
         return true;
@@ -120,8 +120,7 @@ bool prepare_leaders(server_rec* server) {
 
 const char* set_topic_scope(cmd_parms* cmd, void* /*section*/, const char* name) {
     if (*name == '\0' || std::strlen(name) > kLongestScope) {
-        return apr_psprintf(cmd->pool,
-                            "WebSocketTopicScope must be 1 to %d octets long, not \"%s\"",
+        return apr_psprintf(cmd->pool, "WebSocketTopicScope must be 1 to %d bytes long, not \"%s\"",
                             static_cast<int>(kLongestScope), name);
     }
     config_of(cmd->server).chosen_topic_scope = name;

@@ -29,7 +29,7 @@ void reap_topics_of_child(server_rec* server, pid_t child, ap_generation_t gener
 [[nodiscard]] int leaders_file() noexcept;
 
 /// Where the topics of a virtual host live: what WebSocketTopicScope names, or the host itself. Not
-/// longer than hub::TopicKey::kMostScope. [any thread]
+/// longer than hub::TopicKey::kMaxScope. [any thread]
 [[nodiscard]] std::string_view topic_scope(const server_rec* server) noexcept;
 
 /// Setter of WebSocketTopicScope.

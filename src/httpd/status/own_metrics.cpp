@@ -5,8 +5,8 @@
 #include <optional>
 #include <system_error>
 
-#include "httpd/process/lasting.hpp"
 #include "httpd/process/mpm.hpp"
+#include "httpd/process/process_lifetime.hpp"
 
 namespace websocket::httpd {
 
@@ -77,7 +77,7 @@ OwnMetrics add_own(MetricCatalogue& to) {
 }  // namespace
 
 void prepare_metrics(server_rec* server) {
-    auto* made = make_lasting<MetricCatalogue>(server, kMetricsKey, max_processes());
+    auto* made = make_process_lifetime<MetricCatalogue>(server, kMetricsKey, max_processes());
     made->reap_ended();  // whose end could not be told while the module was unloaded
     own_ids = add_own(*made);
     shared_catalogue = made;

@@ -36,7 +36,7 @@ struct OwnMetrics {
     Id hanging_loops = 0;
 };
 
-/// Makes the catalogue, which outlives restarts: children of before still have connections, and
+/// Makes the catalogue, which outlives restarts: children of an earlier generation still have connections, and
 /// counters go on. Throws std::system_error. [config]
 void prepare_metrics(server_rec* server);
 

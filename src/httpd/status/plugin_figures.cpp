@@ -49,8 +49,8 @@ std::string as_word(std::string_view text) {
         if (c > ' ' && c < '\x7F' && c != ':' && c != '%') {
             word += c;
         } else {
-            const auto octet = static_cast<unsigned char>(c);
-            word += {'%', kDigits[octet >> 4], kDigits[octet & 15]};
+            const auto byte = static_cast<unsigned char>(c);
+            word += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
         }
     }
     return word;

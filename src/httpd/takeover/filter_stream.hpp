@@ -20,7 +20,7 @@ public:
     explicit FilterStream(request_rec* r) noexcept;
 
     [[nodiscard]] Input input() noexcept override;
-    void consume(std::size_t octets) noexcept override { used_ += octets; }
+    void consume(std::size_t bytes) noexcept override { used_ += bytes; }
     [[nodiscard]] bool output(std::span<const std::uint8_t> bytes) noexcept override;
     void end_output() noexcept override;
     [[nodiscard]] int descriptor() const noexcept override;
@@ -41,7 +41,7 @@ private:
     apr_bucket_brigade* input_;
     apr_bucket_brigade* output_;
     apr_pollfd_t wait_for_{};
-    std::size_t used_ = 0;  ///< octets of the first bucket of input_ that are consumed
+    std::size_t used_ = 0;  ///< bytes of the first bucket of input_ that are consumed
     bool end_expected_;     ///< an EOS will come that ends the request and not the stream
 };
 

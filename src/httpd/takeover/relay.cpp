@@ -134,12 +134,12 @@ void Relay::wait() noexcept {
     const int for_client = (wants_input ? POLLIN : 0) | (client_full_ ? POLLOUT : 0);
     const int for_engine =
         (held_ == 0 && !output_ends_ ? POLLIN : 0) | (engine_full_ ? POLLOUT : 0);
-    // An end that has been closed is ready for ever; it must not wake us twice.
+    // An end that has been closed is ready indefinitely; it must not wake us twice.
     const bool watches_engine = for_engine != 0 || !engine_gone_;
     std::array<pollfd, 3> polls{interest(client_.descriptor(), for_client),
                                 interest(watches_engine ? engine_ : -1, for_engine),
                                 interest(watch_.descriptor(), POLLIN)};
-    const auto longest = output_ends_ ? kSettle : kLook;
+    const auto longest = output_ends_ ? kSettle : kPollInterval;
     if (::poll(polls.data(), polls.size(), static_cast<int>(longest.count())) <= 0) {
         return;
     }

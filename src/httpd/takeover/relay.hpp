@@ -27,8 +27,8 @@ public:
     /// What has come and is not consumed yet; valid until the next call of any function. With
     /// `would_block` nothing is left in any filter. Never blocks.
     [[nodiscard]] virtual Input input() noexcept = 0;
-    /// Forgets the first octets of what input() has returned.
-    virtual void consume(std::size_t octets) noexcept = 0;
+    /// Forgets the first bytes of what input() has returned.
+    virtual void consume(std::size_t bytes) noexcept = 0;
 
     /// Writes all of it through to the client. Blocks only if output_is_polled() is false or the
     /// system's buffer has little room. False when the stream is broken.
@@ -71,7 +71,7 @@ public:
     [[nodiscard]] bool run() noexcept;
 
     static constexpr std::size_t kPortion = 16U << 10;
-    static constexpr std::chrono::milliseconds kLook{1000};
+    static constexpr std::chrono::milliseconds kPollInterval{1000};
     static constexpr std::chrono::milliseconds kSettle{20};
 
 private:
@@ -92,7 +92,7 @@ private:
     Clock::time_point full_since_;
     Clock::time_point last_output_;
     std::array<std::uint8_t, kPortion> buffer_;
-    std::size_t held_ = 0;      ///< octets of buffer_ that the client has no room for
+    std::size_t held_ = 0;      ///< bytes of buffer_ that the client has no room for
     bool client_full_ = false;  ///< wait for room before the next output
     bool engine_full_ = false;  ///< the engine does not read: the client is not read from either
     bool input_over_ = false;   ///< the client's side has ended, or the engine takes no more

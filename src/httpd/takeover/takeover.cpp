@@ -66,9 +66,9 @@ int socket_of(const request_rec* r) {
 
 /// What `filter` gives at once. False when there is an end of it that is none of the stream.
 bool take_input(request_rec* r, ap_filter_t* filter, ap_input_mode_t mode, base::ByteBuffer& into) {
-    constexpr apr_off_t kMost = 1 << 20;  // of AP_MODE_READBYTES; filters give what they have
+    constexpr apr_off_t kMax = 1 << 20;  // of AP_MODE_READBYTES; filters give what they have
     apr_bucket_brigade* bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
-    bool complete = ap_get_brigade(filter, bb, mode, APR_NONBLOCK_READ, kMost) == APR_SUCCESS;
+    bool complete = ap_get_brigade(filter, bb, mode, APR_NONBLOCK_READ, kMax) == APR_SUCCESS;
     for (apr_bucket* bucket = APR_BRIGADE_FIRST(bb);
          complete && bucket != APR_BRIGADE_SENTINEL(bb) && !APR_BUCKET_IS_EOS(bucket) &&
          !APR_BUCKET_IS_SOCKET(bucket);

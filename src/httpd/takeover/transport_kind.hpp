@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the octets of a connection travel.
+// How the bytes of a connection travel.
 #pragma once
 
 #include <httpd.h>

@@ -32,7 +32,7 @@ struct QueuedMessage {
     std::uint32_t events = 0;  ///< of a call
     std::shared_ptr<V1Call> call = {};
     base::ByteBuffer buffer;  ///< empty when the payload stands behind this header
-    std::size_t copied = 0;   ///< octets behind this header
+    std::size_t copied = 0;   ///< bytes behind this header
 
     /// Takes over message.owner, or copies. Throws std::bad_alloc. [loop]
     [[nodiscard]] static Owner make(engine::Message message);

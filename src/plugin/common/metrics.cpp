@@ -15,7 +15,7 @@ Metric* Metrics::find_or_add(const MetricName& name, Metric::Kind kind) {
     if (known != metrics_.end()) {
         return known->kind == kind ? &*known : nullptr;
     }
-    if (metrics_.size() == kMost) {
+    if (metrics_.size() == kMax) {
         full_ = true;
         return nullptr;
     }

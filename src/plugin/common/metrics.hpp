@@ -49,13 +49,13 @@ struct Metric {
 /// Metrics are never freed. [any thread]
 class Metrics {
 public:
-    static constexpr std::size_t kMost = 1000;
+    static constexpr std::size_t kMax = 1000;
     static constexpr std::size_t kLongestShown = 238;  ///< plugin, name and location together
 
     /// `shared`, which may be null, shows what all processes have counted.
     explicit Metrics(shm::MetricCatalogue* shared = nullptr) noexcept : shared_(shared) {}
 
-    /// The metric of this name; null when there are kMost others, or when it is of the other kind.
+    /// The metric of this name; null when there are kMax others, or when it is of the other kind.
     /// Throws std::bad_alloc.
     [[nodiscard]] Metric* find_or_add(const MetricName& name, Metric::Kind kind);
 

@@ -12,7 +12,7 @@ namespace websocket::plugin {
 namespace {
 
 /// Between looks at threads that cannot become more.
-constexpr std::chrono::milliseconds kLook{10};
+constexpr std::chrono::milliseconds kPollInterval{10};
 
 }  // namespace
 
@@ -59,7 +59,7 @@ void Pool::wait_in_keeper(std::unique_lock<std::mutex>& lock) noexcept {
     if (first_ != nullptr) {
         const std::uint64_t before = begun_;
         const bool can_grow = threads_ < options_.max_threads && can_run();
-        keeper_.wait_for(lock, can_grow ? kStall : kLook);
+        keeper_.wait_for(lock, can_grow ? kStall : kPollInterval);
         if (begun_ == before && idle_ == 0 && threads_ < options_.max_threads && can_run()) {
             add_worker();
         }

@@ -37,7 +37,7 @@ void SerialQueue::push_writable() noexcept {
 bool SerialQueue::drained() noexcept {
     draining_.store(true);
     if (!pause_until_fallen()) {
-        host_.engine.resume(id_);  // handled, but the answers may still be in the loop's mailbox
+        host_.engine.resume(id_);  // handled, but the answers may still be in the loop's inbox
     }
     return false;
 }

@@ -32,7 +32,7 @@ protected:
     void push_end() noexcept { schedule(); }
     /// For Session::drained(). [loop]
     [[nodiscard]] bool drained() noexcept;
-    /// What stopped for want of room may go on. Anything may have happened when this returns, the end
+    /// What stopped because there was no room may go on. Anything may have happened when this returns, the end
     /// included, unless the caller knows better. [any thread]
     void unpark() noexcept;
 

@@ -24,7 +24,7 @@ enum class TopicResult : std::uint8_t {
     no_memory,  ///< or threads or descriptors: not subscribed, or not published to all
 };
 
-/// A topic is known by its scope, the virtual host, and its name, 1 to 255 octets of anything.
+/// A topic is known by its scope, the virtual host, and its name, 1 to 255 bytes of anything.
 /// Nothing here throws or blocks. [any thread]
 class Topics {
 public:
@@ -51,7 +51,7 @@ public:
                                hub::TopicQuota& quota) noexcept = 0;
     virtual void ignore(std::string_view scope, std::string_view topic,
                         const hub::TopicListener& listener) noexcept = 0;
-    /// Octets that may wait for a listener.
+    /// Bytes that may wait for a listener.
     [[nodiscard]] virtual std::size_t listener_buffer() const noexcept = 0;
 
     /// `except` may name none. `flags` are those of ws_topic_1.publish.

@@ -302,11 +302,11 @@ V0Session::Kept V0Session::keep_early(Opcode opcode, std::span<const std::uint8_
     if (early_->connecting_thread != std::this_thread::get_id()) {
         return Kept::not_yet;
     }
-    if (early_->octets >= endpoint_.options.send_buffer) {
+    if (early_->bytes >= endpoint_.options.send_buffer) {
         return Kept::refused;  // on_connect cannot wait for what happens after it
     }
     early_->frames.push_back({opcode, {payload.begin(), payload.end()}});
-    early_->octets += sizeof(EarlyFrame) + payload.size();
+    early_->bytes += sizeof(EarlyFrame) + payload.size();
     early_->closed = opcode == Opcode::close;
     return Kept::yes;
 }

@@ -62,7 +62,7 @@ private:
     struct Early {
         std::thread::id connecting_thread;
         std::vector<EarlyFrame> frames;
-        std::size_t octets = 0;
+        std::size_t bytes = 0;
         bool closed = false;  ///< a Close is the last frame
     };
     enum class Kept : std::uint8_t { yes, refused, not_yet, too_late };
@@ -89,7 +89,7 @@ private:
     void* private_ = nullptr;       // the plugin's
     std::unique_ptr<Early> early_;  // while connecting; guarded by early_mutex()
     std::atomic<Phase> phase_{Phase::connecting};
-    std::atomic<std::uint32_t> senders_{0};  // threads inside of send()
+    std::atomic<std::uint32_t> senders_{0};  // threads inside send()
     std::atomic<bool> failed_{false};        // a callback threw: no more messages
 };
 

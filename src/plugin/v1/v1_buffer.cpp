@@ -28,11 +28,11 @@ ws_buffer* make(const ws_host* host, uint32_t type, const void* bytes, uint64_t 
     }
     const V1Instance& instance = V1Instance::of(host);
     if (opcode == protocol::Opcode::text &&
-        !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+        !may_leave(instance.host(), instance.endpoint(), span_of(bytes, n))) {
         return nullptr;
     }
     try {
-        return new ws_buffer{{1}, SharedFrame::build(opcode, octets(bytes, n))};
+        return new ws_buffer{{1}, SharedFrame::build(opcode, span_of(bytes, n))};
     } catch (const std::bad_alloc&) {
         return nullptr;
     }

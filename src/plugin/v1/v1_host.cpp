@@ -29,12 +29,12 @@ ws_result send(const ws_host* host, ws_conn conn, uint32_t type, const void* byt
     }
     V1Instance& instance = V1Instance::of(host);
     if (opcode == Opcode::text &&
-        !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+        !may_leave(instance.host(), instance.endpoint(), span_of(bytes, n))) {
         return WS_BAD_ARG;
     }
     const ConnectionId id = ConnectionId::from_value(conn);
     return send_result(instance, id, [&](engine::Engine& engine, std::size_t high_water) {
-        return engine.send(id, opcode, octets(bytes, n), high_water, compression_of(flags),
+        return engine.send(id, opcode, span_of(bytes, n), high_water, compression_of(flags),
                            engine::Tell::session);
     });
 }
@@ -44,7 +44,7 @@ ws_result close(const ws_host* host, ws_conn conn, uint32_t code, const char* re
         (code == 0 ? n > 0 : protocol::is_prohibited(static_cast<std::uint16_t>(code)))) {
         return WS_BAD_ARG;
     }
-    if (!protocol::is_utf8(octets(reason, n))) {
+    if (!protocol::is_utf8(span_of(reason, n))) {
         return WS_BAD_ARG;
     }
     const protocol::ClosePayload payload =
@@ -69,13 +69,13 @@ void log(const ws_host* host, uint32_t level, const char* text, uint64_t n) {
     if (host == nullptr || !is_valid(text, n)) {
         return;
     }
-    constexpr std::size_t kMost = 1024;  // httpd cuts its lines, too
+    constexpr std::size_t kMax = 1024;  // httpd cuts its lines, too
     const V1Instance& instance = V1Instance::of(host);
     try {
         std::string line = "WS0414: [";
         line += instance.plugin().name;
         line += "] ";
-        for (const char c : std::string_view(text, std::min<std::size_t>(n, kMost))) {
+        for (const char c : std::string_view(text, std::min<std::size_t>(n, kMax))) {
             const auto code = static_cast<unsigned char>(c);
             line += code < 0x20 || code == 0x7F ? ' ' : c;
         }

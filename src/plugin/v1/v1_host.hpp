@@ -30,12 +30,12 @@ class V1Instance;
 /// False when `type` is none of WS_TEXT and so on, or may not have so long a payload.
 [[nodiscard]] bool opcode_of(std::uint32_t type, protocol::Opcode& opcode) noexcept;
 
-/// The octets that a plugin has given; null with a length is no argument.
+/// The bytes that a plugin has given; null with a length is no argument.
 [[nodiscard]] inline bool is_valid(const void* bytes, std::uint64_t n) noexcept {
     return bytes != nullptr || n == 0;
 }
-[[nodiscard]] inline std::span<const std::uint8_t> octets(const void* bytes,
-                                                          std::uint64_t n) noexcept {
+[[nodiscard]] inline std::span<const std::uint8_t> span_of(const void* bytes,
+                                                           std::uint64_t n) noexcept {
     return {static_cast<const std::uint8_t*>(bytes), static_cast<std::size_t>(n)};
 }
 

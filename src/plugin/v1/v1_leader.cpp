@@ -11,7 +11,7 @@ namespace websocket::plugin {
 namespace {
 
 bool is_name(const void* name, uint64_t n) {
-    return name != nullptr && n >= 1 && n <= hub::TopicKey::kMostName;
+    return name != nullptr && n >= 1 && n <= hub::TopicKey::kMaxName;
 }
 
 std::string_view view(const void* name, uint64_t n) {

@@ -10,7 +10,7 @@ namespace websocket::plugin {
 
 namespace {
 
-/// Memory that a message takes besides its octets, which others may share.
+/// Memory that a message takes besides its bytes, which others may share.
 constexpr std::size_t kMessageCost = 64;
 
 /// Of a frame as a server writes it: without a mask.
@@ -55,7 +55,7 @@ bool V1Listener::take(const engine::SharedFrame& frame) noexcept {
     if (ended_.load()) {
         return true;
     }
-    if (octets_ >= instance_.host().topics->listener_buffer()) {
+    if (bytes_ >= instance_.host().topics->listener_buffer()) {
         return false;
     }
     try {
@@ -63,13 +63,13 @@ bool V1Listener::take(const engine::SharedFrame& frame) noexcept {
     } catch (const std::bad_alloc&) {
         return false;
     }
-    octets_ += frame.bytes().size() + kMessageCost;
+    bytes_ += frame.bytes().size() + kMessageCost;
     if (!scheduled_) {
         const ws_result result = schedule();
         scheduled_ = result == WS_OK;
         if (!scheduled_) {
             waiting_.clear();
-            octets_ = 0;
+            bytes_ = 0;
             return result == WS_GONE;  // then nobody misses it
         }
     }
@@ -100,7 +100,7 @@ void V1Listener::deliver() noexcept {
     {
         const std::lock_guard lock(mutex_);
         batch.swap(waiting_);
-        octets_ = 0;
+        bytes_ = 0;
         scheduled_ = false;
     }
     for (const engine::SharedFrame& frame : batch) {

@@ -52,7 +52,7 @@ private:
     std::atomic<bool> ended_{false};
     std::mutex mutex_;  // guards what follows
     std::deque<engine::SharedFrame> waiting_;
-    std::size_t octets_ = 0;
+    std::size_t bytes_ = 0;
     bool scheduled_ = false;
 };
 

@@ -32,7 +32,7 @@ std::string objection_to(const ws_plugin& plugin) {
 
 ws_plugin read_v1_plugin(const WebSocketPlugin& plugin, std::string& objection) {
     ws_plugin known{};
-    if (plugin.size < kLeastV1Size) {
+    if (plugin.size < kMinV1Size) {
         objection = "invalid plugin size; check plugin version and compiler";
         return known;
     }

@@ -8,8 +8,8 @@
 
 namespace websocket::plugin {
 
-/// Octets of ws_plugin in minor version 0: every plugin has them.
-constexpr std::size_t kLeastV1Size = 152;
+/// Bytes of ws_plugin in minor version 0: every plugin has them.
+constexpr std::size_t kMinV1Size = 152;
 
 /// What the server knows of `plugin`, whose version is 1. Members that its minor version did not
 /// have yet are null. `objection` says what is wrong with it, and is empty when nothing is. [config]

@@ -22,7 +22,7 @@ const char* measured(const char* value, uint64_t* size) {
     return value;
 }
 
-/// Calls `work(name)` with a NUL behind the name; null without memory or with a NUL inside of it.
+/// Calls `work(name)` with a NUL behind the name; null without memory or with a NUL inside it.
 template <class Work>
 const char* with_name(const char* name, uint64_t n, Work work) {
     try {
@@ -116,8 +116,8 @@ ws_result set_body(ws_request* request, const char* type, uint64_t type_size, co
         return WS_BAD_ARG;
     }
     try {
-        return of(request).set_refusal_body({type, type_size}, octets(bytes, n)) ? WS_OK
-                                                                                 : WS_BAD_ARG;
+        return of(request).set_refusal_body({type, type_size}, span_of(bytes, n)) ? WS_OK
+                                                                                  : WS_BAD_ARG;
     } catch (const std::bad_alloc&) {
         return WS_NO_MEMORY;
     }

@@ -54,7 +54,7 @@ ws_result send(const ws_host* host, ws_conn conn, uint32_t type, uint32_t part, 
         opcode = type == WS_TEXT ? Opcode::text : Opcode::binary;
     }
     try {
-        const SharedFrame frame = SharedFrame::build(opcode, octets(bytes, n), last);
+        const SharedFrame frame = SharedFrame::build(opcode, span_of(bytes, n), last);
         if (!first) {
             return send_part(instance, id, frame, texts.find(id));
         }

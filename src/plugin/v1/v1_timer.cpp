@@ -29,9 +29,9 @@ private:
 
 ws_result start(const ws_host* host, ws_conn conn, uint64_t delay_ms, uint64_t period_ms,
                 ws_call run, ws_call done, void* data, uint64_t* timer) {
-    constexpr auto kMost = static_cast<std::uint64_t>(net::Timers::kLongest.count());
-    if (host == nullptr || run == nullptr || timer == nullptr || delay_ms > kMost ||
-        period_ms > kMost) {
+    constexpr auto kMax = static_cast<std::uint64_t>(net::Timers::kLongest.count());
+    if (host == nullptr || run == nullptr || timer == nullptr || delay_ms > kMax ||
+        period_ms > kMax) {
         return WS_BAD_ARG;
     }
     const milliseconds delay(delay_ms);

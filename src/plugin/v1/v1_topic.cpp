@@ -76,13 +76,13 @@ ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, u
         return WS_TOO_BIG;
     }
     const V1Instance& instance = V1Instance::of(host);
-    if (type == WS_TEXT && !may_leave(instance.host(), instance.endpoint(), octets(bytes, n))) {
+    if (type == WS_TEXT && !may_leave(instance.host(), instance.endpoint(), span_of(bytes, n))) {
         return WS_BAD_ARG;
     }
     const auto kind = type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
-    return abi_result(
-        instance.host().topics->publish(instance.endpoint().scope, name_of(topic, topic_size), kind,
-                                        octets(bytes, n), ConnectionId::from_value(except), flags));
+    return abi_result(instance.host().topics->publish(
+        instance.endpoint().scope, name_of(topic, topic_size), kind, span_of(bytes, n),
+        ConnectionId::from_value(except), flags));
 }
 
 ws_result listen(const ws_host* host, const void* topic, uint64_t n, ws_topic_message message,

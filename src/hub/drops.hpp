@@ -7,14 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/limited_line.hpp"
 #include "base/log.hpp"
+#include "base/log_throttle.hpp"
 #include "hub/topic_counts.hpp"
 
 namespace websocket::hub {
 
 /// Who or what was in the way.
-enum class Loss : std::uint8_t {
+enum class Drop : std::uint8_t {
     slow_subscriber,  ///< its send_buffer was full
     busy_loop,        ///< too much waits for an event loop of this process
     busy_process,     ///< too much waits for another process
@@ -23,20 +23,20 @@ enum class Loss : std::uint8_t {
 constexpr std::size_t kLosses = 4;
 
 /// [any thread]
-class Losses {
+class Drops {
 public:
     /// Counts in `shown` as well, if any.
-    explicit Losses(base::Log& log, TopicCounts* shown = nullptr) noexcept
+    explicit Drops(base::Log& log, TopicCounts* shown = nullptr) noexcept
         : log_(log), shown_(shown) {}
 
     /// True when there will be something to report() that has not been logged now.
-    bool count(Loss why, std::size_t messages = 1) noexcept;
+    bool count(Drop why, std::size_t messages = 1) noexcept;
 
     /// Logs what has been counted since the last line, where that is long enough ago. True when
     /// something remains.
     bool report() noexcept;
 
-    [[nodiscard]] std::uint64_t total(Loss why) const noexcept {
+    [[nodiscard]] std::uint64_t total(Drop why) const noexcept {
         return counters_[static_cast<std::size_t>(why)].total.load(std::memory_order_relaxed);
     }
 
@@ -44,9 +44,9 @@ private:
     struct Counter {
         std::atomic<std::uint64_t> total{0};
         std::atomic<std::uint64_t> reported{0};  ///< of the total
-        base::LimitedLine line;
+        base::LogThrottle line;
     };
-    [[nodiscard]] bool report(Loss why) noexcept;
+    [[nodiscard]] bool report(Drop why) noexcept;
 
     base::Log& log_;
     TopicCounts* const shown_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "httpd/handshake/ask_plugin.hpp"
+#include "httpd/handshake/authorize.hpp"
 
 #include <apr_strings.h>
 #include <http_log.h>
@@ -72,9 +72,9 @@ int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
 
 /// ap_rwrite() counts in an int.
 void write_all(request_rec* r, const char* bytes, std::size_t size) {
-    constexpr std::size_t kMost = std::size_t{1} << 30;
+    constexpr std::size_t kMax = std::size_t{1} << 30;
     while (size > 0) {
-        const std::size_t part = std::min(size, kMost);
+        const std::size_t part = std::min(size, kMax);
         if (ap_rwrite(bytes, static_cast<int>(part), r) < 0) {
             return;  // the client is gone
         }
@@ -128,8 +128,8 @@ int ask_v1(request_rec* r, Child& child, plugin::V1Instance& instance, engine::C
 
 }  // namespace
 
-int ask_plugin(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
-               engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
+int authorize(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
+              engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
     return endpoint.v1 != nullptr ? ask_v1(r, child, child.instance(endpoint), id, session)
                                   : ask_v0(r, child.host(), endpoint, id, session);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/losses.hpp"
+#include "hub/drops.hpp"
 
 #include <thread>
 #include <vector>
@@ -8,22 +8,22 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::hub::Loss;
-using websocket::hub::Losses;
+using websocket::hub::Drop;
+using websocket::hub::Drops;
 
 START_TEST(logs_the_first_loss_and_counts_the_next) {
     RecordingLog log;
-    Losses losses(log);
+    Drops losses(log);
     ck_assert(!losses.report());
-    ck_assert(!losses.count(Loss::busy_loop, 0));
-    ck_assert(!losses.count(Loss::busy_loop));
-    ck_assert(losses.count(Loss::busy_loop));
-    ck_assert(losses.count(Loss::busy_loop, 5));
+    ck_assert(!losses.count(Drop::busy_loop, 0));
+    ck_assert(!losses.count(Drop::busy_loop));
+    ck_assert(losses.count(Drop::busy_loop));
+    ck_assert(losses.count(Drop::busy_loop, 5));
     ck_assert(losses.report());
     ck_assert_uint_eq(log.count("WS0504: 1 published messages (1 so far)"), 1);
     ck_assert_uint_eq(log.count("WS"), 1);
-    ck_assert_uint_eq(losses.total(Loss::busy_loop), 7);
-    ck_assert_uint_eq(losses.total(Loss::slow_subscriber), 0);
+    ck_assert_uint_eq(losses.total(Drop::busy_loop), 7);
+    ck_assert_uint_eq(losses.total(Drop::slow_subscriber), 0);
 }
 END_TEST
 
@@ -31,28 +31,28 @@ START_TEST(others_see_the_sum_of_all_kinds) {
     RecordingLog log;
     std::array<websocket::hub::TopicCounts::Count, 4> counts{};
     websocket::hub::TopicCounts shown{counts[0], counts[1], counts[2], counts[3]};
-    Losses losses(log, &shown);
-    static_cast<void>(losses.count(Loss::slow_subscriber, 3));
-    static_cast<void>(losses.count(Loss::busy_process));
+    Drops losses(log, &shown);
+    static_cast<void>(losses.count(Drop::slow_subscriber, 3));
+    static_cast<void>(losses.count(Drop::busy_process));
     ck_assert_int_eq(shown.dropped.load(), 4);
 }
 END_TEST
 
 START_TEST(each_kind_has_its_own_line) {
     RecordingLog log;
-    Losses losses(log);
-    static_cast<void>(losses.count(Loss::slow_subscriber));
-    static_cast<void>(losses.count(Loss::busy_process));
-    static_cast<void>(losses.count(Loss::no_resources));
+    Drops losses(log);
+    static_cast<void>(losses.count(Drop::slow_subscriber));
+    static_cast<void>(losses.count(Drop::busy_process));
+    static_cast<void>(losses.count(Drop::no_resources));
     for (const char* id : {"WS0503", "WS0505", "WS0506"}) ck_assert_uint_eq(log.count(id), 1);
 }
 END_TEST
 
 START_TEST(says_the_rest_a_second_later) {
     RecordingLog log;
-    Losses losses(log);
-    static_cast<void>(losses.count(Loss::slow_subscriber, 3));
-    ck_assert(losses.count(Loss::slow_subscriber, 4));
+    Drops losses(log);
+    static_cast<void>(losses.count(Drop::slow_subscriber, 3));
+    ck_assert(losses.count(Drop::slow_subscriber, 4));
     await_quietly([&] { return !losses.report(); }, "the next line");
     ck_assert_uint_eq(log.count("WS0503: 4 published messages (7 so far)"), 1);
 }
@@ -60,18 +60,18 @@ END_TEST
 
 START_TEST(threads_that_count_at_once_write_one_line) {
     RecordingLog log;
-    Losses losses(log);
+    Drops losses(log);
     std::vector<std::thread> threads;
     for (int i = 0; i < 8; ++i) {
-        threads.emplace_back([&] { static_cast<void>(losses.count(Loss::busy_process)); });
+        threads.emplace_back([&] { static_cast<void>(losses.count(Drop::busy_process)); });
     }
     for (std::thread& thread : threads) thread.join();
-    ck_assert_uint_eq(losses.total(Loss::busy_process), 8);
+    ck_assert_uint_eq(losses.total(Drop::busy_process), 8);
     ck_assert_uint_eq(log.count("WS0505"), 1);
 }
 END_TEST
 
-WEBSOCKET_TEST_SUITE(losses) {
+WEBSOCKET_TEST_SUITE(drops) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, logs_the_first_loss_and_counts_the_next);
     tcase_add_test(tests, others_see_the_sum_of_all_kinds);

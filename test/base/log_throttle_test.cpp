@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/limited_line.hpp"
+#include "base/log_throttle.hpp"
 
 #include <atomic>
 #include <thread>
@@ -8,24 +8,24 @@
 #include "unit.hpp"
 
 using namespace std::chrono_literals;
-using websocket::base::LimitedLine;
-using Due = LimitedLine::Due;
+using websocket::base::LogThrottle;
+using Due = LogThrottle::Due;
 
 namespace {
 
-constexpr LimitedLine::Clock::time_point kStart{1000s};
+constexpr LogThrottle::Clock::time_point kStart{1000s};
 
 }  // namespace
 
 START_TEST(the_first_line_is_written) {
-    LimitedLine line;
+    LogThrottle line;
     const auto left_out = line.permit(kStart);
     ck_assert(left_out && *left_out == 0);
 }
 END_TEST
 
 START_TEST(one_line_a_second_tells_of_those_before_it) {
-    LimitedLine line;
+    LogThrottle line;
     ck_assert(line.permit(kStart).has_value());
     for (int i = 0; i < 5; ++i) ck_assert(!line.permit(kStart + 999ms));
     const auto left_out = line.permit(kStart + 1s);
@@ -37,7 +37,7 @@ START_TEST(one_line_a_second_tells_of_those_before_it) {
 END_TEST
 
 START_TEST(a_burst_is_written_and_comes_back_one_a_second) {
-    LimitedLine line(3);
+    LogThrottle line(3);
     for (int i = 0; i < 3; ++i) ck_assert(line.permit(kStart).has_value());
     ck_assert(!line.permit(kStart).has_value());
     ck_assert_uint_eq(line.permit(kStart + 1s).value(), 1);
@@ -51,7 +51,7 @@ START_TEST(a_burst_is_written_and_comes_back_one_a_second) {
 END_TEST
 
 START_TEST(what_was_left_out_is_said_once_when_it_is_time) {
-    LimitedLine line;
+    LogThrottle line;
     ck_assert(!line.owes());
     ck_assert_uint_eq(line.overdue(Due::now, kStart), 0);
     ck_assert(line.permit(kStart).has_value());
@@ -66,7 +66,7 @@ START_TEST(what_was_left_out_is_said_once_when_it_is_time) {
 END_TEST
 
 START_TEST(a_number_that_was_said_is_a_line_as_well) {
-    LimitedLine line;
+    LogThrottle line;
     ck_assert(line.permit(kStart).has_value());
     ck_assert(!line.permit(kStart).has_value());
     ck_assert_uint_eq(line.overdue(Due::now, kStart + 1s), 1);
@@ -75,7 +75,7 @@ START_TEST(a_number_that_was_said_is_a_line_as_well) {
 END_TEST
 
 START_TEST(at_the_end_a_number_need_not_wait) {
-    LimitedLine line;
+    LogThrottle line;
     ck_assert(line.permit(kStart).has_value());
     ck_assert(!line.permit(kStart).has_value());
     ck_assert_uint_eq(line.overdue(Due::all, kStart), 1);
@@ -84,7 +84,7 @@ START_TEST(at_the_end_a_number_need_not_wait) {
 END_TEST
 
 START_TEST(of_many_threads_one_writes_and_none_is_forgotten) {
-    LimitedLine line;
+    LogThrottle line;
     std::atomic<unsigned> written{0};
     std::vector<std::thread> threads;
     for (int n = 0; n < 4; ++n) {
@@ -98,7 +98,7 @@ START_TEST(of_many_threads_one_writes_and_none_is_forgotten) {
 }
 END_TEST
 
-WEBSOCKET_TEST_SUITE(limited_line) {
+WEBSOCKET_TEST_SUITE(log_throttle) {
     tcase_add_test(tests, the_first_line_is_written);
     tcase_add_test(tests, one_line_a_second_tells_of_those_before_it);
     tcase_add_test(tests, a_burst_is_written_and_comes_back_one_a_second);

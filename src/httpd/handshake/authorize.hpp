@@ -13,7 +13,7 @@ namespace websocket::httpd {
 /// Asks the plugin, of whatever version. With a `session` it has accepted, and the response's headers
 /// are complete; else the result is what the handler has to return. Throws std::bad_alloc before the
 /// plugin is asked. [httpd worker]
-[[nodiscard]] int ask_plugin(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
-                             engine::ConnectionId id, std::unique_ptr<engine::Session>& session);
+[[nodiscard]] int authorize(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
+                            engine::ConnectionId id, std::unique_ptr<engine::Session>& session);
 
 }  // namespace websocket::httpd

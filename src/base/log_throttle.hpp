@@ -11,13 +11,13 @@
 namespace websocket::base {
 
 /// A few lines at once, then one a second. What is left out is counted. [any thread]
-class LimitedLine {
+class LogThrottle {
 public:
     using Clock = std::chrono::steady_clock;
     static constexpr std::chrono::seconds kPause{1};
 
     /// `burst` lines may follow each other when there were none for so many seconds.
-    explicit constexpr LimitedLine(unsigned burst = 1) noexcept
+    explicit constexpr LogThrottle(unsigned burst = 1) noexcept
         : slack_(Clock::duration(kPause).count() * (burst - 1)) {}
 
     /// How many lines were left out since the last one, when one may be written now; nothing when

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hub/losses.hpp"
+#include "hub/drops.hpp"
 
 #include <cinttypes>
 #include <cstdio>
@@ -17,13 +17,13 @@ constexpr std::array<const char*, kLosses> kLines{
     "WebSocketTopicBuffer of a busy event loop",
     "WS0505: %" PRIu64 " published messages (%" PRIu64 " so far) did not fit the "
     "WebSocketTopicBuffer of another child",
-    "WS0506: %" PRIu64 " published messages (%" PRIu64 " so far) were lost for want of memory, "
-    "descriptors or threads, or because a child was not reachable",
+    "WS0506: %" PRIu64 " published messages (%" PRIu64 " so far) were lost because memory, "
+    "descriptors or threads ran out, or because a child was not reachable",
 };
 
 }  // namespace
 
-bool Losses::count(Loss why, std::size_t messages) noexcept {
+bool Drops::count(Drop why, std::size_t messages) noexcept {
     if (messages == 0) {
         return false;
     }
@@ -34,15 +34,15 @@ bool Losses::count(Loss why, std::size_t messages) noexcept {
     return report(why);
 }
 
-bool Losses::report() noexcept {
+bool Drops::report() noexcept {
     bool remains = false;
     for (std::size_t i = 0; i < kLosses; ++i) {
-        remains = report(static_cast<Loss>(i)) || remains;
+        remains = report(static_cast<Drop>(i)) || remains;
     }
     return remains;
 }
 
-bool Losses::report(Loss why) noexcept {
+bool Drops::report(Drop why) noexcept {
     Counter& counter = counters_[static_cast<std::size_t>(why)];
     const std::uint64_t total = counter.total.load(std::memory_order_relaxed);
     if (total == counter.reported.load(std::memory_order_relaxed)) {
