@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <cinttypes>
 #include <thread>
 #include <vector>
 
@@ -133,11 +134,16 @@ END_TEST
 START_TEST(a_table_takes_nearly_as_many_keys_as_it_has_entries) {
     SharedCounts counts(1, 1U << 14);
     std::vector<Lease> leases;
-    for (std::uint64_t value = 0; value < counts.entries() / 10 * 7; ++value) {
+    const std::uint64_t keys = counts.entries() / 10 * 7;
+    std::uint64_t uncounted =
+        0;  // the secret decides which share their places: one in fifty runs has one
+    for (std::uint64_t value = 0; value < keys; ++value) {
         auto lease = counts.take({1, value}, 1);
-        ck_assert_msg(lease && *lease, "%zu keys", leases.size());
+        ck_assert(lease.has_value());
+        uncounted += *lease ? 0 : 1;
         leases.push_back(std::move(*lease));
     }
+    ck_assert_msg(uncounted <= keys / 1000, "%" PRIu64 " of %" PRIu64 " keys", uncounted, keys);
 }
 END_TEST
 
