@@ -135,8 +135,7 @@ START_TEST(a_table_takes_nearly_as_many_keys_as_it_has_entries) {
     SharedCounts counts(1, 1U << 14);
     std::vector<Lease> leases;
     const std::uint64_t keys = counts.entries() / 10 * 7;
-    std::uint64_t uncounted =
-        0;  // the secret decides which share their places: one in fifty runs has one
+    std::uint64_t uncounted = 0;  // the secret decides who shares places; now and then none is left
     for (std::uint64_t value = 0; value < keys; ++value) {
         auto lease = counts.take({1, value}, 1);
         ck_assert(lease.has_value());
