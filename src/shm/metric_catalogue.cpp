@@ -135,8 +135,10 @@ std::vector<MetricCatalogue::Metric> MetricCatalogue::read() const {
             continue;
         }
         const Entry& known = entry(id);
-        Metric& metric =
-            metrics.emplace_back(std::string(known.at(0)), known.type, std::string(known.at(1)));
+        Metric& metric = metrics.emplace_back();
+        metric.name = known.at(0);
+        metric.type = known.type;
+        metric.help = known.at(1);
         for (std::size_t i = 0; i < known.labels; ++i) {
             metric.labels.emplace_back(known.at(2 + 2 * i), known.at(3 + 2 * i));
         }

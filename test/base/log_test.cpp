@@ -50,8 +50,8 @@ START_TEST(cuts_off_what_is_too_long) {
 END_TEST
 
 START_TEST(tells_what_an_exception_says) {
-    ck_assert_str_eq(text_of(std::runtime_error("no luck")).c_str(), ": no luck");
-    ck_assert_str_eq(text_of(42).c_str(), "");
+    ck_assert(text_of(std::runtime_error("no luck")) == ": no luck");
+    ck_assert(text_of(42).empty());
 }
 END_TEST
 

@@ -70,9 +70,9 @@ START_TEST(close_ping_and_pong_are_the_control_frames) {
 END_TEST
 
 START_TEST(a_masked_header_ends_with_its_key) {
-    constexpr MaskKey kKey{0x37, 0xFA, 0x21, 0x3D};
+    constexpr MaskKey kMask{0x37, 0xFA, 0x21, 0x3D};
     const auto masked = [&](std::uint64_t length, bool fin = true, bool compressed = false) {
-        const EncodedHeader encoded(kKey, Opcode::binary, length, fin, compressed);
+        const EncodedHeader encoded(kMask, Opcode::binary, length, fin, compressed);
         return Bytes{encoded.bytes().begin(), encoded.bytes().end()};
     };
     ck_assert(masked(5) == (Bytes{0x82, 0x85, 0x37, 0xFA, 0x21, 0x3D}));
@@ -82,7 +82,7 @@ START_TEST(a_masked_header_ends_with_its_key) {
     ck_assert_uint_eq(masked(65536).size(), kMaxMaskedHeader);
     ck_assert_uint_eq(masked(5, false)[0], 0x02);
     ck_assert_uint_eq(masked(5, true, true)[0], 0xC2);
-    static_assert(EncodedHeader(kKey, Opcode::ping, 4).bytes().size() == 6);
+    static_assert(EncodedHeader(kMask, Opcode::ping, 4).bytes().size() == 6);
 }
 END_TEST
 

@@ -127,14 +127,14 @@ START_TEST(a_payload_can_be_unmasked_piece_by_piece) {
 END_TEST
 
 START_TEST(the_key_turns_by_the_offset_also_beyond_32_bits) {
-    constexpr MaskKey kKey{1, 2, 3, 4};
-    static_assert(rotate(kKey, 0) == kKey);
-    static_assert(rotate(kKey, 1) == MaskKey{2, 3, 4, 1});
-    static_assert(rotate(kKey, 2) == MaskKey{3, 4, 1, 2});
-    static_assert(rotate(kKey, 3) == MaskKey{4, 1, 2, 3});
-    static_assert(rotate(kKey, 0x100000004) == kKey);
-    static_assert(rotate(kKey, UINT64_MAX) == MaskKey{4, 1, 2, 3});
-    ck_assert(rotate(kKey, 7) == rotate(kKey, 3));
+    constexpr MaskKey kMask{1, 2, 3, 4};
+    static_assert(rotate(kMask, 0) == kMask);
+    static_assert(rotate(kMask, 1) == MaskKey{2, 3, 4, 1});
+    static_assert(rotate(kMask, 2) == MaskKey{3, 4, 1, 2});
+    static_assert(rotate(kMask, 3) == MaskKey{4, 1, 2, 3});
+    static_assert(rotate(kMask, 0x100000004) == kMask);
+    static_assert(rotate(kMask, UINT64_MAX) == MaskKey{4, 1, 2, 3});
+    ck_assert(rotate(kMask, 7) == rotate(kMask, 3));
 }
 END_TEST
 
