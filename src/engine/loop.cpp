@@ -2,7 +2,6 @@
 #include "engine/loop.hpp"
 
 #include <algorithm>
-#include <array>
 #include <new>
 #include <utility>
 

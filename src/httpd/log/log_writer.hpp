@@ -76,7 +76,7 @@ public:
     LogWriter& operator=(const LogWriter&) = delete;
 
     /// Starts the thread, so that what it needs is there before there are lines. Throws
-    /// std::system_error without a descriptor or a thread. [any thread]
+    /// std::system_error without a descriptor or a thread, std::bad_alloc without memory. [any thread]
     void begin();
 
     /// Queues a line that ends with a newline. When it cannot, and when the line is empty because memory ran

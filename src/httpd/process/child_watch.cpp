@@ -2,10 +2,7 @@
 #include "httpd/process/child_watch.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <cstdint>
 #include <exception>
 
 #include "base/signal_mask.hpp"
@@ -21,14 +18,11 @@ bool ChildWatch::start() noexcept {
     if (started_.load()) {
         return true;
     }
-    if (!event_.valid()) {
-        event_ = base::Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    }
-    if (!event_.valid()) {
-        return false;
-    }
-    running_.store(true);
     try {
+        if (!stop_) {
+            stop_.emplace();
+        }
+        running_.store(true);
         const base::SignalsBlocked blocked;  // inherited by the thread
         thread_ = std::thread([this] { run(); });
     } catch (const std::exception&) {
@@ -41,16 +35,15 @@ bool ChildWatch::start() noexcept {
 
 void ChildWatch::begin_stop() noexcept {
     stopping_.store(true);
-    const std::uint64_t one = 1;
     if (started_.load()) {
-        static_cast<void>(!::write(event_.get(), &one, sizeof one));
+        stop_->wake();
     }
 }
 
 void ChildWatch::run() noexcept {
     while (!stopping_.load()) {
         look_(Clock::now());
-        pollfd stop{event_.get(), POLLIN, 0};
+        pollfd stop{stop_->descriptor(), POLLIN, 0};
         ::poll(&stop, 1, static_cast<int>(engine::HangDetector::kPollInterval.count()));
     }
     running_.store(false);

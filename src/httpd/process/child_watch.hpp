@@ -6,10 +6,11 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
-#include "base/descriptor.hpp"
+#include "base/wake_event.hpp"
 
 namespace websocket::httpd {
 
@@ -35,8 +36,8 @@ private:
     std::atomic<bool> started_{false};
     std::atomic<bool> running_{false};
     std::atomic<bool> stopping_{false};
-    std::mutex start_mutex_;  // guards the start
-    base::Descriptor event_;  ///< readable when it has to stop
+    std::mutex start_mutex_;               // guards the start
+    std::optional<base::WakeEvent> stop_;  ///< wakes the thread when it has to end
     std::thread thread_;
 };
 
