@@ -205,16 +205,16 @@ end_to_end_sanitized() {
     preload=$(realpath "$(gcc -print-file-name=libasan.so)"):$(realpath "$(gcc -print-file-name=libstdc++.so)")
     # The leak checker would report what httpd itself never frees.
     WEBSOCKET_PRELOAD=$preload \
-        ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:detect_stack_use_after_return=1:log_path=$folder/asan \
+        ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:detect_stack_use_after_return=1:symbolize=0:log_path=$folder/asan \
         UBSAN_OPTIONS=print_stacktrace=1 \
         end_to_end asan event || status=$?
     reports=("$folder"/asan.*)
     if [ -s "${reports[0]}" ]; then
         count 0 ${#reports[@]}
         status=1
-        head -n 40 "${reports[0]}"
+        scripts/symbolize.py "${reports[0]}"
         say "--- all reports, counted (in ${folder#"$PWD"/}):"
-        grep -hE '^SUMMARY|CHECK failed' "${reports[@]}" | sort | uniq -c
+        grep -hE '^SUMMARY|CHECK failed|ERROR: ' "${reports[@]}" | sed 's/^==[0-9]*==//' | sort | uniq -c
     fi
     return $status
 }

@@ -64,6 +64,22 @@ def test_a_callback_that_never_returns_blocks_neither_others_nor_the_end_of_the_
     server.stop()
 
 
+@pytest.mark.each_mpm
+@pytest.mark.parametrize("dispatch", ["Pool", "Inline"])
+def test_nothing_is_destroyed_at_the_end_that_a_blocked_callback_may_use(start_httpd, dispatch):
+    server = start_httpd(
+        "LogLevel websocket:info\n" + location("/hostile", "hostile", f"WebSocketDispatch {dispatch}")
+    )
+    marks = server.root / "marks"
+    marks.mkdir()
+    marks.chmod(0o777)  # the child is another user
+    client = server.websocket("/hostile")
+    client.send(frames.text(f"until-exit {marks / 'destroyed'}"))
+    wait_until((marks / "destroyed.begun").exists, 10, "the callback being under way")
+    server.stop()
+    assert not (marks / "destroyed").exists()
+
+
 def test_sending_after_close_returns_zero(hostile):
     with hostile.websocket("/hostile") as client, hostile.websocket("/hostile") as observer:
         client.send(frames.text("send-after-close"))

@@ -14,6 +14,8 @@
  *   throw-int             throws an int
  *   block                 never returns from on_message
  *   until PATH            returns from on_message when there is a file PATH
+ *   until-exit PATH       makes a file PATH.begun, and returns from on_message when the process destroys its
+ *                         static objects, which makes a file PATH
  *   crash                 SIGSEGV
  *   send-after-close      close(), then send(), whose result is kept for the process
  *   result                sends back that result ("none" if there is none), waiting for it if it
@@ -38,6 +40,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <fstream>
 #include <memory>
 #include <sstream>
 #include <stdexcept>
@@ -109,6 +112,34 @@ void block_until(const char* path) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
 }
+
+// Destroyed by exit(), as the static objects of any plugin are.
+struct StaticObject {
+    std::string path;
+    std::atomic<bool> waited_for{false};
+    std::atomic<bool> destroyed{false};
+
+    StaticObject() = default;
+    StaticObject(const StaticObject&) = delete;
+    StaticObject& operator=(const StaticObject&) = delete;
+    ~StaticObject() {
+        if (waited_for) {
+            std::ofstream(path).put('x');
+            destroyed = true;
+            std::this_thread::sleep_for(
+                std::chrono::seconds(3));  // whoever waited goes on meanwhile
+        }
+    }
+
+    void wait_for_destruction(const std::string& mark) {
+        path = mark;
+        waited_for = true;
+        std::ofstream(mark + ".begun").put('x');
+        while (!destroyed) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+    }
+} static_object;
 
 void send_after_close(const WebSocketServer* server) {
     result_after_close = result_under_way;
@@ -186,6 +217,8 @@ void run_command(Client& client, const std::string& text) {
         block_for_ever();
     } else if (command == "until" && words >> path) {
         block_until(path.c_str());
+    } else if (command == "until-exit" && words >> path) {
+        static_object.wait_for_destruction(path);
     } else if (command == "send-after-close") {
         send_after_close(server);
     } else if (command == "result") {

@@ -4,9 +4,20 @@
 #include <http_config.h>
 #include <http_log.h>
 
+#include <string>
+
 #include "httpd/module.hpp"
 
 namespace websocket::httpd {
+
+namespace {
+
+LogFormat parsed(const char* text) {
+    std::string error;
+    return LogFormat::parse(text, error).value();
+}
+
+}  // namespace
 
 LogSink::Written ErrorLogSink::write(std::string_view line) noexcept {
     if (!ended_.load()) {
@@ -27,6 +38,16 @@ void ErrorLogSink::report_lost(std::uint64_t count) noexcept {
                      static_cast<apr_uint64_t>(count));
     }
 }
+
+ErrorLogSinks::ErrorLogSinks()
+    : opening_line_(
+          parsed("WS0131: opened %{id}w: client %a, location \"%U\", user %u, subprotocol "
+                 "%{subprotocol}w, extensions %{extensions}w, transport %{transport}w")),
+      closing_line_(parsed(
+          "WS0132: closed %{id}w: client %a, location \"%U\", user %u, subprotocol "
+          "%{subprotocol}w, extensions %{extensions}w, transport %{transport}w, after %{ms}T ms, "
+          "in %{messages-in}w messages and %I bytes, out %{messages-out}w messages and %O bytes, "
+          "code %{code}w by %{closed-by}w, reason \"%{reason}w\"")) {}
 
 ErrorLogSink& ErrorLogSinks::of(const server_rec* server) {
     const std::lock_guard lock(mutex_);

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <string_view>
 
+#include "httpd/log/log_format.hpp"
 #include "httpd/log/log_writer.hpp"
 
 namespace websocket::httpd {
@@ -28,16 +29,23 @@ private:
     const std::atomic<bool>& ended_;
 };
 
-/// Those of all servers.
+/// Those of all servers, and the lines that go there.
 class ErrorLogSinks {
 public:
+    ErrorLogSinks();
+
     /// Throws std::bad_alloc. [any thread]
     [[nodiscard]] ErrorLogSink& of(const server_rec* server);
 
     /// Nothing more is written: the server_rec is about to go. Async-signal-safe. [any thread]
     void end() noexcept { ended_.store(true); }
 
+    [[nodiscard]] const LogFormat& opening_line() const noexcept { return opening_line_; }
+    [[nodiscard]] const LogFormat& closing_line() const noexcept { return closing_line_; }
+
 private:
+    const LogFormat opening_line_;
+    const LogFormat closing_line_;
     std::atomic<bool> ended_{false};
     std::mutex mutex_;  // guards sinks_
     std::map<const server_rec*, ErrorLogSink> sinks_;

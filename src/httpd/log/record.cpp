@@ -22,27 +22,6 @@ namespace {
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
-LogFormat parsed(const char* text) {
-    std::string error;
-    return LogFormat::parse(text, error).value();
-}
-
-const LogFormat& opening_line() {
-    static const LogFormat format =
-        parsed("WS0131: opened %{id}w: client %a, location \"%U\", user %u, subprotocol "
-               "%{subprotocol}w, extensions %{extensions}w, transport %{transport}w");
-    return format;
-}
-
-const LogFormat& closing_line() {
-    static const LogFormat format = parsed(
-        "WS0132: closed %{id}w: client %a, location \"%U\", user %u, subprotocol "
-        "%{subprotocol}w, extensions %{extensions}w, transport %{transport}w, after %{ms}T ms, "
-        "in %{messages-in}w messages and %I bytes, out %{messages-out}w messages and %O bytes, "
-        "code %{code}w by %{closed-by}w, reason \"%{reason}w\"");
-    return format;
-}
-
 /// The line at the end is asked of the server, so both are.
 bool is_in_error_log(const request_rec* r) {
     return APLOG_IS_LEVEL(r->server, APLOG_INFO) && APLOG_R_IS_LEVEL(r, APLOG_INFO);
@@ -90,9 +69,10 @@ void Record::begin_lines(request_rec* r) {
         }
     }
     if (is_in_error_log(r)) {
-        ErrorLogSink& sink = child_.error_logs().of(r->server);
-        const std::string line = opening_line().begin(now, lookup);
-        lines_.push_back({&sink, &closing_line(), closing_line().begin(now, lookup)});
+        ErrorLogSinks& sinks = child_.error_logs();
+        const std::string line = sinks.opening_line().begin(now, lookup);
+        const LogFormat& closing = sinks.closing_line();
+        lines_.push_back({&sinks.of(r->server), &closing, closing.begin(now, lookup)});
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "%s", line.c_str());
     }
 }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -133,6 +134,8 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
                      "WS0202: out of memory, this child will serve no WebSocket");
         return;
     }
+    // Without a place for it exit() destroys as usual.
+    static_cast<void>(std::atexit(end_process));
     // Before anything else of the child is taken down: what plugins use still works while it drains.
     apr_pool_pre_cleanup_register(pchild, process_child, leave_pool);
 }
@@ -169,6 +172,20 @@ void Child::leave() noexcept {
     error_logs_.end();
     if (host_.sessions.load() != 0) {
         plugin::Plugin::abandon_all();  // a callback has not returned
+    }
+}
+
+bool Child::at_rest() const noexcept {
+    return engine_.stopped() && bus_.stopped() && log_writer_.stopped() && watch_.stopped() &&
+           host_.sessions.load() == 0;
+}
+
+/// exit() destroys static objects and httpd's pools, which a thread that has not come back in time uses
+/// when it does.
+void Child::end_process() noexcept {
+    const Child& child = *process_child;
+    if (child.left_ && child.process_ == ::getpid() && !child.at_rest()) {
+        ::_exit(EXIT_SUCCESS);
     }
 }
 

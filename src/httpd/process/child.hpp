@@ -69,6 +69,9 @@ public:
 
 private:
     static apr_status_t leave_pool(void* child);
+    static void end_process() noexcept;
+    /// No thread of ours, and no plugin, uses anything any more.
+    [[nodiscard]] bool at_rest() const noexcept;
     void look(ChildWatch::Clock::time_point now) noexcept;
     void report_hang(const engine::Engine::Hang& hang) noexcept;
     [[nodiscard]] const char* plugin_of(const engine::ConnectionOptions* options) noexcept;
