@@ -23,7 +23,7 @@ struct Traffic {
 /// Who ended a connection.
 enum class Ender : std::uint8_t {
     client,   ///< its Close, or the end of its stream, came first
-    server,   ///< a plugin, a limit, or the end of the process
+    server,   ///< the session, a limit, or the end of the process
     network,  ///< the connection broke
 };
 

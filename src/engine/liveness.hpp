@@ -9,7 +9,7 @@
 
 namespace websocket::engine {
 
-/// A timer that is so late says that the process was stopped, or a plugin has held the loop: the time
+/// A timer that is so late says that the process was stopped, or a callback has held the loop: the time
 /// was not the peer's.
 constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
 

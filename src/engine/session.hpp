@@ -40,7 +40,7 @@ enum class Flow : std::uint8_t {
     pause,  ///< read nothing more until Engine::resume()
 };
 
-/// Implemented by the plugin layer. The engine owns a session until on_close(), which hands it over
+/// Implemented above the engine. The engine owns a session until on_close(), which hands it over
 /// to itself: an asynchronous session can finish its work first and then delete itself.
 class Session {
 public:

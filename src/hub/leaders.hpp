@@ -31,7 +31,7 @@ enum class Leadership : std::uint8_t {
 /// all of its locks, so each has the inherited one only and never closes it.
 class Leaders {
 public:
-    /// Names that a process leads or waits for: plugins may take them from clients.
+    /// Names that a process leads or waits for: clients may have chosen them.
     static constexpr std::size_t kMax = 1000;
 
     /// The file. Throws std::system_error. [config]

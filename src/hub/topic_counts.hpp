@@ -14,7 +14,7 @@ struct TopicCounts {
 
     Count& topics;
     Count& subscriptions;  ///< of connections
-    Count& listeners;      ///< of plugins
+    Count& listeners;      ///< of TopicListener
     Count& dropped;        ///< messages that somebody did not get, of whatever Drop; only grows
 };
 

@@ -16,8 +16,8 @@ namespace {
 constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
 using RecordBuffer = std::array<std::uint8_t, kRecord>;
 
-/// SSL_get_error() looks at the thread's queue, which also a plugin may have filled. Looking first
-/// is cheaper than clearing what is clear.
+/// SSL_get_error() looks at the thread's queue, which others on this thread may have filled, too.
+/// Looking first is cheaper than clearing what is clear.
 void clear_errors() noexcept {
     if (ERR_peek_error() != 0) {
         ERR_clear_error();

@@ -33,7 +33,7 @@ enum class CloseCode : std::uint16_t {
 }
 
 /// Not prohibited, but reserved or without a registered meaning
-/// (`WebSocketAllowReservedStatusCodes` lets them pass).
+/// (`ReaderLimits::allow_reserved_close_codes` lets them pass).
 [[nodiscard]] constexpr bool is_reserved(std::uint16_t code) noexcept {
     return code == 1004 || (code >= 1016 && code < 3000);
 }

@@ -175,9 +175,7 @@ TrustedOrigin read_trusted_origin(std::string_view text) {
     }
     const auto parts = split(text);
     if (!parts) {
-        return {std::string(text), text == "*"
-                                       ? "WebSocketOriginCheck Off lets in every page"
-                                       : "it does not begin with a scheme, such as https://"};
+        return {std::string(text), "it does not begin with a scheme, such as https://"};
     }
     if (parts->scheme == "ws" || parts->scheme == "wss") {
         return {std::string(text),

@@ -39,7 +39,7 @@ enum class HeaderFault : std::uint8_t {
     });
 }
 
-/// Whether a plugin may set this header.
+/// Whether an application may set this header.
 [[nodiscard]] constexpr HeaderFault fault_of_header(std::string_view name,
                                                     std::string_view value) noexcept {
     if (!base::is_token(name)) return HeaderFault::name;

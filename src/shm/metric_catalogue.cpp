@@ -17,7 +17,7 @@ std::size_t bytes_of(const MetricDescription& metric) noexcept {
     return size;
 }
 
-/// What plugins set may come to more than fits.
+/// What is set may come to more than fits.
 std::int64_t plus(std::int64_t a, std::int64_t b) noexcept {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
 }

@@ -31,12 +31,16 @@ public:
     /// The ids of all doubts with their lines: "WS0118:3 WS0119:7".
     [[nodiscard]] std::string ids() const {
         std::string all;
-        for (const std::string& doubt : doubts_of(nodes_->empty() ? nullptr : &nodes_->front())) {
+        for (const std::string& doubt : doubts()) {
             const std::size_t line = doubt.rfind(':');
             all += (all.empty() ? "" : " ") + doubt.substr(0, 6) +
                    doubt.substr(line, doubt.size() - line - 1);
         }
         return all;
+    }
+
+    [[nodiscard]] std::vector<std::string> doubts() const {
+        return doubts_of(nodes_->empty() ? nullptr : &nodes_->front());
     }
 
 private:
@@ -183,7 +187,15 @@ START_TEST(an_origin_that_no_page_has_is_told) {
 }
 END_TEST
 
+START_TEST(who_wants_to_trust_every_page_is_told_how) {
+    const auto doubts = endpoint().line("WebSocketTrustedOrigin", "*").doubts();
+    ck_assert_uint_eq(doubts.size(), 1);
+    ck_assert(doubts[0].find("WebSocketOriginCheck Off") != std::string::npos);
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(config_doubts) {
+    tcase_add_test(tests, who_wants_to_trust_every_page_is_told_how);
     tcase_add_test(tests, a_complete_endpoint_is_fine);
     tcase_add_test(tests, a_plugin_without_a_handler_is_told);
     tcase_add_test(tests, the_handler_may_come_from_elsewhere);

@@ -140,7 +140,7 @@ START_TEST(says_why_no_page_can_have_an_origin) {
              Case{"https://www.example.com/chat", "path"},
              Case{"https://www.example.com?x", "path"}, Case{"ws://www.example.com", "not ws"},
              Case{"WSS://www.example.com", "not ws"}, Case{"www.example.com", "scheme"},
-             Case{"*", "Off"}, Case{"https://*", "*"}, Case{"https://*.com", "*"},
+             Case{"*", "scheme"}, Case{"https://*", "*"}, Case{"https://*.com", "*"},
              Case{"https://a.*.example.com", "*"}, Case{"https://*example.com", "*"},
              Case{"https://*.*.example.com", "*"}, Case{"https://user@example.com", "user"},
              Case{"https://example.com:http", "port"},

@@ -188,9 +188,12 @@ private:
     }
 
     void look_at_origin(const ap_directive_t& directive, std::string_view origin) {
-        if (const auto read = protocol::read_trusted_origin(origin); !read.never.empty()) {
+        const auto read = protocol::read_trusted_origin(origin);
+        if (!read.never.empty()) {
+            const std::string_view why =
+                origin == "*" ? "WebSocketOriginCheck Off lets in every page" : read.never;
             doubt(directive, "WS0139: WebSocketTrustedOrigin \"" + std::string(origin) +
-                                 "\" is the origin of no page: " + std::string(read.never));
+                                 "\" is the origin of no page: " + std::string(why));
         }
     }
 
