@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an administrator may say about the connections of one location.
+// What the engine has to know about the connections of one location.
 #pragma once
 
 #include <chrono>
@@ -12,13 +12,6 @@
 
 namespace websocket::engine {
 
-/// What happens to a message for a peer that already has send_buffer bytes waiting.
-enum class SlowConsumer : std::uint8_t {
-    block,  ///< the sender waits; on a loop, which never waits, the message is refused
-    drop,   ///< the message is refused
-    close,  ///< the message is refused and the connection closed with 1008
-};
-
 /// Shared by all connections of a location; never changes and outlives them.
 struct ConnectionOptions {
     protocol::ReaderLimits reader;
@@ -27,13 +20,9 @@ struct ConnectionOptions {
     /// Queued bytes above which a peer counts as slow and is no longer read from: room for some
     /// replies, little enough that ten thousand slow peers do not hurt.
     std::size_t send_buffer = 256U << 10;
-    SlowConsumer slow_consumer = SlowConsumer::block;
-
-    /// Topics that one connection may subscribe to: clients often choose which.
-    std::uint32_t max_subscriptions = 100;
-
-    /// Bytes of messages that may wait for the plugin before the socket is no longer read.
-    std::size_t receive_buffer = 256U << 10;
+    /// Whether a peer that has no room for a message of one of its groups is closed with 1008; else it
+    /// loses the message.
+    bool closes_slow = false;
 
     protocol::DeflatePolicy deflate;
 

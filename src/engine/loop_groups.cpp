@@ -162,7 +162,7 @@ bool Loop::send_broadcast(Connection& connection, const SharedFrame& frame) noex
         if (connection.enqueue_shared(frame)) {
             return true;
         }
-        if (connection.options().slow_consumer == SlowConsumer::close) {
+        if (connection.options().closes_slow) {
             close(connection.id(), too_slow());
         }
         return false;

@@ -34,7 +34,7 @@ Hub::Hub(engine::Engine& engine, Bus& bus, base::Log& log, const HubOptions& opt
 // --- subscriptions -------------------------------------------------------------------------------
 
 TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engine::ConnectionId id,
-                           const engine::ConnectionOptions& options, TopicQuota* quota) noexcept {
+                           TopicQuota& quota) noexcept {
     const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
     if (!key) {
         return TopicResult::bad_name;
@@ -44,12 +44,12 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     if (known != nullptr && table_.is_subscribed(id, *known)) {
         return TopicResult::ok;
     }
-    if (table_.subscriptions_of(id) >= options.max_subscriptions) {
+    if (table_.subscriptions_of(id) >= quota.most_of_connection) {
         return TopicResult::too_many_subscriptions;
     }
     try {
         TopicResult result = TopicResult::no_memory;
-        TopicTable::Entry* entry = find_or_add(*key, quota, result);
+        TopicTable::Entry* entry = find_or_add(*key, &quota, result);
         if (entry == nullptr) {
             return result;
         }

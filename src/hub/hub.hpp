@@ -9,7 +9,6 @@
 #include <span>
 #include <string_view>
 
-#include "engine/connection_options.hpp"
 #include "engine/engine.hpp"
 #include "hub/bus.hpp"
 #include "hub/drops.hpp"
@@ -33,7 +32,7 @@ enum class TopicResult : std::uint8_t {
     gone,                    ///< the connection has ended
     bad_name,                ///< of the topic or the scope; see TopicKey
     too_big,                 ///< 256 MiB or more; not published
-    too_many_subscriptions,  ///< ConnectionOptions::max_subscriptions
+    too_many_subscriptions,  ///< TopicQuota::most_of_connection
     too_many_topics,         ///< HubOptions::max_topics, or TopicQuota::most
     no_memory,               ///< not subscribed; published to some at most
     unavailable,  ///< other processes cannot be reached: not subscribed; published in this one only
@@ -64,9 +63,7 @@ public:
     /// From Session::on_open() on. Subscribing twice is subscribing once. `scope` keeps equal names
     /// apart. A topic that is new counts for `quota`, which outlives the hub. [any thread]
     [[nodiscard]] TopicResult subscribe(std::string_view scope, std::string_view topic,
-                                        engine::ConnectionId id,
-                                        const engine::ConnectionOptions& options,
-                                        TopicQuota* quota = nullptr) noexcept;
+                                        engine::ConnectionId id, TopicQuota& quota) noexcept;
     /// What was published before in this process still comes. [any thread]
     void unsubscribe(std::string_view scope, std::string_view topic,
                      engine::ConnectionId id) noexcept;
@@ -82,9 +79,8 @@ public:
     void ignore(std::string_view scope, std::string_view topic,
                 const TopicListener& listener) noexcept;
 
-    /// Sends a message to all subscribers but `except`. What happens to those whose send_buffer is
-    /// full, their ConnectionOptions::slow_consumer says: `close` closes, all else loses the
-    /// message. [any thread]
+    /// Sends a message to all subscribers but `except`. Those whose send_buffer is full lose it, or are
+    /// closed: see ConnectionOptions::closes_slow. [any thread]
     [[nodiscard]] TopicResult publish(std::string_view scope, std::string_view topic,
                                       protocol::MessageType type,
                                       std::span<const std::uint8_t> payload,

@@ -18,10 +18,12 @@ namespace websocket::hub {
 
 class TopicListener;
 
-/// What one part of this process, a plugin in its location, may take of the topics. A topic counts for
-/// who wanted it first, until it vanishes.
+/// What one part of this process, with the connections of its location, may take of the topics. A topic
+/// counts for who wanted it first, until it vanishes.
 struct TopicQuota {
     std::size_t most = 0;  ///< topics; 0 for three quarters of HubOptions::max_topics
+    /// Topics that one connection may subscribe to: clients often choose which.
+    std::uint32_t most_of_connection = 100;
     std::size_t used = 0;  ///< the table's
 };
 

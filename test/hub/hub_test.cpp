@@ -15,7 +15,6 @@
 
 using namespace websocket::test;
 using websocket::engine::SharedFrame;
-using websocket::engine::SlowConsumer;
 using websocket::hub::Bus;
 using websocket::hub::BusResult;
 using websocket::hub::Drop;
@@ -79,6 +78,7 @@ struct Town {
 
     Service service;
     RecordingBus bus;
+    TopicQuota quota;  ///< of all connections
     Hub hub;
 
     [[nodiscard]] Client connect(Behaviour behaviour = {}, const Wiring& wiring = {}) {
@@ -88,7 +88,7 @@ struct Town {
     }
     TopicResult subscribe(const Client& client, std::string_view topic,
                           std::string_view scope = "s") {
-        return hub.subscribe(scope, topic, client.id, service.options);
+        return hub.subscribe(scope, topic, client.id, quota);
     }
     [[nodiscard]] Client subscriber(std::string_view topic) {
         Client client = connect();
@@ -195,7 +195,7 @@ START_TEST(a_topic_vanishes_with_its_last_subscriber_however_that_ends) {
     town.await_topics(0);
     ck_assert_uint_eq(town.hub.figures().subscriptions, 0);
     ck_assert(town.subscribe(resets, "t") == TopicResult::gone);
-    ck_assert(town.hub.subscribe("s", "t", {}, town.service.options) == TopicResult::gone);
+    ck_assert(town.hub.subscribe("s", "t", {}, town.quota) == TopicResult::gone);
     town.await_topics(0);
 }
 END_TEST
@@ -205,7 +205,7 @@ START_TEST(a_connection_that_is_not_served_yet_keeps_no_subscription) {
     const Client other = town.connect();
     {
         const Engine::Place place = town.service.reserve();
-        static_cast<void>(town.hub.subscribe("s", "t", place.id(), town.service.options));
+        static_cast<void>(town.hub.subscribe("s", "t", place.id(), town.quota));
         town.await_topics(0);
     }
 }
@@ -242,7 +242,7 @@ END_TEST
 
 START_TEST(a_client_cannot_subscribe_without_end) {
     Town town({}, {.max_topics = 5});
-    town.service.options.max_subscriptions = 3;
+    town.quota = {.most = 5, .most_of_connection = 3};
     Client first = town.connect();
     Client second = town.connect();
     for (const char* topic : {"1", "2", "3"}) {
@@ -271,7 +271,7 @@ START_TEST(one_location_cannot_take_the_topics_of_all) {
     TopicQuota quota;  // three quarters
     TopicQuota others;
     const auto subscribe = [&](const Client& client, std::string_view topic, TopicQuota& whose) {
-        return town.hub.subscribe("s", topic, client.id, town.service.options, &whose);
+        return town.hub.subscribe("s", topic, client.id, whose);
     };
     const auto listener = std::make_shared<DeafListener>();
     for (const char* topic : {"1", "2", "3", "4"}) {
@@ -303,7 +303,6 @@ END_TEST
 START_TEST(a_slow_subscriber_is_counted_and_delays_nobody) {
     Town town;
     town.service.options.send_buffer = 100'000;
-    town.service.options.slow_consumer = SlowConsumer::drop;
     Client slow = town.connect({}, {.socket_buffer = 8'000});
     ck_assert(town.subscribe(slow, "t") == TopicResult::ok);
     Client quick = town.subscriber("t");
@@ -386,7 +385,7 @@ START_TEST(a_loop_may_subscribe_publish_and_unsubscribe) {
     Town town;
     Client listener = town.subscriber("t");
     Client speaker = town.connect({.on_message = [&](ConnectionId id, Message) {
-        static_cast<void>(town.hub.subscribe("s", "t", id, town.service.options));
+        static_cast<void>(town.hub.subscribe("s", "t", id, town.quota));
         static_cast<void>(town.publish("t", "hello"));
         static_cast<void>(town.service.send(id, "alone"));
         town.hub.unsubscribe_all(id);
@@ -408,7 +407,7 @@ START_TEST(a_goodbye_published_at_the_end_of_a_connection_reaches_the_others) {
     Client listener = town.subscriber("t");
     Client leaving = town.connect({.on_close = [&](ConnectionId id) {
         static_cast<void>(town.publish("t", "one less"));
-        ck_assert(town.hub.subscribe("s", "t", id, town.service.options) == TopicResult::gone);
+        ck_assert(town.hub.subscribe("s", "t", id, town.quota) == TopicResult::gone);
     }});
     ck_assert(town.subscribe(leaving, "t") == TopicResult::ok);
     leaving.peer.reset();
@@ -429,7 +428,7 @@ START_TEST(subscriptions_that_race_with_the_end_of_the_connection_leave_nothing)
             threads.emplace_back([&, id = client.id] {
                 for (int i = 0; !over; ++i) {
                     const std::string topic = std::to_string(i % 7);
-                    static_cast<void>(town.hub.subscribe("s", topic, id, town.service.options));
+                    static_cast<void>(town.hub.subscribe("s", topic, id, town.quota));
                     static_cast<void>(town.publish(topic, "x"));
                     town.hub.unsubscribe("s", std::to_string((i + 3) % 7), id);
                     if (i % 11 == 0) town.hub.unsubscribe_all(id);

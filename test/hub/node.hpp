@@ -35,6 +35,7 @@ using hub::HubOptions;
 using hub::LocalBus;
 using hub::LocalBusOptions;
 using hub::Registry;
+using hub::TopicQuota;
 using hub::TopicResult;
 
 struct NodeOptions {
@@ -119,8 +120,7 @@ private:
             case Order::Kind::connect: return connect(std::move(socket));
             case Order::Kind::subscribe:
                 return number_of(hub_.subscribe(order.scope.data(), order.topic.data(),
-                                                connections_.at(order.number),
-                                                connection_options_));
+                                                connections_.at(order.number), quota_));
             case Order::Kind::unsubscribe:
                 hub_.unsubscribe(order.scope.data(), order.topic.data(),
                                  connections_.at(order.number));
@@ -183,6 +183,7 @@ private:
     const NodeOptions options_;
     RecordingLog log_;
     ConnectionOptions connection_options_;
+    TopicQuota quota_;
     engine::Engine engine_;
     LocalBus bus_;
     Hub hub_;

@@ -10,7 +10,6 @@
 #include "websocket/extensions.h"
 
 using namespace websocket::test;
-using websocket::engine::ConnectionOptions;
 using websocket::plugin::TopicResult;
 
 namespace {
@@ -23,7 +22,7 @@ public:
     std::vector<std::string> published;
 
     TopicResult subscribe(std::string_view, std::string_view, ConnectionId,
-                          const ConnectionOptions&, websocket::hub::TopicQuota&) noexcept override {
+                          websocket::hub::TopicQuota&) noexcept override {
         return TopicResult::ok;
     }
     void unsubscribe(std::string_view, std::string_view, ConnectionId) noexcept override {}

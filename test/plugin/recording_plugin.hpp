@@ -83,8 +83,8 @@ public:
             disconnect(self, server);
         };
         endpoint_.callbacks = &plugin_;
-        endpoint_.dispatch = dispatch;
-        endpoint_.options = service.options;
+        endpoint_.session.dispatch = dispatch;
+        endpoint_.connection = service.options;
         current_ = this;
     }
     ~PluginService() { stop(); }
@@ -98,7 +98,8 @@ public:
     OnServer on_disconnect = {};
 
     [[nodiscard]] WebSocketPlugin& plugin() { return plugin_; }
-    [[nodiscard]] engine::ConnectionOptions& options() { return endpoint_.options; }
+    [[nodiscard]] engine::ConnectionOptions& options() { return endpoint_.connection; }
+    [[nodiscard]] plugin::SessionOptions& session_options() { return endpoint_.session; }
     [[nodiscard]] plugin::Endpoint& endpoint() { return endpoint_; }
     [[nodiscard]] std::uint32_t sessions() const { return host_.sessions; }
     [[nodiscard]] PluginRecord& record() { return record_; }
@@ -125,7 +126,7 @@ public:
         service.engine().adopt(
             std::move(*candidate.place),
             std::make_unique<ScriptedTransport>(std::move(real), candidate.script),
-            std::move(candidate.session), endpoint_.options, 13, {});
+            std::move(candidate.session), endpoint_.connection, 13, {});
         return Peer(std::move(sockets.client));
     }
     [[nodiscard]] Peer connect(int socket_buffer = 0) {

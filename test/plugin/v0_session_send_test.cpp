@@ -6,7 +6,7 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::engine::SlowConsumer;
+using websocket::plugin::SlowConsumer;
 
 namespace {
 
@@ -183,7 +183,7 @@ END_TEST
 
 START_TEST(drop_gives_up_the_message_and_keeps_the_client) {
     PluginService host;
-    host.options().slow_consumer = SlowConsumer::drop;
+    host.session_options().slow_consumer = SlowConsumer::drop;
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
         if (message == "go") {
@@ -205,7 +205,7 @@ END_TEST
 
 START_TEST(close_ends_a_slow_client_with_1008_behind_what_is_queued) {
     PluginService host;
-    host.options().slow_consumer = SlowConsumer::close;
+    host.session_options().slow_consumer = SlowConsumer::close;
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         speaker.speak(server, 1000);

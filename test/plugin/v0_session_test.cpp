@@ -98,7 +98,7 @@ END_TEST
 
 START_TEST(a_client_whose_messages_are_handled_slowly_is_read_from_no_further) {
     PluginService host;
-    host.options().receive_buffer = 10'000;
+    host.session_options().receive_buffer = 10'000;
     Door go;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
         static_cast<void>(go.passed());
@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(a_message_larger_than_the_receive_buffer_comes_through) {
     PluginService host;
-    host.options().receive_buffer = 1;
+    host.session_options().receive_buffer = 1;
     host.on_message = echo;
     Peer peer = host.connect();
     const std::string large(300'000, 'l');
@@ -137,7 +137,7 @@ END_TEST
 
 START_TEST(no_client_is_forgotten_in_a_pause) {
     PluginService host(Dispatch::pool, {.max_threads = 4});
-    host.options().receive_buffer = 200;
+    host.session_options().receive_buffer = 200;
     host.on_message = echo;
     std::vector<Peer> peers;
     for (int i = 0; i < 4; ++i) peers.push_back(host.connect());

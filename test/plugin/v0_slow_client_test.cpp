@@ -80,7 +80,7 @@ struct Meeting {
 START_TEST(clients_that_do_not_read_echoes_hold_no_thread) {
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
-    host.options().receive_buffer = 10'000;
+    host.session_options().receive_buffer = 10'000;
     host.on_message = send_back;
     std::vector<Peer> deaf;
     for (int i = 0; i < 3; ++i) {
@@ -101,7 +101,7 @@ END_TEST
 START_TEST(a_client_that_reads_again_gets_all_echoes_in_order) {
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
-    host.options().receive_buffer = 10'000;
+    host.session_options().receive_buffer = 10'000;
     int count = 0;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
         send_back(server, std::to_string(count++) + message.substr(0, 4'000));
@@ -117,7 +117,7 @@ END_TEST
 START_TEST(what_waits_for_room_is_handled_when_the_client_goes) {
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
-    host.options().receive_buffer = 10'000;
+    host.session_options().receive_buffer = 10'000;
     host.on_message = send_back;
     for (int i = 0; i < 3; ++i) {
         Peer peer = host.connect(8'000);
@@ -132,7 +132,7 @@ START_TEST(what_waits_for_room_is_handled_when_the_server_closes) {
     Meeting meeting;
     PluginService host(Dispatch::pool, {.max_threads = 1});
     host.options().send_buffer = 10'000;
-    host.options().receive_buffer = 10'000;
+    host.session_options().receive_buffer = 10'000;
     meeting.attach(host);
     host.on_message = send_back;
     Peer peer = host.connect(8'000);
@@ -175,7 +175,7 @@ END_TEST
 
 START_TEST(a_callback_waits_for_its_own_client_as_long_as_it_takes) {
     PluginService host;
-    host.endpoint().send_timeout = 1ms;
+    host.session_options().send_timeout = 1ms;
     host.on_message = [](const WebSocketServer* server, std::string) {
         for (int i = 0; i < 40; ++i) {
             if (plugin_send(server, std::string(kLargeMessage, 'x')) == 0) std::abort();
@@ -192,7 +192,7 @@ END_TEST
 START_TEST(a_callback_waits_for_another_client_no_longer_than_it_may) {
     Meeting meeting;
     PluginService host(Dispatch::pool, {.max_threads = 4});
-    host.endpoint().send_timeout = 50ms;
+    host.session_options().send_timeout = 50ms;
     meeting.attach(host);
     host.on_message = [&](const WebSocketServer*, std::string) { meeting.flood_other(); };
     Peer deaf = host.connect(8'000);
@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(on_connect_waits_for_another_client_no_longer_than_it_may) {
     PluginService host(Dispatch::pool, {.max_threads = 4});
-    host.endpoint().send_timeout = 50ms;
+    host.session_options().send_timeout = 50ms;
     const WebSocketServer* first = nullptr;
     host.on_connect = [&](const WebSocketServer* server) {
         first == nullptr ? void(first = server) : flood(first);
@@ -223,7 +223,7 @@ END_TEST
 
 START_TEST(a_thread_of_its_own_waits_for_its_client_as_long_as_it_takes) {
     PluginService host;
-    host.endpoint().send_timeout = 1ms;
+    host.session_options().send_timeout = 1ms;
     std::thread sender;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         sender = std::thread([server] {
@@ -246,7 +246,7 @@ END_TEST
 START_TEST(a_thread_that_serves_several_clients_waits_for_each_no_longer_than_it_may) {
     Awaited<std::vector<const WebSocketServer*>> clients;
     PluginService host;
-    host.endpoint().send_timeout = 50ms;
+    host.session_options().send_timeout = 50ms;
     host.on_connect = [&](const WebSocketServer* server) {
         clients.update([=](auto& all) { all.push_back(server); });
     };
@@ -268,7 +268,7 @@ END_TEST
 START_TEST(with_a_timeout_of_zero_nobody_is_closed_for_the_time) {
     Meeting meeting;
     PluginService host(Dispatch::pool, {.max_threads = 4});
-    host.endpoint().send_timeout = 0ms;
+    host.session_options().send_timeout = 0ms;
     meeting.attach(host);
     host.on_message = [&](const WebSocketServer*, std::string) { meeting.flood_other(); };
     Peer deaf = host.connect(8'000);

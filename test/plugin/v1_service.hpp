@@ -24,7 +24,7 @@ public:
         host_.topics = topics;
         endpoint_.callbacks = plugin;
         endpoint_.v1 = reinterpret_cast<ws_plugin*>(plugin);
-        endpoint_.options = service.options;
+        endpoint_.connection = service.options;
         instance_.emplace(host_, endpoint_);
         ck_assert(instance_->start());
     }
@@ -59,7 +59,7 @@ public:
         SocketPair sockets = tcp_pair(buffer);
         service.engine().adopt(std::move(place),
                                std::make_unique<net::SocketTransport>(std::move(sockets.server)),
-                               std::move(session), endpoint_.options, 13, {});
+                               std::move(session), endpoint_.connection, 13, {});
         return Peer(std::move(sockets.client));
     }
 

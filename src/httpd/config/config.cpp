@@ -348,10 +348,21 @@ void add_v1_settings(const Config& config, const server_rec* server, plugin::End
     for (const Option& option : options_of(config)) {
         endpoint.plugin_options.push_back({option.name, option.value});
     }
-    endpoint.scope = topic_scope(server);
+    endpoint.topics.scope = topic_scope(server);
     endpoint.location = location_of(config, server);
-    endpoint.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics_per_location));
-    endpoint.options.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
+    endpoint.topics.max_topics =
+        static_cast<std::size_t>(config.get(Setting::max_topics_per_location));
+    endpoint.topics.max_subscriptions =
+        static_cast<std::uint32_t>(config.get(Setting::max_subscriptions));
+    endpoint.connection.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
+}
+
+plugin::SessionOptions session_options(const Config& config) {
+    plugin::SessionOptions options;
+    options.slow_consumer = static_cast<plugin::SlowConsumer>(config.get(Setting::slow_consumer));
+    options.send_timeout = std::chrono::milliseconds(config.get(Setting::send_timeout));
+    options.receive_buffer = static_cast<std::size_t>(config.get(Setting::receive_buffer));
+    return options;
 }
 
 }  // namespace
@@ -365,13 +376,13 @@ plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
     endpoint.callbacks = &config.plugin->callbacks();
     endpoint.v1 = config.plugin->v1();
     endpoint.place = config.plugin_place;
-    endpoint.send_timeout = milliseconds(config.get(Setting::send_timeout));
+    endpoint.session = session_options(config);
     if (endpoint.v1 == nullptr) {
-        endpoint.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
+        endpoint.session.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
     } else {
         add_v1_settings(config, server, endpoint);
     }
-    engine::ConnectionOptions& options = endpoint.options;
+    engine::ConnectionOptions& options = endpoint.connection;
     options.reader.max_message_size = size(Setting::max_message_size);
     options.reader.max_fragments = static_cast<std::uint32_t>(config.get(Setting::max_fragments));
     options.reader.max_empty_fragments =
@@ -383,9 +394,7 @@ plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
     options.deflate = make_deflate_policy(config);
     options.rates = make_rates(config);
     options.send_buffer = size(Setting::send_buffer);
-    options.slow_consumer = static_cast<engine::SlowConsumer>(config.get(Setting::slow_consumer));
-    options.receive_buffer = size(Setting::receive_buffer);
-    options.max_subscriptions = static_cast<std::uint32_t>(config.get(Setting::max_subscriptions));
+    options.closes_slow = endpoint.session.slow_consumer == plugin::SlowConsumer::close;
     options.ping_interval = milliseconds(config.get(Setting::ping_interval));
     options.pong_timeout = milliseconds(config.get(Setting::pong_timeout));
     options.close_timeout = milliseconds(config.get(Setting::close_timeout));

@@ -20,7 +20,7 @@ constexpr const char* kPluginsKey = "websocket-plugins";
 
 /// The plugin's objection to the options; empty when there is none.
 std::string objection_of(const ws_plugin& plugin, const Config& config) {
-    std::vector<plugin::PluginOption> options;
+    std::vector<plugin::Option> options;
     for (const Option& option : options_of(config)) {
         options.push_back({option.name, option.value});
     }

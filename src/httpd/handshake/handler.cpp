@@ -84,15 +84,15 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
         return unavailable(r, "no thread for the plugin, or to watch over it");
     }
     const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
-    const auto agreement = agree_on_deflate(r, handshake, endpoint.options.deflate);
+    const auto agreement = agree_on_deflate(r, handshake, endpoint.connection.deflate);
     place->agree(agreement.settings);
     place->count_as(status_category(transport_of(r), agreement.settings));
-    auto record = Record::make(r, child, endpoint.options.rates, std::move(leases), place->id());
+    auto record = Record::make(r, child, endpoint.connection.rates, std::move(leases), place->id());
     auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
                                                         .place = std::move(*place),
                                                         .socket = std::move(socket),
                                                         .session = nullptr,
-                                                        .options = &endpoint.options,
+                                                        .options = &endpoint.connection,
                                                         .version = handshake.version});
 
     set_accepting_headers(r, handshake);

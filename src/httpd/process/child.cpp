@@ -245,7 +245,7 @@ void Child::report_hang(const engine::Engine::Hang& hang) noexcept {
 const char* Child::plugin_of(const engine::ConnectionOptions* options) noexcept {
     const std::lock_guard lock(endpoints_mutex_);
     for (const plugin::Endpoint& endpoint : endpoints_) {
-        if (&endpoint.options != options) {
+        if (&endpoint.connection != options) {
             continue;
         }
         const void* function = endpoint.v1 != nullptr

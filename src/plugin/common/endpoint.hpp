@@ -11,6 +11,7 @@
 
 #include "engine/connection_options.hpp"
 #include "engine/engine.hpp"
+#include "hub/topic_options.hpp"
 #include "plugin/common/pool.hpp"
 #include "websocket/plugin.h"
 
@@ -29,27 +30,43 @@ enum class Dispatch : std::uint8_t {
     inline_,  ///< on the event loop, for plugins that never block
 };
 
-/// One WebSocketOption.
-struct PluginOption {
+/// What happens to a message for a client that already has send_buffer bytes waiting.
+enum class SlowConsumer : std::uint8_t {
+    block,  ///< the sender waits; on a loop, which never waits, the message is refused
+    drop,   ///< the message is refused
+    close,  ///< the message is refused and the connection closed with 1008
+};
+
+/// What sessions have to know.
+struct SessionOptions {
+    Dispatch dispatch = Dispatch::pool;  ///< of plugins of version 0; others say it themselves
+    SlowConsumer slow_consumer = SlowConsumer::block;
+    /// How long a sender that serves others, too, waits for room; 0 for as long as it takes.
+    std::chrono::milliseconds send_timeout{10'000};
+    /// Bytes of messages that may wait for the plugin before the socket is no longer read.
+    std::size_t receive_buffer = 256U << 10;
+
+    bool operator==(const SessionOptions&) const = default;
+};
+
+/// One of the plugin's own.
+struct Option {
     std::string name;
     std::string value;
 
-    bool operator==(const PluginOption&) const = default;
+    bool operator==(const Option&) const = default;
 };
 
 /// Never changes; outlives its connections.
 struct Endpoint {
     const WebSocketPlugin* callbacks = nullptr;
-    engine::ConnectionOptions options;
-    Dispatch dispatch = Dispatch::pool;  ///< of plugins of version 0; others say it themselves
-    /// How long a sender that serves others, too, waits for room; 0 for as long as it takes.
-    std::chrono::milliseconds send_timeout{10'000};
     const ws_plugin* v1 = nullptr;  ///< null: the plugin is of version 0
-    std::vector<PluginOption> plugin_options = {};
-    std::string scope = {};      ///< the virtual host, for topics
-    std::size_t max_topics = 0;  ///< hub::TopicQuota::most
-    std::string place = {};      ///< what the log calls plugin and location
-    std::string location = {};   ///< with its virtual host, for the status page
+    engine::ConnectionOptions connection = {};
+    hub::TopicOptions topics = {};
+    SessionOptions session = {};
+    std::vector<Option> plugin_options = {};
+    std::string place = {};     ///< what the log calls plugin and location
+    std::string location = {};  ///< with its virtual host, for the status page
 
     bool operator==(const Endpoint&) const = default;
 };

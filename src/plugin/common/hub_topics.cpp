@@ -25,10 +25,8 @@ TopicResult result_of(hub::TopicResult result) noexcept {
 }  // namespace
 
 TopicResult HubTopics::subscribe(std::string_view scope, std::string_view topic,
-                                 engine::ConnectionId connection,
-                                 const engine::ConnectionOptions& options,
-                                 hub::TopicQuota& quota) noexcept {
-    return result_of(hub_.subscribe(scope, topic, connection, options, &quota));
+                                 engine::ConnectionId connection, hub::TopicQuota& quota) noexcept {
+    return result_of(hub_.subscribe(scope, topic, connection, quota));
 }
 
 void HubTopics::unsubscribe(std::string_view scope, std::string_view topic,

@@ -14,7 +14,7 @@ public:
         : hub_(hub), listener_buffer_(listener_buffer) {}
 
     TopicResult subscribe(std::string_view scope, std::string_view topic,
-                          engine::ConnectionId connection, const engine::ConnectionOptions& options,
+                          engine::ConnectionId connection,
                           hub::TopicQuota& quota) noexcept override;
     void unsubscribe(std::string_view scope, std::string_view topic,
                      engine::ConnectionId connection) noexcept override;

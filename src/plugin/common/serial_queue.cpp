@@ -17,7 +17,7 @@ engine::Flow SerialQueue::push(QueuedMessage::Owner message) noexcept {
     const std::size_t total = queued_.fetch_add(weight) + weight;
     messages_.push(std::move(message));
     schedule();
-    if (total <= options_.receive_buffer) {
+    if (total <= endpoint_.session.receive_buffer) {
         return engine::Flow::more;
     }
     return pause_until_fallen() ? engine::Flow::pause : engine::Flow::more;
@@ -50,7 +50,7 @@ bool SerialQueue::pause_until_fallen() noexcept {
 }
 
 std::size_t SerialQueue::resume_mark() const noexcept {
-    return draining_.load() ? 0 : options_.receive_buffer / 2;
+    return draining_.load() ? 0 : endpoint_.session.receive_buffer / 2;
 }
 
 void SerialQueue::schedule() noexcept {
@@ -95,7 +95,7 @@ void SerialQueue::run() noexcept {
 /// True when unpark() will submit this, or has done so.
 bool SerialQueue::park() noexcept {
     parked_.store(true);
-    return host_.engine.tell_when_writable(id_, options_.send_buffer / 2) ||
+    return host_.engine.tell_when_writable(id_, endpoint_.connection.send_buffer / 2) ||
            !parked_.exchange(false);
 }
 

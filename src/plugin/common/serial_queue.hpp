@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include "engine/connection_options.hpp"
 #include "engine/session.hpp"
 #include "plugin/common/endpoint.hpp"
 #include "plugin/common/message_queue.hpp"
@@ -18,8 +17,7 @@ namespace websocket::plugin {
 class SerialQueue : private PoolTask {
 protected:
     SerialQueue(Host& host, const Endpoint& endpoint, engine::ConnectionId id) noexcept
-        : PoolTask(host.pool.lane(endpoint.place)), host_(host), options_(endpoint.options),
-          id_(id) {}
+        : PoolTask(host.pool.lane(endpoint.place)), host_(host), endpoint_(endpoint), id_(id) {}
     ~SerialQueue() = default;
 
     /// handle() will get it. [loop]
@@ -47,7 +45,7 @@ protected:
     virtual void handle_end() noexcept = 0;
 
     [[nodiscard]] Host& host() const noexcept { return host_; }
-    [[nodiscard]] const engine::ConnectionOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
     [[nodiscard]] engine::ConnectionId id() const noexcept { return id_; }
 
 private:
@@ -62,7 +60,7 @@ private:
     void handled(std::size_t weight) noexcept;
 
     Host& host_;
-    const engine::ConnectionOptions& options_;
+    const Endpoint& endpoint_;
     const engine::ConnectionId id_;
     MessageQueue messages_;
     std::atomic<std::size_t> queued_{0};     // weight of what is not handled yet

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "engine/connection_id.hpp"
-#include "engine/connection_options.hpp"
 #include "hub/hub.hpp"
 #include "protocol/frame.hpp"
 
@@ -35,10 +34,9 @@ public:
     Topics& operator=(const Topics&) = delete;
     virtual ~Topics() = default;
 
-    /// `options` are those of the connection, `quota` is its location's. Twice is once.
+    /// `quota` is its location's. Twice is once.
     virtual TopicResult subscribe(std::string_view scope, std::string_view topic,
                                   engine::ConnectionId connection,
-                                  const engine::ConnectionOptions& options,
                                   hub::TopicQuota& quota) noexcept = 0;
     virtual void unsubscribe(std::string_view scope, std::string_view topic,
                              engine::ConnectionId connection) noexcept = 0;

@@ -56,7 +56,7 @@ protocol::ClosePayload sanitised(std::span<const std::uint8_t> payload) {
 
 V0Session::V0Session(Host& host, const Endpoint& endpoint, engine::ConnectionId id,
                      std::unique_ptr<Request> request) noexcept
-    : SerialQueue(host, endpoint, id), server_(make_v0_server(*this)), endpoint_(endpoint),
+    : SerialQueue(host, endpoint, id), server_(make_v0_server(*this)),
       request_(std::move(request)) {
     host.sessions.fetch_add(1);
 }
@@ -79,8 +79,8 @@ V0Session::Connected V0Session::connect() noexcept {
     try {
         early_ = std::make_unique<Early>();
         early_->connecting_thread = std::this_thread::get_id();
-        if (endpoint_.callbacks->on_connect != nullptr) {
-            private_ = endpoint_.callbacks->on_connect(&server_);
+        if (endpoint().callbacks->on_connect != nullptr) {
+            private_ = endpoint().callbacks->on_connect(&server_);
             connected = private_ != nullptr ? Connected::accepted : Connected::refused;
         }
     } catch (...) {
@@ -101,7 +101,7 @@ void V0Session::on_open() noexcept {
                 begin_close(frame.payload);
             } else {
                 static_cast<void>(host().engine.send(id(), frame.opcode, frame.payload,
-                                                     endpoint_.options.send_buffer));
+                                                     endpoint().connection.send_buffer));
             }
         }
         early_.reset();
@@ -111,7 +111,7 @@ void V0Session::on_open() noexcept {
 }
 
 engine::Flow V0Session::on_message(engine::Message message) {
-    if (endpoint_.dispatch == Dispatch::inline_) {
+    if (endpoint().session.dispatch == Dispatch::inline_) {
         call_on_message(message.type, message.payload);
         return engine::Flow::more;
     }
@@ -119,7 +119,7 @@ engine::Flow V0Session::on_message(engine::Message message) {
 }
 
 bool V0Session::drained() noexcept {
-    if (endpoint_.dispatch == Dispatch::inline_) {
+    if (endpoint().session.dispatch == Dispatch::inline_) {
         return true;
     }
     unpark();  // if the gate has been closed meanwhile, nobody waits for room any more
@@ -129,7 +129,8 @@ bool V0Session::drained() noexcept {
 void V0Session::on_close(const engine::CloseInfo& /*info*/) noexcept {
     enter(Phase::over);
     unpark();  // the end is not queued yet, so this is still there afterwards
-    if (endpoint_.dispatch == Dispatch::inline_ && endpoint_.callbacks->on_disconnect == nullptr) {
+    if (endpoint().session.dispatch == Dispatch::inline_ &&
+        endpoint().callbacks->on_disconnect == nullptr) {
         delete this;
         return;
     }
@@ -139,8 +140,8 @@ void V0Session::on_close(const engine::CloseInfo& /*info*/) noexcept {
 
 /// With Block, an answer would hold a thread of the pool.
 bool V0Session::has_room() noexcept {
-    return endpoint_.options.slow_consumer != engine::SlowConsumer::block ||
-           host().engine.queued(id()).value_or(0) < endpoint_.options.send_buffer;
+    return endpoint().session.slow_consumer != SlowConsumer::block ||
+           host().engine.queued(id()).value_or(0) < endpoint().connection.send_buffer;
 }
 
 void V0Session::handle(QueuedMessage& message) noexcept {
@@ -158,14 +159,14 @@ void V0Session::call_on_message(MessageType type, std::span<std::uint8_t> payloa
     }
     static std::uint8_t nothing = 0;  // an empty payload has an address, too
     std::uint8_t* bytes = payload.empty() ? &nothing : payload.data();
-    endpoint_.callbacks->on_message(private_, &server_, v0_type(type), bytes, payload.size());
+    endpoint().callbacks->on_message(private_, &server_, v0_type(type), bytes, payload.size());
 }
 
 void V0Session::handle_end() noexcept {
     const V0Sender::Callback here(*this);
-    if (endpoint_.callbacks->on_disconnect != nullptr) {
+    if (endpoint().callbacks->on_disconnect != nullptr) {
         try {
-            endpoint_.callbacks->on_disconnect(private_, &server_);
+            endpoint().callbacks->on_disconnect(private_, &server_);
         } catch (...) {
             report_exception("on_disconnect");
         }
@@ -208,7 +209,7 @@ std::size_t V0Session::send(int type, std::span<const std::uint8_t> payload) noe
     const bool may_wait = !engine::Engine::on_loop();
     const Inside inside(may_wait ? &senders_ : nullptr);
     const Opcode opcode = v0_opcode(type);
-    if (opcode == Opcode::text && !may_leave(host(), endpoint_, payload)) {
+    if (opcode == Opcode::text && !may_leave(host(), endpoint(), payload)) {
         return 0;
     }
     if (may_wait) {
@@ -233,18 +234,19 @@ bool V0Session::transmit(Opcode opcode, std::span<const std::uint8_t> payload) {
     if (opcode == Opcode::close) {
         return begin_close(payload);
     }
-    const engine::ConnectionOptions& options = endpoint_.options;
+    const std::size_t high_water = endpoint().connection.send_buffer;
+    const SlowConsumer slow_consumer = endpoint().session.slow_consumer;
     auto deadline = PoolWait::kNever;
     for (;;) {
-        const SendResult result = host().engine.send(id(), opcode, payload, options.send_buffer);
+        const SendResult result = host().engine.send(id(), opcode, payload, high_water);
         if (result != SendResult::full) {
             return result == SendResult::ok;
         }
-        if (options.slow_consumer == engine::SlowConsumer::close) {
+        if (slow_consumer == SlowConsumer::close) {
             give_up();
             return false;
         }
-        if (options.slow_consumer == engine::SlowConsumer::drop || engine::Engine::on_loop()) {
+        if (slow_consumer == SlowConsumer::drop || engine::Engine::on_loop()) {
             return false;
         }
         await_room(deadline);
@@ -253,21 +255,21 @@ bool V0Session::transmit(Opcode opcode, std::span<const std::uint8_t> payload) {
 
 /// Until there is room or the client closes: one that takes too long is made to.
 void V0Session::await_room(std::chrono::steady_clock::time_point& deadline) {
-    const auto timeout = endpoint_.send_timeout;
+    const auto timeout = endpoint().session.send_timeout;
     if (deadline == PoolWait::kNever && timeout.count() > 0 && V0Sender::holds_up_others(*this)) {
         deadline = std::chrono::steady_clock::now() + timeout;
     }
     const PoolWait wait(
-        host().pool, host().pool.lane(endpoint_.place), deadline,
+        host().pool, host().pool.lane(endpoint().place), deadline,
         [](void* self) noexcept { static_cast<V0Session*>(self)->give_up(); }, this);
-    host().engine.wait_for_room(id(), endpoint_.options.send_buffer / 2);
+    host().engine.wait_for_room(id(), endpoint().connection.send_buffer / 2);
 }
 
 void V0Session::give_up() noexcept { host().engine.close(id(), engine::too_slow()); }
 
 bool V0Session::begin_close(std::span<const std::uint8_t> payload) noexcept {
     if (!has_valid_reason(payload)) {
-        report_invalid_text(host(), endpoint_,
+        report_invalid_text(host(), endpoint(),
                             "a Close was sent without its reason, which is not UTF-8");
     }
     const bool began = host().engine.close(id(), sanitised(payload));
@@ -302,7 +304,7 @@ V0Session::Kept V0Session::keep_early(Opcode opcode, std::span<const std::uint8_
     if (early_->connecting_thread != std::this_thread::get_id()) {
         return Kept::not_yet;
     }
-    if (early_->bytes >= endpoint_.options.send_buffer) {
+    if (early_->bytes >= endpoint().connection.send_buffer) {
         return Kept::refused;  // on_connect cannot wait for what happens after it
     }
     early_->frames.push_back({opcode, {payload.begin(), payload.end()}});

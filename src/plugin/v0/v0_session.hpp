@@ -84,7 +84,6 @@ private:
     [[nodiscard]] std::mutex& early_mutex() const noexcept;
 
     WebSocketServer server_;
-    const Endpoint& endpoint_;
     std::unique_ptr<Request> request_;
     void* private_ = nullptr;       // the plugin's
     std::unique_ptr<Early> early_;  // while connecting; guarded by early_mutex()

@@ -38,7 +38,7 @@ void V1Call::run(std::uint32_t events) noexcept {
         return;
     }
     if (engine::Loop* loop = engine::Loop::current()) {
-        loop->heartbeat().note(&instance_.endpoint().options);
+        loop->heartbeat().note(&instance_.endpoint().connection);
     }
     try {
         if (is_watch()) {

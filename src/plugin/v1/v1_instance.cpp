@@ -20,17 +20,17 @@ constexpr unsigned kCountBits = 48;
 
 }  // namespace
 
-std::vector<ws_option> abi_options(const std::vector<PluginOption>& options) {
+std::vector<ws_option> abi_options(const std::vector<Option>& options) {
     std::vector<ws_option> result;
     result.reserve(options.size());
-    for (const PluginOption& option : options) {
+    for (const Option& option : options) {
         result.push_back(
             {option.name.c_str(), option.name.size(), option.value.c_str(), option.value.size()});
     }
     return result;
 }
 
-std::string objection_to(const ws_plugin& plugin, const std::vector<PluginOption>& options) {
+std::string objection_to(const ws_plugin& plugin, const std::vector<Option>& options) {
     if (plugin.check == nullptr) {
         return {};
     }
@@ -52,7 +52,8 @@ std::string objection_to(const ws_plugin& plugin, const std::vector<PluginOption
 V1Instance::V1Instance(Host& host, const Endpoint& endpoint)
     : host_(host), endpoint_(endpoint), table_{make_v1_host(), this},
       options_(abi_options(endpoint.plugin_options)),
-      queue_(host, endpoint), topic_quota_{endpoint.max_topics} {}
+      queue_(host, endpoint), topic_quota_{endpoint.topics.max_topics,
+                                           endpoint.topics.max_subscriptions} {}
 
 std::string V1Instance::wrong_options() const noexcept {
     try {

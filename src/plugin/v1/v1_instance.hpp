@@ -130,10 +130,9 @@ private:
 
 /// What the plugin says is wrong with the options; empty when nothing is. Throws std::bad_alloc.
 /// [config] or [httpd worker]
-[[nodiscard]] std::string objection_to(const ws_plugin& plugin,
-                                       const std::vector<PluginOption>& options);
+[[nodiscard]] std::string objection_to(const ws_plugin& plugin, const std::vector<Option>& options);
 
 /// The options as the ABI has them; valid as long as `options`.
-[[nodiscard]] std::vector<ws_option> abi_options(const std::vector<PluginOption>& options);
+[[nodiscard]] std::vector<ws_option> abi_options(const std::vector<Option>& options);
 
 }  // namespace websocket::plugin

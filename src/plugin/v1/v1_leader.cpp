@@ -23,7 +23,8 @@ ws_result lead(const ws_host* host, const void* name, uint64_t n) {
         return WS_BAD_ARG;
     }
     const V1Instance& instance = V1Instance::of(host);
-    switch (instance.host().leaders->lead(instance.endpoint().scope, view(name, n), &instance)) {
+    switch (
+        instance.host().leaders->lead(instance.endpoint().topics.scope, view(name, n), &instance)) {
         case hub::Leadership::leads: return WS_OK;
         case hub::Leadership::bad_name:  // names are checked before, and scopes are short
         case hub::Leadership::follows: return WS_FULL;
@@ -35,7 +36,7 @@ ws_result lead(const ws_host* host, const void* name, uint64_t n) {
 void resign(const ws_host* host, const void* name, uint64_t n) {
     if (host != nullptr && is_name(name, n)) {
         const V1Instance& instance = V1Instance::of(host);
-        instance.host().leaders->resign(instance.endpoint().scope, view(name, n), &instance);
+        instance.host().leaders->resign(instance.endpoint().topics.scope, view(name, n), &instance);
     }
 }
 

@@ -41,13 +41,13 @@ V1Listener::~V1Listener() {
 }
 
 TopicResult V1Listener::begin() noexcept {
-    return instance_.host().topics->listen(instance_.endpoint().scope, topic_, shared_from_this(),
-                                           instance_.topic_quota());
+    return instance_.host().topics->listen(instance_.endpoint().topics.scope, topic_,
+                                           shared_from_this(), instance_.topic_quota());
 }
 
 void V1Listener::end() noexcept {
     ended_.store(true);
-    instance_.host().topics->ignore(instance_.endpoint().scope, topic_, *this);
+    instance_.host().topics->ignore(instance_.endpoint().topics.scope, topic_, *this);
 }
 
 bool V1Listener::take(const engine::SharedFrame& frame) noexcept {

@@ -19,9 +19,10 @@ template <class Send>
 [[nodiscard]] ws_result send_result(V1Instance& instance, engine::ConnectionId id,
                                     Send send) noexcept {
     engine::Engine& engine = instance.host().engine;
-    const engine::ConnectionOptions& options = instance.endpoint().options;
+    const Endpoint& endpoint = instance.endpoint();
+    const std::size_t high_water = endpoint.connection.send_buffer;
     for (;;) {
-        switch (send(engine, options.send_buffer)) {
+        switch (send(engine, high_water)) {
             case engine::SendResult::ok: return WS_OK;
             case engine::SendResult::queued: return WS_QUEUED;
             case engine::SendResult::full: break;
@@ -30,11 +31,11 @@ template <class Send>
             case engine::SendResult::too_big: return WS_TOO_BIG;
             case engine::SendResult::no_memory: return WS_NO_MEMORY;
         }
-        if (options.slow_consumer == engine::SlowConsumer::close) {
+        if (endpoint.session.slow_consumer == SlowConsumer::close) {
             engine.close(id, engine::too_slow());
             return WS_FULL;
         }
-        if (engine.tell_when_writable(id, options.send_buffer / 2)) {
+        if (engine.tell_when_writable(id, high_water / 2)) {
             return WS_FULL;
         }
         // The client has read meanwhile: nobody would say so later.

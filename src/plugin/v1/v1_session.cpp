@@ -144,7 +144,7 @@ void V1Session::call_on_writable() {
     if (instance_.plugin().on_writable == nullptr) {
         return;
     }
-    const std::size_t low_water = instance_.endpoint().options.send_buffer / 2;
+    const std::size_t low_water = instance_.endpoint().connection.send_buffer / 2;
     if (instance_.host().engine.tell_when_writable(id_, low_water)) {
         return;  // others, or an earlier callback, have filled the queue again: this comes once more
     }

@@ -45,10 +45,9 @@ ws_result subscribe(const ws_host* host, ws_conn conn, const void* topic, uint64
         return WS_GONE;
     }
     instance.note_topics();
-    const Endpoint& endpoint = instance.endpoint();
     Topics& topics = *instance.host().topics;
-    const TopicResult result = topics.subscribe(endpoint.scope, name_of(topic, n), id,
-                                                endpoint.options, instance.topic_quota());
+    const TopicResult result = topics.subscribe(instance.endpoint().topics.scope, name_of(topic, n),
+                                                id, instance.topic_quota());
     if (result == TopicResult::ok && !is_open(instance, id)) {
         topics.unsubscribe_all(id);  // it ended meanwhile, and nobody else would do this
         return WS_GONE;
@@ -61,7 +60,7 @@ ws_result unsubscribe(const ws_host* host, ws_conn conn, const void* topic, uint
         return WS_BAD_ARG;
     }
     const V1Instance& instance = V1Instance::of(host);
-    instance.host().topics->unsubscribe(instance.endpoint().scope, name_of(topic, n),
+    instance.host().topics->unsubscribe(instance.endpoint().topics.scope, name_of(topic, n),
                                         ConnectionId::from_value(conn));
     return WS_OK;
 }
@@ -81,7 +80,7 @@ ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, u
     }
     const auto kind = type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
     return abi_result(instance.host().topics->publish(
-        instance.endpoint().scope, name_of(topic, topic_size), kind, span_of(bytes, n),
+        instance.endpoint().topics.scope, name_of(topic, topic_size), kind, span_of(bytes, n),
         ConnectionId::from_value(except), flags));
 }
 
