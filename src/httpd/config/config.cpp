@@ -6,6 +6,7 @@
 #include <mpm_common.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
@@ -78,18 +79,18 @@ const char* set_number(cmd_parms* cmd, void* section, const char* text) {
 }
 
 /// Replaces the option of this name, or adds it.
-void put_option(apr_pool_t* pool, apr_array_header_t*& options, const Option& option) {
+void put_option(apr_pool_t* pool, apr_array_header_t*& options, const ws_option& option) {
     if (options == nullptr) {
-        options = apr_array_make(pool, 4, sizeof(Option));
+        options = apr_array_make(pool, 4, sizeof(ws_option));
     }
-    const std::span known(reinterpret_cast<Option*>(options->elts),
+    const std::span known(reinterpret_cast<ws_option*>(options->elts),
                           static_cast<std::size_t>(options->nelts));
     const auto same = std::ranges::find_if(
-        known, [&](const Option& one) { return std::string_view(one.name) == option.name; });
+        known, [&](const ws_option& one) { return std::strcmp(one.name, option.name) == 0; });
     if (same != known.end()) {
         *same = option;
     } else {
-        *static_cast<Option*>(apr_array_push(options)) = option;
+        *static_cast<ws_option*>(apr_array_push(options)) = option;
     }
 }
 
@@ -124,7 +125,8 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
 
 const char* set_option(cmd_parms* cmd, void* section, const char* name, const char* value) {
     put_option(cmd->pool, static_cast<Config*>(section)->options,
-               {apr_pstrdup(cmd->pool, name), apr_pstrdup(cmd->pool, value)});
+               {apr_pstrdup(cmd->pool, name), std::strlen(name), apr_pstrdup(cmd->pool, value),
+                std::strlen(value)});
     return nullptr;
 }
 
@@ -231,11 +233,11 @@ std::int64_t Config::get(Setting setting) const noexcept {
                         : directive_for(setting).fallback;
 }
 
-std::span<const Option> options_of(const Config& config) noexcept {
+std::span<const ws_option> options_of(const Config& config) noexcept {
     if (config.options == nullptr) {
         return {};
     }
-    return {reinterpret_cast<const Option*>(config.options->elts),
+    return {reinterpret_cast<const ws_option*>(config.options->elts),
             static_cast<std::size_t>(config.options->nelts)};
 }
 
@@ -278,7 +280,7 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
     if (base.options != nullptr && more.options != nullptr) {
         merged->options = apr_array_copy(pool, base.options);
     }
-    for (const Option& option : options_of(more)) {
+    for (const ws_option& option : options_of(more)) {
         put_option(pool, merged->options, option);
     }
     return merged;
@@ -345,9 +347,7 @@ std::string location_of(const Config& config, const server_rec* server) {
 }
 
 void add_v1_settings(const Config& config, const server_rec* server, plugin::Endpoint& endpoint) {
-    for (const Option& option : options_of(config)) {
-        endpoint.plugin_options.push_back({option.name, option.value});
-    }
+    endpoint.plugin_options = plugin::OptionList(options_of(config));
     endpoint.topics.scope = topic_scope(server);
     endpoint.location = location_of(config, server);
     endpoint.topics.max_topics =

@@ -31,7 +31,7 @@ struct Config {
     std::uint64_t location_cap = 0;
     PumpSlots pump_slots;                   ///< of the server process
     int plugin_sections = 0;                ///< of the server process: those that name a plugin
-    apr_array_header_t* options = nullptr;  ///< of Option, each name once; null: none
+    apr_array_header_t* options = nullptr;  ///< of ws_option, each name once; null: none
     /// Of a host: as configured, null for not; and what results, of a host that has been read.
     const char* chosen_topic_scope = nullptr;
     const char* topic_scope = "";
@@ -52,12 +52,8 @@ struct Config {
     static_assert(kNumericSettings <= 64);
 };
 
-/// One WebSocketOption.
-struct Option {
-    const char* name;
-    const char* value;
-};
-[[nodiscard]] std::span<const Option> options_of(const Config& config) noexcept;
+/// Of the plugin; valid as long as the pool of `config`.
+[[nodiscard]] std::span<const ws_option> options_of(const Config& config) noexcept;
 
 /// The directives, for the module record.
 [[nodiscard]] const command_rec* commands() noexcept;

@@ -7,7 +7,6 @@
 #include <array>
 #include <exception>
 #include <string>
-#include <vector>
 
 #include "httpd/module.hpp"
 #include "plugin/v1/v1_instance.hpp"
@@ -18,22 +17,13 @@ namespace {
 
 constexpr const char* kPluginsKey = "websocket-plugins";
 
-/// The plugin's objection to the options; empty when there is none.
-std::string objection_of(const ws_plugin& plugin, const Config& config) {
-    std::vector<plugin::Option> options;
-    for (const Option& option : options_of(config)) {
-        options.push_back({option.name, option.value});
-    }
-    return plugin::objection_to(plugin, options);
-}
-
 /// True when the section's plugin likes its options.
 bool check_section(apr_pool_t* pool, const PluginSection& section) {
     std::string why;
     try {
         const ws_plugin* plugin = section.config->plugin->v1();
         if (plugin != nullptr) {
-            why = objection_of(*plugin, merged_config(pool, section));
+            why = plugin::objection_to(*plugin, options_of(merged_config(pool, section)));
         } else if (!options_of(*section.config).empty()) {
             why = "a plugin of version 0 has no options";
         }

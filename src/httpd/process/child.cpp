@@ -306,10 +306,10 @@ void Child::end_instances() noexcept {
 }
 
 const plugin::Endpoint& Child::endpoint(const Config& config, const server_rec* server) {
-    const plugin::Endpoint wanted = make_endpoint(config, server);
+    plugin::Endpoint wanted = make_endpoint(config, server);
     const std::lock_guard lock(endpoints_mutex_);
     const auto known = std::ranges::find(endpoints_, wanted);
-    return known != endpoints_.end() ? *known : endpoints_.emplace_back(wanted);
+    return known != endpoints_.end() ? *known : endpoints_.emplace_back(std::move(wanted));
 }
 
 }  // namespace websocket::httpd

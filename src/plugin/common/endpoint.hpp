@@ -7,11 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "engine/connection_options.hpp"
 #include "engine/engine.hpp"
 #include "hub/topic_options.hpp"
+#include "plugin/common/option_list.hpp"
 #include "plugin/common/pool.hpp"
 #include "websocket/plugin.h"
 
@@ -49,14 +49,6 @@ struct SessionOptions {
     bool operator==(const SessionOptions&) const = default;
 };
 
-/// One of the plugin's own.
-struct Option {
-    std::string name;
-    std::string value;
-
-    bool operator==(const Option&) const = default;
-};
-
 /// Never changes; outlives its connections.
 struct Endpoint {
     const WebSocketPlugin* callbacks = nullptr;
@@ -64,7 +56,7 @@ struct Endpoint {
     engine::ConnectionOptions connection = {};
     hub::TopicOptions topics = {};
     SessionOptions session = {};
-    std::vector<Option> plugin_options = {};
+    OptionList plugin_options = {};
     std::string place = {};     ///< what the log calls plugin and location
     std::string location = {};  ///< with its virtual host, for the status page
 

@@ -20,25 +20,14 @@ constexpr unsigned kCountBits = 48;
 
 }  // namespace
 
-std::vector<ws_option> abi_options(const std::vector<Option>& options) {
-    std::vector<ws_option> result;
-    result.reserve(options.size());
-    for (const Option& option : options) {
-        result.push_back(
-            {option.name.c_str(), option.name.size(), option.value.c_str(), option.value.size()});
-    }
-    return result;
-}
-
-std::string objection_to(const ws_plugin& plugin, const std::vector<Option>& options) {
+std::string objection_to(const ws_plugin& plugin, std::span<const ws_option> options) {
     if (plugin.check == nullptr) {
         return {};
     }
-    const std::vector<ws_option> abi = abi_options(options);
     std::array<char, 512> error{};
     int32_t result = 0;
     try {
-        result = plugin.check(abi.data(), abi.size(), error.data(), error.size());
+        result = plugin.check(options.data(), options.size(), error.data(), error.size());
     } catch (...) {
         return "the plugin threw when it checked its options";
     }
@@ -51,13 +40,12 @@ std::string objection_to(const ws_plugin& plugin, const std::vector<Option>& opt
 
 V1Instance::V1Instance(Host& host, const Endpoint& endpoint)
     : host_(host), endpoint_(endpoint), table_{make_v1_host(), this},
-      options_(abi_options(endpoint.plugin_options)),
       queue_(host, endpoint), topic_quota_{endpoint.topics.max_topics,
                                            endpoint.topics.max_subscriptions} {}
 
 std::string V1Instance::wrong_options() const noexcept {
     try {
-        const std::string why = objection_to(plugin(), endpoint_.plugin_options);
+        const std::string why = objection_to(plugin(), endpoint_.plugin_options.all());
         return why.empty()
                    ? why
                    : std::string("WS0415: plugin \"") + plugin().name + "\" does not start: " + why;
@@ -79,10 +67,11 @@ bool V1Instance::start() noexcept {
     home_ = host_.engine.some_loop();
     host_.sessions.fetch_add(1);
     users_.store(1);  // until end()
+    const std::span<const ws_option> options = endpoint_.plugin_options.all();
     ws_result result = WS_OK;
     try {
         if (plugin().start != nullptr) {
-            result = plugin().start(abi(), options_.data(), options_.size(), &self_);
+            result = plugin().start(abi(), options.data(), options.size(), &self_);
         }
     } catch (...) {
         report_exception("start", {});

@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "hub/topic_table.hpp"
 #include "plugin/common/endpoint.hpp"
@@ -109,7 +109,6 @@ private:
     Host& host_;
     const Endpoint& endpoint_;
     Table table_;
-    std::vector<ws_option> options_;  // into endpoint_
     void* self_ = nullptr;
     engine::ConnectionId home_;
     CallQueue queue_;
@@ -130,9 +129,6 @@ private:
 
 /// What the plugin says is wrong with the options; empty when nothing is. Throws std::bad_alloc.
 /// [config] or [httpd worker]
-[[nodiscard]] std::string objection_to(const ws_plugin& plugin, const std::vector<Option>& options);
-
-/// The options as the ABI has them; valid as long as `options`.
-[[nodiscard]] std::vector<ws_option> abi_options(const std::vector<Option>& options);
+[[nodiscard]] std::string objection_to(const ws_plugin& plugin, std::span<const ws_option> options);
 
 }  // namespace websocket::plugin
