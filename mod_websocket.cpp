@@ -10,6 +10,7 @@
 
 #include "httpd/config/config.hpp"
 #include "httpd/config/config_check.hpp"
+#include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/handshake/handler.hpp"
 #include "httpd/handshake/lost_handshake.hpp"
@@ -31,6 +32,8 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
+    // The virtual hosts have their scopes of topics by then.
+    ap_hook_post_config(websocket::httpd::prepare_endpoints, nullptr, nullptr, APR_HOOK_MIDDLE + 1);
     ap_hook_child_status(websocket::httpd::reap_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::reap_topics_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::reap_status_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -5,9 +5,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "engine/rate_limits.hpp"
-#include "protocol/deflate_settings.hpp"
 #include "protocol/frame_header.hpp"
 
 namespace websocket::engine {
@@ -24,8 +24,6 @@ struct ConnectionOptions {
     /// loses the message.
     bool closes_slow = false;
 
-    protocol::DeflatePolicy deflate;
-
     /// Silence after which a Ping is sent, 0 for never. Below the 60 s at which most proxies and
     /// NAT boxes forget a connection.
     std::chrono::milliseconds ping_interval{30'000};
@@ -33,6 +31,9 @@ struct ConnectionOptions {
     std::chrono::milliseconds pong_timeout{30'000};
     /// How long the closing handshake and the last bytes may take.
     std::chrono::milliseconds close_timeout{5'000};
+
+    /// Who serves them, for lines in the log.
+    std::string owner = {};
 
     /// Session::on_part() instead of on_message(): no message is ever whole in memory.
     bool parts = false;

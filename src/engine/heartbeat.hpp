@@ -30,7 +30,7 @@ public:
     struct Beat {
         std::uint32_t turn = 0;  ///< odd while the loop works, even while it waits
         LoopWork work = LoopWork::input;
-        const ConnectionOptions* whose = nullptr;  ///< of the connection or plugin; may be null
+        const ConnectionOptions* whose = nullptr;  ///< may be null
 
         [[nodiscard]] bool at_work() const noexcept { return turn % 2 != 0; }
     };

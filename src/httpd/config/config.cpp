@@ -2,6 +2,7 @@
 #include "httpd/config/config.hpp"
 
 #include <apr_strings.h>
+#include <http_core.h>
 #include <http_log.h>
 #include <mpm_common.h>
 
@@ -203,19 +204,6 @@ const Directive& directive_for(Setting setting) {
     return *std::ranges::find(kDirectives, setting, &Directive::setting);
 }
 
-engine::RateLimits make_rates(const Config& config) noexcept {
-    const auto rate = [&config](Setting setting) {
-        return static_cast<std::uint64_t>(config.get(setting));
-    };
-    engine::RateLimits rates;
-    rates.messages = rate(Setting::max_message_rate);
-    rates.bytes = rate(Setting::max_byte_rate);
-    rates.control_frames = rate(Setting::max_control_rate);
-    rates.burst = std::chrono::milliseconds(config.get(Setting::rate_burst));
-    rates.policy = static_cast<engine::RatePolicy>(config.get(Setting::rate_policy));
-    return rates;
-}
-
 PumpSlots make_pump_slots(apr_pool_t* pconf, const Config& config) noexcept {
     const int threads = ask_mpm(is_prefork() ? AP_MPMQ_MAX_DAEMONS : AP_MPMQ_MAX_THREADS);
     const std::int64_t count = config.has(Setting::max_pumped) ? config.get(Setting::max_pumped)
@@ -225,6 +213,12 @@ PumpSlots make_pump_slots(apr_pool_t* pconf, const Config& config) noexcept {
 }
 
 Config* make_config(apr_pool_t* pool) { return new (apr_palloc(pool, sizeof(Config))) Config(); }
+
+/// While requests are served, what is read is an .htaccess file, for one of them.
+bool reads_configuration() noexcept {
+    const int state = ap_state_query(AP_SQ_MAIN_STATE);
+    return state != AP_SQ_MS_RUN_MPM && state != AP_SQ_MS_EXITING;
+}
 
 }  // namespace
 
@@ -250,7 +244,13 @@ const command_rec* commands() noexcept {
     return table.data();
 }
 
-void* create_directory_config(apr_pool_t* pool, char* /*path*/) { return make_config(pool); }
+void* create_directory_config(apr_pool_t* pool, char* /*path*/) {
+    Config* config = make_config(pool);
+    if (reads_configuration()) {
+        config->sections = SectionPath(config);
+    }
+    return config;
+}
 void* create_server_config(apr_pool_t* pool, server_rec* /*server*/) { return make_config(pool); }
 
 void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
@@ -283,6 +283,7 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
     for (const ws_option& option : options_of(more)) {
         put_option(pool, merged->options, option);
     }
+    merged->sections.append(more.sections);
     return merged;
 }
 
@@ -312,93 +313,6 @@ int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
     config.pump_slots = make_pump_slots(pconf, config);
     config.plugin_sections = count_plugins(pconf);
     return OK;
-}
-
-namespace {
-
-protocol::DeflatePolicy make_deflate_policy(const Config& config) noexcept {
-    const bool dedicated =
-        static_cast<DeflateMode>(config.get(Setting::deflate_mode)) == DeflateMode::dedicated;
-    const auto byte = [&config](Setting setting, std::uint8_t usual) {
-        return config.has(setting) ? static_cast<std::uint8_t>(config.get(setting)) : usual;
-    };
-    // What a connection owns should be small; what all share should be fast.
-    const std::uint8_t window = dedicated ? 12 : 15;
-    protocol::DeflatePolicy policy;
-    policy.enabled = config.get(Setting::deflate) != 0;
-    policy.server_takeover = dedicated && config.get(Setting::deflate_server_takeover) != 0;
-    policy.client_takeover = dedicated && config.get(Setting::deflate_client_takeover) != 0;
-    policy.server_bits = byte(Setting::deflate_server_window_bits, window);
-    policy.client_bits = byte(Setting::deflate_client_window_bits, window);
-    policy.level = static_cast<std::uint8_t>(config.get(Setting::deflate_level));
-    policy.memory_level = byte(Setting::deflate_memory_level, dedicated ? 5 : 8);
-    policy.min_size = static_cast<std::uint16_t>(config.get(Setting::deflate_min_size));
-    return policy;
-}
-
-/// Sections of different hosts may have the same name.
-std::string location_of(const Config& config, const server_rec* server) {
-    std::string location;
-    if (server->is_virtual != 0 && server->server_hostname != nullptr) {
-        location = server->server_hostname;
-        location += server->port != 0 ? ':' + std::to_string(server->port) : "";
-    }
-    return location + config.plugin_section;
-}
-
-void add_v1_settings(const Config& config, const server_rec* server, plugin::Endpoint& endpoint) {
-    endpoint.plugin_options = plugin::OptionList(options_of(config));
-    endpoint.topics.scope = topic_scope(server);
-    endpoint.location = location_of(config, server);
-    endpoint.topics.max_topics =
-        static_cast<std::size_t>(config.get(Setting::max_topics_per_location));
-    endpoint.topics.max_subscriptions =
-        static_cast<std::uint32_t>(config.get(Setting::max_subscriptions));
-    endpoint.connection.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
-}
-
-plugin::SessionOptions session_options(const Config& config) {
-    plugin::SessionOptions options;
-    options.slow_consumer = static_cast<plugin::SlowConsumer>(config.get(Setting::slow_consumer));
-    options.send_timeout = std::chrono::milliseconds(config.get(Setting::send_timeout));
-    options.receive_buffer = static_cast<std::size_t>(config.get(Setting::receive_buffer));
-    return options;
-}
-
-}  // namespace
-
-plugin::Endpoint make_endpoint(const Config& config, const server_rec* server) {
-    using std::chrono::milliseconds;
-    const auto size = [&config](Setting setting) {
-        return static_cast<std::size_t>(config.get(setting));
-    };
-    plugin::Endpoint endpoint;
-    endpoint.callbacks = &config.plugin->callbacks();
-    endpoint.v1 = config.plugin->v1();
-    endpoint.place = config.plugin_place;
-    endpoint.session = session_options(config);
-    if (endpoint.v1 == nullptr) {
-        endpoint.session.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
-    } else {
-        add_v1_settings(config, server, endpoint);
-    }
-    engine::ConnectionOptions& options = endpoint.connection;
-    options.reader.max_message_size = size(Setting::max_message_size);
-    options.reader.max_fragments = static_cast<std::uint32_t>(config.get(Setting::max_fragments));
-    options.reader.max_empty_fragments =
-        static_cast<std::uint32_t>(config.get(Setting::max_empty_fragments));
-    options.reader.allow_reserved_close_codes =
-        config.get(Setting::allow_reserved_status_codes) != 0;
-    options.reader.max_inflate_ratio =
-        static_cast<std::uint32_t>(config.get(Setting::deflate_max_ratio));
-    options.deflate = make_deflate_policy(config);
-    options.rates = make_rates(config);
-    options.send_buffer = size(Setting::send_buffer);
-    options.closes_slow = endpoint.session.slow_consumer == plugin::SlowConsumer::close;
-    options.ping_interval = milliseconds(config.get(Setting::ping_interval));
-    options.pong_timeout = milliseconds(config.get(Setting::pong_timeout));
-    options.close_timeout = milliseconds(config.get(Setting::close_timeout));
-    return endpoint;
 }
 
 }  // namespace websocket::httpd

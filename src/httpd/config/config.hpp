@@ -11,8 +11,8 @@
 #include <span>
 
 #include "httpd/config/directives.hpp"
+#include "httpd/config/section_path.hpp"
 #include "httpd/takeover/pump_slots.hpp"
-#include "plugin/common/endpoint.hpp"
 #include "plugin/common/loader.hpp"
 
 namespace websocket::httpd {
@@ -21,6 +21,7 @@ namespace websocket::httpd {
 struct Config {
     std::array<std::int64_t, kNumericSettings> values{};
     std::uint64_t configured = 0;                   ///< bit per Setting
+    SectionPath sections;                           ///< that these are the settings of
     const plugin::Plugin* plugin = nullptr;         ///< null: none here
     const char* plugin_place = "";                  ///< plugin and section, as logs call them
     const char* plugin_section = "";                ///< of the WebSocketHandler
@@ -59,7 +60,7 @@ struct Config {
 [[nodiscard]] const command_rec* commands() noexcept;
 
 void* create_directory_config(apr_pool_t* pool, char* path);
-/// An inner section overrides only what it names; trusted origins add up.
+/// An inner section overrides only what it names; trusted origins add up. Associative.
 void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner);
 void* create_server_config(apr_pool_t* pool, server_rec* server);
 
@@ -73,8 +74,5 @@ int check_config(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_
 
 /// Asks the plugins whether their options are right, also for httpd -t. [config]
 int check_options(apr_pool_t* pconf, apr_pool_t* plog, apr_pool_t* ptemp, server_rec* server);
-
-/// The plugin side's view of a section that has a plugin. Throws std::bad_alloc.
-[[nodiscard]] plugin::Endpoint make_endpoint(const Config& config, const server_rec* server);
 
 }  // namespace websocket::httpd

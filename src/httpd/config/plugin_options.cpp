@@ -23,7 +23,8 @@ bool check_section(apr_pool_t* pool, const PluginSection& section) {
     try {
         const ws_plugin* plugin = section.config->plugin->v1();
         if (plugin != nullptr) {
-            why = plugin::objection_to(*plugin, options_of(merged_config(pool, section)));
+            why = plugin::objection_to(*plugin,
+                                       options_of(merged_config(pool, section, section.server)));
         } else if (!options_of(*section.config).empty()) {
             why = "a plugin of version 0 has no options";
         }
@@ -66,9 +67,10 @@ std::span<const PluginSection> plugin_sections(apr_pool_t* pconf) noexcept {
 
 int count_plugins(apr_pool_t* pconf) { return static_cast<int>(plugin_sections(pconf).size()); }
 
-const Config& merged_config(apr_pool_t* pool, const PluginSection& section) noexcept {
-    const auto* outer = static_cast<Config*>(
-        ap_get_module_config(section.server->lookup_defaults, &websocket_module));
+const Config& merged_config(apr_pool_t* pool, const PluginSection& section,
+                            const server_rec* server) noexcept {
+    const auto* outer =
+        static_cast<Config*>(ap_get_module_config(server->lookup_defaults, &websocket_module));
     return *static_cast<const Config*>(merge_directory_configs(
         pool, const_cast<Config*>(outer), const_cast<Config*>(section.config)));
 }

@@ -28,8 +28,9 @@ void note_plugin(const cmd_parms* cmd, const Config& config);
 /// All of them. [config]
 [[nodiscard]] std::span<const PluginSection> plugin_sections(apr_pool_t* pconf) noexcept;
 
-/// What applies in the section. Sections around it are known only when a request comes; what stands
-/// outside of all is. [config]
-[[nodiscard]] const Config& merged_config(apr_pool_t* pool, const PluginSection& section) noexcept;
+/// What applies in the section, in that virtual host. Sections around it are known only when a request
+/// comes; what stands outside of all is. [config]
+[[nodiscard]] const Config& merged_config(apr_pool_t* pool, const PluginSection& section,
+                                          const server_rec* server) noexcept;
 
 }  // namespace websocket::httpd

@@ -11,7 +11,6 @@
 #include <string>
 #include <utility>
 
-#include "httpd/config/config.hpp"
 #include "httpd/handshake/request_snapshot.hpp"
 #include "httpd/handshake/response_headers.hpp"
 #include "httpd/log/log.hpp"
@@ -27,8 +26,8 @@ using plugin::V0Session;
 using plugin::V1Session;
 
 /// OK, or 431: idle clients are many, and what each keeps of its request is bounded.
-int check_size(request_rec* r, const RequestSnapshot& request) {
-    const auto most = static_cast<std::size_t>(config_of(r).get(Setting::max_request_size));
+int check_size(request_rec* r, const RequestSnapshot& request, const HandshakeOptions& options) {
+    const std::size_t most = options.max_request_size;
     const std::size_t size = request.size();
     if (size <= most) {
         return OK;
@@ -50,14 +49,15 @@ int refuse_v0(request_rec* r) {
     return OK;
 }
 
-int ask_v0(request_rec* r, plugin::Host& host, const plugin::Endpoint& endpoint,
-           engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
+int ask_v0(request_rec* r, plugin::Host& host, const Endpoint& endpoint, engine::ConnectionId id,
+           std::unique_ptr<engine::Session>& session) {
     auto snapshot = RequestSnapshot::take(r);
     RequestSnapshot& request = *snapshot;
-    if (const int status = check_size(r, request); status != OK) {
+    if (const int status = check_size(r, request, endpoint.handshake); status != OK) {
         return status;
     }
-    auto candidate = std::make_unique<V0Session>(host, endpoint, id, std::move(snapshot));
+    auto candidate =
+        std::make_unique<V0Session>(host, endpoint.service.endpoint, id, std::move(snapshot));
     switch (candidate->connect()) {
         case V0Session::Connected::accepted: break;
         case V0Session::Connected::refused: return refuse_v0(r);
@@ -102,17 +102,18 @@ int refuse_v1(request_rec* r, int status) {
     return OK;
 }
 
-int ask_v1(request_rec* r, Child& child, plugin::V1Instance& instance, engine::ConnectionId id,
+int ask_v1(request_rec* r, Instances& instances, const Endpoint& endpoint, engine::ConnectionId id,
            std::unique_ptr<engine::Session>& session) {
+    plugin::V1Instance& instance = instances.of(endpoint.service);
     if (!instance.start()) {
         apr_table_clear(r->headers_out);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    child.tell_of_drain(instance);
+    instances.tell_of_drain(instance);
     auto snapshot = RequestSnapshot::take(r);
     RequestSnapshot& request = *snapshot;
     if (instance.keeps_request()) {
-        if (const int status = check_size(r, request); status != OK) {
+        if (const int status = check_size(r, request, endpoint.handshake); status != OK) {
             return status;
         }
     }
@@ -128,10 +129,11 @@ int ask_v1(request_rec* r, Child& child, plugin::V1Instance& instance, engine::C
 
 }  // namespace
 
-int authorize(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
-              engine::ConnectionId id, std::unique_ptr<engine::Session>& session) {
-    return endpoint.v1 != nullptr ? ask_v1(r, child, child.instance(endpoint), id, session)
-                                  : ask_v0(r, child.host(), endpoint, id, session);
+int authorize(request_rec* r, Child& child, const Endpoint& endpoint, engine::ConnectionId id,
+              std::unique_ptr<engine::Session>& session) {
+    return endpoint.service.endpoint.v1 != nullptr
+               ? ask_v1(r, child.instances(), endpoint, id, session)
+               : ask_v0(r, child.host(), endpoint, id, session);
 }
 
 }  // namespace websocket::httpd

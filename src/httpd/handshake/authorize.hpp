@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "httpd/config/endpoints.hpp"
 #include "httpd/process/child.hpp"
 
 namespace websocket::httpd {
@@ -13,7 +14,7 @@ namespace websocket::httpd {
 /// Asks the plugin, of whatever version. With a `session` it has accepted, and the response's headers
 /// are complete; else the result is what the handler has to return. Throws std::bad_alloc before the
 /// plugin is asked. [httpd worker]
-[[nodiscard]] int authorize(request_rec* r, Child& child, const plugin::Endpoint& endpoint,
+[[nodiscard]] int authorize(request_rec* r, Child& child, const Endpoint& endpoint,
                             engine::ConnectionId id, std::unique_ptr<engine::Session>& session);
 
 }  // namespace websocket::httpd

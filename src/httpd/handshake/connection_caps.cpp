@@ -65,13 +65,12 @@ int refuse(const request_rec* r, int status, std::int64_t most, const char* what
     return status;
 }
 
-/// Nothing when `most` are there already.
-std::optional<shm::SharedCounts::Lease> count(std::uint64_t cap, std::uint64_t value,
-                                              std::int64_t most) {
-    if (most == 0 || shared_counts == nullptr) {
+/// Nothing when as many are there already as may be.
+std::optional<shm::SharedCounts::Lease> count(const ConnectionCap& cap, std::uint64_t value) {
+    if (cap.most == 0 || shared_counts == nullptr) {
         return shm::SharedCounts::Lease();
     }
-    return shared_counts->take({cap, value}, static_cast<std::uint32_t>(most));
+    return shared_counts->take({cap.identity, value}, static_cast<std::uint32_t>(cap.most));
 }
 
 void warn_of_lone_counts(const request_rec* r) {
@@ -124,18 +123,16 @@ void reap_leases_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /
     }
 }
 
-int take_leases(const request_rec* r, const Config& config, CapLeases& leases) {
-    const std::int64_t most_of_address = config.get(Setting::max_connections_per_address);
-    auto address = count(config.address_cap, key_of_client(r), most_of_address);
+int take_leases(const request_rec* r, const HandshakeOptions& options, CapLeases& leases) {
+    auto address = count(options.address_cap, key_of_client(r));
     if (!address) {
         const char* client = apr_pstrcat(r->pool, r->useragent_ip, network_suffix(r), nullptr);
-        return refuse(r, HTTP_TOO_MANY_REQUESTS, most_of_address, client,
+        return refuse(r, HTTP_TOO_MANY_REQUESTS, options.address_cap.most, client,
                       "WebSocketMaxConnectionsPerAddress");
     }
-    const std::int64_t most_of_location = config.get(Setting::max_connections_per_location);
-    auto location = count(config.location_cap, 0, most_of_location);
+    auto location = count(options.location_cap, 0);
     if (!location) {
-        return refuse(r, HTTP_SERVICE_UNAVAILABLE, most_of_location, "this location",
+        return refuse(r, HTTP_SERVICE_UNAVAILABLE, options.location_cap.most, "this location",
                       "WebSocketMaxConnectionsPerLocation");
     }
     leases = {std::move(*address), std::move(*location)};

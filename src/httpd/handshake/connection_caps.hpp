@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "httpd/config/config.hpp"
+#include "httpd/handshake/handshake_options.hpp"
 #include "shm/shared_counts.hpp"
 
 namespace websocket::httpd {
@@ -38,7 +38,8 @@ void reap_leases_of_child(server_rec* server, pid_t child, ap_generation_t gener
 void claim_own_counts() noexcept;
 
 /// OK and `leases`, or the status to refuse with; the error log says why. [httpd worker]
-[[nodiscard]] int take_leases(const request_rec* r, const Config& config, CapLeases& leases);
+[[nodiscard]] int take_leases(const request_rec* r, const HandshakeOptions& options,
+                              CapLeases& leases);
 
 /// WebSocketMaxConnections is reached with `open` connections: logs it and returns the status.
 /// [httpd worker]

@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "httpd/config/config.hpp"
+#include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/authorize.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/handshake/lost_handshake.hpp"
@@ -51,10 +51,10 @@ int refuse_fork(request_rec* r) {
     return HTTP_NOT_IMPLEMENTED;
 }
 
-int connect(request_rec* r, const Config& config, const Handshake& handshake, Child& child) {
+int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake, Child& child) {
     plugin::Host& host = child.host();
     CapLeases leases;
-    if (const int status = take_leases(r, config, leases); status != OK) {
+    if (const int status = take_leases(r, endpoint.handshake, leases); status != OK) {
         return status;
     }
     auto why = engine::Refusal::stopping;
@@ -83,16 +83,16 @@ int connect(request_rec* r, const Config& config, const Handshake& handshake, Ch
     if (!host.pool.ready() || !child.watch().start()) {
         return unavailable(r, "no thread for the plugin, or to watch over it");
     }
-    const plugin::Endpoint& endpoint = child.endpoint(config, r->server);
-    const auto agreement = agree_on_deflate(r, handshake, endpoint.connection.deflate);
+    const engine::ConnectionOptions& options = endpoint.service.endpoint.connection;
+    const auto agreement = agree_on_deflate(r, handshake, endpoint.handshake.deflate);
     place->agree(agreement.settings);
     place->count_as(status_category(transport_of(r), agreement.settings));
-    auto record = Record::make(r, child, endpoint.connection.rates, std::move(leases), place->id());
+    auto record = Record::make(r, child, options.rates, std::move(leases), place->id());
     auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
                                                         .place = std::move(*place),
                                                         .socket = std::move(socket),
                                                         .session = nullptr,
-                                                        .options = &endpoint.connection,
+                                                        .options = &options,
                                                         .version = handshake.version});
 
     set_accepting_headers(r, handshake);
@@ -132,16 +132,16 @@ int handle_request(request_rec* r) {
         if (!is_handshake(r)) {
             return answer_plain_request(r);
         }
-        const Config& config = config_of(r);
-        Handshake handshake{};
-        if (const int status = check_handshake(r, config, handshake); status != OK) {
-            return status;
-        }
         Child* child = Child::instance();
         if (child == nullptr) {
             return unavailable(r, "this child has not enough memory");
         }
-        return child->settle() ? connect(r, config, handshake, *child) : refuse_fork(r);
+        const Endpoint& endpoint = endpoint_of(r);
+        Handshake handshake{};
+        if (const int status = check_handshake(r, endpoint, handshake); status != OK) {
+            return status;
+        }
+        return child->settle() ? connect(r, endpoint, handshake, *child) : refuse_fork(r);
     } catch (const std::bad_alloc&) {
         return unavailable(r, "out of memory");
     }

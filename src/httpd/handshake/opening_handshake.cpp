@@ -40,11 +40,10 @@ bool has_body(const request_rec* r) {
     return header(r, "Transfer-Encoding") != nullptr || !empty;
 }
 
-bool is_valid_key(const char* key, const Config& config) {
+bool is_valid_key(const char* key, KeyCheck check) {
     if (key == nullptr) {
         return false;
     }
-    const auto check = static_cast<KeyCheck>(config.get(Setting::key_check));
     return check == KeyCheck::lenient ? protocol::is_lenient_key(key)
                                       : protocol::is_strict_key(key);
 }
@@ -60,7 +59,7 @@ int bad_request(request_rec* r, const char* what, const char* value) {
     return HTTP_BAD_REQUEST;
 }
 
-int check_syntax(request_rec* r, const Config& config, Handshake& handshake) {
+int check_syntax(request_rec* r, const HandshakeOptions& options, Handshake& handshake) {
     handshake.key = header(r, "Sec-WebSocket-Key");
     const char* version_text = header(r, "Sec-WebSocket-Version");
     handshake.version =
@@ -82,7 +81,7 @@ int check_syntax(request_rec* r, const Config& config, Handshake& handshake) {
         return bad_request(r, "request has a body",
                            coding != nullptr ? coding : header(r, "Content-Length"));
     }
-    if (!is_valid_key(handshake.key, config)) {
+    if (!is_valid_key(handshake.key, options.key_check)) {
         return bad_request(r, "invalid Sec-WebSocket-Key", handshake.key);
     }
     if (!supported) {
@@ -111,18 +110,19 @@ bool is_handshake(const request_rec* r) {
            names(r, "Connection", "Upgrade");
 }
 
-int check_handshake(request_rec* r, const Config& config, Handshake& handshake) {
-    if (const int status = check_syntax(r, config, handshake); status != OK) {
+int check_handshake(request_rec* r, const Endpoint& endpoint, Handshake& handshake) {
+    const HandshakeOptions& options = endpoint.handshake;
+    if (const int status = check_syntax(r, options, handshake); status != OK) {
         return status;
     }
-    if (config.plugin == nullptr) {
+    if (!endpoint.has_plugin()) {
         log_limited(r, APLOG_ERR,
                     "WS0102: no WebSocket plugin is assigned for location %s (did you forget to "
                     "define a WebSocketHandler?)",
                     printable(r->pool, r->parsed_uri.path));
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    return is_trusted_origin(r, config, handshake.version) ? OK : HTTP_FORBIDDEN;
+    return is_trusted_origin(r, options, handshake.version) ? OK : HTTP_FORBIDDEN;
 }
 
 protocol::DeflateAgreement agree_on_deflate(request_rec* r, const Handshake& handshake,

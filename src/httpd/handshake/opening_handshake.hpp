@@ -4,7 +4,7 @@
 
 #include <httpd.h>
 
-#include "httpd/config/config.hpp"
+#include "httpd/config/endpoints.hpp"
 #include "protocol/deflate_offer.hpp"
 
 namespace websocket::httpd {
@@ -24,7 +24,7 @@ struct Handshake {
 
 /// Checks a handshake in the order: is it well-formed, is there a plugin, is the origin trusted. OK
 /// and a filled `handshake`, else the status to answer with; the error log says why. [httpd worker]
-[[nodiscard]] int check_handshake(request_rec* r, const Config& config, Handshake& handshake);
+[[nodiscard]] int check_handshake(request_rec* r, const Endpoint& endpoint, Handshake& handshake);
 
 /// What to do about compression, of a request that passed check_handshake(). It is logged, and also
 /// left in the environment variable WEBSOCKET_DEFLATE. Throws std::bad_alloc. [httpd worker]

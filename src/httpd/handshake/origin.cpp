@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <span>
 #include <string>
+#include <vector>
 
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
@@ -65,28 +65,23 @@ bool is_same(request_rec* r, const char* name, const char* text,
 }
 
 /// What has no canonical form, such as "null", may be listed as it is.
-bool is_listed(const apr_array_header_t* list, const char* text,
+bool is_listed(const std::vector<std::string>& list, const char* text,
                const std::optional<std::string>& origin) {
-    if (list == nullptr) {
-        return false;
-    }
-    const std::span<const char* const> all(reinterpret_cast<const char* const*>(list->elts),
-                                           static_cast<std::size_t>(list->nelts));
-    return std::ranges::any_of(all, [&](const char* trusted) {
-        return origin ? protocol::trusts(trusted, *origin) : std::strcmp(trusted, text) == 0;
+    return std::ranges::any_of(list, [&](const std::string& trusted) {
+        return origin ? protocol::trusts(trusted, *origin) : trusted == text;
     });
 }
 
-bool is_trusted(request_rec* r, const Config& config, OriginCheck check, const char* name) {
+bool is_trusted(request_rec* r, const HandshakeOptions& options, const char* name) {
     const char* text = apr_table_get(r->headers_in, name);
     if (text == nullptr) {
         return true;
     }
     const std::optional<std::string> origin = protocol::canonical_origin(text);
-    if (check == OriginCheck::same) {
+    if (options.origin_check == OriginCheck::same) {
         return is_same(r, name, text, origin);
     }
-    if (is_listed(config.trusted_origins, text, origin)) {
+    if (is_listed(options.trusted_origins, text, origin)) {
         return true;
     }
     log_limited(r, APLOG_WARNING,
@@ -97,16 +92,15 @@ bool is_trusted(request_rec* r, const Config& config, OriginCheck check, const c
 
 }  // namespace
 
-bool is_trusted_origin(request_rec* r, const Config& config, unsigned version) {
+bool is_trusted_origin(request_rec* r, const HandshakeOptions& options, unsigned version) {
     constexpr unsigned kOfTheStandard = 13;
-    const auto check = static_cast<OriginCheck>(config.get(Setting::origin_check));
-    if (check == OriginCheck::off) {
+    if (options.origin_check == OriginCheck::off) {
         return true;
     }
     // The drafts behind the versions before do not agree on the name.
     const bool draft = version < kOfTheStandard;
-    return is_trusted(r, config, check, "Origin") &&
-           (!draft || is_trusted(r, config, check, "Sec-WebSocket-Origin"));
+    return is_trusted(r, options, "Origin") &&
+           (!draft || is_trusted(r, options, "Sec-WebSocket-Origin"));
 }
 
 }  // namespace websocket::httpd

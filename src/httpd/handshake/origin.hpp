@@ -4,12 +4,13 @@
 
 #include <httpd.h>
 
-#include "httpd/config/config.hpp"
+#include "httpd/handshake/handshake_options.hpp"
 
 namespace websocket::httpd {
 
 /// Whether the page that opens the socket may do so under WebSocketOriginCheck; the error log says
 /// why not. A request without an origin does not come from a page. [httpd worker]
-[[nodiscard]] bool is_trusted_origin(request_rec* r, const Config& config, unsigned version);
+[[nodiscard]] bool is_trusted_origin(request_rec* r, const HandshakeOptions& options,
+                                     unsigned version);
 
 }  // namespace websocket::httpd

@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/module.hpp"
 #include "httpd/process/descriptors.hpp"
@@ -86,12 +87,6 @@ std::chrono::milliseconds drain_timeout(const Config& config) {
     return std::chrono::milliseconds(config.get(Setting::drain_timeout));
 }
 
-std::chrono::milliseconds left_until(std::chrono::steady_clock::time_point deadline) {
-    using std::chrono::milliseconds;
-    const auto left = deadline - std::chrono::steady_clock::now();
-    return std::max(std::chrono::floor<milliseconds>(left), milliseconds{0});
-}
-
 /// httpd unloads its modules in the last moments of a process, when the pool's threads still run.
 void stay_loaded() {
     Dl_info module{};
@@ -104,16 +99,17 @@ void stay_loaded() {
 
 Child::Child(server_rec* server)
     : log_(server), log_writer_(report_left_out),
-      engine_(engine_options(process_config(server), [this] { end_instances(); }), log_),
+      engine_(engine_options(process_config(server), [this] { instances_.end(); }), log_),
       bus_(topic_registry(), bus_options(process_config(server)), log_),
       hub_(engine_, bus_, log_, hub_options(process_config(server))),
       topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
-      pump_slots_(process_config(server).pump_slots), watch_([this](auto now) { look(now); }),
-      metrics_(metric_catalogue()), lifecycle_(server, host_, drain_timeout(process_config(server)),
-                                               [this](auto deadline) { announce_drain(deadline); }),
-      drain_notice_(*this), process_(::getpid()) {
+      instances_(host_), pump_slots_(process_config(server).pump_slots),
+      watch_([this](auto now) { look(now); }), metrics_(metric_catalogue()),
+      lifecycle_(server, host_, drain_timeout(process_config(server)),
+                 [this](auto deadline) { announce_drain(deadline); }),
+      process_(::getpid()) {
     set_reminder(&log_writer_);
     host_.topics = &topics_;
     host_.leaders = &leaders_;
@@ -126,6 +122,7 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
     raise_descriptor_limit(process_config(server), server);
     stay_loaded();
     try {
+        keep_endpoints();
         // Never freed: plugins that do not return from a callback keep using it until the end.
         process_child = new Child(server);
         claim_own_counts();
@@ -229,7 +226,9 @@ void Child::report_hang(const engine::Engine::Hang& hang) noexcept {
     if (hang.over) {
         std::snprintf(line.data(), line.size(), "WS0307: event loop %u is back", hang.loop);
     } else {
-        const char* plugin = plugin_of(hang.beat.whose);
+        const char* plugin = hang.beat.whose != nullptr && !hang.beat.whose->owner.empty()
+                                 ? hang.beat.whose->owner.c_str()
+                                 : "(none)";
         std::snprintf(line.data(), line.size(),
                       "WS0306: event loop %u hangs: for %u s it has not come back from %s, of the "
                       "plugin %s; its clients wait, new ones get other loops",
@@ -241,75 +240,9 @@ void Child::report_hang(const engine::Engine::Hang& hang) noexcept {
     log_.write(hang.over ? base::LogLevel::info : base::LogLevel::error, line.data());
 }
 
-/// The file of the plugin whose endpoint has these options.
-const char* Child::plugin_of(const engine::ConnectionOptions* options) noexcept {
-    const std::lock_guard lock(endpoints_mutex_);
-    for (const plugin::Endpoint& endpoint : endpoints_) {
-        if (&endpoint.connection != options) {
-            continue;
-        }
-        const void* function = endpoint.v1 != nullptr
-                                   ? reinterpret_cast<const void*>(endpoint.v1->on_message)
-                                   : reinterpret_cast<const void*>(endpoint.callbacks->on_message);
-        Dl_info file{};
-        if (::dladdr(function, &file) != 0 && file.dli_fname != nullptr) {
-            return file.dli_fname;
-        }
-    }
-    return "(none)";
-}
-
-plugin::V1Instance& Child::instance(const plugin::Endpoint& endpoint) {
-    const std::lock_guard lock(endpoints_mutex_);
-    const auto known = std::ranges::find(
-        instances_, &endpoint, [](const plugin::V1Instance& one) { return &one.endpoint(); });
-    return known != instances_.end() ? *known : instances_.emplace_back(host_, endpoint);
-}
-
 void Child::announce_drain(std::chrono::steady_clock::time_point deadline) noexcept {
     leaders_.begin_drain();
-    {
-        const std::lock_guard lock(endpoints_mutex_);
-        if (instances_.empty()) {
-            return;
-        }
-    }
-    drain_notice_.deadline = deadline;
-    pool_.submit(drain_notice_);  // a plugin may block
-}
-
-void Child::DrainNotice::run() noexcept {
-    for (std::size_t i = 0;; ++i) {
-        plugin::V1Instance* instance = nullptr;
-        {
-            const std::lock_guard lock(child.endpoints_mutex_);
-            if (i == child.instances_.size()) {
-                return;
-            }
-            instance = &child.instances_[i];
-        }
-        instance->drain(left_until(deadline));
-    }
-}
-
-void Child::tell_of_drain(plugin::V1Instance& instance) noexcept {
-    if (const auto deadline = engine_.drain_deadline()) {
-        instance.drain(left_until(*deadline));
-    }
-}
-
-void Child::end_instances() noexcept {
-    const std::lock_guard lock(endpoints_mutex_);
-    for (plugin::V1Instance& instance : instances_) {
-        instance.end();
-    }
-}
-
-const plugin::Endpoint& Child::endpoint(const Config& config, const server_rec* server) {
-    plugin::Endpoint wanted = make_endpoint(config, server);
-    const std::lock_guard lock(endpoints_mutex_);
-    const auto known = std::ranges::find(endpoints_, wanted);
-    return known != endpoints_.end() ? *known : endpoints_.emplace_back(std::move(wanted));
+    instances_.begin_drain(deadline);
 }
 
 }  // namespace websocket::httpd

@@ -5,15 +5,13 @@
 #include <httpd.h>
 
 #include <chrono>
-#include <deque>
-#include <mutex>
 
 #include "engine/engine.hpp"
-#include "httpd/config/config.hpp"
 #include "httpd/log/error_log_sink.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/log/log_writer.hpp"
 #include "httpd/process/child_watch.hpp"
+#include "httpd/process/instances.hpp"
 #include "httpd/process/lifecycle.hpp"
 #include "httpd/takeover/held_sockets.hpp"
 #include "httpd/takeover/pump_slots.hpp"
@@ -24,7 +22,6 @@
 #include "plugin/common/hub_topics.hpp"
 #include "plugin/common/metrics.hpp"
 #include "plugin/common/pool.hpp"
-#include "plugin/v1/v1_instance.hpp"
 
 namespace websocket::httpd {
 
@@ -51,21 +48,13 @@ public:
     void leave() noexcept;
 
     [[nodiscard]] plugin::Host& host() noexcept { return host_; }
+    [[nodiscard]] Instances& instances() noexcept { return instances_; }
     [[nodiscard]] LogWriter& log_writer() noexcept { return log_writer_; }
     [[nodiscard]] ErrorLogSinks& error_logs() noexcept { return error_logs_; }
 
     [[nodiscard]] const PumpSlots& pump_slots() const noexcept { return pump_slots_; }
     [[nodiscard]] HeldSockets& held_sockets() noexcept { return held_sockets_; }
     [[nodiscard]] ChildWatch& watch() noexcept { return watch_; }
-
-    /// The endpoint for a section with a plugin; the same settings give the same object, which is
-    /// never freed. Throws std::bad_alloc. [httpd worker]
-    [[nodiscard]] const plugin::Endpoint& endpoint(const Config& config, const server_rec* server);
-    /// The plugin of version 1 at that endpoint, not necessarily started. Throws std::bad_alloc.
-    /// [httpd worker]
-    [[nodiscard]] plugin::V1Instance& instance(const plugin::Endpoint& endpoint);
-    /// For a plugin that has started when the process drains already. [httpd worker]
-    void tell_of_drain(plugin::V1Instance& instance) noexcept;
 
 private:
     static apr_status_t leave_pool(void* child);
@@ -74,18 +63,8 @@ private:
     [[nodiscard]] bool at_rest() const noexcept;
     void look(ChildWatch::Clock::time_point now) noexcept;
     void report_hang(const engine::Engine::Hang& hang) noexcept;
-    [[nodiscard]] const char* plugin_of(const engine::ConnectionOptions* options) noexcept;
-    /// Tells plugins of version 1 that the process drains. [child_stopping]
+    /// [child_stopping]
     void announce_drain(std::chrono::steady_clock::time_point deadline) noexcept;
-    void end_instances() noexcept;
-
-    struct DrainNotice final : plugin::PoolTask {
-        explicit DrainNotice(Child& whose) noexcept : child(whose) {}
-        void run() noexcept override;
-
-        Child& child;
-        std::chrono::steady_clock::time_point deadline;
-    };
 
     ErrorLog log_;
     ErrorLogSinks error_logs_;
@@ -97,18 +76,15 @@ private:
     hub::Leaders leaders_;
     plugin::Pool pool_;
     plugin::Host host_;
+    Instances instances_;
     const PumpSlots pump_slots_;
     HeldSockets held_sockets_;
     ChildWatch watch_;
     plugin::Metrics metrics_;
     Lifecycle lifecycle_;
-    DrainNotice drain_notice_;
-    pid_t process_;               ///< where the threads are, or will be
-    bool forked_ = false;         ///< written before anything else happens in a process
-    bool left_ = false;           // [main thread]
-    std::mutex endpoints_mutex_;  // guards endpoints_ and instances_
-    std::deque<plugin::Endpoint> endpoints_;
-    std::deque<plugin::V1Instance> instances_;
+    pid_t process_;        ///< where the threads are, or will be
+    bool forked_ = false;  ///< written before anything else happens in a process
+    bool left_ = false;    // [main thread]
 };
 
 }  // namespace websocket::httpd

@@ -26,8 +26,8 @@ std::uint64_t children() {
 std::uint64_t most_of_a_location(apr_pool_t* pconf, apr_pool_t* ptemp) {
     std::int64_t most = 0;
     for (const PluginSection& section : plugin_sections(pconf)) {
-        most = std::max(most,
-                        merged_config(ptemp, section).get(Setting::max_connections_per_location));
+        most = std::max(most, merged_config(ptemp, section, section.server)
+                                  .get(Setting::max_connections_per_location));
     }
     return static_cast<std::uint64_t>(most);
 }

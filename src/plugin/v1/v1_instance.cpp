@@ -55,6 +55,9 @@ std::string V1Instance::wrong_options() const noexcept {
 }
 
 bool V1Instance::start() noexcept {
+    if (started_.load(std::memory_order_acquire)) {
+        return true;
+    }
     const std::lock_guard lock(start_mutex_);
     if (started_) {
         return true;

@@ -112,8 +112,8 @@ private:
     void* self_ = nullptr;
     engine::ConnectionId home_;
     CallQueue queue_;
-    std::mutex start_mutex_;  // guards the next three
-    bool started_ = false;
+    std::mutex start_mutex_;  // guards the next three; others may read the first one without it
+    std::atomic<bool> started_{false};
     bool ended_ = false;
     bool told_of_drain_ = false;
     std::atomic<bool> uses_topics_{false};
