@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Fails when a file of src/ includes something of a floor above its own, or headers of httpd or APR
-outside of src/httpd, and when units need each other in a circle that is not listed below.
+outside of src/httpd, or names a directive below src/plugin, and when units need each other in a circle that is not listed below.
 docs/design.md says what each floor is for.
 
 A unit is a header with its sources: loop.hpp with loop.cpp, loop_groups.cpp and so on.
@@ -14,6 +14,7 @@ import sys
 # From the ground up; what stands on one line does not know each other, but for plugin, which uses hub.
 FLOORS = [["base"], ["shm", "net", "protocol"], ["engine"], ["hub"], ["plugin"], ["httpd"]]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+DIRECTIVE = re.compile(r"\bWebSocket[A-Z]\w+")
 HTTPD = re.compile(r"(httpd|http_\w+|ap_\w+|scoreboard|mod_\w+|util_\w+|apr\w*)\.h")
 
 
@@ -23,6 +24,8 @@ def faults(file):
         yield f"no floor is named {room}: known are {', '.join(HEIGHT)}"
         return
     for number, line in enumerate(file.read_text().splitlines(), 1):
+        if DIRECTIVE.search(line) and HEIGHT[room] < HEIGHT["plugin"]:
+            yield f"{file}:{number}: {room} must not know names of directives"
         include = re.match(r'#include ([<"])([^>"]+)', line)
         if not include:
             continue

@@ -2,23 +2,25 @@
 #include "hub/drops.hpp"
 
 #include <cinttypes>
-#include <cstdio>
 
 namespace websocket::hub {
 
 namespace {
 
-/// With the number lost since the last line, and in all.
-constexpr std::array<const char*, kLosses> kLines{
-    "WS0503: %" PRIu64 " published messages (%" PRIu64
-    " so far) did not fit the WebSocketSendBuffer "
-    "of a slow subscriber",
-    "WS0504: %" PRIu64 " published messages (%" PRIu64 " so far) did not fit the "
-    "WebSocketTopicBuffer of a busy event loop",
-    "WS0505: %" PRIu64 " published messages (%" PRIu64 " so far) did not fit the "
-    "WebSocketTopicBuffer of another child",
-    "WS0506: %" PRIu64 " published messages (%" PRIu64 " so far) were lost because memory, "
-    "descriptors or threads ran out, or because a child was not reachable",
+struct Line {
+    const char* id;                            ///< with a colon
+    const char* middle;                        ///< behind the numbers
+    const char* LimitNames::*limit = nullptr;  ///< what comes next; null: nothing does
+    const char* end = "";
+};
+
+constexpr std::array<Line, kLosses> kLines{
+    Line{"WS0503:", "did not fit the ", &LimitNames::send_buffer, " of a slow subscriber"},
+    Line{"WS0504:", "did not fit the ", &LimitNames::topic_buffer, " of a busy event loop"},
+    Line{"WS0505:", "did not fit the ", &LimitNames::topic_buffer, " of another child"},
+    Line{"WS0506:",
+         "were lost because memory, descriptors or threads ran out, or because a child was not "
+         "reachable"},
 };
 
 }  // namespace
@@ -52,11 +54,11 @@ bool Drops::report(Drop why) noexcept {
         return true;
     }
     const std::uint64_t before = counter.reported.exchange(total);
-    std::array<char, 256> line;
-    // NOLINTNEXTLINE(clang-diagnostic-format-nonliteral): from the table above
-    std::snprintf(line.data(), line.size(), kLines[static_cast<std::size_t>(why)], total - before,
-                  total);
-    log_.write(base::LogLevel::warning, line.data());
+    const Line& line = kLines[static_cast<std::size_t>(why)];
+    log_.print(base::LogLevel::warning,
+               "%s %" PRIu64 " published messages (%" PRIu64 " so far) %s%s%s", line.id,
+               total - before, total, line.middle, line.limit != nullptr ? names_.*line.limit : "",
+               line.end);
     return false;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/log.hpp"
 #include "base/log_throttle.hpp"
+#include "hub/limit_names.hpp"
 #include "hub/topic_counts.hpp"
 
 namespace websocket::hub {
@@ -26,8 +27,9 @@ constexpr std::size_t kLosses = 4;
 class Drops {
 public:
     /// Counts in `shown` as well, if any.
-    explicit Drops(base::Log& log, TopicCounts* shown = nullptr) noexcept
-        : log_(log), shown_(shown) {}
+    explicit Drops(base::Log& log, TopicCounts* shown = nullptr,
+                   const LimitNames& names = {}) noexcept
+        : log_(log), shown_(shown), names_(names) {}
 
     /// True when there will be something to report() that has not been logged now.
     bool count(Drop why, std::size_t messages = 1) noexcept;
@@ -50,6 +52,7 @@ private:
 
     base::Log& log_;
     TopicCounts* const shown_;
+    const LimitNames names_;
     std::array<Counter, kLosses> counters_;
 };
 

@@ -26,7 +26,8 @@ TopicResult result_of(BusResult result) noexcept {
 }  // namespace
 
 Hub::Hub(engine::Engine& engine, Bus& bus, base::Log& log, const HubOptions& options) noexcept
-    : engine_(engine), bus_(bus), options_(options), log_(log), drops_(log, options.counts) {
+    : engine_(engine), bus_(bus), options_(options), log_(log),
+      drops_(log, options.counts, options.names) {
     engine_.set_group_listener(*this);
     bus_.attach(*this, drops_);
 }
@@ -70,25 +71,27 @@ TopicTable::Entry* Hub::find_or_add(const TopicKey& key, TopicQuota* quota, Topi
     if (TopicTable::Entry* known = table_.find(key)) {
         return known;
     }
-    if (const char* objection = objection_to_topic(quota)) {
-        log_.write(base::LogLevel::error, objection);
+    if (!has_room(quota)) {
         refusal = TopicResult::too_many_topics;
         return nullptr;
     }
     return &table_.find_or_add(key, quota);
 }
 
-const char* Hub::objection_to_topic(const TopicQuota* quota) const noexcept {
+bool Hub::has_room(const TopicQuota* quota) const noexcept {
     if (table_.topics() >= options_.max_topics) {
-        return "WS0507: subscription refused: there are WebSocketMaxTopics topics";
+        log_.print(base::LogLevel::error, "WS0507: subscription refused: there are %s topics",
+                   options_.names.max_topics);
+        return false;
     }
     const std::size_t share = options_.max_topics - options_.max_topics / 4;
     if (quota != nullptr && quota->used >= (quota->most != 0 ? quota->most : share)) {
-        return "WS0508: subscription refused: there are WebSocketMaxTopicsPerLocation topics of "
-               "one "
-               "location";
+        log_.print(base::LogLevel::error,
+                   "WS0508: subscription refused: there are %s topics of one location",
+                   options_.names.quota);
+        return false;
     }
-    return nullptr;
+    return true;
 }
 
 /// When it fails or throws std::bad_alloc nothing has changed.

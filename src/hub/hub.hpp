@@ -12,6 +12,7 @@
 #include "engine/engine.hpp"
 #include "hub/bus.hpp"
 #include "hub/drops.hpp"
+#include "hub/limit_names.hpp"
 #include "hub/topic_counts.hpp"
 #include "hub/topic_table.hpp"
 #include "protocol/frame.hpp"
@@ -24,6 +25,7 @@ struct HubOptions {
     base::HashKey hash_key{};  ///< the same in all processes of the bus; not known to clients
     /// Where the hub says what it has; null for nowhere. Outlives it.
     TopicCounts* counts = nullptr;
+    LimitNames names = {};
 };
 
 enum class TopicResult : std::uint8_t {
@@ -106,8 +108,8 @@ private:
     /// The topic, perhaps new; null with the reason. Throws std::bad_alloc.
     [[nodiscard]] TopicTable::Entry* find_or_add(const TopicKey& key, TopicQuota* quota,
                                                  TopicResult& refusal);
-    /// Why there may be no further topic; null when there may.
-    [[nodiscard]] const char* objection_to_topic(const TopicQuota* quota) const noexcept;
+    /// False when there may be no further topic; the log says why.
+    [[nodiscard]] bool has_room(const TopicQuota* quota) const noexcept;
     /// Forgets a topic that nobody wants any more.
     void drop_unwanted(TopicTable::Entry& topic) noexcept;
     void forget(engine::ConnectionId id) noexcept;

@@ -256,7 +256,7 @@ def test_topics_of_a_child_are_bounded_and_vanish_with_their_subscribers(topics)
         client = clients.one()
         results = [_ask(client, f"sub {number}") for number in range(30)]
         assert results.count("sub ok") == 15, "three quarters are for one location"
-        topics.expect_log(r"WS0508", start)
+        topics.expect_log(r"WS0508: .* there are WebSocketMaxTopicsPerLocation topics of one location", start)
         other = wait_until(
             lambda: next((one for one in [clients.one("/pool")] if one.pid == client.pid), None), 20, "one beside it"
         )
@@ -289,7 +289,7 @@ def test_a_slow_client_misses_messages_or_is_closed_and_delays_nobody(topics):
         for _ in range(100):
             assert _ask(publisher, "many t 1 200000") == "many ok"
             assert len(quick.expect_text()) == 200000
-        topics.expect_log(r"WS0503: \d+ published messages \(\d+ so far\)", start)
+        topics.expect_log(r"WS0503: \d+ published messages \(\d+ so far\) did not fit the WebSocketSendBuffer of a", start)
         while (frame := strict.next_frame()).opcode == frames.TEXT:
             assert len(frame.payload) == 200000
         assert frame.opcode == frames.CLOSE and frame.code == 1008

@@ -48,6 +48,25 @@ START_TEST(each_kind_has_its_own_line) {
 }
 END_TEST
 
+START_TEST(calls_limits_by_the_names_that_it_was_given) {
+    RecordingLog log;
+    Drops losses(log, nullptr, {.send_buffer = "SendBuffer", .topic_buffer = "TopicBuffer"});
+    for (const Drop drop :
+         {Drop::slow_subscriber, Drop::busy_loop, Drop::busy_process, Drop::no_resources}) {
+        static_cast<void>(losses.count(drop));
+    }
+    for (
+        const char* line :
+        {"WS0503: 1 published messages (1 so far) did not fit the SendBuffer of a slow subscriber",
+         "WS0504: 1 published messages (1 so far) did not fit the TopicBuffer of a busy event loop",
+         "WS0505: 1 published messages (1 so far) did not fit the TopicBuffer of another child",
+         "WS0506: 1 published messages (1 so far) were lost because memory, descriptors or threads "
+         "ran out, or because a child was not reachable"}) {
+        ck_assert_msg(log.count(line) == 1, "%s", line);
+    }
+}
+END_TEST
+
 START_TEST(says_the_rest_a_second_later) {
     RecordingLog log;
     Drops losses(log);
@@ -76,6 +95,7 @@ WEBSOCKET_TEST_SUITE(drops) {
     tcase_add_test(tests, logs_the_first_loss_and_counts_the_next);
     tcase_add_test(tests, others_see_the_sum_of_all_kinds);
     tcase_add_test(tests, each_kind_has_its_own_line);
+    tcase_add_test(tests, calls_limits_by_the_names_that_it_was_given);
     tcase_add_test(tests, says_the_rest_a_second_later);
     tcase_add_test(tests, threads_that_count_at_once_write_one_line);
 }

@@ -72,6 +72,8 @@ hub::HubOptions hub_options(const Config& config) {
     options.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics));
     options.hash_key = topic_registry().hash_key();
     options.counts = own_topic_counts();
+    options.names = {"WebSocketSendBuffer", "WebSocketTopicBuffer", "WebSocketMaxTopics",
+                     "WebSocketMaxTopicsPerLocation"};
     return options;
 }
 
