@@ -256,6 +256,7 @@ compile_behind_tests() {
     behind "build tsan" build sanitize=thread unit-tests plugins test-plugins
     behind "build asan" build sanitize=address "${tested[@]}"
     behind "clang and clang-tidy" scripts/check-clang
+    behind "each file by itself" scripts/check-alone.py
     behind "install, SCons and CMake" scripts/check-install
     behind "apxs" scripts/check-apxs
 }
@@ -289,7 +290,7 @@ full_phases() {
     trap 'kill -- -$behind_tests 2>/dev/null || true' EXIT
     release_tests event,worker,prefork
     sanitized_phases
-    for work in "clang and clang-tidy" "install, SCons and CMake" "apxs"; do
+    for work in "clang and clang-tidy" "each file by itself" "install, SCons and CMake" "apxs"; do
         phase "$work" finished "$work" || true
     done
 }

@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Fails when a file of src/ does not include what it needs. Builds join the files of a folder, where one file's
+includes hide that another has forgotten them; and to compile each by itself takes twice as long as this.
+
+Here files are joined where nothing can be hidden: behind one that includes, directly or not, no header that they do
+not include as well. clang needs less time than gcc, and only its errors count: warnings are for other checks.
+"""
+
+import concurrent.futures
+import functools
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+
+def flags():
+    folders = subprocess.run(["apxs", "-q", "EXP_INCLUDEDIR", "APR_INCLUDEDIR", "APU_INCLUDEDIR"], check=True,
+                             capture_output=True, text=True).stdout.strip().split(";;")
+    return ["-std=c++20", "-w", "-fPIC", "-pthread", "-D_GNU_SOURCE", '-DWEBSOCKET_VERSION=""', "-I.", "-Isrc",
+            "-Iinclude", *(word for folder in dict.fromkeys(folders) for word in ("-isystem", folder))]
+
+
+@functools.cache
+def included(file):
+    """What the file includes: our headers and what they include, and the names of the others."""
+    found = set()
+    for name in re.findall(r'^#\s*include [<"]([^>"]+)', pathlib.Path(file).read_text(), re.MULTILINE):
+        places = f"src/{name}", f"include/{name}", os.path.join(os.path.dirname(file), name)
+        ours = next(filter(os.path.exists, places), None)
+        found |= {ours} | included(ours) if ours else {name}
+    return frozenset(found)
+
+
+def chains(files):
+    """Lists of files, as few as possible, in which each includes all that the one before it does: a largest matching
+    of files with files that may follow them.
+    """
+    # Of two that include the same, the first in the alphabet is followed by the other, never the other way round.
+    followers = {file: [other for other in files if included(file) < included(other)
+                        or (included(file) == included(other) and file < other)] for file in files}
+    before = {}
+
+    def find_follower(file, tried):
+        for other in followers[file]:
+            if other not in tried:
+                tried.add(other)
+                if other not in before or find_follower(before[other], tried):
+                    before[other] = file
+                    return True
+        return False
+
+    for file in files:
+        find_follower(file, set())
+    after = {file: other for other, file in before.items()}
+    for file in files:
+        if file not in before:
+            chain = [file]
+            while chain[-1] in after:
+                chain.append(after[chain[-1]])
+            yield chain
+
+
+def complaints(chain, options):
+    text = "".join(f'#include "{file}"\n' for file in chain)
+    done = subprocess.run(["clang++", *options, "-fsyntax-only", "-x", "c++", "-"], input=text, capture_output=True,
+                          text=True)
+    return "" if done.returncode == 0 else f"{', '.join(chain)}: do not include what they need\n{done.stderr}"
+
+
+files = sys.argv[1:] or sorted(map(str, pathlib.Path("src").glob("**/*.cpp")))
+options = flags()
+with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    found = "".join(pool.map(lambda chain: complaints(chain, options), list(chains(files))))
+print(found, end="")
+sys.exit(1 if found else 0)
