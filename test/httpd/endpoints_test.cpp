@@ -11,12 +11,15 @@
 #include "failing_allocator.hpp"
 #include "unit.hpp"
 
-using namespace websocket::httpd;
+using websocket::httpd::Endpoint;
+using websocket::httpd::Endpoints;
+using websocket::httpd::OriginCheck;
+using websocket::httpd::SectionPath;
 using websocket::test::FailingAllocator;
 
 namespace {
 
-const WebSocketPlugin plugin{};
+const WebSocketPlugin some_plugin{};
 constexpr int kFirstHost = 1;
 constexpr int kSecondHost = 2;
 const void* const first_host = &kFirstHost;
@@ -30,7 +33,7 @@ SectionPath path(std::size_t number) {
 
 Endpoints::Settings settings(const std::string& place, std::size_t send_buffer = 1000) {
     Endpoints::Settings made;
-    made.plugin.callbacks = &plugin;
+    made.plugin.callbacks = &some_plugin;
     made.plugin.place = place;
     made.plugin.connection.send_buffer = send_buffer;
     return made;
