@@ -19,9 +19,9 @@ Endpoints::Endpoints(std::size_t expected)
     : buckets_(std::bit_ceil(expected + kMinBuckets)), most_paths_(expected + kMaxUnexpected) {}
 
 std::size_t Endpoints::bucket_of(const void* host, const SectionPath& sections) const noexcept {
-    const std::size_t hash =
+    const std::uint64_t hash =
         (sections.hash() ^ reinterpret_cast<std::uintptr_t>(host)) * 0x9E3779B97F4A7C15U;
-    return (hash >> 32) & (buckets_.size() - 1);
+    return static_cast<std::size_t>(hash >> 32) & (buckets_.size() - 1);
 }
 
 const Endpoint* Endpoints::find(const void* host, const SectionPath& sections) const noexcept {

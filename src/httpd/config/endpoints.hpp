@@ -7,6 +7,7 @@
 #include <deque>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "httpd/config/section_path.hpp"
@@ -45,8 +46,8 @@ public:
         plugin::Endpoint plugin;
     };
 
-    /// Paths that are remembered beyond those that were expected: what requests can combine, a file of
-    /// configuration cannot bound.
+    /// Paths that are remembered beyond those that were expected: requests choose which sections match
+    /// together, and there may be very many ways.
     static constexpr std::size_t kMaxUnexpected = 4096;
 
     /// `expected` paths will be added. Throws std::bad_alloc.

@@ -38,8 +38,8 @@ public:
 
     [[nodiscard]] bool operator==(const SectionPath&) const = default;
 
-    [[nodiscard]] std::size_t hash() const noexcept {
-        std::size_t hash = count_;
+    [[nodiscard]] std::uint64_t hash() const noexcept {
+        std::uint64_t hash = count_;
         for (std::size_t i = 0; i < count_; ++i) {
             hash = (hash ^ reinterpret_cast<std::uintptr_t>(sections_[i])) * 0x9E3779B97F4A7C15U;
             hash ^= hash >> 32;
