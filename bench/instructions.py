@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import report
-from servers import BenchError, Httpd, Server, find_httpd, find_modules, pinned
+from servers import BenchError, Httpd, Server, add_httpd_arguments, chosen_httpd, pinned
 
 SUBSCRIBERS = 100
 
@@ -155,18 +155,9 @@ def parse_arguments() -> argparse.Namespace:
                         help=f"only this case, one of {', '.join(map(repr, names))}; repeatable")
     parser.add_argument("--repeat", type=int, default=1, help="measurements of each; the median counts (1)")
     parser.add_argument("--scale", type=float, default=1, help="so many times as many messages (1)")
-    parser.add_argument("--build", type=Path, default=Path(__file__).parents[1] / "build" / "release",
-                        help="directory with mod_websocket.so, plugins/ and bench/ (build/release)")
-    parser.add_argument("--httpd", help="the httpd program")
-    parser.add_argument("--modules", type=Path, help="directory of httpd's own modules")
-    parser.add_argument("--directive", action="append", default=[], metavar="LINE",
-                        help="one more line of the httpd configuration")
-    parser.add_argument("--server-core", type=int, default=0)
-    parser.add_argument("--client-core", type=int, default=1)
+    add_httpd_arguments(parser)
     parser.add_argument("--json", type=Path, help="write every single measurement there")
-    arguments = parser.parse_args()
-    arguments.build = arguments.build.resolve()
-    return arguments
+    return parser.parse_args()
 
 
 def choose(arguments: argparse.Namespace) -> Perf | Callgrind:
@@ -186,9 +177,8 @@ def choose(arguments: argparse.Namespace) -> Perf | Callgrind:
 
 def count(case: Case, tls: bool, messages: int, tool: Perf | Callgrind,
           arguments: argparse.Namespace) -> collections.Counter:
-    httpd = Httpd(arguments.httpd or find_httpd(), arguments.build, arguments.modules or find_modules(),
-                  arguments.server_core, ["WebSocketPingInterval 0", *arguments.directive], tls,
-                  broadcast=case.program == "fanout")
+    httpd = chosen_httpd(arguments, ["WebSocketPingInterval 0", *arguments.directive], tls=tls,
+                         broadcast=case.program == "fanout")
 
     def load(server: Server, under: list[str]) -> None:
         command = [*under, str(arguments.build / "bench" / case.program), "--url", server.url, *case.options,

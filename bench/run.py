@@ -11,7 +11,7 @@ from pathlib import Path
 import compression
 import memory
 import report
-from servers import BenchError, Httpd, Peer, Server, find_httpd, find_modules, pinned
+from servers import BenchError, Httpd, Peer, Server, add_httpd_arguments, chosen_httpd, pinned
 
 CASES = {
     "125 B x 1": ["--size", "125", "--pipeline", "1"],
@@ -45,12 +45,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true",
                         help="wss:// everywhere; {certificate} and {key} of a --peer-command are replaced by paths")
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
-    parser.add_argument("--build", type=Path, default=Path(__file__).parents[1] / "build" / "release",
-                        help="directory with mod_websocket.so, plugins/ and bench/ (build/release)")
-    parser.add_argument("--httpd", help="the httpd program")
-    parser.add_argument("--modules", type=Path, help="directory of httpd's own modules")
-    parser.add_argument("--directive", action="append", default=[], metavar="LINE",
-                        help="one more line of the httpd configuration")
     parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000; for fanout the subscribers, 5000")
     parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
     parser.add_argument("--rounds", type=int, default=11)
@@ -58,22 +52,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--warmup", type=float, default=0.3)
     parser.add_argument("--type", choices=("text", "binary"), default="binary")
     parser.add_argument("--case", action="append", choices=[*CASES, *FANOUT_CASES], help="only this case; repeatable")
-    parser.add_argument("--server-core", type=int, default=0)
-    parser.add_argument("--client-core", type=int, default=1)
+    add_httpd_arguments(parser)
     parser.add_argument("--quiet", type=float, default=5, metavar="PERCENT",
                         help="repeat runs in which others used more than this of one core (5)")
     parser.add_argument("--json", type=Path, help="write every single run there")
-    arguments = parser.parse_args()
-    arguments.build = arguments.build.resolve()
-    return arguments
+    return parser.parse_args()
 
 
 def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
     found: list[Httpd | Peer] = []
     if not arguments.no_httpd:
-        found.append(Httpd(arguments.httpd or find_httpd(), arguments.build,
-                           arguments.modules or find_modules(), arguments.server_core, arguments.directive,
-                           arguments.tls, arguments.what == "fanout", arguments.children))
+        found.append(chosen_httpd(arguments, arguments.directive, tls=arguments.tls,
+                                  broadcast=arguments.what == "fanout", children=arguments.children))
         if arguments.what == "h2":
             found[0].tls = True
             found[0].directives = [*(line.format(modules=found[0].modules) for line in H2_LINES), *arguments.directive]

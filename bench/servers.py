@@ -1,5 +1,6 @@
 """The servers under measurement: a private httpd with the module, and echo servers to compare with."""
 
+import argparse
 import ctypes
 import os
 import pwd
@@ -238,6 +239,24 @@ class Httpd:
             stop(self._process)
             self._process = None
         self._root.cleanup()
+
+
+def add_httpd_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which httpd and which load programs run, and on which cores."""
+    parser.add_argument("--build", type=lambda path: Path(path).resolve(),
+                        default=Path(__file__).resolve().parents[1] / "build" / "release",
+                        help="directory with mod_websocket.so, plugins/ and bench/ (build/release)")
+    parser.add_argument("--httpd", help="the httpd program")
+    parser.add_argument("--modules", type=Path, help="directory of httpd's own modules")
+    parser.add_argument("--directive", action="append", default=[], metavar="LINE",
+                        help="one more line of the httpd configuration")
+    parser.add_argument("--server-core", type=int, default=0)
+    parser.add_argument("--client-core", type=int, default=1)
+
+
+def chosen_httpd(arguments: argparse.Namespace, directives: list[str], **more) -> Httpd:
+    return Httpd(arguments.httpd or find_httpd(), arguments.build, arguments.modules or find_modules(),
+                 arguments.server_core, directives, **more)
 
 
 def find_httpd() -> str:
