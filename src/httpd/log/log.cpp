@@ -46,6 +46,17 @@ std::optional<std::uint64_t> permit(std::string_view line, int level, const serv
     return left_out;
 }
 
+/// The line, with what was left out before it; null when it is to be left out itself.
+const char* limited_line(apr_pool_t* pool, const server_rec* server, int level, const char* format,
+                         std::va_list arguments) {
+    const auto left_out = permit(format, level, server);
+    if (!left_out) {
+        return nullptr;
+    }
+    return apr_pstrcat(pool, apr_pvsprintf(pool, format, arguments),
+                       Omission(*left_out).text.data(), nullptr);
+}
+
 int httpd_level(base::LogLevel level) {
     switch (level) {
         case base::LogLevel::error: return APLOG_ERR;
@@ -72,28 +83,23 @@ void ErrorLog::write(base::LogLevel level, std::string_view line) noexcept {
 }
 
 void log_limited(const request_rec* r, int level, const char* format, ...) {
-    if (!APLOG_R_IS_LEVEL(r, level)) {
-        return;
+    std::va_list arguments;
+    va_start(arguments, format);
+    if (APLOG_R_IS_LEVEL(r, level)) {
+        if (const char* line = limited_line(r->pool, r->server, level, format, arguments)) {
+            ap_log_rerror(APLOG_MARK, level, 0, r, "%s", line);
+        }
     }
-    if (const auto left_out = permit(format, level, r->server)) {
-        const Omission more(*left_out);
-        std::va_list arguments;
-        va_start(arguments, format);
-        const char* line = apr_pvsprintf(r->pool, format, arguments);
-        va_end(arguments);
-        ap_log_rerror(APLOG_MARK, level, 0, r, "%s%s", line, more.text.data());
-    }
+    va_end(arguments);
 }
 
 void log_limited(const conn_rec* c, int level, const char* format, ...) {
-    if (const auto left_out = permit(format, level, c->base_server)) {
-        const Omission more(*left_out);
-        std::va_list arguments;
-        va_start(arguments, format);
-        const char* line = apr_pvsprintf(c->pool, format, arguments);
-        va_end(arguments);
-        ap_log_cerror(APLOG_MARK, level, 0, c, "%s%s", line, more.text.data());
+    std::va_list arguments;
+    va_start(arguments, format);
+    if (const char* line = limited_line(c->pool, c->base_server, level, format, arguments)) {
+        ap_log_cerror(APLOG_MARK, level, 0, c, "%s", line);
     }
+    va_end(arguments);
 }
 
 bool report_left_out(base::LogThrottle::Due due) noexcept {
