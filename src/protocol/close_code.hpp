@@ -38,6 +38,12 @@ enum class CloseCode : std::uint16_t {
     return code == 1004 || (code >= 1016 && code < 3000);
 }
 
+/// The code that the payload of a Close frame begins with; it has at least two bytes.
+[[nodiscard]] constexpr std::uint16_t
+close_code_of(std::span<const std::uint8_t> payload) noexcept {
+    return static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
+}
+
 /// Payload of a Close frame: empty, or a code and a reason of at most 123 bytes.
 class ClosePayload {
 public:

@@ -23,7 +23,7 @@ BasicMessageReader<kRole>::check_close(std::span<const std::uint8_t> payload,
     if (payload.size() == 1) {
         return Violation{CloseCode::protocol_error, "Close with half a status code"};
     }
-    const auto code = static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
+    const std::uint16_t code = close_code_of(payload);
     if (is_prohibited(code) || (is_reserved(code) && !limits.allow_reserved_close_codes)) {
         return Violation{CloseCode::protocol_error,
                          "Close with a status code that may not be sent"};

@@ -294,7 +294,7 @@ Next BasicMessageReader<kRole>::deliver_control(Opcode opcode, std::span<std::ui
     } else if (payload.empty()) {
         sink.on_close(static_cast<std::uint16_t>(CloseCode::no_status), {});
     } else {
-        const auto code = static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
+        const std::uint16_t code = close_code_of(payload);
         sink.on_close(code,
                       {reinterpret_cast<const char*>(payload.data()) + 2, payload.size() - 2});
     }

@@ -61,6 +61,15 @@ START_TEST(the_code_comes_first_in_network_order) {
 }
 END_TEST
 
+START_TEST(the_code_of_a_payload_is_the_one_it_was_made_of) {
+    for (const unsigned code : {1000U, 1011U, 3000U, 4999U, 0xFFFEU}) {
+        const ClosePayload payload(static_cast<std::uint16_t>(code), "reason");
+        ck_assert_uint_eq(close_code_of(payload.bytes()), code);
+        ck_assert_uint_eq(close_code_of(payload.bytes().first(2)), code);
+    }
+}
+END_TEST
+
 START_TEST(a_reason_of_123_bytes_fits_whole) {
     const std::string reason(123, 'r');
     const ClosePayload payload(CloseCode::normal, reason);
@@ -108,6 +117,7 @@ WEBSOCKET_TEST_SUITE(close_code) {
     tcase_add_test(tests, every_code_has_the_standing_of_the_registry);
     tcase_add_test(tests, a_close_without_a_status_has_no_payload);
     tcase_add_test(tests, the_code_comes_first_in_network_order);
+    tcase_add_test(tests, the_code_of_a_payload_is_the_one_it_was_made_of);
     tcase_add_test(tests, a_reason_of_123_bytes_fits_whole);
     tcase_add_test(tests, a_long_reason_is_cut_between_characters);
     tcase_add_test(tests, every_width_of_character_is_cut_as_a_whole);

@@ -42,7 +42,7 @@ protocol::ClosePayload sanitised(std::span<const std::uint8_t> payload) {
     if (payload.size() < 2) {
         return {};
     }
-    const auto code = static_cast<std::uint16_t>((payload[0] << 8) | payload[1]);
+    const std::uint16_t code = protocol::close_code_of(payload);
     if (protocol::is_prohibited(code)) {
         return {};
     }
