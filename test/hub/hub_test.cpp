@@ -11,14 +11,13 @@
 
 #include "engine/service.hpp"
 #include "failing_allocator.hpp"
+#include "hub/recording_bus.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
 using websocket::engine::SharedFrame;
-using websocket::hub::Bus;
 using websocket::hub::BusResult;
 using websocket::hub::Drop;
-using websocket::hub::Drops;
 using websocket::hub::Hub;
 using websocket::hub::HubOptions;
 using websocket::hub::TopicKey;
@@ -27,42 +26,6 @@ using websocket::hub::TopicResult;
 using websocket::protocol::MessageType;
 
 namespace {
-
-/// Remembers what it is told, and insists on the hub's promises.
-class RecordingBus final : public Bus {
-public:
-    void attach(Receiver& receiver, Drops& /*losses*/) noexcept override { to = &receiver; }
-    bool add_interest(const TopicKey& key) noexcept override {
-        const ForTheTest memory;
-        if (!available) return false;
-        bool added = false;
-        interest.update([&](auto& keys) { added = keys.insert(std::string(key.bytes())).second; });
-        if (!added) std::abort();
-        return true;
-    }
-    void remove_interest(const TopicKey& key) noexcept override {
-        const ForTheTest memory;
-        interest.update([&](auto& keys) {
-            if (keys.erase(std::string(key.bytes())) != 1) std::abort();
-        });
-    }
-    bool wanted(const TopicKey& /*key*/) const noexcept override { return elsewhere; }
-    BusResult publish(const TopicKey& /*key*/, const SharedFrame& frame) noexcept override {
-        const ForTheTest memory;
-        published.push_back(text_of(frame.bytes()));
-        return result;
-    }
-    void report_soon() noexcept override {}
-    void begin_stop() noexcept override {}
-    bool stopped() const noexcept override { return true; }
-
-    Receiver* to = nullptr;
-    std::atomic<bool> available{true};
-    std::atomic<bool> elsewhere{false};
-    BusResult result = BusResult::ok;
-    std::vector<std::string> published;
-    Awaited<std::set<std::string>> interest;
-};
 
 /// Is not interested.
 struct DeafListener final : websocket::hub::TopicListener {

@@ -10,44 +10,15 @@
 #include "websocket/extensions.h"
 
 using namespace websocket::test;
-using websocket::plugin::TopicResult;
 
 namespace {
 
 constexpr const char* kEuro = "\xE2\x82\xAC";
 
-/// Writes down what is published.
-class TopicLog final : public websocket::plugin::Topics {
-public:
-    std::vector<std::string> published;
-
-    TopicResult subscribe(std::string_view, std::string_view, ConnectionId,
-                          websocket::hub::TopicQuota&) noexcept override {
-        return TopicResult::ok;
-    }
-    void unsubscribe(std::string_view, std::string_view, ConnectionId) noexcept override {}
-    void unsubscribe_all(ConnectionId) noexcept override {}
-    TopicResult listen(std::string_view, std::string_view,
-                       std::shared_ptr<websocket::hub::TopicListener>,
-                       websocket::hub::TopicQuota&) noexcept override {
-        return TopicResult::ok;
-    }
-    void ignore(std::string_view, std::string_view,
-                const websocket::hub::TopicListener&) noexcept override {}
-    [[nodiscard]] std::size_t listener_buffer() const noexcept override { return 0; }
-    TopicResult publish(std::string_view, std::string_view, websocket::protocol::MessageType,
-                        std::span<const std::uint8_t> payload, ConnectionId,
-                        std::uint32_t) noexcept override {
-        published.push_back(text_of(payload));
-        return TopicResult::ok;
-    }
-};
-
 /// A plugin that does nothing: the test calls the server's functions itself.
 struct Fixture {
     ws_plugin plugin = idle();
-    TopicLog topics;
-    V1Service process{&plugin.base, &topics};
+    V1Service process{&plugin.base};
     const ws_host* host = process.abi();
     ws_conn conn = 0;
     Peer peer = process.connect(&conn);
@@ -110,6 +81,7 @@ END_TEST
 
 START_TEST(nothing_is_published_that_is_no_text) {
     Fixture f;
+    f.process.bus.elsewhere = true;
     const auto* topics = f.process.extension<ws_topic_1>(WS_TOPIC_1);
     const auto publish = [&](std::string_view bytes, uint32_t type) {
         return topics->publish(f.host, "t", 1, type, bytes.data(), bytes.size(), 0, 0);
@@ -117,7 +89,8 @@ START_TEST(nothing_is_published_that_is_no_text) {
     ck_assert_int_eq(publish("\xFF", WS_TEXT), WS_BAD_ARG);
     ck_assert_int_eq(publish("\xFE", WS_BINARY), WS_OK);
     ck_assert_int_eq(publish(kEuro, WS_TEXT), WS_OK);
-    ck_assert((f.topics.published == std::vector<std::string>{"\xFE", kEuro}));
+    ck_assert((f.process.bus.published ==
+               std::vector<std::string>{"\x82\x01\xFE", std::string("\x81\x03") + kEuro}));
     ck_assert_uint_eq(f.complaints(), 1);
 }
 END_TEST

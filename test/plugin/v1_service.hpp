@@ -6,8 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "hub/hub.hpp"
+#include "hub/recording_bus.hpp"
 #include "plugin/common/metrics.hpp"
-#include "plugin/common/topics.hpp"
 #include "plugin/recording_plugin.hpp"
 #include "plugin/v1/v1_instance.hpp"
 #include "plugin/v1/v1_session.hpp"
@@ -17,11 +18,11 @@ namespace websocket::test {
 /// One process with one location.
 class V1Service {
 public:
-    explicit V1Service(WebSocketPlugin* plugin, plugin::Topics* topics = nullptr)
+    explicit V1Service(WebSocketPlugin* plugin)
         : pool_(std::in_place, plugin::PoolOptions{}, service.log), host_{service.engine(), *pool_,
                                                                           service.log} {
         host_.metrics = &metrics_;
-        host_.topics = topics;
+        host_.topics = &hub_;
         endpoint_.callbacks = plugin;
         endpoint_.v1 = reinterpret_cast<ws_plugin*>(plugin);
         endpoint_.connection = service.options;
@@ -40,6 +41,7 @@ public:
     V1Service& operator=(const V1Service&) = delete;
 
     Service service;
+    RecordingBus bus;
 
     [[nodiscard]] const ws_host* abi() const { return instance_->abi(); }
     template <class Table>
@@ -64,6 +66,7 @@ public:
     }
 
 private:
+    hub::Hub hub_{service.engine(), bus, service.log, {}};
     plugin::Metrics metrics_;
     std::optional<plugin::Pool> pool_;
     plugin::Host host_;

@@ -104,7 +104,6 @@ Child::Child(server_rec* server)
       engine_(engine_options(process_config(server), [this] { instances_.end(); }), log_),
       bus_(topic_registry(), bus_options(process_config(server)), log_),
       hub_(engine_, bus_, log_, hub_options(process_config(server))),
-      topics_(hub_, static_cast<std::size_t>(process_config(server).get(Setting::topic_buffer))),
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       instances_(host_), pump_slots_(process_config(server).pump_slots),
@@ -113,7 +112,8 @@ Child::Child(server_rec* server)
                  [this](auto deadline) { announce_drain(deadline); }),
       process_(::getpid()) {
     set_reminder(&log_writer_);
-    host_.topics = &topics_;
+    host_.topics = &hub_;
+    host_.listener_buffer = bus_options(process_config(server)).buffer;
     host_.leaders = &leaders_;
     host_.metrics = &metrics_;
 }

@@ -19,7 +19,6 @@
 #include "hub/leaders.hpp"
 #include "hub/local_bus.hpp"
 #include "plugin/common/endpoint.hpp"
-#include "plugin/common/hub_topics.hpp"
 #include "plugin/common/metrics.hpp"
 #include "plugin/common/pool.hpp"
 
@@ -72,7 +71,6 @@ private:
     engine::Engine engine_;
     hub::LocalBus bus_;
     hub::Hub hub_;
-    plugin::HubTopics topics_;
     hub::Leaders leaders_;
     plugin::Pool pool_;
     plugin::Host host_;

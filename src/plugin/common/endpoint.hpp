@@ -16,13 +16,13 @@
 #include "websocket/plugin.h"
 
 namespace websocket::hub {
+class Hub;
 class Leaders;
-}
+}  // namespace websocket::hub
 
 namespace websocket::plugin {
 
 class Metrics;
-class Topics;
 
 /// Where the callbacks of a plugin run.
 enum class Dispatch : std::uint8_t {
@@ -70,7 +70,8 @@ struct Host {
     base::Log& log;
     std::atomic<std::uint32_t> sessions{0};  ///< alive, in whatever state; and plugins not stopped
     std::atomic<std::uint64_t> numbers{0};   ///< given to timers and watches so far
-    Topics* topics = nullptr;                ///< null: there are none
+    hub::Hub* topics = nullptr;              ///< null: there are none
+    std::size_t listener_buffer = 0;         ///< bytes that may wait for a listener of a topic
     hub::Leaders* leaders = nullptr;         ///< null: there are none
     Metrics* metrics = nullptr;              ///< null: there are none
 };

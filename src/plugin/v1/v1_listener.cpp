@@ -40,9 +40,9 @@ V1Listener::~V1Listener() {
     instance_.leave();
 }
 
-TopicResult V1Listener::begin() noexcept {
+hub::TopicResult V1Listener::begin() noexcept {
     return instance_.host().topics->listen(instance_.endpoint().topics.scope, topic_,
-                                           shared_from_this(), instance_.topic_quota());
+                                           shared_from_this(), &instance_.topic_quota());
 }
 
 void V1Listener::end() noexcept {
@@ -55,7 +55,7 @@ bool V1Listener::take(const engine::SharedFrame& frame) noexcept {
     if (ended_.load()) {
         return true;
     }
-    if (bytes_ >= instance_.host().topics->listener_buffer()) {
+    if (bytes_ >= instance_.host().listener_buffer) {
         return false;
     }
     try {

@@ -12,7 +12,6 @@
 
 #include "engine/shared_frame.hpp"
 #include "hub/hub.hpp"
-#include "plugin/common/topics.hpp"
 #include "plugin/v1/v1_instance.hpp"
 #include "websocket/extensions.h"
 
@@ -34,7 +33,7 @@ public:
     ~V1Listener() override;
 
     /// [any thread]
-    [[nodiscard]] TopicResult begin() noexcept;
+    [[nodiscard]] hub::TopicResult begin() noexcept;
     /// No further message is begun. [any thread]
     void end() noexcept;
     /// It came to nothing: done is not called either.

@@ -4,8 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "hub/hub.hpp"
 #include "plugin/common/thread_tag.hpp"
-#include "plugin/common/topics.hpp"
 #include "plugin/v1/v1_pool_session.hpp"
 
 namespace websocket::plugin {

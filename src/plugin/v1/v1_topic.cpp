@@ -4,7 +4,7 @@
 #include <new>
 #include <string_view>
 
-#include "plugin/common/topics.hpp"
+#include "hub/hub.hpp"
 #include "plugin/v1/v1_delivery.hpp"
 #include "plugin/v1/v1_host.hpp"
 #include "plugin/v1/v1_listener.hpp"
@@ -12,11 +12,12 @@
 namespace websocket::plugin {
 
 using engine::ConnectionId;
+using hub::TopicResult;
 
 namespace {
 
 bool is_topic(const void* topic, uint64_t n) {
-    return topic != nullptr && n >= 1 && n <= Topics::kLongestName;
+    return topic != nullptr && n >= 1 && n <= hub::TopicKey::kMaxName;
 }
 
 std::string_view name_of(const void* topic, uint64_t n) {
@@ -26,11 +27,14 @@ std::string_view name_of(const void* topic, uint64_t n) {
 ws_result abi_result(TopicResult result) {
     switch (result) {
         case TopicResult::ok: return WS_OK;
+        case TopicResult::bad_name:  // names are checked before, and scopes are short
         case TopicResult::gone: return WS_GONE;
         case TopicResult::full:
-        case TopicResult::too_many: return WS_FULL;
+        case TopicResult::too_many_subscriptions:
+        case TopicResult::too_many_topics: return WS_FULL;
         case TopicResult::too_big: return WS_TOO_BIG;
-        case TopicResult::no_memory: break;
+        case TopicResult::no_memory:
+        case TopicResult::unavailable: break;
     }
     return WS_NO_MEMORY;
 }
@@ -45,7 +49,7 @@ ws_result subscribe(const ws_host* host, ws_conn conn, const void* topic, uint64
         return WS_GONE;
     }
     instance.note_topics();
-    Topics& topics = *instance.host().topics;
+    hub::Hub& topics = *instance.host().topics;
     const TopicResult result = topics.subscribe(instance.endpoint().topics.scope, name_of(topic, n),
                                                 id, instance.topic_quota());
     if (result == TopicResult::ok && !is_open(instance, id)) {
@@ -81,7 +85,7 @@ ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, u
     const auto kind = type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
     return abi_result(instance.host().topics->publish(
         instance.endpoint().topics.scope, name_of(topic, topic_size), kind, span_of(bytes, n),
-        ConnectionId::from_value(except), flags));
+        ConnectionId::from_value(except)));
 }
 
 ws_result listen(const ws_host* host, const void* topic, uint64_t n, ws_topic_message message,

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bus without other processes.
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/service.hpp"
+#include "hub/bus.hpp"
+
+namespace websocket::test {
+
+/// Remembers what it is told, and insists on the hub's promises.
+class RecordingBus final : public hub::Bus {
+public:
+    void attach(Receiver& receiver, hub::Drops& /*losses*/) noexcept override { to = &receiver; }
+    bool add_interest(const hub::TopicKey& key) noexcept override {
+        const ForTheTest memory;
+        if (!available) return false;
+        bool added = false;
+        interest.update([&](auto& keys) { added = keys.insert(std::string(key.bytes())).second; });
+        if (!added) std::abort();
+        return true;
+    }
+    void remove_interest(const hub::TopicKey& key) noexcept override {
+        const ForTheTest memory;
+        interest.update([&](auto& keys) {
+            if (keys.erase(std::string(key.bytes())) != 1) std::abort();
+        });
+    }
+    bool wanted(const hub::TopicKey& /*key*/) const noexcept override { return elsewhere; }
+    hub::BusResult publish(const hub::TopicKey& /*key*/,
+                           const engine::SharedFrame& frame) noexcept override {
+        const ForTheTest memory;
+        published.push_back(text_of(frame.bytes()));
+        return result;
+    }
+    void report_soon() noexcept override {}
+    void begin_stop() noexcept override {}
+    bool stopped() const noexcept override { return true; }
+
+    Receiver* to = nullptr;
+    std::atomic<bool> available{true};
+    std::atomic<bool> elsewhere{false};
+    hub::BusResult result = hub::BusResult::ok;
+    std::vector<std::string> published;
+    Awaited<std::set<std::string>> interest;
+};
+
+}  // namespace websocket::test
