@@ -302,11 +302,6 @@ void Hub::count(Drop why, std::size_t messages) noexcept {
     }
 }
 
-Hub::Figures Hub::figures() noexcept {
-    const std::lock_guard lock(mutex_);
-    return {table_.topics(), table_.subscriptions(), listeners_};
-}
-
 void Hub::show() const noexcept {
     if (options_.counts != nullptr) {
         const auto show = [](TopicCounts::Count& count, std::size_t now) {

@@ -88,13 +88,6 @@ public:
                                       std::span<const std::uint8_t> payload,
                                       engine::ConnectionId except = {}) noexcept;
 
-    struct Figures {
-        std::size_t topics;
-        std::size_t subscriptions;
-        std::size_t listeners;
-    };
-    /// Of this process. [any thread]
-    [[nodiscard]] Figures figures() noexcept;
     [[nodiscard]] const Drops& drops() const noexcept { return drops_; }
 
 private:
