@@ -24,6 +24,7 @@ void TimerWheel::arm(TimerNode& node, Tick deadline) noexcept {
     head.previous->next = &node;
     head.previous = &node;
     occupied_[bucket / kWordBits] |= std::uint64_t{1} << (bucket % kWordBits);
+    occupied_words_ |= static_cast<std::uint16_t>(1U << bucket / kWordBits);
 }
 
 void TimerWheel::cancel(TimerNode& node) noexcept {
@@ -35,18 +36,14 @@ void TimerWheel::cancel(TimerNode& node) noexcept {
     node.previous = node.next = nullptr;
 }
 
-std::uint64_t TimerWheel::occupied_words() const noexcept {
-    std::uint64_t any = 0;
-    for (const std::uint64_t word : occupied_) {
-        any |= word;
-    }
-    return any;
-}
-
 void TimerWheel::take_bucket(Tick tick, TimerNode& into) noexcept {
     const unsigned bucket = bucket_of(tick);
     TimerNode& head = buckets_[bucket];
-    occupied_[bucket / kWordBits] &= ~(std::uint64_t{1} << (bucket % kWordBits));
+    std::uint64_t& word = occupied_[bucket / kWordBits];
+    word &= ~(std::uint64_t{1} << (bucket % kWordBits));
+    if (word == 0) {
+        occupied_words_ &= static_cast<std::uint16_t>(~(1U << bucket / kWordBits));
+    }
     if (head.next == &head) {
         into.previous = into.next = &into;
         return;
@@ -58,18 +55,22 @@ void TimerWheel::take_bucket(Tick tick, TimerNode& into) noexcept {
     head.previous = head.next = &head;
 }
 
+// Asked at each turn of a loop, so it looks at two words at most.
 Tick TimerWheel::ticks_to_next() const noexcept {
     const unsigned start = bucket_of(current_ + 1);
-    for (unsigned step = 0; step < kBuckets;) {
-        const unsigned bucket = (start + step) % kBuckets;
-        const std::uint64_t rest = occupied_[bucket / kWordBits] >> (bucket % kWordBits);
-        if (rest != 0) {
-            const auto found = step + static_cast<unsigned>(std::countr_zero(rest));
-            return found < kBuckets ? found + 1 : kBuckets;
-        }
-        step += kWordBits - bucket % kWordBits;
+    const unsigned first = start / kWordBits;
+    if (const std::uint64_t rest = occupied_[first] >> start % kWordBits; rest != 0) {
+        return static_cast<Tick>(std::countr_zero(rest)) + 1;
     }
-    return 0;
+    // Of the first word, which is the last one here, only what comes before `start` is left.
+    const auto others = std::rotr(occupied_words_, static_cast<int>(first) + 1);
+    if (others == 0) {
+        return 0;
+    }
+    const unsigned word = (first + 1 + static_cast<unsigned>(std::countr_zero(others))) % kWords;
+    const unsigned bucket =
+        word * kWordBits + static_cast<unsigned>(std::countr_zero(occupied_[word]));
+    return (bucket - start) % kBuckets + 1;
 }
 
 std::chrono::milliseconds TimerWheel::timeout(std::chrono::milliseconds now,

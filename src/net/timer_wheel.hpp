@@ -53,7 +53,7 @@ public:
     template <class Fire>
     void advance(Tick now, Fire fire) {
         while (before(current_, now)) {
-            if (occupied_words() == 0) {
+            if (occupied_words_ == 0) {
                 current_ = now;
                 return;
             }
@@ -78,15 +78,17 @@ public:
 private:
     static constexpr unsigned kBuckets = 1024;
     static constexpr unsigned kWordBits = 64;
+    static constexpr unsigned kWords = kBuckets / kWordBits;
+    static_assert(kWords == 16, "they are counted in occupied_words_");
 
     [[nodiscard]] static unsigned bucket_of(Tick tick) noexcept { return tick % kBuckets; }
-    [[nodiscard]] std::uint64_t occupied_words() const noexcept;
     void take_bucket(Tick tick, TimerNode& into) noexcept;
 
     const std::chrono::milliseconds tick_;
     Tick current_;
-    std::array<TimerNode, kBuckets> buckets_;                     // heads of circular lists
-    std::array<std::uint64_t, kBuckets / kWordBits> occupied_{};  // may say yes for an empty bucket
+    std::array<TimerNode, kBuckets> buckets_;       // heads of circular lists
+    std::array<std::uint64_t, kWords> occupied_{};  // may say yes for an empty bucket
+    std::uint16_t occupied_words_ = 0;              // which words of occupied_ are not 0
 };
 
 }  // namespace websocket::net
