@@ -507,6 +507,9 @@ def test_memory_exhaustion_costs_one_connection(start_httpd, mode):
     with DeflateClient(server.port, "/inline") as poor, server.websocket("/inline") as other:
         switch = server.root / "out-of-memory"
         wire = poor.compressed(json_text(400_000).encode())
+        for client in (poor, other):  # a loop has it
+            client.send(frames.text("there?"))
+            client.expect_text("there?")
         switch.touch()
         poor.send(frames.text(wire[:2000], fin=False, rsv=4))
         poor.send(frames.continuation(wire[2000:]))

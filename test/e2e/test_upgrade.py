@@ -113,7 +113,10 @@ def test_a_plugin_that_something_keeps_in_the_process_is_told_of(served, edition
 
 def _mapped_modules(pid):
     """Inodes of the files named mod_websocket.so that the process has mapped, and whether all are still there."""
-    lines = pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return set(), False  # it has ended meanwhile
     mapped = [line for line in lines if "/mod_websocket.so" in line]
     return {int(line.split()[4]) for line in mapped}, not any(line.endswith("(deleted)") for line in mapped)
 
