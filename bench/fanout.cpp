@@ -110,14 +110,23 @@ public:
         return opcode < Opcode::close || length <= 125;
     }
     bool payload(std::string_view piece) {
-        if (opcode_ == Opcode::ping) payload_ += piece;
+        if (opcode_ == Opcode::ping || !counts_) payload_ += piece;
         return true;
     }
     bool frame_end() {
         if (opcode_ == Opcode::ping) send(masked_frame(Opcode::pong, payload_));
-        if (opcode_ < Opcode::close && fin_) ++messages_;
+        if (opcode_ < Opcode::close && fin_) {
+            if (counts_)
+                ++messages_;
+            else
+                probe_ = payload_;
+        }
         return opcode_ != Opcode::close;
     }
+
+    // What came last before messages are counted.
+    [[nodiscard]] const std::string& probe() const { return probe_; }
+    void begin_to_count() { counts_ = true; }
 
 private:
     void consume(std::string_view bytes) {
@@ -128,6 +137,8 @@ private:
     Opcode opcode_ = Opcode::text;
     bool fin_ = true;
     std::string payload_;
+    std::string probe_;
+    bool counts_ = false;
     std::uint64_t messages_ = 0;
     FrameReader reader_;
 };
@@ -158,6 +169,7 @@ public:
     }
 
     void run() {
+        await_subscriptions();
         if (options_.messages == 0) run_until(ns_after(options_.warmup), nullptr);
         const Reading begin(publications_.deliveries, options_.server_pid);
         run_until(options_.messages > 0 ? UINT64_MAX : ns_after(options_.duration), &latency_);
@@ -174,6 +186,32 @@ private:
             publications_.send();
             members_.back().send(frame_);
         }
+    }
+
+    // A connection is open before it is subscribed: publishes until all get it.
+    void await_subscriptions() {
+        const std::uint64_t end = ns_after(options_.timeout);
+        std::array<epoll_event, 512> events;
+        const auto subscribed = [this](const std::string& probe) {
+            return std::all_of(members_.begin(), members_.end() - 1,
+                               [&](const Member& member) { return member.probe() == probe; });
+        };
+        std::string probe;
+        for (int number = 0; probe.empty() || !subscribed(probe); ++number) {
+            if (now_ns() > end)
+                fail(run_failed, "not all were subscribed within %g s", options_.timeout);
+            probe = std::to_string(number);
+            members_.back().send(masked_frame(Opcode::binary, probe));
+            const std::uint64_t next = ns_after(kProbeInterval);
+            while (!subscribed(probe) && now_ns() < next) {
+                const int ready =
+                    epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 10);
+                for (int i = 0; i < ready; ++i)
+                    static_cast<void>(
+                        members_[events[static_cast<std::size_t>(i)].data.u64].ready(buffer_));
+            }
+        }
+        for (Member& member : members_) member.begin_to_count();
     }
 
     // Until all subscribers have all, or that time on the clock of now_ns().
@@ -231,6 +269,8 @@ private:
                     latency_.microseconds(0.5), latency_.microseconds(0.99),
                     latency_.microseconds(0.999), latency_.microseconds(1));
     }
+
+    static constexpr double kProbeInterval = 1;  // seconds
 
     const FanoutOptions& options_;
     const std::string frame_;
