@@ -12,12 +12,12 @@
 
 namespace websocket::engine {
 
-class Connection;
+class Channel;
 
 /// One request to a loop. Requests of one thread are carried out in order.
 struct Command {
     enum class Kind : std::uint8_t {
-        adopt,    ///< serve `connection`
+        adopt,    ///< serve `channel`
         send,     ///< write `frame`; its bytes are counted in the gate already
         deflate,  ///< the same, but compress its message first
         close,    ///< write `frame`, a Close; the gate is closed already
@@ -32,12 +32,12 @@ struct Command {
     ConnectionId id;
     GroupId group = 0;
     SharedFrame frame;
-    std::unique_ptr<Connection> connection;
+    std::unique_ptr<Channel> channel;
     std::unique_ptr<LoopTask> task;
 
     Command(Kind what, ConnectionId whom, SharedFrame content = {}) noexcept;
     Command(Kind what, GroupId where, ConnectionId whom, SharedFrame content = {}) noexcept;
-    explicit Command(std::unique_ptr<Connection> newcomer) noexcept;
+    explicit Command(std::unique_ptr<Channel> newcomer) noexcept;
     Command(ConnectionId whom, std::unique_ptr<LoopTask> work) noexcept;
     Command(Command&&) noexcept;
     Command& operator=(Command&&) noexcept;

@@ -24,50 +24,8 @@ void Connection::agree(const DeflateSettings& settings) {
 
 DeflateSettings Connection::agreed() const noexcept { return loop_.agreed(id_); }
 
-DeflateContext& Connection::deflate_context() {
-    if (deflate_ == nullptr) {
-        deflate_ = std::make_unique<DeflateContext>();
-    }
-    return *deflate_;
-}
-
-std::unique_ptr<protocol::Inflater> Connection::take_inflater() {
-    const DeflateSettings settings = agreed();
-    return settings.client_takeover
-               ? deflate_context().take_inflater(settings, loop_.reactor().now())
-               : loop_.shared_deflate().take_inflater();
-}
-
-void Connection::give_back(std::unique_ptr<protocol::Inflater> inflater) noexcept {
-    if (agreed().client_takeover) {
-        deflate_->give_back(std::move(inflater));
-    } else {
-        loop_.shared_deflate().give_back(std::move(inflater));
-    }
-}
-
-/// The part of a message as it goes on the wire, in a buffer of the loop; empty when that would have
-/// `limit` bytes or more, or memory is missing.
-std::span<const std::uint8_t> Connection::deflate(std::span<const std::uint8_t> part, bool last,
-                                                  std::size_t limit) noexcept {
-    const DeflateSettings settings = agreed();
-    base::ByteBuffer& out = loop_.shared_deflate().deflate_buffer();
-    try {
-        const bool useful =
-            settings.server_takeover
-                ? deflate_context().deflate(part, last, out, limit, settings, loop_.reactor().now())
-                : loop_.shared_deflate().deflate(part, last, out, limit, settings);
-        return useful ? out.bytes() : std::span<const std::uint8_t>{};
-    } catch (const std::bad_alloc&) {
-        return {};
-    }
-}
-
-/// What was compressed last does not leave.
-void Connection::forget_deflated() noexcept {
-    if (deflate_ != nullptr) {
-        deflate_->forget_last();
-    }
+DeflateStream::Means Connection::deflate_means() const noexcept {
+    return {agreed(), loop_.shared_deflate(), loop_.reactor().now()};
 }
 
 /// Behind what waits to be compressed, or part by part.
@@ -80,7 +38,9 @@ bool Connection::deflates_later(std::size_t size) const noexcept {
 std::optional<std::span<const std::uint8_t>>
 Connection::deflate_now(Opcode opcode, std::span<const std::uint8_t> payload, SendResult& result) {
     if (deflates_later(payload.size())) {
-        result = admit_plain(opcode, payload);
+        const std::size_t bytes =
+            protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
+        result = admit(bytes, [&] { enqueue_plain(SharedFrame::build(opcode, payload)); });
         return {};
     }
     // What is compressed needlessly costs the stream its context.
@@ -89,23 +49,8 @@ Connection::deflate_now(Opcode opcode, std::span<const std::uint8_t> payload, Se
         result = SendResult::full;
         return {};
     }
-    const auto smaller = deflate(payload, true, payload.size());
+    const auto smaller = deflate_.deflate(payload, true, payload.size(), deflate_means());
     return smaller.empty() ? payload : smaller;
-}
-
-SendResult Connection::admit_plain(Opcode opcode, std::span<const std::uint8_t> payload) {
-    const std::size_t bytes =
-        protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
-    if (const SendResult result = admit(bytes); result != SendResult::ok) {
-        return result;
-    }
-    try {
-        enqueue_plain(SharedFrame::build(opcode, payload));
-    } catch (const std::bad_alloc&) {
-        account_written(bytes);
-        return SendResult::no_memory;
-    }
-    return SendResult::ok;
 }
 
 SendResult Connection::transmit(const SharedFrame& frame, Compression compression) {
@@ -116,29 +61,17 @@ SendResult Connection::transmit(const SharedFrame& frame, Compression compressio
         return transmit_as_is(frame);
     }
     if (!settings.server_takeover) {
-        return retired_ || broken_ ? SendResult::gone : transmit_as_is(wire_form(frame));
+        return retired_ || broken_
+                   ? SendResult::gone
+                   : transmit_as_is(loop_.shared_deflate().wire_form(frame, settings));
     }
     if (retired_ || broken_) return SendResult::gone;
-    const std::size_t bytes = frame.bytes().size();
-    if (const SendResult result = admit(bytes); result != SendResult::ok) {
-        return result;
-    }
-    try {
-        enqueue_plain(frame);
-    } catch (const std::bad_alloc&) {
-        account_written(bytes);
-        return SendResult::no_memory;
-    }
-    return SendResult::ok;
-}
-
-SharedFrame Connection::wire_form(const SharedFrame& frame) noexcept {
-    return loop_.shared_deflate().wire_form(frame, agreed());
+    return admit(frame.bytes().size(), [&] { enqueue_plain(frame); });
 }
 
 void Connection::enqueue_plain(SharedFrame plain) {
     const std::span<const std::uint8_t> payload = plain.payload();
-    if (close_queued_) {
+    if (closing_.close_queued()) {
         account_written(plain.bytes().size());  // it lost the race against the Close
         return;
     }
@@ -149,7 +82,7 @@ void Connection::enqueue_plain(SharedFrame plain) {
         loop_.mark_dirty(*this);
         return;
     }
-    const auto smaller = deflate(payload, true, payload.size());
+    const auto smaller = deflate_.deflate(payload, true, payload.size(), deflate_means());
     if (smaller.empty()) {
         enqueue(std::move(plain));
         return;
@@ -164,17 +97,17 @@ void Connection::enqueue_plain(SharedFrame plain) {
             enqueue(SharedFrame::join(header.bytes(), smaller));
         }
     } catch (const std::bad_alloc&) {
-        forget_deflated();
+        deflate_.forget_last();
         throw;
     }
     account_written(plain.bytes().size() - bytes);
-    if (pause_ != 0) {
+    if (paused()) {
         loop_.mark_dirty(*this);
     }
 }
 
 /// Compresses the next part of the message whose turn it is.
-void Connection::deflate_next() noexcept {
+void Connection::encode_next() noexcept {
     const Outbox::Plain plain = outbox_.next_plain();
     const std::span<const std::uint8_t> payload = plain.frame.payload();
     const bool first = plain.done == 0;
@@ -182,7 +115,8 @@ void Connection::deflate_next() noexcept {
         payload.subspan(plain.done, std::min(kDeflatePart, payload.size() - plain.done));
     const bool last = plain.done + part.size() == payload.size();
     // Whether it is worth it the first part tells: then there is no way back.
-    const auto deflated = deflate(part, last, first ? part.size() : protocol::Deflater::kNoLimit);
+    const auto deflated = deflate_.deflate(
+        part, last, first ? part.size() : protocol::Deflater::kNoLimit, deflate_means());
     if (deflated.empty() && first) {
         outbox_.keep_plain();
         return;

@@ -14,12 +14,6 @@ namespace websocket::engine {
 using protocol::CloseCode;
 using protocol::Opcode;
 
-namespace {
-
-constexpr std::size_t kGather = 64;
-
-}  // namespace
-
 Corked::Corked(Cork& cork, Connection& connection) noexcept : cork_(cork), outer_(cork.owner()) {
     if (outer_ != nullptr && outer_ != &connection) {
         outer_->uncork();
@@ -55,7 +49,7 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
     const SendResult result =
         transmit_frame(protocol::EncodedHeader(opcode, payload.size(), true, compressed), payload);
     if (compressed && result != SendResult::ok) {
-        forget_deflated();
+        deflate_.forget_last();
     }
     return result;
 }
@@ -72,16 +66,7 @@ inline SendResult Connection::transmit_frame(const protocol::EncodedHeader& head
                    ? SendResult::ok
                    : SendResult::gone;
     }
-    if (const SendResult result = admit(bytes); result != SendResult::ok) {
-        return result;
-    }
-    try {
-        enqueue(SharedFrame::join(header.bytes(), payload));
-    } catch (const std::bad_alloc&) {
-        account_written(bytes);
-        return SendResult::no_memory;
-    }
-    return SendResult::ok;
+    return admit(bytes, [&] { enqueue(SharedFrame::join(header.bytes(), payload)); });
 }
 
 bool Connection::corked() const noexcept { return loop_.cork().owner() == this; }
@@ -128,7 +113,7 @@ bool Connection::write_through(std::span<const std::uint8_t> header,
             const std::span<const std::uint8_t> behind =
                 i + 1 < parts.size() ? parts.at(i + 1) : std::span<const std::uint8_t>{};
             if (!parts.at(i).empty() || !behind.empty()) {
-                keep_unwritten(SharedFrame::join(parts.at(i), behind));
+                queue(SharedFrame::join(parts.at(i), behind));
             }
         }
     } catch (const std::bad_alloc&) {
@@ -145,7 +130,7 @@ bool Connection::write_through(std::span<const std::uint8_t> header,
 
 bool Connection::enqueue_shared(const SharedFrame& frame) {
     // Unlike a sender, a broadcast may pass the gate behind close(): it was there first.
-    if (close_queued_ || retired_ || broken_) {
+    if (closing_.close_queued() || retired_ || broken_) {
         return true;
     }
     if (gate_.queued() >= options_->send_buffer) {
@@ -154,7 +139,8 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
     const bool deflate = deflates_ && frame.is_plain_message() &&
                          agreed().applies_to(frame.opcode(), frame.payload().size());
     const bool in_context = deflate && agreed().server_takeover;
-    SharedFrame form = deflate && !in_context ? wire_form(frame) : frame;
+    SharedFrame form =
+        deflate && !in_context ? loop_.shared_deflate().wire_form(frame, agreed()) : frame;
     const std::size_t bytes = form.bytes().size();
     gate_.add(bytes);
     try {
@@ -167,8 +153,8 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
 }
 
 bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noexcept {
-    if (close_queued_ || retired_ || broken_ || deflates_ || streaming_ || !outbox_.empty() ||
-        corked()) {
+    if (closing_.close_queued() || retired_ || broken_ || deflates_ || streaming_ ||
+        !outbox_.empty() || corked()) {
         return false;
     }
     const std::span<const std::uint8_t> bytes = frames.bytes();
@@ -178,7 +164,7 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
     bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
     if (healthy && result.count < bytes.size()) {
         try {
-            keep_unwritten(frames);
+            queue(frames);
             outbox_.drop_front(result.count);
             account_written(result.count);
         } catch (const std::bad_alloc&) {
@@ -196,24 +182,13 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
 
 void Connection::push_counted(SharedFrame frame) {
     uncork();
-    keep_unwritten(std::move(frame));
-}
-
-void Connection::keep_unwritten(SharedFrame frame) {
-    const std::size_t bytes = frame.bytes().size();
-    loop_.heap_trim().note(bytes);
-    outbox_.push(std::move(frame));
-    if (!retired_) {
-        gate_.add(bytes);
-    }
-    loop_.mark_dirty(*this);
+    queue(std::move(frame));
 }
 
 void Connection::enqueue_close(SharedFrame close) {
-    if (state_ == State::open) {
+    if (closing_.open()) {
         push_counted(std::move(close));
-        state_ = State::closing;
-        close_queued_ = true;
+        closing_.begin_close();
         start_close_timer();
     }
     if (!retired_ && gate_.end_wait()) {
@@ -222,10 +197,10 @@ void Connection::enqueue_close(SharedFrame close) {
 }
 
 void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept {
-    if (close_queued_) {
+    if (closing_.close_queued()) {
         return;
     }
-    close_queued_ = true;
+    closing_.end_output();
     gate_.close(id_.generation());
     const protocol::ClosePayload payload(code, reason);
     if (outbox_.empty()) {
@@ -241,70 +216,70 @@ void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept 
     }
 }
 
-CloseCode Connection::known_to_peer(CloseCode code) const noexcept {
-    return code == CloseCode::too_big && hybi_ ? CloseCode::too_big_hybi : code;
-}
-
-void Connection::flush() noexcept {
-    bool deflated = false;  // one part of a message: then others have their turn
-    while (!outbox_.empty() && state_ != State::dead) {
-        std::array<iovec, kGather> slots;
-        const std::size_t count = outbox_.gather(slots);
-        if (count == 0) {
-            if (deflated) {
-                loop_.mark_dirty(*this);
-                return;
-            }
-            deflated = true;
-            deflate_next();
-            continue;
-        }
-        const net::IoResult result = transport_->write({slots.data(), count});
-        if (result.status == net::IoStatus::would_block) {
-            return;
-        }
-        if (result.status != net::IoStatus::done) {
-            kill();
-            return;
-        }
-        if ((polled_ & EPOLLOUT) != 0) {
-            note_life();  // the socket was full: the peer has taken something
-        }
-        outbox_.drop_front(result.count);
-        account_written(result.count);
-        account_wire(result.count);
-    }
-    after_flush();
-}
-
 /// Nothing may follow what was written in part. A callback may be on the stack: service() ends it.
 void Connection::break_off() noexcept {
     broken_ = true;
-    close_queued_ = true;
+    closing_.end_output();
     loop_.mark_dirty(*this);
 }
 
-void Connection::account_written(std::size_t bytes) noexcept {
-    if (!retired_ && gate_.release(bytes, low_water()) && gate_.end_wait()) {
-        loop_.wake_senders();
-        room_again_ = true;
-        loop_.mark_dirty(*this);
-    }
+SendResult Connection::transmit_as_is(const SharedFrame& frame) {
+    if (retired_ || broken_) return SendResult::gone;
+    return admit(frame.bytes().size(), [&] { enqueue(frame); });
 }
 
-void Connection::after_flush() noexcept {
-    if (!outbox_.empty()) {
+/// A message in parts may be interrupted by control frames only (RFC 6455 section 5.4).
+Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
+    const std::uint8_t first = frame.bytes().front();
+    const auto opcode = static_cast<Opcode>(first & protocol::kOpcodeBits);
+    const bool fin = (first & protocol::kFin) != 0;
+    if (protocol::is_control(opcode)) {
+        return Turn::now;
+    }
+    if (opcode != Opcode::continuation && streaming_) {
+        return fin ? Turn::later : Turn::never;
+    }
+    if (opcode == Opcode::continuation && !streaming_) {
+        return Turn::never;
+    }
+    streaming_ = !fin;
+    return Turn::now;
+}
+
+void Connection::enqueue(SharedFrame frame) {
+    const std::size_t bytes = frame.bytes().size();
+    loop_.heap_trim().note(bytes);
+    if (closing_.close_queued()) {
+        account_written(bytes);  // it lost the race against the Close
         return;
     }
-    if (state_ == State::finishing) {
-        if (!transport_->shutdown_write()) {
-            return;  // service() comes back
+    account_sent(frame.bytes().front());
+    const bool was_streaming = streaming_;
+    switch (turn_of(frame)) {
+        case Turn::now: break;
+        case Turn::later: outbox_.park(std::move(frame)); return;
+        case Turn::never:
+            account_written(bytes);
+            fail(CloseCode::internal_error, "parts of a message out of order");
+            return;
+    }
+    if (was_streaming && !streaming_) {
+        uncork();
+        outbox_.push(std::move(frame));
+        outbox_.unpark();
+        loop_.mark_dirty(*this);
+        return;
+    }
+    if (try_cork(frame.bytes(), {})) {
+        account_written(bytes);
+        if (paused()) {
+            loop_.mark_dirty(*this);
         }
-        state_ = State::lingering;
+        return;
     }
-    if (state_ == State::lingering && end_of_stream_) {
-        kill();
-    }
+    uncork();
+    outbox_.push(std::move(frame));
+    loop_.mark_dirty(*this);
 }
 
 }  // namespace websocket::engine

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine/connection.hpp"
+#include "engine/channel.hpp"
 #include "engine/slot_table.hpp"
 
 namespace websocket::engine {
@@ -60,25 +60,25 @@ void Drain::begin(Time deadline, DrainOrder::ChooseCode choose, Time now,
     active_ = true;
 }
 
-void Drain::accept(Connection& connection, Time now) {
-    connection.announce_drain(left(now));
+void Drain::accept(Channel& channel, Time now) {
+    channel.announce_drain(left(now));
     schedule_.add();
-    visited_ = std::min(visited_, connection.id().slot());
+    visited_ = std::min(visited_, channel.id().slot());
 }
 
 void Drain::advance(Time now) {
     const Time time_left = left(now);
-    behind_ = slots_.for_some(announced_, kSlotsAStep, [time_left](Connection& connection) {
-        connection.announce_drain(time_left);
+    behind_ = slots_.for_some(announced_, kSlotsAStep, [time_left](Channel& channel) {
+        channel.announce_drain(time_left);
         return true;
     });
     const std::size_t due = schedule_.due(now);
-    const bool more = slots_.for_some(visited_, kSlotsAStep, [this, due](Connection& connection) {
+    const bool more = slots_.for_some(visited_, kSlotsAStep, [this, due](Channel& channel) {
         if (told_ - told_before_ >= due) {
             return false;
         }
         const protocol::CloseCode chosen = code_();
-        told_ += connection.leave(chosen, reason(chosen)) ? 1U : 0U;
+        told_ += channel.leave(chosen, reason(chosen)) ? 1U : 0U;
         return true;
     });
     behind_ = behind_ || more;

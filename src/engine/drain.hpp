@@ -13,7 +13,7 @@
 
 namespace websocket::engine {
 
-class Connection;
+class Channel;
 class SlotTable;
 
 /// Until when everything is to be closed, and with which code.
@@ -91,7 +91,7 @@ public:
                std::size_t connections) noexcept;
 
     /// One whose handshake was under way has come in.
-    void accept(Connection& connection, Time now);
+    void accept(Channel& channel, Time now);
     /// Does what is due, for a limited number of slots.
     void advance(Time now);
 

@@ -10,14 +10,6 @@
 
 namespace websocket::engine {
 
-Engine::Place::~Place() {
-    if (connection_ != nullptr) {
-        loop_.discard(std::move(connection_));
-        engine_.connections_.fetch_sub(1, std::memory_order_relaxed);
-        engine_.taken_.fetch_sub(1, std::memory_order_relaxed);
-    }
-}
-
 Engine::~Engine() {
     begin_stop();
     for (const std::unique_ptr<Loop>& loop : loops_) {
@@ -89,40 +81,38 @@ bool Engine::takes_nobody() const noexcept {
            (deadline && std::chrono::steady_clock::now() >= *deadline);
 }
 
-std::optional<Engine::Place> Engine::reserve(Refusal& why) noexcept {
+/// A loop where there may be a slot, which counts as taken; null when there is none.
+Loop* Engine::begin_reservation(Refusal& why) noexcept {
     if (takes_nobody()) {
         why = Refusal::stopping;
-        return {};
+        return nullptr;
     }
-    why = Refusal::too_many_connections;
     const std::uint32_t before = connections_.fetch_add(1, std::memory_order_relaxed);
-    if (options_.max_connections == 0 || before < options_.max_connections) {
-        if (!start()) {
-            why = Refusal::no_resources;
-        } else if (Loop* loop = next_loop(); loop == nullptr) {
-            why = Refusal::hanging;
-        } else {
-            try {
-                if (auto connection = loop->reserve()) {
-                    taken_.fetch_add(1, std::memory_order_relaxed);
-                    return Place(*this, *loop, std::move(connection));
-                }
-            } catch (const std::bad_alloc&) {
-                why = Refusal::no_resources;
-            }
-        }
+    if (options_.max_connections != 0 && before >= options_.max_connections) {
+        why = Refusal::too_many_connections;
+    } else if (!start()) {
+        why = Refusal::no_resources;
+    } else if (Loop* loop = next_loop()) {
+        return loop;
+    } else {
+        why = Refusal::hanging;
     }
     connections_.fetch_sub(1, std::memory_order_relaxed);
-    return {};
+    return nullptr;
+}
+
+void Engine::give_back(Loop& loop, std::unique_ptr<Channel> channel) noexcept {
+    loop.discard(std::move(channel));
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    taken_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Engine::adopt(Place place, std::unique_ptr<net::Transport> transport,
                    std::unique_ptr<Session> session, const ConnectionOptions& options,
                    unsigned version, base::ByteBuffer early_input) noexcept {
-    std::unique_ptr<Connection> connection = std::move(place.connection_);
-    connection->prepare(std::move(transport), std::move(session), options, version,
-                        std::move(early_input));
-    place.loop_.adopt(std::move(connection));
+    place->prepare(std::move(transport), std::move(session), options, version,
+                   std::move(early_input));
+    serve(std::move(place));
 }
 
 /// On the connection's own loop `transmit(Connection&)`, elsewhere `post(Loop&)`.

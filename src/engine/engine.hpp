@@ -8,9 +8,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/connection_options.hpp"
@@ -44,34 +46,29 @@ enum class Tell : std::uint8_t { nobody, session };
 /// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
 class Engine {
 public:
-    /// A connection's place, taken before the handshake is answered; given back when it is
-    /// destroyed unused.
-    class Place {
+    /// A place for a channel of this kind, taken before the handshake is answered; given back when it is
+    /// destroyed unused. Whoever has it may change the channel.
+    template <class Kind>
+    class PlaceOf {
     public:
-        Place(Place&&) noexcept = default;
-        Place& operator=(Place&&) noexcept = delete;
-        ~Place();
-        [[nodiscard]] ConnectionId id() const noexcept { return connection_->id(); }
-        /// What was agreed on with the client about compression; nothing by default. Throws
-        /// std::bad_alloc.
-        void agree(const protocol::DeflateSettings& settings) { connection_->agree(settings); }
-        /// Gives the connection a record, which is destroyed with it or with the unused place. Only
-        /// with one are its rates limited.
-        void attach(std::unique_ptr<ConnectionRecord> record) noexcept {
-            connection_->attach(std::move(record));
+        PlaceOf(PlaceOf&&) noexcept = default;
+        PlaceOf& operator=(PlaceOf&&) noexcept = delete;
+        ~PlaceOf() {
+            if (channel_ != nullptr) engine_.give_back(loop_, std::move(channel_));
         }
-        /// As which it is counted while it is served: see EngineOptions::open_counts.
-        void count_as(std::uint8_t category) noexcept { connection_->count_as(category); }
+        [[nodiscard]] ConnectionId id() const noexcept { return channel_->id(); }
+        [[nodiscard]] Kind* operator->() const noexcept { return channel_.get(); }
 
     private:
         friend class Engine;
-        Place(Engine& engine, Loop& loop, std::unique_ptr<Connection> connection) noexcept
-            : engine_(engine), loop_(loop), connection_(std::move(connection)) {}
+        PlaceOf(Engine& engine, Loop& loop, std::unique_ptr<Kind> channel) noexcept
+            : engine_(engine), loop_(loop), channel_(std::move(channel)) {}
 
         Engine& engine_;
         Loop& loop_;
-        std::unique_ptr<Connection> connection_;
+        std::unique_ptr<Kind> channel_;
     };
+    using Place = PlaceOf<Connection>;
 
     /// `log` outlives the engine.
     // NOLINTNEXTLINE(modernize-pass-by-value): it is made once
@@ -82,9 +79,15 @@ public:
     Engine& operator=(const Engine&) = delete;
 
     /// [httpd worker]
-    [[nodiscard]] std::optional<Place> reserve(Refusal& why) noexcept;
+    template <class Kind = Connection>
+    [[nodiscard]] std::optional<PlaceOf<Kind>> reserve(Refusal& why) noexcept;
 
-    /// Serves the connection. `early_input` is what was received behind the handshake, `options`
+    /// Serves a channel that is prepared. [httpd worker]
+    template <class Kind>
+    void serve(PlaceOf<Kind> place) noexcept {
+        place.loop_.adopt(std::move(place.channel_));
+    }
+    /// Prepares a connection and serves it. `early_input` is what was received behind the handshake, `options`
     /// outlives the connection, `version` is the Sec-WebSocket-Version. [httpd worker]
     void adopt(Place place, std::unique_ptr<net::Transport> transport,
                std::unique_ptr<Session> session, const ConnectionOptions& options, unsigned version,
@@ -205,6 +208,8 @@ public:
     [[nodiscard]] bool stopped() const noexcept { return running_.load() == 0; }
 
 private:
+    [[nodiscard]] Loop* begin_reservation(Refusal& why) noexcept;
+    void give_back(Loop& loop, std::unique_ptr<Channel> channel) noexcept;
     [[nodiscard]] bool start() noexcept;
     [[nodiscard]] bool takes_nobody() const noexcept;
     void run(Loop& loop) noexcept;
@@ -237,5 +242,24 @@ private:
     std::vector<HangDetector> hang_detectors_;  // the watcher's own, once started_
     std::chrono::steady_clock::time_point last_look_;
 };
+
+template <class Kind>
+std::optional<Engine::PlaceOf<Kind>> Engine::reserve(Refusal& why) noexcept {
+    Loop* loop = begin_reservation(why);
+    if (loop == nullptr) {
+        return {};
+    }
+    why = Refusal::too_many_connections;
+    try {
+        if (auto channel = loop->reserve<Kind>()) {
+            taken_.fetch_add(1, std::memory_order_relaxed);
+            return PlaceOf<Kind>(*this, *loop, std::move(channel));
+        }
+    } catch (const std::bad_alloc&) {
+        why = Refusal::no_resources;
+    }
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    return {};
+}
 
 }  // namespace websocket::engine

@@ -54,8 +54,8 @@ void Groups::join(GroupId id, Connection& connection) {
     members.push_back({&connection, memberships.size() - 1});
 }
 
-void Groups::leave(GroupId id, Connection& connection) noexcept {
-    const auto mine = memberships_.find(connection.id().slot());
+void Groups::leave(GroupId id, ConnectionId connection) noexcept {
+    const auto mine = memberships_.find(connection.slot());
     if (mine == memberships_.end()) {
         return;
     }
@@ -70,8 +70,8 @@ void Groups::leave(GroupId id, Connection& connection) noexcept {
     }
 }
 
-void Groups::leave_all(Connection& connection) noexcept {
-    const auto mine = memberships_.find(connection.id().slot());
+void Groups::leave_all(ConnectionId connection) noexcept {
+    const auto mine = memberships_.find(connection.slot());
     if (mine == memberships_.end()) {
         return;
     }

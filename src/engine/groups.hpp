@@ -33,8 +33,8 @@ class Groups {
 public:
     /// Does nothing when it is a member already. Throws std::bad_alloc and has then done nothing.
     void join(GroupId id, Connection& connection);
-    void leave(GroupId id, Connection& connection) noexcept;
-    void leave_all(Connection& connection) noexcept;
+    void leave(GroupId id, ConnectionId connection) noexcept;
+    void leave_all(ConnectionId connection) noexcept;
 
     /// Calls `visit(Connection&)` for each member. Nobody may join meanwhile, and none but the
     /// visited connection may leave.

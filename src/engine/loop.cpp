@@ -54,7 +54,7 @@ void Loop::run_once() {
     watches_.reap();
     advance_drain();
     if (stopping_ && !net::before(reactor_.now(), stop_deadline_)) {
-        slots_.for_each([](Connection& connection) { connection.kill(); });
+        slots_.for_each([](Channel& channel) { channel.kill(); });
     }
     service_dirty();
     shared_deflate_.trim(reactor_.now());
@@ -62,7 +62,7 @@ void Loop::run_once() {
 }
 
 std::chrono::milliseconds Loop::most_wait() const noexcept {
-    if (dirty_ != Connection::kLast) {
+    if (dirty_ != Channel::kLast) {
         return std::chrono::milliseconds{0};
     }
     if (stopping_) {
@@ -103,7 +103,7 @@ void Loop::carry_out_commands() {
     batch_.clear();
     own_posts_ -= own_posts;
     if (lost_requests_.exchange(false)) {
-        slots_.for_each([](Connection& connection) { connection.recover_lost_requests(); });
+        slots_.for_each([](Channel& channel) { channel.recover_lost_requests(); });
     }
     if (drain_requested_.exchange(false)) {
         take_drain_order();
@@ -116,7 +116,7 @@ void Loop::carry_out_commands() {
 /// Carries out all consecutive requests for one connection; what they send leaves in one write.
 std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iterator command) {
     if (command->kind == Command::Kind::adopt) {
-        start_serving(std::move(command->connection));
+        start_serving(std::move(command->channel));
         return command + 1;
     }
     if (command->kind == Command::Kind::broadcast) {
@@ -162,9 +162,9 @@ void Loop::carry_out(Command& command, Connection* connection) {
     }
 }
 
-void Loop::start_serving(std::unique_ptr<Connection> connection) {
-    Connection* served = connection.release();  // until free_connection()
-    slots_.find(served->id().slot())->connection = served;
+void Loop::start_serving(std::unique_ptr<Channel> channel) {
+    Channel* served = channel.release();  // until free_channel()
+    slots_.find(served->id().slot())->channel = served;
     ++serving_;
     reserved_.fetch_sub(1);
     metered_ += served->metered() ? 1U : 0U;
@@ -205,37 +205,37 @@ void Loop::begin_stop(protocol::CloseCode code, const char* reason) noexcept {
     stop_deadline_ = reactor_.now() + to_ticks(kStopTimeout);
     std::uint32_t forced = 0;
     std::uint32_t told = 0;
-    slots_.for_each([&](Connection& connection) {
-        const auto departure = connection.cut_short(code, reason);
-        forced += departure != Connection::Departure::in_order ? 1U : 0U;
-        told += departure == Connection::Departure::forced_though_told ? 1U : 0U;
+    slots_.for_each([&](Channel& channel) {
+        const Departure departure = channel.cut_short(code, reason);
+        forced += departure != Departure::in_order ? 1U : 0U;
+        told += departure == Departure::forced_though_told ? 1U : 0U;
     });
     in_order_.fetch_sub(told, std::memory_order_relaxed);
     forced_.store(forced, std::memory_order_relaxed);
 }
 
 void Loop::service_dirty() {
-    std::uint32_t next = std::exchange(dirty_, Connection::kLast);
-    while (next != Connection::kLast) {
-        Connection* connection = slots_.find(next)->connection;
-        next = std::exchange(connection->next_dirty, Connection::kUnlisted);
-        if (!connection->dead()) {
-            heartbeat_.note(LoopWork::output, &connection->options());
-            connection->service();
+    std::uint32_t next = std::exchange(dirty_, Channel::kLast);
+    while (next != Channel::kLast) {
+        Channel* channel = slots_.find(next)->channel;
+        next = std::exchange(channel->next_dirty, Channel::kUnlisted);
+        if (!channel->dead()) {
+            heartbeat_.note(LoopWork::output, &channel->options());
+            channel->service();
         } else {
-            free_connection(connection);
+            free_channel(channel);
         }
     }
 }
 
-void Loop::free_connection(Connection* connection) noexcept {
-    const std::uint32_t index = connection->id().slot();
+void Loop::free_channel(Channel* channel) noexcept {
+    const std::uint32_t index = channel->id().slot();
     if (open_counts_ != nullptr) {
-        open_counts_->closed(connection->category());
+        open_counts_->closed(channel->category());
     }
-    metered_ -= connection->metered() ? 1U : 0U;
-    delete connection;
-    slots_.find(index)->connection = nullptr;
+    metered_ -= channel->metered() ? 1U : 0U;
+    delete channel;
+    slots_.find(index)->channel = nullptr;
     slots_.give_back(index);
     --serving_;
     on_slot_free_();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One thread's event loop and the connections that belong to it for life.
+// One thread's event loop and the channels that belong to it for life.
 #pragma once
 
 #include <atomic>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "engine/channel.hpp"
 #include "engine/command.hpp"
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
@@ -76,12 +77,14 @@ public:
 
     [[nodiscard]] Heartbeat& heartbeat() noexcept { return heartbeat_; }
 
-    /// A connection with a slot of its own, or null when there is no slot. Throws std::bad_alloc.
-    [[nodiscard]] std::unique_ptr<Connection> reserve();
+    /// A channel of this kind with a slot of its own, or null when there is no slot. Throws
+    /// std::bad_alloc.
+    template <class Kind>
+    [[nodiscard]] std::unique_ptr<Kind> reserve();
     /// Gives back what reserve() returned; its id is stale from now on.
-    void discard(std::unique_ptr<Connection> connection) noexcept;
-    /// Serves a prepared connection. When it cannot, the session is told that it is closed.
-    void adopt(std::unique_ptr<Connection> connection) noexcept;
+    void discard(std::unique_ptr<Channel> channel) noexcept;
+    /// Serves a prepared channel, or abandons it when it cannot.
+    void adopt(std::unique_ptr<Channel> channel) noexcept;
 
     /// True when what this thread asks for may happen at once, and not behind what it has posted.
     [[nodiscard]] bool at_once() const noexcept { return current_ == this && own_posts_ == 0; }
@@ -115,18 +118,18 @@ public:
     [[nodiscard]] SendResult broadcast(GroupId group, const SharedFrame& frame,
                                        ConnectionId except) noexcept;
 
-    // --- [loop], for connections ---
+    // --- [loop], for channels ---
 
     [[nodiscard]] Cork& cork() noexcept { return cork_; }
-    /// Has the connection serviced at the end of this turn, or freed if it is dead by then.
-    void mark_dirty(Connection& connection) noexcept {
-        if (connection.next_dirty == Connection::kUnlisted) {
-            connection.next_dirty = std::exchange(dirty_, connection.id().slot());
+    /// Has the channel serviced at the end of this turn, or freed if it is dead by then.
+    void mark_dirty(Channel& channel) noexcept {
+        if (channel.next_dirty == Channel::kUnlisted) {
+            channel.next_dirty = std::exchange(dirty_, channel.id().slot());
         }
     }
     void wake_senders() noexcept;
     /// The connection has ended and is a member no more.
-    void end_memberships(Connection& connection) noexcept;
+    void end_memberships(ConnectionId id) noexcept;
 
     [[nodiscard]] std::span<std::uint8_t> read_buffer() noexcept {
         return {read_buffer_.get(), kReadBuffer};
@@ -144,11 +147,13 @@ public:
     void forget(ConnectionId id) noexcept;
     [[nodiscard]] net::Reactor& reactor() noexcept { return reactor_; }
     [[nodiscard]] net::Watches& watches() noexcept { return watches_; }
-    /// Null unless the connection is served.
+    /// Null unless it is served, and a connection.
     [[nodiscard]] Connection* find(ConnectionId id) noexcept {
         Slot* slot = slots_.find(id.slot());
-        Connection* connection = slot != nullptr ? slot->connection : nullptr;
-        return connection != nullptr && connection->id() == id ? connection : nullptr;
+        Channel* channel = slot != nullptr ? slot->channel : nullptr;
+        return channel != nullptr && channel->id() == id && channel->takes_messages()
+                   ? static_cast<Connection*>(channel)
+                   : nullptr;
     }
     /// Null unless the connection is served and its session has not ended.
     [[nodiscard]] Connection* serving(ConnectionId id) noexcept;
@@ -178,9 +183,9 @@ private:
     broadcast_now(std::vector<Command>::iterator command) noexcept;
     [[nodiscard]] bool send_broadcast(Connection& connection, const SharedFrame& frame) noexcept;
     void leave_or_close(Command&& command) noexcept;
-    void start_serving(std::unique_ptr<Connection> connection);
+    void start_serving(std::unique_ptr<Channel> channel);
     void service_dirty();
-    void free_connection(Connection* connection) noexcept;
+    void free_channel(Channel* channel) noexcept;
     void take_drain_order() noexcept;
     void advance_drain();
     void begin_stop(protocol::CloseCode code, const char* reason) noexcept;
@@ -219,7 +224,7 @@ private:
     SlotTable slots_;
     std::unique_ptr<std::uint8_t[]> read_buffer_;
 
-    std::atomic<std::uint32_t> reserved_{0};  ///< connections that are neither served nor discarded
+    std::atomic<std::uint32_t> reserved_{0};  ///< channels that are neither served nor discarded
     std::atomic<bool> stop_requested_{false};
     std::atomic<bool> drain_requested_{false};
     DrainRequest drain_request_;
@@ -239,7 +244,7 @@ private:
     Drain drain_;
     HeapTrim heap_trim_;
     Cork cork_;
-    std::uint32_t dirty_ = Connection::kLast;  ///< slot of the first one
+    std::uint32_t dirty_ = Channel::kLast;  ///< slot of the first one
     std::vector<Command> batch_;
     std::vector<Command>::iterator broadcasts_end_;  ///< behind the last broadcast of batch_
     std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out
@@ -254,5 +259,23 @@ private:
     bool stopping_ = false;
     Tick stop_deadline_ = 0;
 };
+
+template <class Kind>
+std::unique_ptr<Kind> Loop::reserve() {
+    const std::optional<std::uint32_t> index = slots_.take();
+    if (!index) {
+        return nullptr;
+    }
+    Gate& gate = slots_.find(*index)->gate;
+    try {
+        auto channel =
+            std::make_unique<Kind>(*this, gate, ConnectionId(index_, *index, gate.generation()));
+        reserved_.fetch_add(1);
+        return channel;
+    } catch (...) {
+        slots_.give_back(*index);
+        throw;
+    }
+}
 
 }  // namespace websocket::engine

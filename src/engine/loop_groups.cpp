@@ -102,11 +102,11 @@ SendResult Loop::broadcast(GroupId group, const SharedFrame& frame, ConnectionId
 void Loop::carry_out_for_group(Command& command) noexcept {
     if (command.kind == Command::Kind::join) {
         join_now(command);
-    } else if (Connection* connection = find(command.id)) {
+    } else if (find(command.id) != nullptr) {
         if (command.kind == Command::Kind::leave) {
-            groups_.leave(command.group, *connection);
+            groups_.leave(command.group, command.id);
         } else {
-            groups_.leave_all(*connection);
+            groups_.leave_all(command.id);
         }
     }
 }
@@ -172,10 +172,10 @@ bool Loop::send_broadcast(Connection& connection, const SharedFrame& frame) noex
     }
 }
 
-void Loop::end_memberships(Connection& connection) noexcept {
-    groups_.leave_all(connection);
+void Loop::end_memberships(ConnectionId id) noexcept {
+    groups_.leave_all(id);
     if (group_listener_ != nullptr) {
-        group_listener_->on_gone(connection.id());
+        group_listener_->on_gone(id);
     }
 }
 

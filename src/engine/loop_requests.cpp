@@ -7,33 +7,16 @@
 
 namespace websocket::engine {
 
-std::unique_ptr<Connection> Loop::reserve() {
-    const std::optional<std::uint32_t> index = slots_.take();
-    if (!index) {
-        return nullptr;
-    }
-    Gate& gate = slots_.find(*index)->gate;
-    try {
-        auto connection = std::make_unique<Connection>(
-            *this, gate, ConnectionId(index_, *index, gate.generation()));
-        reserved_.fetch_add(1);
-        return connection;
-    } catch (...) {
-        slots_.give_back(*index);
-        throw;
-    }
-}
-
-void Loop::discard(std::unique_ptr<Connection> connection) noexcept {
-    const std::uint32_t index = connection->id().slot();
-    connection.reset();
+void Loop::discard(std::unique_ptr<Channel> channel) noexcept {
+    const std::uint32_t index = channel->id().slot();
+    channel.reset();
     slots_.find(index)->gate.retire();
     slots_.give_back(index);
     reserved_.fetch_sub(1);
 }
 
-void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
-    Command command(std::move(connection));
+void Loop::adopt(std::unique_ptr<Channel> channel) noexcept {
+    Command command(std::move(channel));
     bool posted = false;
     try {
         posted = inbox_.post(std::move(command)) == net::Posted::yes;
@@ -42,11 +25,9 @@ void Loop::adopt(std::unique_ptr<Connection> connection) noexcept {
     }
     // NOLINTBEGIN(bugprone-use-after-move): post() has left the command as it was
     if (!posted) {
-        std::unique_ptr<Session> session = command.connection->abandon();
-        discard(std::move(command.connection));
+        command.channel->abandon();
+        discard(std::move(command.channel));
         on_slot_free_();
-        session.release()->on_close(
-            {static_cast<std::uint16_t>(protocol::CloseCode::abnormal), false});
     }
     // NOLINTEND(bugprone-use-after-move)
 }

@@ -17,11 +17,11 @@
 
 namespace websocket::engine {
 
-class Connection;
+class Channel;
 
 struct Slot {
     Gate gate;
-    Connection* connection = nullptr;  ///< being served; touched by the loop only
+    Channel* channel = nullptr;  ///< being served; touched by the loop only
 };
 
 class SlotTable {
@@ -62,18 +62,18 @@ public:
     /// Before anybody else knows the connection's id as that of an open one. Throws std::bad_alloc.
     void set_deflate(std::uint32_t index, const protocol::DeflateSettings& settings);
 
-    /// Calls `visit(Connection&)` for each connection that is being served. [loop]
+    /// Calls `visit(Channel&)` for each that is being served. [loop]
     template <class Visit>
     void for_each(Visit visit) {
         for (std::uint32_t i = 0; i < capacity_.load(std::memory_order_acquire); ++i) {
-            if (Connection* connection = find(i)->connection) {
-                visit(*connection);
+            if (Channel* channel = find(i)->channel) {
+                visit(*channel);
             }
         }
     }
 
-    /// Calls `bool visit(Connection&)` for those in the slots from `cursor` on, in order, and moves the
-    /// cursor behind them. Stops at a connection for which it returns false, which is then the next
+    /// Calls `bool visit(Channel&)` for those in the slots from `cursor` on, in order, and moves the
+    /// cursor behind them. Stops at a channel for which it returns false, which is then the next
     /// one. True when `most` slots were passed and there are more. [loop]
     template <class Visit>
     [[nodiscard]] bool for_some(std::uint32_t& cursor, std::uint32_t most, Visit visit) {
@@ -82,8 +82,8 @@ public:
             if (passed == most) {
                 return true;
             }
-            Connection* connection = find(cursor)->connection;
-            if (connection != nullptr && !visit(*connection)) {
+            Channel* channel = find(cursor)->channel;
+            if (channel != nullptr && !visit(*channel)) {
                 return false;
             }
         }

@@ -227,7 +227,7 @@ START_TEST(a_record_goes_with_its_unused_place) {
     const auto report = std::make_shared<Report>();
     {
         Engine::Place place = service.reserve();
-        place.attach(std::make_unique<ReportingRecord>(websocket::engine::RateLimits{}, report));
+        place->attach(std::make_unique<ReportingRecord>(websocket::engine::RateLimits{}, report));
     }
     ck_assert_uint_eq(report->get().size(), 1);
 }

@@ -127,6 +127,8 @@ public:
         if (read_.empty()) read_more();
         return std::exchange(read_, {});
     }
+    /// What comes next is no frame.
+    void expect_bytes(std::string_view wanted) { ck_assert(take(wanted.size()) == wanted); }
     /// The server's FIN, and not one byte before it.
     void expect_end() {
         ck_assert_uint_eq(read_.size(), 0);

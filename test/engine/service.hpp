@@ -134,11 +134,11 @@ public:
         auto record = std::make_shared<Record>();
         auto real = std::make_unique<net::SocketTransport>(std::move(sockets.server));
         if (wiring.report != nullptr) {
-            place.attach(std::make_unique<ReportingRecord>(options.rates, wiring.report));
+            place->attach(std::make_unique<ReportingRecord>(options.rates, wiring.report));
         }
         base::ByteBuffer early;
         early.append(bytes(wiring.early_input));
-        place.agree(wiring.deflate);
+        place->agree(wiring.deflate);
         engine_->adopt(std::move(place),
                        std::make_unique<ScriptedTransport>(std::move(real), wiring.script),
                        std::make_unique<RecordingSession>(record, id, std::move(behaviour)),

@@ -13,7 +13,7 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::engine::Connection;
+using websocket::engine::Channel;
 using websocket::engine::ConnectionId;
 using websocket::engine::Slot;
 using websocket::engine::SlotTable;
@@ -59,35 +59,35 @@ END_TEST
 
 START_TEST(visits_exactly_those_that_are_served) {
     SlotTable table;
-    std::set<Connection*> served;
+    std::set<Channel*> served;
     for (int i = 0; i < 3000; ++i) {
         Slot* slot = table.find(table.take().value_or(0));
         if (i % 1000 == 7) {
-            slot->connection = reinterpret_cast<Connection*>(slot);  // just an address
-            served.insert(slot->connection);
+            slot->channel = reinterpret_cast<Channel*>(slot);  // just an address
+            served.insert(slot->channel);
         }
     }
-    std::set<Connection*> visited;
-    table.for_each([&](Connection& connection) { visited.insert(&connection); });
+    std::set<Channel*> visited;
+    table.for_each([&](Channel& channel) { visited.insert(&channel); });
     ck_assert(visited == served);
 }
 END_TEST
 
 START_TEST(visits_some_at_a_time_and_goes_on_where_it_stopped) {
     SlotTable table;
-    std::vector<Connection*> served;
+    std::vector<Channel*> served;
     for (int i = 0; i < 2000; ++i) {
         Slot* slot = table.find(table.take().value_or(0));
         if (i % 500 == 7) {
-            slot->connection = reinterpret_cast<Connection*>(slot);  // just an address
-            served.push_back(slot->connection);
+            slot->channel = reinterpret_cast<Channel*>(slot);  // just an address
+            served.push_back(slot->channel);
         }
     }
-    std::vector<Connection*> visited;
+    std::vector<Channel*> visited;
     std::uint32_t cursor = 0;
     int steps = 1;
-    while (table.for_some(cursor, 100, [&](Connection& connection) {
-        visited.push_back(&connection);
+    while (table.for_some(cursor, 100, [&](Channel& channel) {
+        visited.push_back(&channel);
         return true;
     })) {
         ck_assert_uint_eq(cursor, 100U * static_cast<unsigned>(steps++));
@@ -96,10 +96,10 @@ START_TEST(visits_some_at_a_time_and_goes_on_where_it_stopped) {
     ck_assert(visited == served);
 
     cursor = 0;
-    for (Connection* expected : served) {
+    for (Channel* expected : served) {
         bool first = true;
-        const bool more = table.for_some(cursor, 5000, [&](Connection& connection) {
-            if (first) ck_assert_ptr_eq(&connection, expected);
+        const bool more = table.for_some(cursor, 5000, [&](Channel& channel) {
+            if (first) ck_assert_ptr_eq(&channel, expected);
             return std::exchange(first, false);
         });
         ck_assert(!more);

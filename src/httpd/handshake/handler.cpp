@@ -85,8 +85,8 @@ int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake
     }
     const engine::ConnectionOptions& options = endpoint.service.endpoint.connection;
     const auto agreement = agree_on_deflate(r, handshake, endpoint.handshake.deflate);
-    place->agree(agreement.settings);
-    place->count_as(status_category(transport_of(r), agreement.settings));
+    (*place)->agree(agreement.settings);
+    (*place)->count_as(status_category(transport_of(r), agreement.settings));
     auto record = Record::make(r, child, options.rates, std::move(leases), place->id());
     auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
                                                         .place = std::move(*place),
@@ -103,7 +103,7 @@ int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake
     }
     if (record != nullptr) {
         record->opened(r);
-        handover->place.attach(std::move(record));
+        handover->place->attach(std::move(record));
     }
     return pump ? run_pump(r, child, std::move(*pump), std::move(handover))
                 : switch_protocols(r, std::move(handover));

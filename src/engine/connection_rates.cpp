@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a connection does for its record: counting, and keeping the rates of its location.
-#include "engine/connection_record.hpp"
+#include "engine/connection.hpp"
 
 #include <algorithm>
 
@@ -29,7 +29,7 @@ std::size_t Connection::largest_recorded_read() const noexcept {
 
 void Connection::record_read(std::size_t bytes) noexcept {
     record_->traffic.bytes_in += bytes;
-    if (record_->meter != nullptr && reading()) {
+    if (record_->meter != nullptr && closing_.reading()) {
         static_cast<void>(charge(record_->meter->bytes, options_->rates.bytes, bytes,
                                  options_->rates.policy, "too many bytes a second"));
     }
@@ -76,7 +76,7 @@ bool Connection::charge(base::TokenBucket& bucket, std::uint64_t per_second, std
 }
 
 void Connection::pause_for_rate(std::chrono::milliseconds time) noexcept {
-    pause_ |= kForRate;
+    pause(kForRate);
     RateMeter::PauseEnd& end = record_->meter->pause_end;
     end.connection = this;
     const Tick until = loop_.reactor().now() + to_ticks(time);
@@ -88,30 +88,13 @@ void Connection::pause_for_rate(std::chrono::milliseconds time) noexcept {
 void RateMeter::PauseEnd::on_time() noexcept { connection->end_rate_pause(); }
 
 void Connection::end_rate_pause() noexcept {
-    pause_ &= static_cast<std::uint8_t>(~kForRate);
+    end_pause(kForRate);
     loop_.mark_dirty(*this);
 }
 
 void Connection::stop_pause_timer() noexcept {
     if (record_ != nullptr && record_->meter != nullptr) {
         loop_.reactor().clear_time(record_->meter->pause_end);
-    }
-}
-
-/// Before the state changes, which tells what came first.
-void Connection::record_ending(const CloseInfo& info) noexcept {
-    if (record_ == nullptr) {
-        return;
-    }
-    const bool clean = info.code != static_cast<std::uint16_t>(CloseCode::abnormal);
-    Ending& ending = record_->ending;
-    ending.code = info.code;
-    ending.reason = end_reason_ != nullptr && *end_reason_ != '\0' ? end_reason_ : nullptr;
-    if (info.by_peer || (state_ == State::ending && end_info_.by_peer)) {
-        ending.by = Ender::client;
-    } else {
-        const bool broke = state_ == State::open && !clean && end_reason_ == nullptr;
-        ending.by = broke ? Ender::network : Ender::server;
     }
 }
 
