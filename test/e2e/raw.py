@@ -17,6 +17,18 @@ _SECONDS = 10
 _SO_ATTACH_FILTER = 26
 
 
+def send_some(sock, data):
+    """How many bytes a socket takes at once, which may be none although it was writable just now."""
+    timeout = sock.gettimeout()
+    sock.setblocking(False)  # with a time limit it would wait for room, whatever flags send() gets
+    try:
+        return sock.send(data)
+    except BlockingIOError:
+        return 0
+    finally:
+        sock.settimeout(timeout)
+
+
 class FrameClient:
     """What a test does with a WebSocket once it is open, however its bytes travel.
 
@@ -148,7 +160,7 @@ class RawClient(FrameClient):
                     assert received, f"the server closed after {sent} of {len(view)} bytes"
                     self._frames.feed(received)
                 if writable:
-                    sent += self.sock.send(view[sent:])
+                    sent += send_some(self.sock, view[sent:])
                 elif not readable:
                     assert stall is not None, f"the server took only {sent} of {len(view)} bytes"
                     break

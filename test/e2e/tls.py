@@ -9,7 +9,7 @@ import threading
 
 import certificates
 import httpd
-from raw import RawClient
+from raw import RawClient, send_some
 from waiting import patience, wait_until
 
 _SECONDS = 10
@@ -48,7 +48,8 @@ class TlsSocket:
         self._flush()
 
     def _flush(self):
-        self.tcp.sendall(self._to_send.read())
+        if records := self._to_send.read():  # also to send nothing would wait for room
+            self.tcp.sendall(records)
 
     def _feed(self):
         """Waits for bytes, or the end of the stream."""
@@ -105,7 +106,7 @@ class TlsSocket:
             if readable:
                 yield self.recv(1 << 18)
             if writable:
-                backlog = backlog[self.tcp.send(backlog, socket.MSG_DONTWAIT) :]
+                backlog = backlog[send_some(self.tcp, backlog) :]
 
     def __getattr__(self, name):
         return getattr(self.tcp, name)
