@@ -26,6 +26,7 @@ def sized_server(mpm):
     parts += location("/small", "debug", "WebSocketMaxRequestSize 2K")
     parts += location("/large", "debug", "WebSocketMaxRequestSize 1M", "RequestHeader set X-Added yes")
     parts += _v1("/keeps", "test/plugins/v1_probe", "v1_pool_init") + _v1("/forgets", "plugins/websocket_echo", "echo_init")
+    parts += "LimitRequestFieldSize 200000\n" + _v1("/counter", "plugins/websocket_dumb_increment", "dumb_increment_init")
     with Httpd(mpm, parts) as server:
         yield server
 
@@ -66,6 +67,15 @@ def test_all_of_a_large_request_is_remembered_where_it_may(sized):
             client.expect_text("x" * 7990)
         client.send(frames.text("header: X-Added"))
         client.expect_text("yes")
+
+
+@pytest.mark.parametrize("count", [2, 65537])
+def test_a_subprotocol_is_found_among_more_than_can_be_counted(sized, count):
+    name = "dumb-increment-protocol"
+    offered = ",".join(["a", name] + ["c"] * (count - 2))
+    answer = sized.answer("/counter", headers=[("Sec-WebSocket-Protocol", offered)])
+    assert answer.status == 101
+    assert answer.header("Sec-WebSocket-Protocol") == name
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers keep what is freed")
