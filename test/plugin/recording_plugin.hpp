@@ -42,6 +42,9 @@ public:
     const char* subprotocol(std::size_t index) const noexcept override {
         return index == 0 ? "chat" : index == 1 ? "superchat" : nullptr;
     }
+    bool offers_subprotocol(std::string_view name) const noexcept override {
+        return name == "chat" || name == "superchat";
+    }
     request_rec* native() override { return reinterpret_cast<request_rec*>(this); }
 
     std::map<std::string, std::string> response_headers;

@@ -296,6 +296,17 @@ const char* RequestSnapshot::subprotocol(std::size_t index) const noexcept {
     return at;
 }
 
+// Of many offers, each is looked at once.
+bool RequestSnapshot::offers_subprotocol(std::string_view name) const noexcept {
+    const char* at = strings() + subprotocols_at_;
+    for (std::size_t i = 0; i < subprotocols_; ++i, at = next(at)) {
+        if (name == at) {
+            return true;
+        }
+    }
+    return false;
+}
+
 request_rec* RequestSnapshot::native() {
     if (native_ == nullptr) {
         native_ = copy_request(*this, real_);

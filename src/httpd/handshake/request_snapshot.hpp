@@ -61,6 +61,7 @@ public:
     void visit_headers(VisitHeader visit, void* data) const override;
     [[nodiscard]] std::size_t subprotocol_count() const noexcept override { return subprotocols_; }
     [[nodiscard]] const char* subprotocol(std::size_t index) const noexcept override;
+    [[nodiscard]] bool offers_subprotocol(std::string_view name) const noexcept override;
     [[nodiscard]] request_rec* native() override;
 
     /// Bytes that it takes, native() not counted.

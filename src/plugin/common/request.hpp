@@ -56,11 +56,7 @@ public:
     [[nodiscard]] virtual const char* subprotocol(std::size_t index) const noexcept = 0;
 
     /// Whether that is one of them, exactly. [any thread]
-    [[nodiscard]] bool offers_subprotocol(std::string_view name) const noexcept {
-        std::size_t i = 0;
-        while (i < subprotocol_count() && name != subprotocol(i)) ++i;
-        return i < subprotocol_count();
-    }
+    [[nodiscard]] virtual bool offers_subprotocol(std::string_view name) const noexcept = 0;
 
     /// A request_rec that lives as long as this object, made when first asked for; null without
     /// memory. [any thread, one at a time]
