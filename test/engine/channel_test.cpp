@@ -15,8 +15,6 @@ using namespace websocket::test;
 using namespace std::chrono_literals;
 using websocket::engine::Channel;
 using websocket::engine::Departure;
-using websocket::engine::Engine;
-using websocket::engine::Loop;
 using websocket::engine::SharedFrame;
 using websocket::net::SocketTransport;
 using websocket::net::Transport;

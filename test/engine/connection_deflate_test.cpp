@@ -11,7 +11,6 @@
 using namespace websocket::test;
 using websocket::engine::Compression;
 using websocket::engine::SharedFrame;
-using websocket::protocol::DeflateSettings;
 
 namespace {
 

@@ -12,7 +12,6 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::engine::Loop;
 
 namespace {
 

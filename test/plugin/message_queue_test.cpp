@@ -10,7 +10,6 @@
 
 using namespace websocket::test;
 using websocket::base::ByteBuffer;
-using websocket::engine::Message;
 using websocket::plugin::MessageQueue;
 using websocket::plugin::QueuedMessage;
 using websocket::protocol::MessageType;

@@ -15,7 +15,6 @@ using websocket::base::ByteBuffer;
 using websocket::protocol::MessageReader;
 using websocket::protocol::MessageType;
 using websocket::protocol::Next;
-using websocket::protocol::ReaderLimits;
 
 /// Reads as the engine does: into the window where there is one, else through a buffer.
 class SocketReader {
