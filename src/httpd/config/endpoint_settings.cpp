@@ -20,7 +20,7 @@ namespace {
 
 // httpd's hooks have no other place for them.
 Endpoints* endpoints = nullptr;
-bool kept = false;
+bool keeps_endpoints = false;
 
 std::size_t size_of(const Config& config, Setting setting) noexcept {
     return static_cast<std::size_t>(config.get(setting));
@@ -185,7 +185,7 @@ void for_each_endpoint(apr_pool_t* pconf, const server_rec* first, Visit visit) 
 
 /// The parent, which reads the configuration again. A child has kept them.
 apr_status_t forget_endpoints(void* /*data*/) {
-    if (!kept) {
+    if (!keeps_endpoints) {
         delete std::exchange(endpoints, nullptr);
     }
     return APR_SUCCESS;
@@ -214,7 +214,7 @@ void keep_endpoints() {
     if (endpoints == nullptr) {
         endpoints = new Endpoints(0);
     }
-    kept = true;
+    keeps_endpoints = true;
 }
 
 const Endpoint& endpoint_of(const request_rec* r) {
