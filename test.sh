@@ -255,7 +255,7 @@ compile_behind_tests() {
     renice -n 19 -p $BASHPID >/dev/null
     behind "build tsan" build sanitize=thread unit-tests plugins test-plugins
     behind "build asan" build sanitize=address "${tested[@]}"
-    behind "clang and clang-tidy" scripts/check-clang
+    behind "clang and clang-tidy" scripts/check-clang.py
     behind "each file by itself" scripts/check-alone.py
     behind "install, SCons and CMake" scripts/check-install
     behind "apxs" scripts/check-apxs

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clang says: clang-tidy over the sources that are shipped, and clang's warnings over the rest.
 
-    scripts/check-clang [FILE...]
+    scripts/check-clang.py [FILE...]
 
 Files of a folder are looked at together, as they are compiled. Those that are shipped are written out as one file:
 what a file includes is for the analyzer what its functions call, and no further subject. So it looks at each function
@@ -130,7 +130,7 @@ def main():
     entries = {entry["file"]: entry for entry in json.loads((_COMMANDS / "compile_commands.json").read_text())}
     unknown = [file for file in wanted if file not in entries]
     if unknown:
-        sys.exit(f"check-clang: not compiled: {', '.join(unknown)}")
+        sys.exit(f"check-clang.py: not compiled: {', '.join(unknown)}")
     units = [Unit(entries[file]) for file in wanted or entries]
     units.sort(key=lambda unit: (-unit.weight(), unit.name))
     unused = [complaint for unit in units for source in unit.sources for complaint in unused_names(source)]
