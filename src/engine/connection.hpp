@@ -137,6 +137,7 @@ private:
 
     // in connection_deflate.cpp
     [[nodiscard]] protocol::DeflateSettings agreed() const noexcept;
+    [[nodiscard]] protocol::DeflateSettings settings_for(const SharedFrame& frame) const noexcept;
     [[nodiscard]] DeflateStream::Means deflate_means() const noexcept;
     [[nodiscard]] std::optional<std::span<const std::uint8_t>>
     deflate_now(protocol::Opcode opcode, std::span<const std::uint8_t> payload, SendResult& result);

@@ -24,6 +24,16 @@ void Connection::agree(const DeflateSettings& settings) {
 
 DeflateSettings Connection::agreed() const noexcept { return loop_.agreed(id_); }
 
+/// What was agreed on, if the frame is to be compressed; else nothing.
+DeflateSettings Connection::settings_for(const SharedFrame& frame) const noexcept {
+    if (!deflates_ || !frame.is_plain_message()) {
+        return {};
+    }
+    const DeflateSettings settings = agreed();
+    const bool applies = settings.applies_to(frame.opcode(), frame.payload().size());
+    return applies ? settings : DeflateSettings{};
+}
+
 DeflateStream::Means Connection::deflate_means() const noexcept {
     return {agreed(), loop_.shared_deflate(), loop_.reactor().now()};
 }
@@ -54,10 +64,9 @@ Connection::deflate_now(Opcode opcode, std::span<const std::uint8_t> payload, Se
 }
 
 SendResult Connection::transmit(const SharedFrame& frame, Compression compression) {
-    const bool may_deflate =
-        deflates_ && compression == Compression::as_agreed && frame.is_plain_message();
-    const DeflateSettings settings = may_deflate ? agreed() : DeflateSettings{};
-    if (!settings.applies_to(frame.opcode(), frame.payload().size())) {
+    const DeflateSettings settings =
+        compression == Compression::as_agreed ? settings_for(frame) : DeflateSettings{};
+    if (!settings.agreed()) {
         return transmit_as_is(frame);
     }
     if (!settings.server_takeover) {

@@ -136,11 +136,11 @@ bool Connection::enqueue_shared(const SharedFrame& frame) {
     if (gate_.queued() >= options_->send_buffer) {
         return false;
     }
-    const bool deflate = deflates_ && frame.is_plain_message() &&
-                         agreed().applies_to(frame.opcode(), frame.payload().size());
-    const bool in_context = deflate && agreed().server_takeover;
-    SharedFrame form =
-        deflate && !in_context ? loop_.shared_deflate().wire_form(frame, agreed()) : frame;
+    const protocol::DeflateSettings settings = settings_for(frame);
+    const bool in_context = settings.server_takeover;
+    SharedFrame form = settings.agreed() && !in_context
+                           ? loop_.shared_deflate().wire_form(frame, settings)
+                           : frame;
     const std::size_t bytes = form.bytes().size();
     gate_.add(bytes);
     try {

@@ -22,17 +22,11 @@ std::string sent(DeflateContext& context, std::string_view text) {
                : "";
 }
 
-/// What the server makes of a client's message.
 std::string received(DeflateContext& context, std::string_view payload) {
     std::unique_ptr<Inflater> inflater = context.take_inflater(kWithContext, 0);
-    std::string room(100'000, '\0');
-    std::span<const std::uint8_t> in = bytes(payload);
-    std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(room.data()), room.size());
-    const bool good =
-        inflater->inflate(in, out) == Inflater::Status::done && inflater->end_message();
-    room.resize(room.size() - out.size());
+    std::string text = inflated(*inflater, payload);
     context.give_back(std::move(inflater));
-    return good ? room : "corrupt";
+    return text;
 }
 
 }  // namespace

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "engine/service.hpp"
 #include "protocol/deflate_receiver.hpp"
+#include "protocol/inflater.hpp"
 #include "protocol/message_text.hpp"
 #include "protocol/zlib_client.hpp"
 
@@ -21,6 +23,17 @@ constexpr protocol::DeflateSettings kWithContext{.server_bits = 15,
                                                  .server_takeover = true,
                                                  .client_takeover = true,
                                                  .min_size = 100};
+
+/// What the server makes of a client's message.
+[[nodiscard]] inline std::string inflated(protocol::Inflater& inflater, std::string_view payload) {
+    std::string room(100'000, '\0');
+    std::span<const std::uint8_t> in = bytes(payload);
+    std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(room.data()), room.size());
+    const bool good =
+        inflater.inflate(in, out) == protocol::Inflater::Status::done && inflater.end_message();
+    room.resize(room.size() - out.size());
+    return good ? room : "corrupt";
+}
 
 /// A data message as it came.
 struct Received {

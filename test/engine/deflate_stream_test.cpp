@@ -28,14 +28,9 @@ struct Stream {
     }
     [[nodiscard]] std::string received(std::string_view payload) {
         std::unique_ptr<Inflater> inflater = stream.take_inflater(means());
-        std::string room(100'000, '\0');
-        std::span<const std::uint8_t> in = bytes(payload);
-        std::span<std::uint8_t> out(reinterpret_cast<std::uint8_t*>(room.data()), room.size());
-        const bool good =
-            inflater->inflate(in, out) == Inflater::Status::done && inflater->end_message();
-        room.resize(room.size() - out.size());
+        std::string text = inflated(*inflater, payload);
         stream.give_back(std::move(inflater), means());
-        return good ? room : "corrupt";
+        return text;
     }
 };
 
