@@ -35,7 +35,10 @@ def start_itk(start_httpd):
             location("/hostile", "hostile"),
             f"<Location /probe>\n{probe}\n</Location>\n",
         ]
-        return start_httpd(f"LoadModule mpm_itk_module {_FILE}\n{parts}\n" + "".join(plugins), **{"children": 3, **options})
+        lines = f"LoadModule mpm_itk_module {_FILE}\n{parts}\n"
+        server = start_httpd(lines + "".join(plugins), **{"children": 3, **options})
+        await_no_forks(server)  # of the connection that showed that it answers
+        return server
 
     return start_server
 
@@ -57,6 +60,7 @@ def await_no_forks(server):
 def test_a_websocket_is_served_by_the_process_of_its_connection(start_itk):
     server = start_itk("LogLevel websocket:debug\nWebSocketMaxPumped 2")
     assert server.get("/index.html").status == 200
+    await_no_forks(server)
     with server.websocket("/echo") as client, server.websocket("/probe") as other:
         echoes(client)
         other.send(frames.text("echo of version 1"))
