@@ -58,6 +58,9 @@ _HARM = re.compile(
     r"|child process \d+ still did not exit"
 )
 
+# What ends a process that goes wrong.
+_CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
+
 
 def _apxs(variable):
     apxs = os.environ.get("APXS") or shutil.which("apxs") or shutil.which("apxs2")
@@ -199,8 +202,7 @@ class Httpd:
 
     def __exit__(self, kind, *_):
         self.stop()
-        if kind is None:
-            self.assert_unharmed()
+        self.assert_unharmed()  # also when the test has failed: harm is worse
         self.remove()
 
     # ---- configuration -----------------------------------------------------------------------------
@@ -265,10 +267,12 @@ class Httpd:
             wait_until(self._answers, 20, "httpd answering")
         except BaseException:
             self.stop()
+            self.assert_unharmed()
             raise
 
     def _answers(self):
         if self._process.poll() is not None:
+            self._assert_no_crash()
             raise AssertionError(f"httpd ended with {self._process.returncode}:\n{self.output()}{self.log()}")
         try:
             return self.get("/index.html").status == 200
@@ -292,6 +296,7 @@ class Httpd:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
             self._process.wait()
+        self._assert_no_crash()
         self._process = None
         assert not left, f"had to kill {left} to stop httpd:\n{self.log()[-2000:]}"
 
@@ -341,9 +346,11 @@ class Httpd:
     def wait(self, seconds):
         """Waits until httpd has ended by itself; returns its exit status."""
         try:
-            return self._process.wait(patience(seconds))
+            self._process.wait(patience(seconds))
         except subprocess.TimeoutExpired:
             raise AssertionError(f"httpd did not end within {patience(seconds)} s") from None
+        self._assert_no_crash()
+        return self._process.returncode
 
     # ---- looking inside ----------------------------------------------------------------------------
 
@@ -377,7 +384,8 @@ class Httpd:
             return ""
 
     def log_size(self):
-        return (self.root / "error.log").stat().st_size
+        log = self.root / "error.log"
+        return log.stat().st_size if log.exists() else 0
 
     def output(self):
         """What httpd printed before it opened its log."""
@@ -395,10 +403,16 @@ class Httpd:
         left_out = re.findall(rf"{name}: [^\n]*; (\d+) more such lines|(\d+) more lines {name} were", log)
         return log.count(f" {name}: ") + sum(int(a or b) for a, b in left_out)
 
+    def _assert_no_crash(self):
+        """The parent, whose end nobody logs, was not ended by a signal of its own making."""
+        status = self._process.returncode
+        assert -status not in _CRASHES, f"the server came to harm: it ended with {status}\n{self.log()[-3000:]}"
+
     def assert_unharmed(self):
         """No child crashed and no sanitizer spoke since the last call."""
+        size = self.log_size()  # what comes while this is read is read the next time
         log = self.log(self._harmless) + self.output()
-        self._harmless = self.log_size()
+        self._harmless = size
         harm = _HARM.search(log)
         assert harm is None, f"the server came to harm:\n{log[max(0, harm.start() - 1500):harm.end() + 3000]}"
 
