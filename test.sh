@@ -42,6 +42,7 @@ export PYTHONDONTWRITEBYTECODE=1
 logs=$PWD/build/test-logs
 passed=0
 failed=0
+unstable=() # failed, but not when they ran by themselves
 summary=()
 
 # --- phases ----------------------------------------------------------------------------------
@@ -98,9 +99,22 @@ long_ones_first() {
          { print ($0 in places ? places[$0] : 1000), $0 }' | sort -s -n -k 1,1 | cut -d" " -f 2
 }
 
+# tally RESULT: adds what scripts/run-again.py has counted.
+tally() {
+    local numbers names
+    [ -s "$1" ] || return 1
+    {
+        read -r numbers
+        mapfile -t names
+    } <"$1"
+    # shellcheck disable=SC2086  # two words
+    count $numbers
+    unstable+=("${names[@]}")
+}
+
 # unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time.
 unit_tests() {
-    local folder=$logs/unit-$1 run=() suites=() times=() suite line checks=0 failures bad=0 status=0 processes=$((2 * $(nproc)))
+    local folder=$logs/unit-$1 run=() suites=() suite status=0 processes=$((2 * $(nproc)))
     # The shadow memory of TSan does not fit every random layout of the address space.
     if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
         run=(setarch "$(uname -m)" -R)
@@ -108,67 +122,35 @@ unit_tests() {
     [ "$1" != tsan ] || processes=$(nproc)
     mapfile -t suites < <("${run[@]}" "build/$1/test/unit-tests" --list | long_ones_first)
     mkdir -p "$folder"
+    for suite in "${suites[@]}"; do : >"$folder/$suite.log"; done
+    run=(timeout --foreground --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests")
+    local -x ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0
     # shellcheck disable=SC2016  # for that shell
     printf '%s\n' "${suites[@]}" |
-        ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-            UBSAN_OPTIONS=print_stacktrace=1 \
-            TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0 \
-            xargs -P "$processes" -I SUITE bash -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"
-                echo "took $SECONDS s" >>"$log"' bash \
-            "$folder/SUITE.log" timeout --foreground --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests" SUITE || true
+        xargs -P "$processes" -I SUITE bash -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"
+            echo "took $SECONDS s" >>"$log"' bash "$folder/SUITE.log" "${run[@]}" SUITE || true
     for suite in "${suites[@]}"; do
-        line=$(grep -E '^[0-9]+%: Checks: ' "$folder/$suite.log" | tail -n 1) || true
-        if ! [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
-            BASH_REMATCH=("" 1 1 0) # it has ended without a result
-        fi
-        checks=$((checks + BASH_REMATCH[1]))
-        failures=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
-        times+=("$(sed -n 's/^took \(.*\) s$/\1/p' "$folder/$suite.log") $suite")
-        if grep -q '^exit status ' "$folder/$suite.log"; then # also when all tests have passed: leaks
-            bad=$((bad + (failures > 0 ? failures : 1)))
-            status=1
-            cat "$folder/$suite.log"
-        fi
-    done
-    printf '%s\n' "${times[@]}" >"$logs/unit-$1.times"
-    say "${#suites[@]} suites, $checks tests, $bad failed"
-    count $((checks - bad)) $bad
-    return "$status"
-}
-
-# count_junit FILE: adds the tests of a JUnit report.
-count_junit() {
-    local numbers
-    numbers=$(/usr/bin/python3 - "$1" <<'PYTHON'
-import sys
-import xml.etree.ElementTree
-
-# A test that fails twice, in its call and in its teardown, is listed twice.
-verdicts = {}
-for case in xml.etree.ElementTree.parse(sys.argv[1]).iter("testcase"):
-    test = case.get("classname"), case.get("name")
-    kinds = {child.tag for child in case}
-    verdict = 2 if kinds & {"failure", "error"} else 1 if "skipped" in kinds else 0
-    verdicts[test] = max(verdict, verdicts.get(test, 0))
-good, bad = (list(verdicts.values()).count(verdict) for verdict in (0, 2))
-print(good, bad)
-PYTHON
-    ) || return
-    # shellcheck disable=SC2086  # two words
-    count $numbers
+        echo "$(sed -n 's/^took \(.*\) s$/\1/p' "$folder/$suite.log") $suite"
+    done >"$logs/unit-$1.times"
+    scripts/run-again.py suites "$folder" "$folder.result" "${run[@]}" || status=1
+    tally "$folder.result" || status=1
+    return $status
 }
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local report=$logs/e2e-$1.xml status=0 options=(--mpm "$2") processes=$((3 * $(nproc)))
+    local name=$logs/e2e-$1 status=0 processes=$((3 * $(nproc)))
+    local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") beside
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
-    [ "$mode" = full ] && [ "$1" = release ] || options+=(--quick)
+    [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
     # Most tests wait most of their time, so there are more processes than cores.
-    options+=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
-    WEBSOCKET_BUILD=build/$1 timeout --foreground --kill-after=60 4000 \
-        /usr/bin/python3 -m pytest -p no:cacheprovider --junitxml="$report" test/e2e "${options[@]}" ||
-        status=$?
-    [ ! -e "$report" ] || count_junit "$report" || status=1
+    beside=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
+    local -x WEBSOCKET_BUILD=build/$1
+    timeout --foreground --kill-after=60 4000 "${run[@]}" "${beside[@]}" "--junitxml=$name.xml" test/e2e || status=$?
+    scripts/run-again.py end-to-end "$name.xml" $status "$name.result" timeout --foreground --kill-after=60 2000 "${run[@]}" &&
+        status=0 || status=1
+    tally "$name.result" || status=1
     return $status
 }
 
@@ -321,5 +303,9 @@ printf '\nThe slowest tests:\n'
 slowest || true
 printf '\nPhases, %d s:\n' $((SECONDS - begin))
 printf '  %s\n' "${summary[@]}"
+if [ ${#unstable[@]} -gt 0 ]; then
+    printf '\nFailed, but not alone (CONTRIBUTING.md says what that means), %d unstable:\n' ${#unstable[@]}
+    printf '  unstable: %s\n' "${unstable[@]}"
+fi
 say "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
