@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of websocket_tcp.cpp: targets whose client has gone.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <websocket/plugin.hpp>
+
+#include "tcp_bridge.hpp"
+
+namespace tcp {
+
+/// Writes what a client has left behind, shuts that side down, and discards what the target says until it
+/// ends as well: closing earlier, with something unread, would be a reset, which destroys what is on its way.
+/// [any thread]
+class Lingering {
+public:
+    static constexpr std::chrono::seconds kToTake{30};   ///< what is left, for one target
+    static constexpr std::chrono::seconds kToEnd{2};     ///< after that
+    static constexpr std::size_t kMax = 256;             ///< targets at once; others are closed
+    static constexpr std::chrono::seconds kLastCall{1};  ///< for all, when the process ends
+
+    explicit Lingering(const websocket::Server& server) noexcept : server_(server) {}
+    ~Lingering() { finish(); }
+    Lingering(const Lingering&) = delete;
+    Lingering& operator=(const Lingering&) = delete;
+
+    void take(Remains remains) {
+        if (!remains.socket.valid()) return;
+        One one{std::move(remains.socket), std::move(remains.unwritten), remains.ended, {}, {}};
+        if (advance(one)) return;
+        const std::lock_guard lock(mutex_);
+        if (all_.size() >= kMax) return;
+        const std::uint64_t id = next_++;
+        const auto at = all_.emplace(id, std::move(one)).first;
+        try {
+            at->second.watch =
+                server_.watch(at->second.socket.get(), wanted(at->second),
+                              [this, id](std::uint32_t /*events*/) { on_ready(id); });
+            start_limit(id, at->second);
+        } catch (...) {
+            all_.erase(at);
+            throw;
+        }
+        // Without a watch the server is ending: finish() sees to it.
+    }
+
+private:
+    struct One {
+        Socket socket;
+        std::string unwritten;
+        bool ended;  // the target has said all
+        websocket::Watch watch;
+        websocket::Timer limit;
+    };
+
+    static std::uint32_t wanted(const One& one) noexcept {
+        return (one.ended ? 0U : WS_READABLE) | (one.unwritten.empty() ? 0U : WS_WRITABLE);
+    }
+    void start_limit(std::uint64_t id, One& one) {
+        one.limit =
+            server_.after(one.unwritten.empty() ? kToEnd : kToTake, [this, id] { forget(id); });
+    }
+    void on_ready(std::uint64_t id) {
+        const std::lock_guard lock(mutex_);
+        const auto found = all_.find(id);
+        if (found == all_.end()) return;
+        One& one = found->second;
+        const bool had_unwritten = !one.unwritten.empty();
+        if (advance(one)) {
+            all_.erase(found);
+            return;
+        }
+        one.watch.change(wanted(one));
+        if (had_unwritten && one.unwritten.empty()) start_limit(id, one);
+    }
+    void forget(std::uint64_t id) {
+        const std::lock_guard lock(mutex_);
+        all_.erase(id);
+    }
+
+    static bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
+
+    /// Does what can be done now. True when that was all: the socket may be closed.
+    [[nodiscard]] static bool advance(One& one) noexcept {
+        return !write(one) || (read(one) && one.unwritten.empty());
+    }
+    /// False when the target takes no more.
+    [[nodiscard]] static bool write(One& one) noexcept {
+        while (!one.unwritten.empty()) {
+            const ssize_t n = ::send(one.socket.get(), one.unwritten.data(), one.unwritten.size(),
+                                     MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0) return would_block();
+            one.unwritten.erase(0, static_cast<std::size_t>(n));
+        }
+        static_cast<void>(::shutdown(one.socket.get(), SHUT_WR));
+        return true;
+    }
+    /// True when the target has said all. Reads a bounded number of times: more is reported again.
+    [[nodiscard]] static bool read(One& one) noexcept {
+        std::array<char, 16384> discarded;  // not initialized
+        for (int turn = 0; turn < 4 && !one.ended; ++turn) {
+            const ssize_t n =
+                ::recv(one.socket.get(), discarded.data(), discarded.size(), MSG_DONTWAIT);
+            if (n < 0 && errno == EINTR) continue;
+            if (n < 0 && would_block()) return false;
+            one.ended = n <= 0;
+        }
+        return one.ended;
+    }
+
+    /// The process ends, and no watch runs any more: what targets take within a moment they get.
+    void finish() noexcept {
+        using Clock = std::chrono::steady_clock;
+        const std::lock_guard lock(mutex_);
+        const auto end = Clock::now() + kLastCall;
+        for (auto& [id, one] : all_) {
+            while (write(one) && !one.unwritten.empty()) {
+                const auto left =
+                    std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+                pollfd ready{one.socket.get(), POLLOUT, 0};
+                if (left.count() <= 0 || ::poll(&ready, 1, static_cast<int>(left.count())) == 0)
+                    break;
+            }
+        }
+    }
+
+    const websocket::Server& server_;
+    std::mutex mutex_;  // guards the rest; held for some system calls that do not wait
+    std::map<std::uint64_t, One> all_;
+    std::uint64_t next_ = 0;
+};
+
+}  // namespace tcp
