@@ -201,8 +201,8 @@ end_to_end_sanitized() {
     return $status
 }
 
-# npm's ws, for the test that wants a second client; from test/clients/package.json, which names
-# one exact version.
+# Clients of the tests that are modules for node; from test/clients/package.json, which names exact
+# versions.
 node_client() {
     local from=test/clients/package.json to=build/node
     [ -e $from ] || return 0
@@ -288,7 +288,7 @@ rm -rf "$logs"
 mkdir -p "$logs"
 export NODE_PATH=$PWD/build/node/node_modules
 if [ "$mode" = quick ] && ! node_client; then
-    skip "tests with node's ws" "npm could not install it"
+    skip "tests with modules for node" "npm could not install it"
     say "npm could not install ws; its tests are left out"
     export WEBSOCKET_SKIP_CLIENTS=node${WEBSOCKET_SKIP_CLIENTS:+,$WEBSOCKET_SKIP_CLIENTS}
 elif [ "$mode" = full ]; then

@@ -34,6 +34,8 @@ test   python3-selenium     /usr/lib/python3/dist-packages/selenium
 test   chromium             chromium
 test   chromium-driver      chromedriver
 test   apache2-utils        rotatelogs
+test   mosquitto            mosquitto
+test   tigervnc-standalone-server Xtigervnc
 test   nodejs               node
 test   npm                  npm
 test   openssl              openssl
@@ -60,19 +62,19 @@ is_there() {
 }
 
 # install_packages PACKAGE...: as root, by the command in as_root. Debian starts a service when it installs it,
-# and at each boot from then on. The tests start nginx and haproxy themselves, so neither shall be.
+# and at each boot from then on. The tests start nginx, haproxy and mosquitto themselves, so none shall be.
 install_packages() {
     "${as_root[@]}" bash -s -- "$@" <<'SCRIPT'
 set -eu
 services=()
 for package in "$@"; do
-    case $package in nginx | haproxy) services+=("$package") ;; esac
+    case $package in nginx | haproxy | mosquitto) services+=("$package") ;; esac
 done
 policy=/usr/sbin/policy-rc.d
 if [ ${#services[@]} -gt 0 ] && [ ! -e $policy ]; then
     trap 'rm -f $policy' EXIT
     trap 'exit 1' INT TERM HUP
-    printf '#!/bin/sh\ncase $1 in nginx* | haproxy*) exit 101 ;; esac\n' >$policy
+    printf '#!/bin/sh\ncase $1 in nginx* | haproxy* | mosquitto*) exit 101 ;; esac\n' >$policy
     chmod 755 $policy
 fi
 apt-get install -q -y --no-install-recommends "$@" </dev/null
