@@ -12,6 +12,7 @@
 
 #include <websocket/plugin.hpp>
 
+#include "tcp_byte_queue.hpp"
 #include "tcp_settings.hpp"
 #include "tcp_socket.hpp"
 
@@ -20,28 +21,33 @@ namespace tcp {
 /// What is left of a bridge when the client has gone.
 struct Remains {
     Socket socket;
-    std::string unwritten;  ///< of the client, for the target
-    bool ended = false;     ///< nothing more comes from the target
+    ByteQueue unwritten;  ///< of the client, for the target
+    bool ended = false;   ///< nothing more comes from the target
 };
 
 /// The plugin's state of a connection.
 ///
 /// What the client sends is written to the target at once. What the target does not take waits here, and above
-/// `Settings::buffer` the client is not read from: so no more waits than that and one part of a message, at
-/// most 64 KiB. The target is not read from while more than half of WebSocketSendBuffer waits for the client.
+/// `Settings::buffer` the client is not read from: so no more waits than that and one part of a message. The
+/// target is not read from while more than half of WebSocketSendBuffer waits for the client.
 class Bridge {
 public:
     static constexpr std::size_t kPortion = std::size_t{64} << 10;  ///< read from a target at once
 
     Bridge() noexcept = default;
 
-    /// Before the 101. [httpd worker]
-    void attach(Socket socket, const Settings& settings) noexcept {
+    /// Before the 101. False when descriptors run out. [httpd worker]
+    [[nodiscard]] bool attach(Socket socket, const Settings& settings) noexcept {
+        reserved_ = socket.duplicate();
         socket_ = std::move(socket);
         settings_ = &settings;
+        return reserved_.valid() && !reserved_.is_one_of_the_last();
     }
     // [conn] from here on
-    void open(websocket::Connection client) { watch(client); }
+    void open(websocket::Connection client) {
+        reserved_ = Socket();
+        watch(client);
+    }
     void on_client_bytes(websocket::Connection client, websocket::Bytes bytes) {
         if (write_failed_) return;  // nobody to tell: the client is told when the target has ended
         if (unwritten_.empty()) {
@@ -49,7 +55,7 @@ public:
             if (bytes.empty() || write_failed_) return watch(client);
             expect_progress(client);
         }
-        unwritten_ += websocket::text_of(bytes);
+        unwritten_.append(websocket::text_of(bytes));
         if (!paused_ && unwritten_.size() >= settings_->buffer) {
             paused_ = true;
             client.pause();
@@ -155,7 +161,7 @@ private:
         return done;
     }
     void write_more(websocket::Connection client) {
-        unwritten_.erase(0, write(websocket::bytes_of(unwritten_)));
+        unwritten_.consume(write(websocket::bytes_of(unwritten_.front())));
         if (write_failed_ || unwritten_.empty()) {
             give_up_writing(client);
         } else if (unwritten_.size() <= settings_->buffer / 2) {
@@ -164,7 +170,7 @@ private:
     }
     /// Nothing waits for the target any more, be it that it has taken all.
     void give_up_writing(websocket::Connection client) {
-        std::string().swap(unwritten_);
+        unwritten_.clear();
         stall_.cancel();
         read_client_again(client);
     }
@@ -185,6 +191,7 @@ private:
 
     const Settings* settings_ = nullptr;
     Socket socket_;
+    Socket reserved_;  // stands for the duplicate that the server needs for a watch, until then
     std::uint32_t watched_ = 0;
     bool ended_ = false;         // nothing more is read from the target
     bool write_failed_ = false;  // nothing more is written to it
@@ -192,7 +199,7 @@ private:
     bool client_full_ = false;   // on_client_has_room() comes
     bool paused_ = false;        // the client is not read from
     bool took_some_ = false;     // since stall_ was started
-    std::string unwritten_;
+    ByteQueue unwritten_;
     std::string unsent_;      // a portion that the client's queue had no room for
     websocket::Timer stall_;  // while something is unwritten
     websocket::Watch watch_;

@@ -36,13 +36,15 @@ public:
         : std::runtime_error(why), status_(status) {}
     [[nodiscard]] unsigned status() const noexcept { return status_; }
 
-    /// 504 when nothing was heard of the target, else 502.
+    /// 504 when nothing was heard of the target, 503 when it is this machine that lacks something, else 502.
     [[nodiscard]] static Unreachable because(int error) {
-        const bool silent = error == ETIMEDOUT || error == EAGAIN;
-        return {silent ? 504U : 502U,
-                silent ? "no answer in time (errno " + std::to_string(ETIMEDOUT) + ")"
-                       : std::system_category().message(error) + " (errno " +
-                             std::to_string(error) + ")"};
+        if (error == EAGAIN) error = ETIMEDOUT;  // of a connect() to a unix socket that has waited
+        const bool lacking =
+            error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+        return {error == ETIMEDOUT ? 504U
+                : lacking          ? 503U
+                                   : 502U,
+                std::system_category().message(error) + " (errno " + std::to_string(error) + ")"};
     }
 
 private:
@@ -69,10 +71,9 @@ private:
     };
     using Addresses = std::unique_ptr<addrinfo, Free>;
 
-    [[nodiscard]] static Socket made(int family, int type) {
-        Socket socket(::socket(family, type | SOCK_STREAM | SOCK_CLOEXEC, 0));
-        if (!socket.valid()) throw Unreachable::because(errno);
-        return socket;
+    /// Not valid, with errno, when there can be none.
+    [[nodiscard]] static Socket made(int family, int type) noexcept {
+        return Socket(::socket(family, type | SOCK_STREAM | SOCK_CLOEXEC, 0));
     }
 
     // --- waiting ---
@@ -126,7 +127,9 @@ private:
             const auto now = Clock::now();
             const auto until = now + std::max(end_ - now, Clock::duration::zero()) / left;
             Socket socket = made(one->ai_family, SOCK_NONBLOCK);
-            error = ::connect(socket.get(), one->ai_addr, one->ai_addrlen) == 0 ? 0 : errno;
+            const bool connected =
+                socket.valid() && ::connect(socket.get(), one->ai_addr, one->ai_addrlen) == 0;
+            error = connected ? 0 : errno;  // also of a family that this machine does not have
             if (error == EINPROGRESS || error == EINTR) error = outcome(socket, until);
             if (error == 0) return settled(std::move(socket));
         }
@@ -166,7 +169,8 @@ private:
         address.sun_family = AF_UNIX;
         std::memcpy(address.sun_path, target_.path.data(), target_.path.size());
         const auto connected = [&address](const Socket& socket) {
-            return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+            return socket.valid() &&
+                   ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
                              sizeof address) == 0;
         };
         Socket socket = made(AF_UNIX, SOCK_NONBLOCK);

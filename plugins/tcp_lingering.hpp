@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <string>
+#include <string_view>
 #include <utility>
 
 #include <websocket/plugin.hpp>
@@ -27,7 +27,7 @@ class Lingering {
 public:
     static constexpr std::chrono::seconds kToTake{30};   ///< what is left, for one target
     static constexpr std::chrono::seconds kToEnd{2};     ///< after that
-    static constexpr std::size_t kMax = 256;             ///< targets at once; others are closed
+    static constexpr std::size_t kMax = 4096;            ///< targets at once; others are closed
     static constexpr std::chrono::seconds kLastCall{1};  ///< for all, when the process ends
 
     explicit Lingering(const websocket::Server& server) noexcept : server_(server) {}
@@ -58,7 +58,7 @@ public:
 private:
     struct One {
         Socket socket;
-        std::string unwritten;
+        ByteQueue unwritten;
         bool ended;  // the target has said all
         websocket::Watch watch;
         websocket::Timer limit;
@@ -98,11 +98,12 @@ private:
     /// False when the target takes no more.
     [[nodiscard]] static bool write(One& one) noexcept {
         while (!one.unwritten.empty()) {
-            const ssize_t n = ::send(one.socket.get(), one.unwritten.data(), one.unwritten.size(),
-                                     MSG_DONTWAIT | MSG_NOSIGNAL);
+            const std::string_view front = one.unwritten.front();
+            const ssize_t n =
+                ::send(one.socket.get(), front.data(), front.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
             if (n < 0 && errno == EINTR) continue;
             if (n < 0) return would_block();
-            one.unwritten.erase(0, static_cast<std::size_t>(n));
+            one.unwritten.consume(static_cast<std::size_t>(n));
         }
         static_cast<void>(::shutdown(one.socket.get(), SHUT_WR));
         return true;

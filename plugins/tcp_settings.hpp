@@ -31,8 +31,8 @@ struct Settings {
 
     /// Throws websocket::OptionError.
     [[nodiscard]] static Settings read(const websocket::Options& options);
-    /// The same, and looks at the files of tokens, too.
-    static void check(const websocket::Options& options);
+    /// Throws it when the files of tokens cannot be read, or have a wrong line.
+    void check_files() const;
     /// What clients come for: names the location among those that share the limit of waiting ones.
     [[nodiscard]] std::string subject() const { return target ? target->text() : targets; }
 };
@@ -134,11 +134,10 @@ inline Settings Settings::read(const websocket::Options& options) {
     return settings;
 }
 
-inline void Settings::check(const websocket::Options& options) {
-    const Settings settings = read(options);
-    if (settings.target) return;
+inline void Settings::check_files() const {
+    if (target) return;
     try {
-        TokenFiles(settings.targets).check();
+        TokenFiles(targets).check();
     } catch (const std::invalid_argument& error) {
         detail::wrong_option("targets", error.what());
     } catch (const std::system_error& error) {

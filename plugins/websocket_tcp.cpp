@@ -12,11 +12,17 @@
 //
 // The payloads of a client's messages, text or binary, are one stream of bytes to its target; what the target
 // says are binary messages. docs/tcp.md tells the rest.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include <websocket/plugin.hpp>
 
@@ -56,6 +62,9 @@ private:
     std::uint64_t left_out_ = 0;
 };
 
+/// The process that has loaded this file: it reads the configuration, and forks the children.
+const pid_t kConfigured = ::getpid();
+
 class Tcp {
 public:
     static constexpr const char* name = "tcp";
@@ -65,7 +74,10 @@ public:
 
     static void check(const websocket::Options& options) {
         static_cast<void>(tcp::Places::shared());  // before children are forked
-        tcp::Settings::check(options);
+        const tcp::Settings settings = tcp::Settings::read(options);
+        // Children ask again when they start. Then files of tokens may have changed, and what is wrong
+        // with them is a matter of single clients.
+        if (::getpid() == kConfigured) settings.check_files();
     }
     Tcp(const websocket::Server& server, const websocket::Options& options)
         : server_(server), settings_(tcp::Settings::read(options)), tokens_(settings_.targets),
@@ -81,8 +93,10 @@ public:
         if (!target) return;
         try {
             tcp::Place place(tcp::Places::shared(), settings_.subject(), settings_.max_waiting);
-            client.attach(tcp::Attempt(*target, settings_.connect_timeout, place).connect(),
-                          settings_);
+            tcp::Attempt attempt(*target, settings_.connect_timeout, place);
+            if (!client.attach(attempt.connect(), settings_)) {
+                throw tcp::Unreachable::because(EMFILE);
+            }
         } catch (const tcp::Unreachable& error) {
             unreachable_.add();
             warn("no connection to " + target->text() + ": " + error.what() + "; refused with " +

@@ -17,11 +17,13 @@ import pytest
 import frames
 import handshake
 import processes
+from h2client import H2Client
 from httpd import BUILD, Httpd, free_port
 from raw import RawClient
 from targets import EchoTarget, Target
 from test_docs import TOP, snippet, with_our_files
-from waiting import wait_until
+from tls import TlsHttpd
+from waiting import SANITIZED, wait_until
 
 _MIB = 1 << 20
 _CHILDREN = 4  # under prefork
@@ -334,6 +336,30 @@ def _sockets_to_targets(pid, port):
     return found
 
 
+@pytest.mark.each_mpm
+def test_a_bridge_has_the_tls_of_httpd(mpm):
+    sent = bytes_of(8, _MIB)
+    with EchoTarget() as target, TlsHttpd(mpm, location("/tcp", f"target {target.text}")) as server:
+        with server.tls_websocket("/tcp") as client:
+            client.send_while_reading(frames.binary(sent))
+            assert digest(received(client, len(sent))) == digest(sent)
+            client.close_handshake()
+
+
+def test_a_bridge_works_over_http2(start_h2):
+    sent = bytes_of(9, 50_000)
+    with EchoTarget() as target:
+        server = start_h2(location("/tcp", f"target {target.text}") + location("/refused", f"target 127.0.0.1:{free_port()}"))
+        with H2Client(server.port) as connection:
+            client = connection.websocket("/tcp")
+            client.send(frames.binary(sent))
+            assert digest(received(client, len(sent))) == digest(sent)
+            client.close_cleanly()
+            refused = connection.connect("/refused")
+            connection.await_response(refused)
+            assert refused.status == 502
+
+
 # ---- targets -----------------------------------------------------------------------------------------
 
 
@@ -373,8 +399,8 @@ def test_a_subprotocol_is_chosen_if_the_client_offers_it(bridges, path, offered,
     [
         ("/refused", 502, "no connection to 127.0.0.1:@PORT@: Connection refused \\(errno 111\\); refused with 502"),
         ("/no-socket", 502, "no connection to unix:/nowhere/at/all: No such file or directory \\(errno 2\\)"),
-        ("/silent", 504, "no connection to 127.0.0.1:@FULL@: no answer in time \\(errno 110\\); refused with 504"),
-        ("/silent-unix", 504, "no connection to unix:[^ ]*: no answer in time \\(errno 110\\); refused with 504"),
+        ("/silent", 504, "no connection to 127.0.0.1:@FULL@: Connection timed out \\(errno 110\\); refused with 504"),
+        ("/silent-unix", 504, "no connection to unix:[^ ]*: Connection timed out \\(errno 110\\); refused with 504"),
     ],
 )
 def test_a_target_that_cannot_be_reached_is_told_before_the_101(bridges, path, status, words):
@@ -476,6 +502,20 @@ def test_a_file_of_tokens_that_cannot_be_read_is_logged_and_answered_with_503(br
         pass
 
 
+@pytest.mark.each_mpm
+def test_a_child_starts_whatever_has_become_of_the_file_of_tokens(mpm, bridges):
+    server = Httpd(mpm, location("/tcp", "targets @ROOT@/tokens"), children=1)
+    tokens = server.root / "tokens"
+    tokens.write_text("")
+    with server:
+        tokens.unlink()
+        assert server.answer("/tcp?token=good").status == 503
+        _replace(tokens, f"wrong\ngood: {bridges.echo.text}\n")
+        with server.websocket("/tcp?token=good") as client:
+            client.send(frames.binary(b"hello"))
+            assert received(client, 5) == b"hello"
+
+
 # ---- slow ones ---------------------------------------------------------------------------------------
 
 
@@ -500,7 +540,7 @@ def test_a_client_that_does_not_read_makes_the_target_wait(bridges):
         before = _memory(bridges.server)
         taken = peer.send_until_stuck(sent)
         assert taken < _KERNEL, "the bridge took more than it can have passed on"
-        assert _memory(bridges.server) - before < 2048, "KiB"
+        _assert_little_more(bridges.server, before)
         with _sending(peer, sent[taken:]):
             assert digest(received(client, len(sent))) == digest(sent)
 
@@ -512,7 +552,7 @@ def test_a_target_that_does_not_read_makes_the_client_wait(bridges):
         before = _memory(bridges.server)
         taken = client.send_while_reading(messages, stall=1)
         assert taken < _KERNEL, "the bridge took more than it can have passed on"
-        assert _memory(bridges.server) - before < 2048, "KiB"
+        _assert_little_more(bridges.server, before)
         with _sending(client, messages[taken:]):
             assert digest(peer.receive(len(sent))) == digest(sent)
 
@@ -545,6 +585,11 @@ def test_a_target_that_takes_nothing_for_long_ends_the_bridge(bridges):
 def _memory(server):
     """KiB that belong to the children alone."""
     return sum(map(processes.private_kib, server.children()))
+
+
+def _assert_little_more(server, before):
+    if not SANITIZED:  # which keeps memory that was freed
+        assert _memory(server) - before < 2048, "KiB"
 
 
 @contextlib.contextmanager
@@ -634,7 +679,7 @@ def test_a_target_that_goes_at_once_is_heard_out_by_a_slow_client(bridges, path)
         rest, close = until_close(client)
         assert digest(rest) == digest(sent)
         assert close.code == 1000
-    assert spent < 0.5, f"{spent} s of CPU for a client that does not read"
+    assert SANITIZED or spent < 0.5, f"{spent} s of CPU for a client that does not read"
 
 
 @pytest.mark.each_mpm
@@ -712,6 +757,31 @@ def test_the_plugin_keeps_what_plugins_promise(bridges):
     done = subprocess.run([*check, f"target={bridges.echo.text}"], stdout=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "good"), done.stdout
     assert "not checked further" not in done.stdout
+
+
+def test_without_descriptors_clients_are_refused_before_the_101(start_httpd):
+    with EchoTarget(backlog=1000) as target, contextlib.ExitStack() as stack:
+        server = start_httpd(location("/tcp", f"target {target.text}"), files=300)
+        accepted, refused = [], 0
+        while refused < 20:
+            client = stack.enter_context(RawClient(server.port))
+            client.send(handshake.request("/tcp"))
+            status = client.read_response().status
+            assert status in (101, 503)
+            if status == 101:
+                accepted.append(client)
+            else:
+                refused += 1
+                client.close()
+        assert len(accepted) > 50
+        for client in accepted:
+            client.send(frames.binary(b"served"))
+            assert received(client, 6) == b"served"
+        for client in accepted:
+            client.close_handshake()
+        _expect_no_bridge(server)
+        with server.websocket("/tcp"):
+            pass
 
 
 # ---- the end of a child ------------------------------------------------------------------------------
