@@ -38,9 +38,9 @@ public:
 
     /// 504 when nothing was heard of the target, 503 when it is this machine that lacks something, else 502.
     [[nodiscard]] static Unreachable because(int error) {
-        if (error == EAGAIN) error = ETIMEDOUT;  // of a connect() to a unix socket that has waited
-        const bool lacking =
-            error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+        // The last two: of all ports of this machine, none is left for this target.
+        const bool lacking = error == EMFILE || error == ENFILE || error == ENOBUFS ||
+                             error == ENOMEM || error == EAGAIN || error == EADDRNOTAVAIL;
         return {error == ETIMEDOUT ? 504U
                 : lacking          ? 503U
                                    : 502U,
@@ -185,7 +185,7 @@ private:
                 ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit));
             if (connected(socket)) return nonblocking(std::move(socket));
         } while (errno == EINTR && Clock::now() < end_);
-        throw Unreachable::because(errno == EINTR ? ETIMEDOUT : errno);
+        throw Unreachable::because(errno == EINTR || errno == EAGAIN ? ETIMEDOUT : errno);
     }
     [[nodiscard]] static Socket nonblocking(Socket socket) {
         const int flags = ::fcntl(socket.get(), F_GETFL);

@@ -10,6 +10,7 @@ import pytest
 import certificates
 import chromium
 import httpd
+from bridges import Bridges
 from httpd import Httpd, template
 
 # What makes WebSockets travel over HTTP/2 with prior knowledge.
@@ -149,6 +150,20 @@ def start_h2(start_httpd):
         return start_httpd(H2_LINES + parts, modules=("http2",), **options)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def shared_bridges(mpm):
+    """The httpd of most tests of websocket_tcp.so, and what it leads to."""
+    with contextlib.ExitStack() as stack:
+        yield Bridges(mpm, stack)
+
+
+@pytest.fixture
+def bridges(shared_bridges):
+    """The same; the test fails if it harmed a child."""
+    yield shared_bridges
+    shared_bridges.server.assert_unharmed()
 
 
 @pytest.fixture(scope="session")

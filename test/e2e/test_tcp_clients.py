@@ -10,12 +10,10 @@ import shutil
 import socket
 import subprocess
 
-import pytest
-
 import httpd
+from bridges import location
 from chromium import skippable, text_of
 from httpd import free_port
-from test_tcp import location
 from waiting import patience, wait_until
 
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
