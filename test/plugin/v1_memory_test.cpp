@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A plugin of version 1 without memory: result codes from the server's functions, 1011 for what the
 // C++ classes throw, and never more than that.
+#include <poll.h>
 #include <unistd.h>
 
 #include <new>
@@ -160,6 +161,9 @@ START_TEST(calls_that_could_not_be_made_leave_nothing_behind) {
     client.disconnect();
     await_quietly([] { return done == 3; }, "the end of timer and watch");
     ::close(ends[0]);
+    pollfd pipe{ends[1], POLLOUT, 0};
+    ck_assert_int_eq(::poll(&pipe, 1, 0), 1);
+    ck_assert_msg((pipe.revents & POLLERR) != 0, "a duplicate of the watched end is left");
     ::close(ends[1]);
 }
 END_TEST

@@ -62,13 +62,14 @@ ws_result watch(const ws_host* host, ws_conn conn, int32_t descriptor, uint32_t 
         !can_be_polled(descriptor)) {
         return WS_BAD_ARG;
     }
-    std::shared_ptr<base::Descriptor> duplicate;
-    try {
-        duplicate = std::make_shared<base::Descriptor>(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
-    } catch (const std::bad_alloc&) {
+    base::Descriptor copy(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+    if (!copy.valid()) {
         return WS_NO_MEMORY;
     }
-    if (!duplicate->valid()) {
+    std::shared_ptr<base::Descriptor> duplicate;
+    try {
+        duplicate = std::make_shared<base::Descriptor>(std::move(copy));
+    } catch (const std::bad_alloc&) {
         return WS_NO_MEMORY;
     }
     return begin_call(
