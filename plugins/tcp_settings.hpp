@@ -2,10 +2,12 @@
 // Part of websocket_tcp.cpp: its options.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,7 +52,7 @@ struct Unit {
 }
 
 inline std::int64_t measure(const websocket::Options& options, std::string_view name,
-                            std::string_view fallback, const std::vector<Unit>& units,
+                            std::string_view fallback, std::initializer_list<Unit> units,
                             std::int64_t least, std::int64_t most, std::string_view allowed) {
     const std::string_view text = options.text(name, fallback);
     std::int64_t value = -1;
@@ -66,9 +68,10 @@ inline std::int64_t measure(const websocket::Options& options, std::string_view 
 inline milliseconds duration(const websocket::Options& options, std::string_view name,
                              std::string_view fallback, std::int64_t least,
                              std::string_view allowed) {
-    static const std::vector<Unit> kUnits{
-        {"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}, {"", 1000}};
-    return milliseconds(measure(options, name, fallback, kUnits, least, 3'600'000, allowed));
+    return milliseconds(
+        measure(options, name, fallback,
+                {{"s", 1000}, {"ms", 1}, {"m", 60'000}, {"h", 3'600'000}, {"", 1000}}, least,
+                3'600'000, allowed));
 }
 
 inline std::vector<std::string> subprotocols(const websocket::Options& options) {
