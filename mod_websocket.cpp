@@ -22,6 +22,7 @@
 #include "httpd/status/status.hpp"
 #include "httpd/takeover/handover.hpp"
 #include "httpd/takeover/pump.hpp"
+#include "httpd/tunnel/tunnel_hooks.hpp"
 
 namespace {
 
@@ -43,6 +44,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     websocket::httpd::register_config_check();
     websocket::httpd::register_lost_handshakes();
     websocket::httpd::register_pump();
+    websocket::httpd::register_tunnels();
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
     ap_hook_child_stopping(websocket::httpd::Child::stopping, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -110,6 +110,7 @@ void Channel::retire() noexcept {
 
 void Channel::die() noexcept {
     dead_ = true;
+    stop_pause_timer();
     loop_.reactor().clear_time(*this);
     loop_.mark_dirty(*this);
 }

@@ -85,6 +85,8 @@ public:
     virtual Departure cut_short(protocol::CloseCode code, const char* reason) noexcept = 0;
     /// Ends everything at once; the loop frees it.
     virtual void kill() noexcept = 0;
+    /// The time of a pause that its rate has brought is over.
+    void end_rate_pause() noexcept;
 
     static constexpr std::uint32_t kLast = UINT32_MAX - 1;
     static constexpr std::uint32_t kUnlisted = UINT32_MAX;
@@ -138,6 +140,22 @@ protected:
     void account_wire(std::size_t bytes) noexcept {
         if (record_ != nullptr) record_->traffic.bytes_out += bytes;
     }
+
+    // For the record. Without one, each costs a comparison; the rest is in channel_rates.cpp.
+    [[nodiscard]] std::size_t largest_read() const noexcept {
+        return record_ == nullptr ? SIZE_MAX : largest_recorded_read();
+    }
+    /// False when this was more than the peer may send, and on_rate_exceeded() has dealt with it.
+    [[nodiscard]] bool admit_message() noexcept { return record_ == nullptr || record_message(); }
+    [[nodiscard]] bool admit_fragment() noexcept { return record_ == nullptr || record_frame(); }
+    [[nodiscard]] bool admit_control_frame() noexcept {
+        return record_ == nullptr || record_control_frame();
+    }
+    /// With a record only; `charged`: it counts for the rate of bytes.
+    void record_read(std::size_t bytes, bool charged) noexcept;
+    /// The peer sends more than it may, and is to be closed for it.
+    virtual void on_rate_exceeded(const char* reason) noexcept = 0;
+
     [[nodiscard]] std::size_t low_water() const noexcept { return options_->send_buffer / 2; }
 
     /// The next in the outbox has to be encoded before it can be written.
@@ -171,6 +189,15 @@ protected:
     bool dead_ : 1 = false;
 
 private:
+    [[nodiscard]] std::size_t largest_recorded_read() const noexcept;
+    [[nodiscard]] bool record_message() noexcept;
+    [[nodiscard]] bool record_frame() noexcept;
+    [[nodiscard]] bool record_control_frame() noexcept;
+    [[nodiscard]] bool charge(base::TokenBucket& bucket, std::uint64_t per_second,
+                              std::uint64_t amount, RatePolicy policy, const char* reason) noexcept;
+    void pause_for_rate(std::chrono::milliseconds time) noexcept;
+    void stop_pause_timer() noexcept;
+
     std::uint8_t pause_ : 4 = 0;  ///< Pause bits
     std::uint8_t category_ = 0;   ///< of OpenCounts
 };

@@ -295,6 +295,11 @@ void Connection::end_input(CloseCode code, const char* reason, const CloseInfo& 
     loop_.mark_dirty(*this);
 }
 
+void Connection::on_rate_exceeded(const char* reason) noexcept {
+    end_input(CloseCode::policy_violation, reason,
+              {static_cast<std::uint16_t>(CloseCode::policy_violation), false});
+}
+
 void Connection::end_now() noexcept {
     const CloseCode code = closing_.code();
     const char* reason = closing_.reason();
@@ -348,7 +353,6 @@ void Connection::kill() noexcept {
         return;
     }
     finish({static_cast<std::uint16_t>(CloseCode::abnormal), false});
-    stop_pause_timer();
     die();
 }
 

@@ -62,8 +62,6 @@ public:
 
     /// As fail(), and the log says why.
     void fail_without_memory() noexcept;
-    /// The time of a pause that its rate has brought is over.
-    void end_rate_pause() noexcept;
     /// The session can take messages again.
     void resume() noexcept;
     /// Reads nothing, or reads again, as the application wishes.
@@ -164,17 +162,8 @@ private:
     void after_flush() noexcept;
     void tell_writable() noexcept;
 
-    // For the record. Without one, each costs a comparison; the rest is in connection_rates.cpp.
-    [[nodiscard]] std::size_t largest_read() const noexcept {
-        return record_ == nullptr ? SIZE_MAX : largest_recorded_read();
-    }
     void account_read(std::size_t bytes) noexcept {
-        if (record_ != nullptr) record_read(bytes);
-    }
-    [[nodiscard]] bool admit_message() noexcept { return record_ == nullptr || record_message(); }
-    [[nodiscard]] bool admit_fragment() noexcept { return record_ == nullptr || record_frame(); }
-    [[nodiscard]] bool admit_control_frame() noexcept {
-        return record_ == nullptr || record_control_frame();
+        if (record_ != nullptr) record_read(bytes, closing_.reading());
     }
     /// `first` is the first byte of a frame; the last frame of a message makes one.
     void account_sent(std::uint8_t first) noexcept {
@@ -184,15 +173,7 @@ private:
             ++record_->traffic.messages_out;
         }
     }
-    [[nodiscard]] std::size_t largest_recorded_read() const noexcept;
-    void record_read(std::size_t bytes) noexcept;
-    [[nodiscard]] bool record_message() noexcept;
-    [[nodiscard]] bool record_frame() noexcept;
-    [[nodiscard]] bool record_control_frame() noexcept;
-    [[nodiscard]] bool charge(base::TokenBucket& bucket, std::uint64_t per_second,
-                              std::uint64_t amount, RatePolicy policy, const char* reason) noexcept;
-    void pause_for_rate(std::chrono::milliseconds time) noexcept;
-    void stop_pause_timer() noexcept;
+    void on_rate_exceeded(const char* reason) noexcept override;
 
     // in connection.cpp
     void note_life() noexcept;

@@ -25,9 +25,11 @@ enum class Ender : std::uint8_t {
     client,   ///< its Close, or the end of its stream, came first
     server,   ///< the session, a limit, or the end of the process
     network,  ///< the connection broke
+    backend,  ///< of a tunnel: its Close, or the end of its stream, came first
 };
 
 struct Ending {
+    /// 0 where nobody knows: of a tunnel whose frames are passed on unseen.
     std::uint16_t code = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
     Ender by = Ender::network;
     const char* reason = nullptr;  ///< static text: why this server closed; null for no reason

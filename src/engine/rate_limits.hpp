@@ -11,7 +11,7 @@
 
 namespace websocket::engine {
 
-class Connection;
+class Channel;
 
 /// What happens to a peer that sends more.
 enum class RatePolicy : std::uint8_t {
@@ -38,7 +38,7 @@ struct RateMeter {
     struct PauseEnd final : net::EventHandler {
         void on_time() noexcept override;
 
-        Connection* connection = nullptr;
+        Channel* channel = nullptr;
     };
 
     base::TokenBucket messages;

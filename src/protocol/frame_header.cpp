@@ -113,6 +113,17 @@ std::size_t extended_length_size(std::uint8_t length7) {
 
 }  // namespace
 
+void MessageProgress::add(const FrameHeader& frame) noexcept {
+    if (frame.opcode != Opcode::continuation) {
+        type = message_type(frame.opcode);
+        compressed = frame.compressed;
+        open = true;
+    }
+    length += frame.payload_length;
+    ++fragments;
+    empty_fragments += frame.payload_length == 0 ? 1U : 0U;
+}
+
 template <Role kRole>
 HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
                                  const MessageProgress& message,

@@ -32,6 +32,8 @@ struct Violation {
     const char* reason;  ///< static text; goes into the Close frame and the log
 };
 
+struct FrameHeader;
+
 /// The message that the next frame may continue.
 struct MessageProgress {
     bool open = false;  ///< a first fragment has come, the final one has not
@@ -41,6 +43,9 @@ struct MessageProgress {
     std::uint32_t empty_fragments = 0;  ///< of these, without payload
     bool compressible = false;          ///< permessage-deflate was negotiated: RSV1 has a meaning
     bool compressed = false;            ///< RSV1 was set on its first frame
+
+    /// A frame with data follows, which continues the message or is its first one.
+    void add(const FrameHeader& frame) noexcept;
 };
 
 /// A frame header that passed every check.

@@ -61,18 +61,9 @@ void BasicMessageReader<kRole>::begin_payload(const FrameHeader& frame) {
     partial.frame = frame;
     partial.remaining = frame.payload_length;
     partial.in_payload = true;
-    if (is_control(frame.opcode)) {
-        return;
+    if (!is_control(frame.opcode)) {
+        partial.message.add(frame);
     }
-    MessageProgress& message = partial.message;
-    if (frame.opcode != Opcode::continuation) {
-        message.type = message_type(frame.opcode);
-        message.compressed = frame.compressed;
-        message.open = true;
-    }
-    message.length += frame.payload_length;
-    ++message.fragments;
-    message.empty_fragments += frame.payload_length == 0 ? 1U : 0U;
 }
 
 template <Role kRole>

@@ -82,10 +82,13 @@ class FrameReader:
 
     Raises AssertionError for what a server must never send: a mask, an RSV bit, a length in more
     bytes than needed, a fragment, an undefined opcode, a malformed Close, bad UTF-8.
+
+    masked  they are those of a client: each has a mask
     """
 
-    def __init__(self):
+    def __init__(self, *, masked=False):
         self._bytes = bytearray()
+        self._masked = masked
 
     def feed(self, data):
         self._bytes += data
@@ -111,12 +114,15 @@ class FrameReader:
                 return None
             size = int.from_bytes(have[2:start], "big")
             assert size >= minimum, f"the server sent length {size} in {start - 2} bytes"
-        assert not have[1] & 0x80, "the server masked a frame"
+        assert bool(have[1] & 0x80) == self._masked, f"the first bytes {have[:2].hex()} say otherwise about a mask"
         assert have[0] & 0x80, "the server sent a fragment"
         assert not have[0] & 0x70, f"the server set RSV bits: {have[0]:#04x}"
+        mask = bytes(have[start : start + 4]) if self._masked else b""
+        start += len(mask)
         if len(have) < start + size:
             return None
-        result = Frame(have[0] & 0x0F, bytes(have[start : start + size]))
+        payload = bytes(have[start : start + size])
+        result = Frame(have[0] & 0x0F, apply_mask(payload, mask) if mask else payload)
         del have[: start + size]
         _check(result)
         return result

@@ -47,7 +47,7 @@ _UNLIMITED = {
     "once while a process starts": "0201 0202",
     "a few at most while a process ends": "0125 0211 0212 0213",
     "once for each loop that hangs or comes back, after seconds": "0306 0307",
-    "once in each process": "0421",
+    "once in each process, or once for each reason": "0151 0421",
     "at most once a second, with what was lost since": "0133 0503 0504 0505 0506",
     "about lines that were left out": "0115",
     "each connection or frame, but only with LogLevel info or debug: who turns that on wants all": "0123 0131 0132 0304 0310",

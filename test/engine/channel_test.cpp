@@ -94,6 +94,7 @@ private:
         loop_.mark_dirty(*this);
     }
     void on_taken() noexcept override {}
+    void on_rate_exceeded(const char* /*reason*/) noexcept override {}
 
     std::shared_ptr<LifeStory> life_;
     bool leaving_ = false;

@@ -48,6 +48,8 @@ enum class Setting : std::uint8_t {
     deflate_memory_level,
     deflate_min_size,
     deflate_max_ratio,
+    tunnel,
+    tunnel_buffer,
     // of the server process
     threads,
     max_connections,
@@ -107,12 +109,14 @@ inline constexpr std::array<std::string_view, 2> kDispatches{"Pool", "Inline"};
 inline constexpr std::array<std::string_view, 3> kSlowConsumers{"Block", "Drop", "Close"};
 
 inline constexpr std::array<std::string_view, 2> kRatePolicies{"Slow", "Close"};
+inline constexpr std::array<std::string_view, 3> kTunnelModes{"Off", "On", "Frames"};
 inline constexpr std::array<std::string_view, 2> kDeflateModes{"Shared", "Dedicated"};
 
 /// What the indices of the choices mean.
 enum class OriginCheck : std::uint8_t { off, same, trusted };
 enum class KeyCheck : std::uint8_t { strict, lenient };
 enum class DeflateMode : std::uint8_t { shared, dedicated };
+enum class TunnelMode : std::uint8_t { off, on, frames };
 
 constexpr std::int64_t kKiB = 1024;
 constexpr std::int64_t kMiB = 1024 * kKiB;
@@ -272,6 +276,14 @@ inline constexpr std::array kDirectives{
               {}, "*name*", "the virtual host",
               "Hosts with the same name share their topics; others never see each other's. That of "
               "the main server goes for all hosts without one."},
+    Directive{"WebSocketTunnel", Setting::tunnel, Scope::guarded, ValueKind::choice, 0, 0, 2,
+              kTunnelModes, "Off\\|On\\|Frames", "Off",
+              "Whether WebSockets to backends of mod_proxy are served without a thread: as bytes, or, with "
+              "Frames, frame by frame, with limits for what clients send."},
+    Directive{"WebSocketTunnelBuffer", Setting::tunnel_buffer, Scope::guarded, ValueKind::size,
+              64 * kKiB, 1, 128 * kMiB, {}, "*size*", "64K",
+              "Bytes of a tunnel that may wait for a slow side, in each direction; above, the other side "
+              "is no longer read from."},
     Directive{"WebSocketThreads", Setting::threads, Scope::process, ValueKind::count, 0, 1, 64, {},
               "*number*", "processors, at most 4; 1 with prefork",
               "Event loops a child process."},

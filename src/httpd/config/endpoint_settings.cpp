@@ -141,13 +141,16 @@ std::string location_of(const Config& config, const server_rec* server) {
     return location + config.plugin_section;
 }
 
-/// The plugin side's view of a section that has a plugin.
+/// The plugin side's view of a section.
 plugin::Endpoint plugin_endpoint(const Config& config, const server_rec* server) {
     plugin::Endpoint endpoint;
+    endpoint.connection = connection_options(config);
+    if (config.plugin == nullptr) {
+        return endpoint;  // for tunnels
+    }
     endpoint.callbacks = &config.plugin->callbacks();
     endpoint.v1 = config.plugin->v1();
     endpoint.place = config.plugin_place;
-    endpoint.connection = connection_options(config);
     endpoint.session = session_options(config);
     if (endpoint.v1 == nullptr) {
         endpoint.connection.owner = file_of(endpoint.callbacks->on_message);
@@ -163,8 +166,7 @@ plugin::Endpoint plugin_endpoint(const Config& config, const server_rec* server)
 }
 
 Endpoints::Settings settings_of(const Config& config, const server_rec* server) {
-    return {handshake_options(config),
-            config.plugin != nullptr ? plugin_endpoint(config, server) : plugin::Endpoint{}};
+    return {handshake_options(config), plugin_endpoint(config, server)};
 }
 
 /// A section of the main server applies in all virtual hosts, one of a virtual host only there.

@@ -76,7 +76,7 @@ int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake
             return status;
         }
     }
-    base::Descriptor socket = pump ? std::move(pump->engine_end) : duplicate_socket(r);
+    base::Descriptor socket = pump ? std::move(pump->engine_end) : duplicate_socket(r->connection);
     if (!socket.valid()) {
         return unavailable(r, "out of descriptors (see ulimit -n)");
     }
@@ -87,13 +87,9 @@ int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake
     const auto agreement = agree_on_deflate(r, handshake, endpoint.handshake.deflate);
     (*place)->agree(agreement.settings);
     (*place)->count_as(status_category(transport_of(r), agreement.settings));
-    auto record = Record::make(r, child, options.rates, std::move(leases), place->id());
-    auto handover = std::make_unique<Handover>(Handover{.engine = &host.engine,
-                                                        .place = std::move(*place),
-                                                        .socket = std::move(socket),
-                                                        .session = nullptr,
-                                                        .options = &options,
-                                                        .version = handshake.version});
+    auto record = Record::make(r, child, options.rates, std::move(leases), {}, place->id());
+    auto handover = std::make_unique<Handover>(host.engine, std::move(*place), std::move(socket),
+                                               options, handshake.version);
 
     set_accepting_headers(r, handshake);
     set_extensions_header(r, agreement);

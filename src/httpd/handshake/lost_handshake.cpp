@@ -13,25 +13,16 @@
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/request_state.hpp"
 
 namespace websocket::httpd {
 
 namespace {
 
-/// Of the request as the client has sent it; there is none for other requests.
-struct Expected {
-    bool arrived;
-};
-
-Expected* expected_of(const request_rec* r) {
-    return static_cast<Expected*>(ap_get_module_config(r->request_config, &websocket_module));
-}
-
 /// The sections are known, and nothing has looked for another file or handler yet.
 int expect(request_rec* r) {
     if (wants_upgrade(r) && config_of(r).plugin != nullptr) {
-        auto* expected = static_cast<Expected*>(apr_pcalloc(r->pool, sizeof(Expected)));
-        ap_set_module_config(r->request_config, &websocket_module, expected);
+        state_of(r).handshake_expected = true;
     }
     return DECLINED;
 }
@@ -45,8 +36,8 @@ bool was_taken(const request_rec* r) {
 }
 
 int report(request_rec* r) {
-    const Expected* expected = expected_of(r);
-    if (expected == nullptr || expected->arrived) {
+    const RequestState* state = find_state(r);
+    if (state == nullptr || !state->handshake_expected || state->handshake_arrived) {
         return DECLINED;
     }
     const request_rec* last = r;
@@ -69,8 +60,8 @@ void note_arrival(request_rec* r) noexcept {
     while (r->prev != nullptr) {
         r = r->prev;
     }
-    if (Expected* expected = expected_of(r)) {
-        expected->arrived = true;
+    if (RequestState* state = find_state(r)) {
+        state->handshake_arrived = true;
     }
 }
 

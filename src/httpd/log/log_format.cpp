@@ -19,7 +19,8 @@ using std::chrono::system_clock;
 constexpr std::string_view kAllowed =
     "a format may contain %%, %a, %{c}a, %A, %h, %u, %U, %q, %v, %V, %P, %L, %{NAME}i, %{NAME}o, "
     "%{NAME}e, %t, %{FORMAT}t, %{end:FORMAT}t, %D, %T, %{s}T, %{ms}T, %{us}T, %I, %O, %{id}w, "
-    "%{event}w, %{subprotocol}w, %{extensions}w, %{version}w, %{transport}w, %{messages-in}w, "
+    "%{event}w, %{subprotocol}w, %{extensions}w, %{version}w, %{transport}w, %{backend}w, "
+    "%{messages-in}w, "
     "%{messages-out}w, %{code}w, %{closed-by}w and %{reason}w";
 
 /// A letter, with the argument that makes it mean this.
@@ -55,6 +56,7 @@ constexpr std::array kMeanings{
     Meaning{'w', "extensions", LogField::extensions},
     Meaning{'w', "version", LogField::version},
     Meaning{'w', "transport", LogField::transport},
+    Meaning{'w', "backend", LogField::backend},
     Meaning{'w', "messages-in", LogField::messages_in},
     Meaning{'w', "messages-out", LogField::messages_out},
     Meaning{'w', "code", LogField::code},
@@ -132,6 +134,7 @@ const char* name_of(engine::Ender ender) {
     switch (ender) {
         case engine::Ender::client: return "client";
         case engine::Ender::server: return "server";
+        case engine::Ender::backend: return "backend";
         case engine::Ender::network: break;
     }
     return "network";
@@ -149,7 +152,7 @@ std::string late_text(const LogItem& item, const LogEnd& end) {
         case LogField::bytes_out: return std::to_string(end.traffic.bytes_out);
         case LogField::messages_in: return std::to_string(end.traffic.messages_in);
         case LogField::messages_out: return std::to_string(end.traffic.messages_out);
-        case LogField::code: return std::to_string(end.ending.code);
+        case LogField::code: return end.ending.code != 0 ? std::to_string(end.ending.code) : "-";
         case LogField::closed_by: return name_of(end.ending.by);
         case LogField::reason: return end.ending.reason != nullptr ? end.ending.reason : "-";
         default: return "close";  // the event

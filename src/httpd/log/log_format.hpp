@@ -39,6 +39,7 @@ enum class LogField : std::uint8_t {
     extensions,
     version,
     transport,
+    backend,
     opened,  ///< the time; filled in without asking
     // filled in when the line is completed
     first_late,

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "httpd/takeover/takeover.hpp"
+#include "httpd/tunnel/tunnel_attempt.hpp"
 
 namespace websocket::httpd {
 
@@ -14,8 +15,16 @@ namespace {
 
 /// Headers of the 101 may stand in either table.
 const char* response_header(const request_rec* r, const char* name) {
+    if (const TunnelAttempt* attempt = attempt_of(r); attempt != nullptr && attempt->taken) {
+        return attempt->response_header(name);  // httpd has forgotten them
+    }
     const char* value = apr_table_get(r->headers_out, name);
     return value != nullptr ? value : apr_table_get(r->err_headers_out, name);
+}
+
+const char* backend_of(const request_rec* r) {
+    const TunnelAttempt* attempt = attempt_of(r);
+    return attempt != nullptr ? attempt->url : nullptr;
 }
 
 const char* text_of(request_rec* r, const LogItem& item, engine::ConnectionId id) {
@@ -41,6 +50,7 @@ const char* text_of(request_rec* r, const LogItem& item, engine::ConnectionId id
         case LogField::extensions: return response_header(r, "Sec-WebSocket-Extensions");
         case LogField::version: return apr_table_get(r->headers_in, "Sec-WebSocket-Version");
         case LogField::transport: return name_of(transport_of(r));
+        case LogField::backend: return backend_of(r);
         default: return nullptr;
     }
 }

@@ -30,15 +30,17 @@ bool is_in_error_log(const request_rec* r) {
 }  // namespace
 
 std::unique_ptr<Record> Record::make(request_rec* r, Child& child, const engine::RateLimits& rates,
-                                     CapLeases leases, engine::ConnectionId id) {
-    const bool wanted =
-        leases.any() || rates.any() || is_in_error_log(r) || !connection_logs(r->server).empty();
-    return wanted ? std::make_unique<Record>(child, rates, std::move(leases), id) : nullptr;
+                                     CapLeases leases, BusyCount busy, engine::ConnectionId id) {
+    const bool wanted = leases.any() || busy.any() || rates.any() || is_in_error_log(r) ||
+                        !connection_logs(r->server).empty();
+    return wanted ? std::make_unique<Record>(child, rates, std::move(leases), std::move(busy), id)
+                  : nullptr;
 }
 
-Record::Record(Child& child, const engine::RateLimits& rates, CapLeases leases,
+Record::Record(Child& child, const engine::RateLimits& rates, CapLeases leases, BusyCount busy,
                engine::ConnectionId id)
-    : ConnectionRecord(rates), child_(child), leases_(std::move(leases)), id_(id) {}
+    : ConnectionRecord(rates), child_(child), leases_(std::move(leases)), busy_(std::move(busy)),
+      id_(id) {}
 
 void Record::opened(request_rec* r) noexcept {
     opened_ = steady_clock::now();

@@ -14,6 +14,7 @@
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/log/log_format.hpp"
 #include "httpd/log/log_writer.hpp"
+#include "httpd/tunnel/busy_count.hpp"
 
 namespace websocket::httpd {
 
@@ -26,9 +27,10 @@ public:
     /// Null when nobody wants a record of this connection. Throws std::bad_alloc. [httpd worker]
     [[nodiscard]] static std::unique_ptr<Record> make(request_rec* r, Child& child,
                                                       const engine::RateLimits& rates,
-                                                      CapLeases leases, engine::ConnectionId id);
+                                                      CapLeases leases, BusyCount busy,
+                                                      engine::ConnectionId id);
 
-    Record(Child& child, const engine::RateLimits& rates, CapLeases leases,
+    Record(Child& child, const engine::RateLimits& rates, CapLeases leases, BusyCount busy,
            engine::ConnectionId id);
     ~Record() override;
 
@@ -48,6 +50,7 @@ private:
 
     Child& child_;
     const CapLeases leases_;
+    const BusyCount busy_;  ///< of a tunnel
     const engine::ConnectionId id_;
     std::chrono::steady_clock::time_point opened_{};
     std::vector<Line> lines_;

@@ -33,14 +33,14 @@ static_assert(kLongestScope + 20 < hub::TopicKey::kMaxScope);
 std::optional<hub::Registry> registry;  // httpd's hooks have no other place for it
 int leaders = -1;                       // nor for this: a descriptor, open as long as the process
 
-Config& config_of(const server_rec* server) {
+Config& host_config(const server_rec* server) {
     return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
 }
 
 /// httpd lets a host without directives of ours share the main server's record.
 void own_config(apr_pool_t* pool, const server_rec* first, server_rec* server) {
-    if (server != first && &config_of(server) == &config_of(first)) {
-        void* copy = new (apr_palloc(pool, sizeof(Config))) Config(config_of(first));
+    if (server != first && &host_config(server) == &host_config(first)) {
+        void* copy = new (apr_palloc(pool, sizeof(Config))) Config(host_config(first));
         ap_set_module_config(server->module_config, &websocket_module, copy);
     }
 }
@@ -77,7 +77,7 @@ const char* host_text(apr_pool_t* pool, const server_rec* server) {
 /// One of the hosts before has it already: in httpd, two may have the same name and addresses.
 bool is_taken(const server_rec* first, const server_rec* server, const char* scope) {
     for (; first != server; first = first->next) {
-        if (std::strcmp(config_of(first).topic_scope, scope) == 0) {
+        if (std::strcmp(host_config(first).topic_scope, scope) == 0) {
             return true;
         }
     }
@@ -85,9 +85,10 @@ bool is_taken(const server_rec* first, const server_rec* server, const char* sco
 }
 
 void name_scope(apr_pool_t* pool, const server_rec* first, const server_rec* server) {
-    Config& config = config_of(server);
-    const char* chosen = config.chosen_topic_scope != nullptr ? config.chosen_topic_scope
-                                                              : config_of(first).chosen_topic_scope;
+    Config& config = host_config(server);
+    const char* chosen = config.chosen_topic_scope != nullptr
+                             ? config.chosen_topic_scope
+                             : host_config(first).chosen_topic_scope;
     if (chosen != nullptr) {
         config.topic_scope = apr_pstrcat(pool, "=", chosen, nullptr);
         return;
@@ -123,7 +124,7 @@ const char* set_topic_scope(cmd_parms* cmd, void* /*section*/, const char* name)
         return apr_psprintf(cmd->pool, "WebSocketTopicScope must be 1 to %d bytes long, not \"%s\"",
                             static_cast<int>(kLongestScope), name);
     }
-    config_of(cmd->server).chosen_topic_scope = name;
+    host_config(cmd->server).chosen_topic_scope = name;
     return nullptr;
 }
 
@@ -169,7 +170,7 @@ const hub::Registry& topic_registry() noexcept { return *registry; }
 int leaders_file() noexcept { return leaders; }
 
 std::string_view topic_scope(const server_rec* server) noexcept {
-    return config_of(server).topic_scope;
+    return host_config(server).topic_scope;
 }
 
 }  // namespace websocket::httpd

@@ -21,7 +21,7 @@ constexpr std::array<const char*, kCompressors> kCompressorNames{"none", "shared
 static_assert(kTransports * kCompressors <= OpenCounts::kCategories);
 
 /// The number changes with the layout of MetricCatalogue, and with what stands in it.
-constexpr const char* kMetricsKey = "mod_websocket metrics 1";
+constexpr const char* kMetricsKey = "mod_websocket metrics 2";
 
 // httpd's hooks have no other place for them.
 MetricCatalogue* shared_catalogue = nullptr;

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <new>
 #include <string_view>
 
@@ -25,11 +26,11 @@ namespace websocket::httpd {
 
 namespace {
 
-/// In the pool of every connection that a client opened.
+/// In the pool of every connection, those to backends of mod_proxy included.
 struct Connection {
     conn_rec* c;
-    SSL* ssl;            ///< mod_ssl's
-    Handover* handover;  ///< owned; null until there is one
+    SSL* ssl;                              ///< mod_ssl's
+    std::shared_ptr<Successor> successor;  ///< null until there is one
     /// Null unless it holds a thread. Streams of HTTP/2, on threads of their own, may set it.
     std::atomic<HeldSockets::Hold*> hold;
 };
@@ -42,26 +43,18 @@ Connection* find(const conn_rec* c) {
     return static_cast<Connection*>(ap_get_module_config(c->conn_config, &websocket_module));
 }
 
-std::unique_ptr<net::Transport> make_transport(Handover& handover) {
-    if (handover.ssl == nullptr) {
-        return std::make_unique<net::SocketTransport>(std::move(handover.socket));
-    }
-    // mod_ssl has marked it as shut down.
-    SSL_set_shutdown(handover.ssl.get(), handover.tls_ended ? SSL_RECEIVED_SHUTDOWN : 0);
-    return std::make_unique<net::TlsTransport>(std::move(handover.ssl), std::move(handover.socket),
-                                               std::move(handover.early_records));
-}
-
 /// Runs after all that other modules have registered for the end of the connection, as it was
 /// registered first: mod_ssl has dropped its reference to the SSL object.
 apr_status_t hand_over(void* data) {
-    const auto& connection = *static_cast<Connection*>(data);
+    auto& connection = *static_cast<Connection*>(data);
     if (HeldSockets::Hold* hold = connection.hold.load()) {
         HeldSockets::let_go(*hold);
     }
-    if (connection.handover != nullptr) {
-        adopt(std::unique_ptr<Handover>(connection.handover), connection.c);
+    const auto successor = std::move(connection.successor);
+    if (successor != nullptr && successor.use_count() == 1) {
+        successor->take_over(connection.c);
     }
+    std::destroy_at(&connection);
     return APR_SUCCESS;
 }
 
@@ -75,30 +68,19 @@ int begin_connection(conn_rec* c, void* /*socket*/) {
     return DECLINED;
 }
 
-int begin_tls(conn_rec* c, SSL* ssl, int is_proxy) {
-    Connection* connection = is_proxy == 0 ? find(c) : nullptr;
-    if (connection != nullptr) {
+int begin_tls(conn_rec* c, SSL* ssl, int /*is_proxy*/) {
+    if (Connection* connection = find(c)) {
         connection->ssl = ssl;
     }
     return DECLINED;
 }
 
-/// Has mod_ssl free what it holds for the connection, a certificate of the client, say, and drop
-/// its reference. It does so when it is told that the connection ends, but not in silence, and not
-/// on a connection that is marked as broken.
+/// Before httpd ends a connection. Not all of it has been taken by then when it waits for another one.
 int end_connection(conn_rec* c) {
     const Connection* connection = find(c);
-    if (connection == nullptr || connection->handover == nullptr ||
-        connection->handover->ssl == nullptr) {
-        return DECLINED;
+    if (connection != nullptr && connection->successor != nullptr && tls_of(c) != nullptr) {
+        end_tls(c);
     }
-    SSL_set_quiet_shutdown(connection->handover->ssl.get(), 1);
-    apr_bucket_brigade* bb = apr_brigade_create(c->pool, c->bucket_alloc);
-    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_eoc_create(c->bucket_alloc));
-    c->aborted = 0;
-    ap_pass_brigade(c->output_filters, bb);
-    c->aborted = 1;
-    apr_brigade_destroy(bb);
     return DECLINED;
 }
 
@@ -154,23 +136,44 @@ SSL* tls_of(conn_rec* c) {
     return usable ? connection->ssl : nullptr;
 }
 
-void adopt(std::unique_ptr<Handover> handover, conn_rec* c) {
+std::unique_ptr<net::Transport> make_transport(TakenConnection& taken) {
+    if (taken.ssl == nullptr) {
+        return std::make_unique<net::SocketTransport>(std::move(taken.socket));
+    }
+    // mod_ssl has marked it as shut down.
+    SSL_set_shutdown(taken.ssl.get(), taken.tls_ended ? SSL_RECEIVED_SHUTDOWN : 0);
+    return std::make_unique<net::TlsTransport>(std::move(taken.ssl), std::move(taken.socket),
+                                               std::move(taken.early_records));
+}
+
+void Handover::take_over(conn_rec* c) noexcept {
     std::unique_ptr<net::Transport> transport;
     try {
-        transport = make_transport(*handover);
+        transport = make_transport(taken);
     } catch (const std::bad_alloc&) {
         log_limited(c, APLOG_ERR, "WS0301: out of memory, closing one connection");
         const auto abnormal = static_cast<std::uint16_t>(protocol::CloseCode::abnormal);
-        handover->session.release()->on_close({abnormal, false});
+        session.release()->on_close({abnormal, false});
         return;
     }
-    handover->engine->adopt(std::move(handover->place), std::move(transport),
-                            std::move(handover->session), *handover->options, handover->version,
-                            std::move(handover->early_input));
+    engine_.adopt(std::move(place), std::move(transport), std::move(session), options_, version_,
+                  std::move(taken.early_input));
 }
 
-void hand_over_later(conn_rec* c, std::unique_ptr<Handover> handover) {
-    find(c)->handover = handover.release();
+void hand_over_later(conn_rec* c, std::shared_ptr<Successor> successor) {
+    find(c)->successor = std::move(successor);
+}
+
+/// mod_ssl frees what it holds, a certificate of the client, say, when it is told that the connection ends,
+/// but not in silence, and not on a connection that is marked as broken.
+void end_tls(conn_rec* c) noexcept {
+    SSL_set_quiet_shutdown(find(c)->ssl, 1);
+    apr_bucket_brigade* bb = apr_brigade_create(c->pool, c->bucket_alloc);
+    APR_BRIGADE_INSERT_TAIL(bb, ap_bucket_eoc_create(c->bucket_alloc));
+    c->aborted = 0;
+    ap_pass_brigade(c->output_filters, bb);
+    c->aborted = 1;
+    apr_brigade_destroy(bb);
 }
 
 }  // namespace websocket::httpd

@@ -95,7 +95,8 @@ int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
 int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> handover) {
     conn_rec* c = r->connection;
     send_switching_protocols(r);
-    adopt(std::move(handover), c);
+    handover->take_over(c);
+    handover.reset();
 
     FilterStream client(r);
     bool ended = false;

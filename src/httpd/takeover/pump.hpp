@@ -22,7 +22,7 @@ void register_pump();
 struct Pump {
     PumpSlot slot;
     base::Descriptor relay_end;   ///< of a socketpair
-    base::Descriptor engine_end;  ///< for Handover::socket
+    base::Descriptor engine_end;  ///< for TakenConnection::socket
 };
 
 /// OK, or what to answer when the connection, which has this `obstacle`, cannot be pumped; the error

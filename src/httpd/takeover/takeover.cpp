@@ -23,6 +23,7 @@
 #include "httpd/module.hpp"
 #include "httpd/process/child.hpp"
 #include "httpd/process/descriptors.hpp"
+#include "httpd/tunnel/tunnel_attempt.hpp"
 
 namespace websocket::httpd {
 
@@ -31,8 +32,8 @@ namespace {
 /// Filters that only look at HTTP, count or delay, and may be left behind. Names as httpd registers
 /// them, in lower case. remoteip_input takes a PROXY header off the begin of the connection, before
 /// any request can be read, holds nothing back and passes on everything from then on.
-constexpr std::array<std::string_view, 6> kHarmlessFilters{
-    "core_in", "core", "log_input_output", "reqtimeout", "http_in", "remoteip_input",
+constexpr std::array<std::string_view, 7> kHarmlessFilters{
+    "core_in", "core", "log_input_output", "reqtimeout", "http_in", "remoteip_input", kTunnelFilter,
 };
 
 /// mod_ssl's, whose work the engine can do.
@@ -58,16 +59,16 @@ ap_filter_t* tls_filter(ap_filter_t* filter) {
     return filter;
 }
 
-int socket_of(const request_rec* r) {
+int socket_of(conn_rec* c) {
     apr_os_sock_t fd = -1;
-    apr_os_sock_get(&fd, ap_get_conn_socket(r->connection));
+    apr_os_sock_get(&fd, ap_get_conn_socket(c));
     return fd;
 }
 
 /// What `filter` gives at once. False when there is an end of it that is none of the stream.
-bool take_input(request_rec* r, ap_filter_t* filter, ap_input_mode_t mode, base::ByteBuffer& into) {
+bool take_input(conn_rec* c, ap_filter_t* filter, ap_input_mode_t mode, base::ByteBuffer& into) {
     constexpr apr_off_t kMax = 1 << 20;  // of AP_MODE_READBYTES; filters give what they have
-    apr_bucket_brigade* bb = apr_brigade_create(r->pool, r->connection->bucket_alloc);
+    apr_bucket_brigade* bb = apr_brigade_create(c->pool, c->bucket_alloc);
     bool complete = ap_get_brigade(filter, bb, mode, APR_NONBLOCK_READ, kMax) == APR_SUCCESS;
     for (apr_bucket* bucket = APR_BRIGADE_FIRST(bb);
          complete && bucket != APR_BRIGADE_SENTINEL(bb) && !APR_BUCKET_IS_EOS(bucket) &&
@@ -82,19 +83,19 @@ bool take_input(request_rec* r, ap_filter_t* filter, ap_input_mode_t mode, base:
     return complete;
 }
 
-/// Everything that httpd has read ahead; a client may send frames right behind its request.
+/// Everything that httpd has read ahead; a peer may send frames right behind its part of the handshake.
 /// What is in the kernel stays for the engine.
-bool take_early_input(request_rec* r, Handover& handover) {
-    ap_filter_t* filters = r->connection->input_filters;
-    if (handover.ssl == nullptr) {
-        return take_input(r, filters, AP_MODE_EXHAUSTIVE, handover.early_input);
+bool take_all_early_input(conn_rec* c, TakenConnection& taken) {
+    ap_filter_t* filters = c->input_filters;
+    if (taken.ssl == nullptr) {
+        return take_input(c, filters, AP_MODE_EXHAUSTIVE, taken.early_input);
     }
     // One read empties the buffer of mod_ssl's filter: it gives as much as fits into that. What it
     // says of the connection's state, the SSL object will say again. That one keeps what it has
     // decrypted; records that have not reached it are below the filter.
-    static_cast<void>(take_input(r, filters, AP_MODE_READBYTES, handover.early_input));
-    handover.tls_ended = (SSL_get_shutdown(handover.ssl.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
-    return take_input(r, tls_filter(filters)->next, AP_MODE_EXHAUSTIVE, handover.early_records);
+    static_cast<void>(take_input(c, filters, AP_MODE_READBYTES, taken.early_input));
+    taken.tls_ended = (SSL_get_shutdown(taken.ssl.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
+    return take_input(c, tls_filter(filters)->next, AP_MODE_EXHAUSTIVE, taken.early_records);
 }
 
 void remove_http_filters(request_rec* r) {
@@ -114,19 +115,13 @@ apr_status_t let_go(void* connection) {
 
 }  // namespace
 
-namespace {
-
-/// The name of a connection filter that must see the bytes; null when there is none.
-const char* filter_in_the_way(const request_rec* r) {
-    conn_rec* c = r->connection;
+const char* filter_in_the_way(conn_rec* c) {
     const bool has_tls = tls_of(c) != nullptr && tls_filter(c->input_filters) != nullptr;
     if (const char* name = first_unknown(c->input_filters, has_tls)) {
         return name;
     }
     return first_unknown(c->output_filters, has_tls);
 }
-
-}  // namespace
 
 const char* obstacle(const request_rec* r) {
     if (r->connection->master != nullptr) {
@@ -135,11 +130,14 @@ const char* obstacle(const request_rec* r) {
     if (Child::instance()->is_forked()) {
         return "its process was forked for it";
     }
-    const char* filter = filter_in_the_way(r);
+    const char* filter = filter_in_the_way(r->connection);
     return filter != nullptr ? apr_psprintf(r->pool, "of its filter \"%s\"", filter) : nullptr;
 }
 
 TransportKind transport_of(const request_rec* r) {
+    if (const TunnelAttempt* attempt = attempt_of(r); attempt != nullptr && attempt->taken) {
+        return TransportKind::tunnel;
+    }
     if (r->connection->master != nullptr) {
         return TransportKind::h2;
     }
@@ -158,8 +156,8 @@ bool leaves_reserve(int fd) noexcept {
     return static_cast<rlim_t>(fd) < descriptors_for_connections(limit.rlim_cur);
 }
 
-base::Descriptor duplicate_socket(const request_rec* r) {
-    base::Descriptor duplicate(::fcntl(socket_of(r), F_DUPFD_CLOEXEC, 0));
+base::Descriptor duplicate_socket(conn_rec* c) {
+    base::Descriptor duplicate(::fcntl(socket_of(c), F_DUPFD_CLOEXEC, 0));
     if (!duplicate.valid() || !leaves_reserve(duplicate.get())) {
         return {};
     }
@@ -181,26 +179,38 @@ void send_switching_protocols(request_rec* r) {
     r->proto_output_filters = c->output_filters;
 }
 
-int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
-    conn_rec* c = r->connection;
+void take_tls(conn_rec* c, TakenConnection& taken) {
     if (SSL* ssl = tls_of(c)) {
         SSL_up_ref(ssl);
-        handover->ssl.reset(ssl);
-        SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);  // after the 101, which is the last of httpd
+        taken.ssl.reset(ssl);
+        SSL_set_mode(ssl,
+                     SSL_MODE_RELEASE_BUFFERS);  // after the handshake, which is the last of httpd
     }
-    send_switching_protocols(r);
-    apr_pool_cleanup_register(r->pool, c, let_go, apr_pool_cleanup_null);
+}
 
+void take_early_input(conn_rec* c, TakenConnection& taken) {
     bool complete = false;
     try {
-        complete = take_early_input(r, *handover);
+        complete = take_all_early_input(c, taken);
     } catch (const std::bad_alloc&) {
         complete = false;
     }
     if (!complete) {
-        log_limited(r, APLOG_ERR, "WS0107: could not take over what was read behind the handshake");
-        ::shutdown(handover->socket.get(), SHUT_RDWR);  // the engine will see and report its end
+        log_limited(c, APLOG_ERR, "WS0107: could not take over what was read behind the handshake");
+        ::shutdown(taken.socket.get(), SHUT_RDWR);  // the engine will see and report its end
     }
+}
+
+void let_go_after(request_rec* r) {
+    apr_pool_cleanup_register(r->pool, r->connection, let_go, apr_pool_cleanup_null);
+}
+
+int switch_protocols(request_rec* r, std::unique_ptr<Handover> handover) {
+    conn_rec* c = r->connection;
+    take_tls(c, handover->taken);
+    send_switching_protocols(r);
+    let_go_after(r);
+    take_early_input(c, handover->taken);
     hand_over_later(c, std::move(handover));
     return OK;
 }

@@ -13,12 +13,13 @@ namespace websocket::httpd {
 enum class TransportKind : std::uint8_t {
     tcp,
     tls,
-    h2,    ///< a stream of HTTP/2
-    pump,  ///< through filters of httpd
+    h2,      ///< a stream of HTTP/2
+    pump,    ///< through filters of httpd
+    tunnel,  ///< between a client and a backend of mod_proxy
 };
 
 /// Their names in logs and status, in the order of the enumeration.
-inline constexpr std::array<const char*, 4> kTransportNames{"tcp", "tls", "h2", "pump"};
+inline constexpr std::array<const char*, 5> kTransportNames{"tcp", "tls", "h2", "pump", "tunnel"};
 
 [[nodiscard]] constexpr const char* name_of(TransportKind kind) noexcept {
     return kTransportNames.at(static_cast<std::size_t>(kind));

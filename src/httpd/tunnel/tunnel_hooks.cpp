@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/tunnel/tunnel_hooks.hpp"
+
+#include <apr_optional_hooks.h>
+#include <apr_strings.h>
+#include <dlfcn.h>
+#include <http_config.h>
+#include <http_connection.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <mod_proxy.h>
+#include <util_filter.h>
+
+#include <new>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "httpd/config/config.hpp"
+#include "httpd/config/endpoint_settings.hpp"
+#include "httpd/handshake/opening_handshake.hpp"
+#include "httpd/handshake/origin.hpp"
+#include "httpd/log/log.hpp"
+#include "httpd/module.hpp"
+#include "httpd/process/child.hpp"
+#include "httpd/request_state.hpp"
+#include "httpd/takeover/takeover.hpp"
+#include "httpd/tunnel/stays_with_httpd.hpp"
+#include "httpd/tunnel/tunnel_attempt.hpp"
+#include "httpd/tunnel/tunnel_takeover.hpp"
+#include "protocol/handshake.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+// httpd's hooks have no other place for them.
+ap_filter_rec_t* input_filter = nullptr;
+ap_filter_rec_t* output_filter = nullptr;
+
+TunnelMode mode_of(const request_rec* r) noexcept {
+    return static_cast<TunnelMode>(config_of(r).get(Setting::tunnel));
+}
+
+bool goes_to_backend(const request_rec* r) noexcept {
+    return r->main == nullptr && r->proxyreq != PROXYREQ_PROXY && r->handler != nullptr &&
+           std::string_view(r->handler).starts_with("proxy");
+}
+
+/// Since then a tunnel can be ended on one side without shutting both sockets.
+bool is_old_httpd() {
+    constexpr int kMinor = 4;
+    constexpr int kPatch = 52;
+    ap_version_t version{};
+    ap_get_server_revision(&version);
+    return version.major == 2 &&
+           (version.minor < kMinor || (version.minor == kMinor && version.patch < kPatch));
+}
+
+/// Why mod_proxy will have to keep it; nothing when it may be taken over.
+std::optional<StaysBecause> known_obstacle(const request_rec* r, const char*& detail) {
+    if (r->connection->master != nullptr) return StaysBecause::http2;
+    if (Child::instance()->is_forked()) return StaysBecause::forked;
+    if (is_old_httpd()) return StaysBecause::old_httpd;
+    if (ap_find_linked_module("mod_proxy_http.c") == nullptr) return StaysBecause::no_proxy_http;
+    detail = filter_in_the_way(r->connection);
+    return detail != nullptr ? std::optional(StaysBecause::filter) : std::nullopt;
+}
+
+apr_status_t end_attempt(void* attempt) {
+    static_cast<TunnelAttempt*>(attempt)->~TunnelAttempt();
+    return APR_SUCCESS;
+}
+
+/// What is checked before the backend is asked. A status to answer with, or DECLINED: mod_proxy goes on.
+int begin_attempt(request_rec* r) {
+    Child* child = Child::instance();
+    if (child == nullptr) {
+        stays_with_httpd(r, StaysBecause::memory);
+        return DECLINED;
+    }
+    const Endpoint& endpoint = endpoint_of(r);
+    if (mode_of(r) == TunnelMode::frames) {
+        const char* version = apr_table_get(r->headers_in, "Sec-WebSocket-Version");
+        const unsigned number =
+            version != nullptr ? protocol::parse_version(version).value_or(0) : 0;
+        if (!is_trusted_origin(r, endpoint.handshake, number)) {
+            return HTTP_FORBIDDEN;
+        }
+    }
+    if (!child->settle()) {
+        stays_with_httpd(r, StaysBecause::forked);
+        return DECLINED;
+    }
+    const char* detail = nullptr;
+    if (const auto why = known_obstacle(r, detail)) {
+        stays_with_httpd(r, *why, detail != nullptr ? detail : "");
+        return DECLINED;
+    }
+    CapLeases leases;
+    if (const int status = take_leases(r, endpoint.handshake, leases); status != OK) {
+        return status;
+    }
+    engine::Engine& engine = child->host().engine;
+    auto why = engine::Refusal::stopping;
+    auto place = engine.reserve<engine::Tunnel>(why);
+    if (!place && why == engine::Refusal::too_many_connections) {
+        return refuse_for_child_cap(r, engine.connections());
+    }
+    if (!place || !child->watch().start()) {
+        stays_with_httpd(r, StaysBecause::threads);
+        return DECLINED;
+    }
+    auto* attempt = new (apr_palloc(r->pool, sizeof(TunnelAttempt)))
+        TunnelAttempt(r, *child, endpoint, std::move(*place), std::move(leases));
+    apr_pool_cleanup_register(r->pool, attempt, end_attempt, apr_pool_cleanup_null);
+    state_of(r).attempt = attempt;
+    return DECLINED;
+}
+
+/// Before mod_proxy's handler, when it is known who the client is and that it may ask.
+int check_request(request_rec* r) {
+    if (!goes_to_backend(r) || mode_of(r) == TunnelMode::off || !is_handshake(r)) {
+        return DECLINED;
+    }
+    try {
+        return begin_attempt(r);
+    } catch (const std::bad_alloc&) {
+        stays_with_httpd(r, StaysBecause::memory);
+        return DECLINED;
+    }
+}
+
+/// mod_proxy has chosen whom to ask; there may be others before.
+int note_worker(request_rec* r, proxy_worker* worker, proxy_server_conf* /*conf*/, char* /*url*/,
+                const char* /*proxyhost*/, apr_port_t /*proxyport*/) {
+    if (TunnelAttempt* attempt = attempt_of(r)) {
+        const bool balanced = apr_table_get(r->subprocess_env, "BALANCER_NAME") != nullptr;
+        attempt->busy = balanced ? &worker->s->busy : nullptr;
+        attempt->url = apr_pstrdup(r->pool, worker->s->name);
+    }
+    return DECLINED;
+}
+
+bool is_among(const ap_filter_t* filters, const ap_filter_rec_t* wanted) noexcept {
+    while (filters != nullptr && filters->frec != wanted) {
+        filters = filters->next;
+    }
+    return filters != nullptr;
+}
+
+/// Each is there once, for the life of the connection.
+void add_filters(conn_rec* client, conn_rec* backend) {
+    for (conn_rec* c : {client, backend}) {
+        if (!is_among(c->input_filters, input_filter)) {
+            ap_add_input_filter_handle(input_filter, nullptr, nullptr, c);
+        }
+    }
+    if (!is_among(client->output_filters, output_filter)) {
+        ap_add_output_filter_handle(output_filter, nullptr, nullptr, client);
+    }
+}
+
+/// The request has gone to the backend, `pr` is there to read the answer. Perhaps not for the first time.
+int note_backend(request_rec* r, request_rec* pr) {
+    TunnelAttempt* attempt = attempt_of(r);
+    set_candidate(nullptr);
+    if (attempt == nullptr) {
+        return DECLINED;
+    }
+    if (const char* filter = filter_in_the_way(pr->connection)) {
+        stays_with_httpd(r, StaysBecause::filter, filter);
+        return DECLINED;
+    }
+    constexpr const char* kNoHalfClose = "proxy-nohalfclose";
+    if (attempt->backend == nullptr) {
+        attempt->half_close = apr_table_get(r->subprocess_env, kNoHalfClose) == nullptr;
+    }
+    attempt->backend = pr->connection;
+    apr_table_setn(r->subprocess_env, kNoHalfClose, "1");  // how mod_proxy is told to let go
+    add_filters(r->connection, pr->connection);
+    for (conn_rec* c : {r->connection, pr->connection}) {
+        if (SSL* ssl = tls_of(c)) {
+            SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);  // while nothing is in them
+        }
+    }
+    // They were copied before; mod_proxy compares them to find out where filters of HTTP belong.
+    pr->input_filters = pr->connection->input_filters;
+    pr->proto_input_filters = pr->connection->input_filters;
+    set_candidate(attempt);
+    return DECLINED;
+}
+
+/// mod_proxy has done what it can, and an error of its own has not gone out yet.
+int end_candidacy(int* /*status*/, request_rec* r) {
+    set_candidate(nullptr);
+    if (TunnelAttempt* attempt = attempt_of(r)) {
+        attempt->give_up();
+    }
+    return DECLINED;
+}
+
+/// Nobody but mod_proxy's tunnel reads so while the status is 101: the response has gone out.
+bool is_first_read(const TunnelAttempt& attempt, const conn_rec* c, ap_input_mode_t mode,
+                   apr_read_type_e block) noexcept {
+    return (c == attempt.backend || c == attempt.r->connection) &&
+           attempt.r->status == HTTP_SWITCHING_PROTOCOLS && mode == AP_MODE_READBYTES &&
+           block == APR_NONBLOCK_READ;
+}
+
+/// Passes everything on, but what a tunnel reads first: it is told that the stream has ended.
+apr_status_t read_tunnel(ap_filter_t* filter, apr_bucket_brigade* bb, ap_input_mode_t mode,
+                         apr_read_type_e block, apr_off_t bytes) {
+    TunnelAttempt* attempt = candidate();
+    if (attempt != nullptr && attempt->place && is_first_read(*attempt, filter->c, mode, block)) {
+        set_candidate(nullptr);
+        if (take_tunnel(*attempt)) {
+            return APR_EOF;
+        }
+    }
+    return ap_get_brigade(filter->next, bb, mode, block, bytes);
+}
+
+/// What of the response is in `bb`, if anything.
+void read_response(apr_bucket_brigade* bb, protocol::ResponseHeadParser& response) {
+    using Status = protocol::ResponseHeadParser::Status;
+    for (apr_bucket* bucket = APR_BRIGADE_FIRST(bb);
+         bucket != APR_BRIGADE_SENTINEL(bb) && response.status() == Status::incomplete;
+         bucket = APR_BUCKET_NEXT(bucket)) {
+        const char* data = nullptr;
+        apr_size_t size = 0;
+        if (!APR_BUCKET_IS_METADATA(bucket) &&
+            apr_bucket_read(bucket, &data, &size, APR_BLOCK_READ) == APR_SUCCESS) {
+            response.consume({data, size});
+        }
+    }
+}
+
+/// Passes everything on. What the headers of an interim response were, httpd forgets before it has sent them.
+apr_status_t note_response(ap_filter_t* filter, apr_bucket_brigade* bb) {
+    TunnelAttempt* attempt = candidate();
+    if (attempt == nullptr || attempt->r->connection != filter->c) {
+        return ap_pass_brigade(filter->next, bb);
+    }
+    if (!ap_is_HTTP_INFO(attempt->r->status)) {
+        attempt->give_up();  // before the client knows
+    } else if (attempt->r->status == HTTP_SWITCHING_PROTOCOLS) {
+        try {
+            read_response(bb, attempt->response);
+        } catch (const std::bad_alloc&) {
+            set_candidate(nullptr);  // it stays with httpd
+            stays_with_httpd(attempt->r, StaysBecause::memory);
+        }
+    }
+    return ap_pass_brigade(filter->next, bb);
+}
+
+/// mod_proxy_wstunnel serves a tunnel without telling anybody.
+int tell_of_other_tunnels(request_rec* r) {
+    const TunnelAttempt* attempt = attempt_of(r);
+    if (attempt != nullptr && attempt->url != nullptr && attempt->backend == nullptr &&
+        r->status < HTTP_BAD_REQUEST) {
+        stays_with_httpd(r, StaysBecause::no_proxy_http);
+    }
+    return DECLINED;
+}
+
+/// A hook that only modules can use that are linked with mod_proxy, which may not be loaded.
+int hook_into_mod_proxy(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/) {
+    using AddHook =
+        void (*)(proxy_HOOK_scheme_handler_t*, const char* const*, const char* const*, int);
+    if (void* symbol = ::dlsym(RTLD_DEFAULT, "proxy_hook_scheme_handler")) {
+        reinterpret_cast<AddHook>(symbol)(note_worker, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
+    }
+    return OK;
+}
+
+}  // namespace
+
+void register_tunnels() {
+    input_filter =
+        ap_register_input_filter(kTunnelFilter.data(), read_tunnel, nullptr, AP_FTYPE_CONNECTION);
+    output_filter = ap_register_output_filter(kTunnelFilter.data(), note_response, nullptr,
+                                              AP_FTYPE_CONNECTION);
+    ap_hook_pre_config(hook_into_mod_proxy, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_handler(check_request, nullptr, nullptr, APR_HOOK_FIRST - 1);
+    APR_OPTIONAL_HOOK(proxy, create_req, note_backend, nullptr, nullptr, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(proxy, request_status, end_candidacy, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(tell_of_other_tunnels, nullptr, nullptr, APR_HOOK_MIDDLE);
+}
+
+}  // namespace websocket::httpd
