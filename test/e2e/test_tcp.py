@@ -131,6 +131,12 @@ def test_each_kind_of_target_is_reached(bridges, kind):
         assert received(client, 8) == b"and back"
 
 
+def test_the_path_that_older_versions_of_novnc_make_leads_to_the_target(bridges):
+    """Of ?path=/tcp; later ones make /tcp of it."""
+    with bridges.pair("//tcp"):
+        pass
+
+
 @pytest.mark.parametrize(
     "path, offered, chosen",
     [
