@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+import chromium
 import frames
 import httpd
 import processes
@@ -58,6 +59,12 @@ _PARTS = f"""
 def chat_server(mpm):
     with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser(chat_server):  # one for all: it takes longer to start than the tests take
+    with chromium.chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -252,7 +259,13 @@ def two_tabs(browser):
     browser.switch_to.new_window("tab")
     second = browser.current_window_handle
     browser.switch_to.window(first)
-    return first, second
+    yield first, second
+    for tab in browser.window_handles:
+        browser.switch_to.window(tab)
+        if tab != first:
+            browser.close()
+    browser.switch_to.window(first)
+    browser.get("about:blank")
 
 
 @skippable("chromium")

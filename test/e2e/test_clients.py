@@ -12,6 +12,7 @@ import pytest
 import websockets
 
 import certificates
+import chromium
 import httpd
 from chromium import skippable, text_of
 from httpd import template
@@ -28,6 +29,12 @@ def secure(mpm):
     parts = [template("echo.conf", PREFIX=name.lower(), DISPATCH=name) for name in ("Pool", "Inline")]
     with TlsHttpd(mpm, template("handshake.conf") + "".join(parts)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser(secure):  # one for all: it takes longer to start than the tests take
+    with chromium.chromium() as driver:
+        yield driver
 
 
 # ---- Python ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+import chromium
 import httpd
 from chromium import skippable
 from deflate_client import json_text, parameters_of
@@ -151,6 +152,12 @@ _TALK = """
     };
     socket.onclose = event => end(`${next} messages, ${event.code}, ${event.wasClean}`);
 """
+
+
+@pytest.fixture(scope="module")
+def browser(deflating_server):  # one for all: it takes longer to start than the tests take
+    with chromium.chromium() as driver:
+        yield driver
 
 
 @skippable("chromium")
