@@ -7,6 +7,10 @@ import sys
 
 import pytest
 
+from waiting import SANITIZED
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="no httpd runs here")
+
 _SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts/run-again.py"
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
 
@@ -41,33 +45,19 @@ def end_to_end(tmp_path):
     return run
 
 
-def test_nothing_is_run_again_when_all_have_passed(end_to_end):
-    status, counts, unstable, output = end_to_end("def test_good(): assert times('good') == 1\n")
-    assert (status, counts, unstable) == (0, "1 0", [])
-    assert "again" not in output
-
-
-def test_what_passes_twice_alone_is_unstable(end_to_end, tmp_path):
+def test_what_passes_twice_alone_is_unstable_and_what_fails_once_more_has_failed(end_to_end, tmp_path):
     status, counts, unstable, output = end_to_end(
         "@pytest.mark.parametrize('path', ['/a b', '/[c]'])\n"
-        "def test_late(path): assert times('late' + path[1]) > 1\n"
+        "def test_late(path):\n    # exit signal\n    assert times('late' + path[1]) > 1\n"
         "def test_good(): assert times('good') == 1\n"
+        "def test_second(): assert times('second') not in (1, 2)\n"
+        "def test_third(): assert times('third') not in (1, 3)\n"
+        "def test_skipped():\n    if times('skipped') > 1: pytest.skip()\n    assert False\n"
     )
     names = ["test_planted.py::test_late[/a b]", "test_planted.py::test_late[/[c]]"]
-    assert (status, counts, unstable) == (0, "3 0", names), output
+    assert (status, counts, unstable) == (1, "3 3", names), output
     assert [f"unstable: {name}" in output for name in names] == [True, True]
     assert sorted(file.name for file in (tmp_path / "again/report").iterdir()) == ["1.log", "1.xml", "2.log", "2.xml"]
-
-
-@pytest.mark.parametrize("fails", ["> 0", "in (1, 2)", "in (1, 3)"])
-def test_what_fails_once_more_has_failed(end_to_end, fails):
-    status, counts, unstable, output = end_to_end(f"def test_bad(): assert not times('bad') {fails}\ndef test_good(): pass\n")
-    assert (status, counts, unstable) == (1, "1 1", []), output
-
-
-def test_what_is_skipped_the_second_time_has_failed(end_to_end):
-    source = "def test_bad():\n    if times('bad') > 1: pytest.skip()\n    assert False\n"
-    assert end_to_end(source)[:3] == (1, "0 1", [])
 
 
 def test_a_fault_is_not_forgiven(end_to_end):
@@ -80,30 +70,19 @@ def test_a_fault_is_not_forgiven(end_to_end):
         "subprocess.run(['false'], check=True)",
     ]
     tests = [f"def test_{n}():\n    if times('{n}') == 1: {statement}\n" for n, statement in enumerate(statements)]
+    tests.append(
+        "@pytest.fixture\ndef server():\n    yield\n    assert times('server') > 1, 'the server came to harm'\n"
+        "def test_at_the_end(server): assert times('at the end') > 1\n"
+    )
     status, counts, unstable, output = end_to_end("".join(tests))
-    assert (status, counts, unstable) == (1, f"0 {len(statements)}", [])
-    for n in range(len(statements)):
+    assert (status, counts, unstable) == (1, f"0 {len(statements) + 1}", [])
+    for n in [*range(len(statements)), "at_the_end"]:
         assert f"not run again: test_planted.py::test_{n}" in output
 
 
-def test_harm_that_is_seen_at_the_end_of_a_test_that_has_failed_is_not_forgiven(end_to_end):
-    source = (
-        "@pytest.fixture\ndef server():\n    yield\n    assert times('server') > 1, 'the server came to harm'\n"
-        "def test_harm(server): assert times('harm') > 1\n"
-    )
-    assert end_to_end(source)[:3] == (1, "0 1", [])
-
-
-def test_what_a_test_would_say_is_no_fault(end_to_end):
-    source = "def test_late():\n    if times('late') == 1:\n        # exit signal\n        assert False\n"
-    assert end_to_end(source)[:3] == (0, "1 0", ["test_planted.py::test_late"])
-
-
-@pytest.mark.parametrize("count, forgiven", [(5, True), (6, False)])
-def test_more_than_five_are_not_forgiven(end_to_end, count, forgiven):
-    source = f"@pytest.mark.parametrize('n', range({count}))\ndef test_late(n): assert times(str(n)) > 1\n"
-    status, counts, unstable, _ = end_to_end(source)
-    assert (status, counts, len(unstable)) == ((0, "5 0", 5) if forgiven else (1, "0 6", 0))
+def test_more_than_five_are_not_forgiven(end_to_end):
+    source = "@pytest.mark.parametrize('n', range(6))\ndef test_late(n): assert times(str(n)) > 1\n"
+    assert end_to_end(source)[:3] == (1, "0 6", [])
 
 
 def test_a_phase_that_was_ended_is_not_forgiven(tmp_path, end_to_end):
