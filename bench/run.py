@@ -11,6 +11,7 @@ from pathlib import Path
 import compression
 import memory
 import report
+import tunnels
 from servers import BenchError, Httpd, Peer, Server, add_httpd_arguments, chosen_httpd, pinned
 
 CASES = {
@@ -26,6 +27,7 @@ FANOUT_CASES = {
     "16 KiB, 1 at a time": ["--size", "16K", "--window", "1"],
 }
 FANOUT_SUBSCRIBERS = 5000
+TUNNEL_CASES = ("125 B x 1", "125 B x 16", "16 KiB x 1")
 H2_CASES = ("125 B x 1", "125 B x 16", "16 KiB x 1")
 # Each WebSocket on a stream holds a thread of httpd.
 H2_LINES = ["LoadModule http2_module {modules}/mod_http2.so", "Protocols h2 http/1.1", "H2WebSockets on",
@@ -35,7 +37,7 @@ ATTEMPTS = 5
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("echo", "h2", "churn", "memory", "fanout", "deflate"),
+    parser.add_argument("what", nargs="?", choices=("echo", "h2", "churn", "memory", "fanout", "deflate", "tunnels"),
                         default="echo")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
@@ -141,9 +143,13 @@ def main() -> int:
             text = report.memory(runs)
         else:
             with contextlib.ExitStack() as started:
-                servers = [server for subject in subjects(arguments)
+                servers = [server for subject in ([] if arguments.what == "tunnels" else subjects(arguments))
                            for server in started.enter_context(subject)]
-                if arguments.what == "churn":
+                if arguments.what == "tunnels":
+                    cases = {case: CASES[case] for case in TUNNEL_CASES if not arguments.case or case in arguments.case}
+                    runs = interleave(started.enter_context(tunnels.proxies(arguments)), cases, "load", arguments)
+                    text = report.echo(runs)
+                elif arguments.what == "churn":
                     runs = interleave(servers, {"churn": []}, "churn", arguments)
                     text = report.churn(runs)
                 elif arguments.what == "h2":

@@ -80,7 +80,7 @@ void Tunnel::guarded(Work work) noexcept {
 
 void Tunnel::on_ready_at(TunnelEnd& end, bool readable) {
     loop_.heartbeat().note(LoopWork::input, options_);
-    if (readable) {
+    if (readable && !dead_ && reads(end)) {
         guarded([&] { read(end); });
     }
     loop_.mark_dirty(*this);
@@ -426,6 +426,7 @@ void Tunnel::judge_silence(Tick now) noexcept {
         for (unsigned i = 0; i < kMaxReadsALook && reads(client_) && read(client_); ++i) {
         }
     });
+    loop_.mark_dirty(*this);
     if (liveness_.takes(client_.untaken())) {
         liveness_.note(now, true);
     }

@@ -16,6 +16,7 @@
 #include "httpd/handshake/lost_handshake.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/handshake/plain_request.hpp"
+#include "httpd/handshake/refusal.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/log/record.hpp"
 #include "httpd/module.hpp"
@@ -27,21 +28,6 @@
 namespace websocket::httpd {
 
 namespace {
-
-int unavailable(request_rec* r, const char* why, int level = APLOG_ERR) {
-    log_limited(r, level, "WS0106: WebSocket handshake refused with 503: %s", why);
-    apr_table_clear(r->headers_out);
-    return HTTP_SERVICE_UNAVAILABLE;
-}
-
-/// Another child takes the client, on another connection.
-int ask_to_come_again(request_rec* r) {
-    const int status = unavailable(
-        r, "this child is stopping; the client is told to close the connection and to come again",
-        APLOG_INFO);
-    apr_table_setn(r->err_headers_out, "Retry-After", "1");
-    return status;
-}
 
 int refuse_fork(request_rec* r) {
     log_limited(

@@ -23,7 +23,8 @@ const char* text_of(StaysBecause why) noexcept {
                    "ProxyWebsocketFallbackToProxyHttp must not be Off";
         case StaysBecause::filter: return "of a filter: ";
         case StaysBecause::threads:
-            return "there are no threads, descriptors or memory to serve it";
+            return "no event loop can serve it: all hang (see WS0306), or threads, descriptors or "
+                   "memory are missing";
         case StaysBecause::descriptors: return "there are no descriptors left (see ulimit -n)";
         case StaysBecause::memory: break;
     }

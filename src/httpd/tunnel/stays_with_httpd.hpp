@@ -14,7 +14,7 @@ enum class StaysBecause : std::uint8_t {
     old_httpd,      ///< its tunnels cannot be ended without closing both sockets
     no_proxy_http,  ///< whoever serves it tells nobody
     filter,         ///< something has to see the bytes
-    threads,        ///< or descriptors, or memory for a loop
+    threads,        ///< no loop can serve it
     descriptors,
     memory,
 };

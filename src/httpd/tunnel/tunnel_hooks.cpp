@@ -20,6 +20,7 @@
 #include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/handshake/origin.hpp"
+#include "httpd/handshake/refusal.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/process/child.hpp"
@@ -106,6 +107,9 @@ int begin_attempt(request_rec* r) {
     auto place = engine.reserve<engine::Tunnel>(why);
     if (!place && why == engine::Refusal::too_many_connections) {
         return refuse_for_child_cap(r, engine.connections());
+    }
+    if (!place && why == engine::Refusal::stopping) {
+        return ask_to_come_again(r);
     }
     if (!place || !child->watch().start()) {
         stays_with_httpd(r, StaysBecause::threads);

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers to handshakes that cannot be served now.
+#pragma once
+
+#include <httpd.h>
+
+#include <http_log.h>
+
+namespace websocket::httpd {
+
+/// The status 503; the error log says why. [httpd worker]
+[[nodiscard]] int unavailable(request_rec* r, const char* why, int level = APLOG_ERR);
+
+/// The same of a child that is going to end: another one takes the client, on another connection.
+/// [httpd worker]
+[[nodiscard]] int ask_to_come_again(request_rec* r);
+
+}  // namespace websocket::httpd
