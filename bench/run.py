@@ -37,7 +37,7 @@ ATTEMPTS = 5
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("echo", "h2", "churn", "memory", "fanout", "deflate", "tunnels"),
+    parser.add_argument("what", nargs="?", choices=("echo", "h2", "churn", "memory", "fanout", "deflate", "tunnels", "tunnel-memory"),
                         default="echo")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
@@ -47,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true",
                         help="wss:// everywhere; {certificate} and {key} of a --peer-command are replaced by paths")
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
-    parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000; for fanout the subscribers, 5000")
+    parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000, of tunnels 4000; for fanout the subscribers, 5000")
     parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--duration", type=float, default=1, help="seconds measured in each run")
@@ -138,6 +138,9 @@ def main() -> int:
         if arguments.what == "deflate":
             runs = compression.measure(subjects(arguments), arguments, interleave)
             text = report.deflate(runs)
+        elif arguments.what == "tunnel-memory":
+            runs = tunnels.measure_memory(arguments)
+            text = report.memory(runs)
         elif arguments.what == "memory":
             runs = memory.measure(subjects(arguments), arguments)
             text = report.memory(runs)

@@ -6,10 +6,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import memory
 from servers import BenchError, Httpd, Server, chosen_httpd, free_port, start, stop
 
 # How WebSocketTunnel is set, and what the tables call it.
 _MODES = {"off": "Off", "on": "On", "frames": "Frames"}
+
+# Each has two descriptors, of which a process may have 20,000 on many systems.
+_IDLE = 4000
 
 # A tunnel of httpd holds a thread.
 _THREADS = 256
@@ -58,7 +62,7 @@ class _Proxies(Httpd):
 
     def __init__(self, arguments: argparse.Namespace, backend: Server):
         usual = chosen_httpd(arguments, arguments.directive)
-        super().__init__(usual.program, usual.build, usual.modules, usual.core, own_locations={})
+        super().__init__(usual.program, usual.build, usual.modules, usual.core, tls=arguments.tls, own_locations={})
         self.directives = [line.format(threads=_THREADS) for line in _LINES]
         for module in ("proxy", "proxy_http", "proxy_wstunnel"):
             self.directives += self._own_module(module)
@@ -72,7 +76,7 @@ class _Proxies(Httpd):
         root = Path(self._root.name)
         url = next(line.split()[1] for line in (root / "conf").read_text().splitlines() if line.startswith("Listen"))
         child = self._child()
-        return [Server(f"httpd, {mode}", f"ws://{url}/{path}", child, ours=path != "off")
+        return [Server(f"httpd, {mode}", f"{'wss' if self.tls else 'ws'}://{url}/{path}", child, ours=path != "off")
                 for path, mode in _MODES.items()]
 
 
@@ -106,15 +110,28 @@ def _worker_of(pid: int) -> int:
 
 @contextlib.contextmanager
 def proxies(arguments: argparse.Namespace):
-    """All of them, with the echo server on the core of the load."""
-    if arguments.tls or arguments.no_httpd:
-        raise BenchError("tunnels are measured without TLS, and with httpd")
+    """All of them, with the echo server on the core of the load. With TLS, which clients speak, httpd alone."""
+    if arguments.no_httpd:
+        raise BenchError("tunnels are measured with httpd")
     backend = chosen_httpd(arguments, [])
     backend.core = arguments.client_core
     with contextlib.ExitStack() as started:
         echo = next(server for server in started.enter_context(backend) if server.url.endswith("/v1"))
         servers = started.enter_context(_Proxies(arguments, echo))
-        for name, command, text in (("nginx", ["-p", "/tmp", "-c", "{file}"], _NGINX),
-                                    ("haproxy", ["-f", "{file}"], _HAPROXY)):
-            servers += started.enter_context(_other(name, command, text, echo, arguments))
+        if not arguments.tls:
+            for name, command, text in (("nginx", ["-p", "/tmp", "-c", "{file}"], _NGINX),
+                                        ("haproxy", ["-f", "{file}"], _HAPROXY)):
+                servers += started.enter_context(_other(name, command, text, echo, arguments))
         yield servers
+
+
+def measure_memory(arguments: argparse.Namespace) -> list[dict]:
+    """As memory.measure(), of tunnels. Those of httpd itself would need a thread each."""
+    arguments.connections = arguments.connections or _IDLE
+    with proxies(arguments) as servers:
+        names = [server.name for server in servers if server.name != "httpd, Off"]
+    runs = []
+    for name in names:
+        with proxies(arguments) as servers:
+            runs.append(memory.measure_server(next(server for server in servers if server.name == name), arguments))
+    return runs
