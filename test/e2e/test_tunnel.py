@@ -12,7 +12,7 @@ import frames
 import handshake
 import httpd
 from backends import Backend
-from tunnels import TunnelServer, forget_connections, pass_on
+from tunnels import WORKER, TunnelServer, forget_connections, pass_on
 from waiting import SANITIZED, wait_until
 
 
@@ -28,7 +28,11 @@ def _parts(backend, unix):
             pass_on("/no-half/", backend.port, "SetEnv proxy-nohalfclose 1"),
             pass_on("/one/", backend.port, "WebSocketMaxConnectionsPerAddress 1"),
             pass_on("/two/", backend.port, "WebSocketMaxConnectionsPerLocation 2"),
+            pass_on("/nobody/", httpd.free_port(), "WebSocketMaxConnectionsPerAddress 1"),
             pass_on("/kept/", backend.port, worker="retry=0"),
+            pass_on("/never/", backend.port, worker=f"{WORKER} timeout=1"),
+            pass_on("/section/", backend.port),
+            f'<Proxy "ws://127.0.0.1:{backend.port}/section/*">\nWebSocketTunnel Off\n</Proxy>',
             f'<Location "/unix/">\nProxyPass {to_unix} disablereuse=on retry=0\n</Location>',
             f"<Proxy balancer://app>\nBalancerMember ws://127.0.0.1:{backend.port} disablereuse=on retry=0\n"
             "ProxySet lbmethod=bybusyness\n</Proxy>\n"
@@ -117,8 +121,9 @@ def test_a_backend_may_listen_at_a_file(tunnels):
     end(client, peer)
 
 
-def test_a_section_without_tunnels_is_left_to_httpd(tunnels):
-    client, peer = tunnels.tunnel("/off/a")
+@pytest.mark.parametrize("path", ["/off/a", "/section/a"], ids=["location", "proxy"])
+def test_a_section_without_tunnels_is_left_to_httpd(tunnels, path):
+    client, peer = tunnels.tunnel(path)
     talk(client, peer)
     await_tunnels(tunnels, 0)
     end(client, peer)
@@ -172,6 +177,20 @@ def test_refusals_pass_through_and_their_connections_are_used_again(tunnels):
         await_tunnels(server, 1)
         peer.close()
         client.expect_end()
+
+
+def test_a_backend_that_never_answers_is_given_up(tunnels):
+    with tunnels.client() as client:
+        client.send(handshake.request("/never/a"))
+        peer = tunnels.backend.accept()
+        peer.read_request()
+        assert client.read_response().status in (502, 504)  # httpd says the one or the other
+        peer.close()
+
+
+def test_nobody_at_the_backend_is_an_error_as_before(tunnels):
+    assert tunnels.answer("/nobody/a").status == 503
+    assert tunnels.answer("/nobody/a").status == 503
 
 
 def test_half_an_answer_is_none(tunnels):

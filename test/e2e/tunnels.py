@@ -20,10 +20,10 @@ MODULES = (
 )
 
 # Backends that have gone are tried again at once.
-_WORKER = "retry=0 disablereuse=on"
+WORKER = "retry=0 disablereuse=on"
 
 
-def pass_on(path, port, *lines, worker=_WORKER, scheme="ws"):
+def pass_on(path, port, *lines, worker=WORKER, scheme="ws"):
     """ProxyPass for a path, with directives for its section."""
     body = "".join(f"    {line}\n" for line in lines)
     return f'<Location "{path}">\n    ProxyPass {scheme}://127.0.0.1:{port}{path} {worker}\n{body}</Location>\n'
@@ -57,4 +57,4 @@ def forget_connections(backend):
         pass
 
 
-__all__ = ["Backend", "MODULES", "TunnelServer", "forget_connections", "httpd", "pass_on"]
+__all__ = ["Backend", "MODULES", "WORKER", "TunnelServer", "forget_connections", "httpd", "pass_on"]
