@@ -3,10 +3,8 @@
 
 import asyncio
 import json
-import os
 import pathlib
 import shutil
-import subprocess
 
 import pytest
 import websockets
@@ -14,13 +12,13 @@ import websockets
 import certificates
 import chromium
 import httpd
+import programs
 from chromium import skippable, text_of
 from httpd import template
 from tls import TlsHttpd
 from waiting import patience, wait_until
 
-_CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
-_EXAMPLES = _CLIENTS.parent.parent / "examples"
+_EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -102,21 +100,7 @@ def test_python_websockets_gets_its_subprotocol(server):
 
 
 def _run_node(url):
-    modules = httpd.BUILD.parent / "node" / "node_modules"
-    assert (
-        modules / "ws"
-    ).is_dir(), f"run: npm install --prefix {modules.parent} with test/clients/package.json"
-    done = subprocess.run(
-        ["node", "--no-warnings", _CLIENTS / "ws_echo.cjs", url],
-        text=True,
-        env=dict(os.environ, NODE_PATH=str(modules), NODE_TLS_REJECT_UNAUTHORIZED="0"),
-        timeout=patience(30),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert done.returncode == 0, done.stdout
-    assert json.loads(done.stdout) == {"code": 3001}
+    assert json.loads(programs.run_node("ws_echo.cjs", url)) == {"code": 3001, "extensions": ""}
 
 
 @skippable("node")

@@ -3,23 +3,18 @@
 
 import asyncio
 import json
-import os
-import pathlib
 import random
-import subprocess
 
 import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 import chromium
-import httpd
+import programs
 from chromium import skippable
 from deflate_client import json_text, parameters_of
 from httpd import Httpd, location
 from waiting import patience
-
-_CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 
 _ON = "WebSocketDeflate On"
 _DEDICATED = (_ON, "WebSocketDeflateMode Dedicated")
@@ -117,19 +112,8 @@ def test_python_websockets_with_every_combination_it_offers(server, path):
 @pytest.mark.full
 @skippable("node")
 def test_ws_on_node_with_every_combination_it_offers(server):
-    modules = httpd.BUILD.parent / "node" / "node_modules"
     urls = [f"ws://127.0.0.1:{server.port}{path}" for path in ("/shared", "/dedicated", "/small")]
-    done = subprocess.run(
-        ["node", _CLIENTS / "ws_deflate.cjs", *urls],
-        text=True,
-        env=dict(os.environ, NODE_PATH=str(modules)),
-        timeout=patience(120),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert done.returncode == 0, done.stdout
-    agreed = json.loads(done.stdout)
+    agreed = json.loads(programs.run_node("ws_deflate.cjs", *urls, seconds=120))
     assert "" not in agreed and sum(agreed.values()) == len(urls) * 4 * 8 * 9, agreed
 
 
