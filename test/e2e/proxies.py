@@ -286,9 +286,10 @@ class Front:
     edit       changes the text of the case's file
     directives configuration of the server, if that is httpd
     ca         certificate that the backend is believed by, if the case checks that
+    words      more that is replaced in the file
     """
 
-    def __init__(self, case, mpm, backend, *, edit=lambda text: text, directives="", ca=None):
+    def __init__(self, case, mpm, backend, *, edit=lambda text: text, directives="", ca=None, words=()):
         self.case = case
         self.backend = backend
         self._certificate = certificate = backend.certificate
@@ -307,6 +308,7 @@ class Front:
                 "/etc/ssl/private/example.key": certificate.key,
                 "/etc/haproxy/example.pem": certificate.both,
                 "/etc/ssl/certs/backend-ca.pem": (ca or certificate).file,
+                **dict(words),
             },
         )
         text = case.before + edit(text)
@@ -340,7 +342,7 @@ class Front:
         if isinstance(self.server, Program):
             self.server.assert_alive()
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex(("127.0.0.1", self.tls_port)) == 0
 
     # ---- clients -----------------------------------------------------------------------------------
 

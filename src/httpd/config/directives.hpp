@@ -279,7 +279,7 @@ inline constexpr std::array kDirectives{
     Directive{"WebSocketTunnel", Setting::tunnel, Scope::guarded, ValueKind::choice, 0, 0, 2,
               kTunnelModes, "Off\\|On\\|Frames", "Off",
               "Whether WebSockets to backends of mod_proxy are served without a thread: as bytes, or, with "
-              "Frames, frame by frame, with limits for what clients send."},
+              "Frames, frame by frame, with limits for what clients send; see [tunnels](tunnels.md)."},
     Directive{"WebSocketTunnelBuffer", Setting::tunnel_buffer, Scope::guarded, ValueKind::size,
               64 * kKiB, 1, 128 * kMiB, {}, "*size*", "64K",
               "Bytes of a tunnel that may wait for a slow side, in each direction; above, the other side "
