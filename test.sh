@@ -11,7 +11,7 @@ usage() {
     cat <<'TEXT'
 usage: ./test.sh [quick]
 
-  quick    unit tests and end-to-end tests (event MPM)
+  quick    unit tests and end-to-end tests (event MPM) but those that need seconds of a core
   (none)   everything: what quick does; format, clang and clang-tidy; builds by CMake and apxs; unit tests
            with the sanitizers; end-to-end tests with ASan and UBSan, and on worker and prefork
 
@@ -93,7 +93,7 @@ tested=(module plugins tools test-plugins unit-tests)
 
 # Moves the suites that take longest to the beginning, so that none of them begins when the others are through.
 long_ones_first() {
-    awk 'BEGIN { split("engine_drain local_bus message_reader_deflate connection_tls connection_deflate hub " \
+    awk 'BEGIN { split("engine_drain engine_drain_turns local_bus message_reader_deflate connection_tls connection_deflate hub " \
                        "connection_timer pool_lanes inflater loop utf8", names)
                  for (place in names) places[names[place]] = place }
          { print ($0 in places ? places[$0] : 1000), $0 }' | sort -s -n -k 1,1 | cut -d" " -f 2
@@ -144,6 +144,7 @@ end_to_end() {
     local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") beside
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
+    [ "$mode" = full ] || run+=(--light)
     # Most tests wait most of their time, so there are more processes than cores.
     beside=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
     local -x WEBSOCKET_BUILD=build/$1

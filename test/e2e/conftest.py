@@ -20,10 +20,12 @@ H2_LINES = "Protocols h2c http/1.1\nH2WebSockets On\n"
 def pytest_addoption(parser):
     parser.addoption("--mpm", default="event", help="MPMs to run on, separated by commas")
     parser.addoption("--quick", action="store_true", help="only one proxy of many, and no further programs")
+    parser.addoption("--light", action="store_true", help="with --quick: not what needs seconds of a core, either")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: takes its time, so --quick leaves it out")
+    config.addinivalue_line("markers", "heavy: needs seconds of a core, so --light leaves it out; something lighter shows the like")
     config.addinivalue_line("markers", "each_mpm: depends on the MPM, so it runs on all of --mpm; others run on the first")
     config.addinivalue_line("markers", "one_mpm: of those with each_mpm, what runs on the first only all the same")
     config.addinivalue_line("markers", "slow: takes seconds, so it begins before the others when there are several processes")
@@ -31,7 +33,8 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)  # when those that -m leaves out are gone
 def pytest_collection_modifyitems(config, items):
-    wanted = [item for item in items if not (config.getoption("--quick") and item.get_closest_marker("full"))]
+    left_out = [name for option, name in (("--quick", "full"), ("--light", "heavy")) if config.getoption(option)]
+    wanted = [item for item in items if not any(item.get_closest_marker(name) for name in left_out)]
     wanted = [item for item in wanted if not item.get_closest_marker("one_mpm") or _is_on_first_mpm(config, item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
     items[:] = _slow_ones_first(wanted, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))

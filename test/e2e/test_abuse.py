@@ -112,7 +112,7 @@ def _figures(latencies):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["/pool", "/inline"])
+@pytest.mark.parametrize("path", ["/pool", pytest.param("/inline", marks=pytest.mark.heavy)])
 def test_a_crowd_of_bad_clients_harms_nobody(server, path):
     child = server.child()
     good = [server.websocket(path) for _ in range(4)]

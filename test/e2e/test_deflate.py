@@ -342,6 +342,7 @@ def _bomb(size):
     return (wire + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/shared-Inline", *(pytest.param(path, marks=pytest.mark.full) for path in ("/dedicated-Pool", "/any-ratio"))]
@@ -446,6 +447,7 @@ def _memory_of(server, count, path, talk):
                 client.close()
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.skipif(bool(httpd.PRELOAD), reason="a sanitizer has its own allocator")
 @pytest.mark.parametrize("interval", [0, 2])
@@ -476,6 +478,7 @@ def test_a_thousand_dedicated_contexts_take_what_they_ask_for_and_give_it_back(s
     memory.close()
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(bool(httpd.PRELOAD), reason="a sanitizer has its own allocator")
 def test_shared_mode_costs_a_connection_nothing(start_httpd, mpm):
     if mpm == "prefork":

@@ -8,7 +8,7 @@ from frame_cases import PARTS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dispatch", ["pool", "inline"])
+@pytest.mark.parametrize("dispatch", ["pool", pytest.param("inline", marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("part", PARTS)
 def test_frames(server, part, dispatch):
     failures = run_cases(server.port, PARTS[part], lambda case: f"/{dispatch}/{case.location}".rstrip("/"))

@@ -55,7 +55,7 @@ def start(start_httpd, mpm):
 
 
 # Both ways to connect; the second one takes longer to begin. What the loops do with TLS is the same with all MPMs.
-_WSS = pytest.param(True, marks=[long, pytest.mark.one_mpm])
+_WSS = pytest.param(True, marks=[long, pytest.mark.one_mpm, pytest.mark.heavy])
 schemes = pytest.mark.parametrize("tls", [False, _WSS], ids=["ws", "wss"])
 
 
@@ -86,6 +86,7 @@ def test_a_graceful_restart_closes_one_after_the_other(start, tls):
     assert_no_slot_is_stuck(server)
 
 
+@pytest.mark.heavy
 @long
 def test_clients_that_come_back_are_served_while_old_children_drain(start):
     server = start("WebSocketDrainTimeout 5s")
@@ -119,6 +120,7 @@ def test_a_restart_closes_all_at_once(start, tls):
     assert_no_slot_is_stuck(server)
 
 
+@pytest.mark.heavy
 @long
 def test_graceful_restarts_in_a_row_lose_nothing(start):
     server = start("WebSocketDrainTimeout 2s")
@@ -152,6 +154,7 @@ def log_count(server, word):
     return server.log().count(word)
 
 
+@pytest.mark.heavy
 @long
 def test_restarts_faster_than_the_drain_find_room_for_new_children(start_httpd, mpm):
     """Ten of them, although the old children had a minute each."""
@@ -306,6 +309,7 @@ def test_a_child_that_has_had_its_connections_drains(start):
     assert_serves(server)
 
 
+@pytest.mark.heavy
 @long
 def test_a_child_too_many_drains(mpm):
     most = "MinSpareServers 1\nMaxSpareServers 3" if mpm == "prefork" else "MaxSpareThreads 16"

@@ -129,7 +129,9 @@ def _compile(compiler, source, standard="c++20"):
     return subprocess.run(command, input=source, capture_output=True, text=True, timeout=300)
 
 
-_compilers = pytest.mark.parametrize("compiler", _COMPILERS)
+_compilers = pytest.mark.parametrize(
+    "compiler", [*_COMPILERS[:1], *(pytest.param(name, marks=pytest.mark.heavy) for name in _COMPILERS[1:])]
+)
 
 
 @_compilers

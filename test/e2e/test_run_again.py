@@ -9,7 +9,7 @@ import pytest
 
 from waiting import SANITIZED
 
-pytestmark = pytest.mark.skipif(SANITIZED, reason="no httpd runs here")
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(SANITIZED, reason="no httpd runs here")]
 
 _SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts/run-again.py"
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]

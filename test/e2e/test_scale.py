@@ -88,6 +88,7 @@ def reset(sock):
     sock.close()
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.each_mpm
 def test_ten_thousand_sockets_in_one_child_occupy_no_worker(server):
@@ -154,6 +155,7 @@ def test_clients_killed_at_any_stage_leave_no_descriptor_behind(server, path, en
     close_all(open_batch(server.port, 20))
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_ten_thousand_rounds_of_connect_and_close_leak_nothing(server):
     child = server.child()

@@ -8,7 +8,7 @@ import pytest
 from lifecycle import long
 from soak import soak
 
-pytestmark = [pytest.mark.slow, pytest.mark.each_mpm]
+pytestmark = [pytest.mark.slow, pytest.mark.heavy, pytest.mark.each_mpm]
 
 
 @long

@@ -83,7 +83,7 @@ def test_echoes_and_says_goodbye_in_both_protocols(server, context, path):
 
 
 @pytest.mark.one_mpm
-@pytest.mark.parametrize("path", ["/pool", "/inline"])
+@pytest.mark.parametrize("path", ["/pool", pytest.param("/inline", marks=pytest.mark.heavy)])
 def test_frame_cases_come_out_the_same(server, context, path):
     def cut(data):
         yield "whole", [data]
@@ -439,6 +439,7 @@ def _connect_and_close(server, context, rounds):
             client.reset()
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator that does not give back")
 @pytest.mark.parametrize("certified", [False, pytest.param(True, marks=pytest.mark.one_mpm)])
@@ -461,6 +462,7 @@ def test_connecting_and_closing_leaks_nothing(lone, certified):
     assert grown < limit
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer's allocator needs more")
 def test_an_idle_connection_holds_no_buffers(lone, context):
     server = lone()

@@ -91,6 +91,7 @@ def served(start_httpd, tmp_path):
     return start
 
 
+@pytest.mark.heavy
 def test_a_plugin_that_was_replaced_runs_after_graceful_and_after_restart(served, editions):
     assert elf.unique_symbols(editions[0]) == set()
     server, target = served(editions[0])
