@@ -93,7 +93,7 @@ choose_port() {
 module_lines() {
     local name builtin
     builtin=$("$httpd" -l)
-    for name in mpm_event unixd authz_core mime dir; do
+    for name in mpm_event unixd authz_core mime dir proxy proxy_http; do
         case $builtin in
             *mod_$name.c* | *" $name.c"*) ;;
             *) say "LoadModule ${name}_module \"$modules/mod_$name.so\"" ;;
@@ -123,6 +123,7 @@ write_conf() {
     text=${text//@htdocs@/"$htdocs"}
     text=${text//@build@/"$build"}
     text=${text//@listen@/"$listen"}
+    text=${text//@port@/"$port"}
     text=${text//@modules@/"$(module_lines)"}
     text=${text//@user@/"$(user_lines)"}
     printf '%s\n' "$text" >"$root/httpd.conf"
@@ -183,6 +184,7 @@ until answers; do
 done
 say "mod_websocket demo: http://localhost:$port/"
 say "  echo at ws://localhost:$port/echo, dumb increment at ws://localhost:$port/dumb-increment"
+say "  the echo again through a tunnel, as if another server had it: ws://localhost:$port/tunnel"
 say "  chat: http://localhost:$port/chat.html, ticker: http://localhost:$port/ticker.html"
 say "  log: $root/error.log"
 say "  Ctrl-C stops it."

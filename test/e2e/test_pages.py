@@ -15,7 +15,8 @@ from waiting import wait_until
 
 pytestmark = skippable("chromium")
 
-_EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
+_TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+_EXAMPLES = _TOP / "examples"
 _PAGES = sorted(file.name for file in _EXAMPLES.glob("*.html"))
 
 
@@ -24,17 +25,24 @@ def _shipped(path, name):
     return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
 
 
+def _tunnel():
+    """As ./run.sh has it, to this server itself."""
+    [section] = re.findall(r'^<Location "/tunnel">\n.*?^</Location>\n', (_TOP / "conf/demo.conf.in").read_text(), re.M | re.S)
+    return section.replace("@port@", "@PORT@")
+
+
 _PARTS = (
     location("/echo", "echo")
     + location("/dumb-increment", "dumb_increment")
     + _shipped("/chat", "chat")
     + _shipped("/ticker", "ticker")
+    + _tunnel()
 )
 
 
 @pytest.fixture(scope="module")
 def pages(mpm):
-    with Httpd(mpm, _PARTS, children=1) as server:
+    with Httpd(mpm, _PARTS, children=1, modules=("proxy", "proxy_http")) as server:
         for page in _PAGES:
             shutil.copy(_EXAMPLES / page, server.root / "htdocs")
         yield server
@@ -90,6 +98,20 @@ def test_what_one_can_use_stands_out_and_the_way_back_is_there(pages, browser, p
         assert contrast >= 3, (scheme, element)
     if page != "demo.html":
         assert browser.find_element("css selector", "a[href='demo.html']").is_displayed()
+
+
+def test_the_demo_talks_through_a_tunnel_that_holds_no_worker(pages, browser):
+    _open(pages, browser, "demo.html")
+    wait_until(lambda: text_of(browser, "tunnel-answer") == "connected", 20, "the tunnel being open")
+    field = browser.find_element("id", "tunnel-input")
+    for message in ("Hello, backend!", "ä€😀"):
+        browser.execute_script("arguments[0].value = arguments[1]", field, message)
+        browser.find_element("id", "tunnel-send").click()
+        answer = rf"← {message} \(\d+\.\d ms\)"
+        wait_until(lambda: re.fullmatch(answer, text_of(browser, "tunnel-answer")), 10, "the answer on the page")
+    assert int(pages.status()["WebSocketConnectionsTunnel"]) >= 1  # pages that one has left may still have theirs
+    wait_until(lambda: pages.status()["BusyWorkers"] == "1", 10, "all workers but that of the page being free")
+    _picture(browser, "demo-tunnel.png")
 
 
 def test_all_fields_of_the_chat_say_what_they_are_for(pages, browser):
