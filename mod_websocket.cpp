@@ -22,6 +22,7 @@
 #include "httpd/status/status.hpp"
 #include "httpd/takeover/handover.hpp"
 #include "httpd/takeover/pump.hpp"
+#include "httpd/tunnel/busy_count.hpp"
 #include "httpd/tunnel/tunnel_hooks.hpp"
 
 namespace {
@@ -32,11 +33,14 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::compare_descriptors, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::prepare_busy_counts, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
     // The virtual hosts have their scopes of topics by then.
     ap_hook_post_config(websocket::httpd::prepare_endpoints, nullptr, nullptr, APR_HOOK_MIDDLE + 1);
     ap_hook_child_status(websocket::httpd::reap_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::reap_topics_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::take_back_busy_counts, nullptr, nullptr,
+                         APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::reap_status_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_status();
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);

@@ -2,17 +2,14 @@
 """WebSockets of mod_proxy that the module takes over: bytes are passed on, no worker is held."""
 
 import random
-import re
-import signal
 
 import pytest
 
-import certificates
 import frames
 import handshake
 import httpd
 from backends import Backend
-from tunnels import WORKER, TunnelServer, forget_connections, pass_on
+from tunnels import WORKER, TunnelServer, busy_members, forget_connections, pass_on
 from waiting import SANITIZED, wait_until
 
 
@@ -313,14 +310,8 @@ def test_the_log_tells_of_bytes_and_of_who_ended_it(tunnels):
 
 
 def test_an_open_tunnel_counts_as_busy_in_its_balancer(tunnels):
-    def busy():
-        with tunnels.client() as client:
-            client.send(b"GET /balancer-manager?xml=1 HTTP/1.0\r\nHost: 127.0.0.1\r\nReferer: http://127.0.0.1/\r\n\r\n")
-            page = client.read_response().body.decode()
-        return sum(map(int, re.findall(r"<httpd:busy>(\d+)</httpd:busy>", page)))
-
     many = [tunnels.tunnel("/balanced/a") for _ in range(3)]
-    wait_until(lambda: busy() == 3, 10, "three busy")
+    wait_until(lambda: busy_members(tunnels) == 3, 10, "three busy")
     for client, peer in many:
         end(client, peer)
-    wait_until(lambda: busy() == 0, 10, "none busy")
+    wait_until(lambda: busy_members(tunnels) == 0, 10, "none busy")

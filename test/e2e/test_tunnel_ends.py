@@ -14,7 +14,7 @@ import processes
 from backends import Backend
 from conftest import H2_LINES
 from httpd import location
-from tunnels import MODULES, TunnelServer, pass_on
+from tunnels import MODULES, TunnelServer, busy_members, pass_on
 from waiting import SANITIZED, wait_until
 
 MANY = 100 if SANITIZED else 300
@@ -144,6 +144,31 @@ def _tunnel_of_a_new_child(server):
         return server.tunnel()
     except OSError:
         return None
+
+
+@pytest.mark.each_mpm
+def test_members_of_balancers_are_not_busy_with_tunnels_of_killed_children(start, backend):
+    member = f"<Proxy balancer://app>\nBalancerMember ws://127.0.0.1:{backend.port} retry=0\n</Proxy>"
+    server = start(
+        member,
+        'ProxyPass /balanced/ balancer://app/\n<Location "/balancer-manager">\nSetHandler balancer-manager\n</Location>',
+    )
+    many = [server.tunnel("/balanced/a") for _ in range(3)]
+    wait_until(lambda: busy_members(server) == 3, 10, "three busy")
+    for child in server.children():
+        os.kill(child, signal.SIGKILL)
+    for client, peer in many:
+        client.expect_end()
+        client.close()
+        peer.close()
+    wait_until(lambda: _answers_none_busy(server), 20, "none busy")
+
+
+def _answers_none_busy(server):
+    try:
+        return busy_members(server) == 0
+    except (OSError, AssertionError):
+        return False
 
 
 @pytest.mark.each_mpm

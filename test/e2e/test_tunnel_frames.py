@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tunnels that are followed frame by frame: limits for clients, Pings, and Closes that tell both sides why."""
 
-import signal
-import struct
 
 import pytest
 

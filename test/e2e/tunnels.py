@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of mod_proxy's tunnels have in common: one httpd with a backend that tests play."""
 
+import re
+
 import handshake
 import httpd
 from backends import Backend
@@ -57,4 +59,12 @@ def forget_connections(backend):
         pass
 
 
-__all__ = ["Backend", "MODULES", "WORKER", "TunnelServer", "forget_connections", "httpd", "pass_on"]
+def busy_members(server):
+    """How many requests the members of all balancers serve, as /balancer-manager says."""
+    with server.client() as client:
+        client.send(b"GET /balancer-manager?xml=1 HTTP/1.0\r\nHost: 127.0.0.1\r\nReferer: http://127.0.0.1/\r\n\r\n")
+        page = client.read_response().body.decode()
+    return sum(map(int, re.findall(r"<httpd:busy>(\d+)</httpd:busy>", page)))
+
+
+__all__ = ["Backend", "MODULES", "WORKER", "TunnelServer", "busy_members", "forget_connections", "httpd", "pass_on"]
