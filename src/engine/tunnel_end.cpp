@@ -82,7 +82,7 @@ bool TunnelEnd::poll(net::Reactor& reactor, bool input) noexcept {
     const auto events =
         static_cast<std::uint8_t>(transport_->poll_events(watches_input_, !kept_.empty()));
     // An end would be reported whether it is asked for or not, again and again.
-    if (events == 0 && output_ended_) {
+    if (!watches_input_ && output_ended_ && !shutting_) {
         leave(reactor);
         return true;
     }
