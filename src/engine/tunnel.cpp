@@ -59,7 +59,9 @@ void Tunnel::open() {
             guarded([&] { pass_on(*end, early.bytes()); });
         }
     }
-    set_next_look(now);
+    if (state_ == State::open) {  // what was read ahead may have ended it
+        set_next_look(now);
+    }
     loop_.mark_dirty(*this);
 }
 
@@ -90,8 +92,8 @@ void Tunnel::service() {
     for (TunnelEnd* end : {&client_, &backend_}) {
         const std::size_t waiting = end->kept();
         end->flush();
-        if (end == &client_ && client_.kept() < waiting) {
-            liveness_.note(loop_.reactor().now(), state_ == State::open);
+        if (end->kept() < waiting) {
+            note_taken(*end);
         }
         if (!dead_ && reads(*end) && end->input_pending()) {
             guarded([&] { read(*end); });
@@ -113,6 +115,14 @@ void Tunnel::service() {
     if (!polled) {
         loop_.log().write(base::LogLevel::error, "WS0303: epoll_ctl failed, closing one tunnel");
         kill();
+    }
+}
+
+/// A slow side takes what waits for it, while nothing new is read for it.
+void Tunnel::note_taken(const TunnelEnd& by) noexcept {
+    last_passed_ = loop_.reactor().now();
+    if (&by == &client_) {
+        liveness_.note(last_passed_, state_ == State::open);
     }
 }
 
@@ -184,6 +194,7 @@ void Tunnel::kill() noexcept {
         return;
     }
     note_end(0, Ender::network, nullptr);
+    state_ = State::ending;  // whoever still comes in this turn must not begin anything
     retire();
     die();
 }

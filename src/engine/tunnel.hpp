@@ -59,6 +59,7 @@ private:
     void pass_on(TunnelEnd& from, std::span<std::uint8_t> bytes);
     void pass_frames(TunnelEnd& from, std::span<std::uint8_t> bytes);
     void charge_frames(const PassedFrames& passed) noexcept;
+    void note_taken(const TunnelEnd& by) noexcept;
     void account(const TunnelEnd& from, std::size_t bytes) noexcept;
     [[nodiscard]] bool reads(const TunnelEnd& from) noexcept;
     [[nodiscard]] std::size_t room_for(const TunnelEnd& from) noexcept;

@@ -4,9 +4,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "engine/service.hpp"
+#include "failing_allocator.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
@@ -43,6 +45,15 @@ struct Passage {
         ck_assert((ending.reason != nullptr ? ending.reason : "") == reason);
     }
 
+    static Tunnel::Side side(Descriptor socket, std::shared_ptr<Script> script,
+                             std::string_view early) {
+        websocket::base::ByteBuffer read;
+        read.append(bytes(early));
+        return {std::make_unique<ScriptedTransport>(
+                    std::make_unique<SocketTransport>(std::move(socket)), std::move(script)),
+                std::move(read)};
+    }
+
 private:
     Passage(Service& service, const TunnelOptions& how, SocketPair front, SocketPair back,
             std::string_view from_client, std::string_view from_backend)
@@ -55,14 +66,6 @@ private:
                           side(std::move(back.server), backend_script, from_backend),
                           service.options, how);
         service.engine().serve(std::move(*place));
-    }
-    static Tunnel::Side side(Descriptor socket, std::shared_ptr<Script> script,
-                             std::string_view early) {
-        websocket::base::ByteBuffer read;
-        read.append(bytes(early));
-        return {std::make_unique<ScriptedTransport>(
-                    std::make_unique<SocketTransport>(std::move(socket)), std::move(script)),
-                std::move(read)};
     }
 };
 
@@ -218,6 +221,20 @@ START_TEST(without_traffic_it_ends_in_time) {
 }
 END_TEST
 
+START_TEST(what_a_slow_side_takes_is_traffic) {
+    Service service;
+    Passage passage(service, {.idle_timeout = 1500ms}, 8192);
+    const std::string all = Random(5).bytes(60'000);  // read at once, and less than may wait
+    passage.backend.send(all);
+    constexpr std::size_t kPortion = 3000;
+    for (std::size_t read = 0; read < all.size(); read += kPortion) {
+        std::this_thread::sleep_for(125ms);
+        passage.client.expect_bytes(std::string_view(all).substr(read, kPortion));
+    }
+    expect_passed(passage.client, passage.backend, "all of it");
+}
+END_TEST
+
 START_TEST(a_drain_ends_it) {
     for (const bool followed : {false, true}) {
         Service service;
@@ -274,6 +291,17 @@ START_TEST(a_side_that_never_ends_is_given_up) {
     passage.client.disconnect();
     passage.backend.expect_end();
     service.await_empty();  // though the backend's end stays open
+}
+END_TEST
+
+START_TEST(what_was_read_ahead_may_end_it_in_time) {
+    Service service;
+    service.options.close_timeout = 200ms;
+    Passage passage(service, {.idle_timeout = 1h, .frames = true}, 0,
+                    masked(static_cast<Opcode>(3), "what?"));
+    passage.client.expect_close(1002);
+    expect_close_of_backend(passage.backend, 1002);
+    service.await_empty();  // though neither peer ends its stream
 }
 END_TEST
 
@@ -368,6 +396,33 @@ START_TEST(writes_that_fail_end_it) {
 }
 END_TEST
 
+/// What was read ahead is kept, for which there is no memory.
+START_TEST(without_memory_at_first_it_leaves_no_timer_behind) {
+    Service service;
+    service.options.close_timeout = 64ms;
+    for (std::size_t index = 0; index < 6; ++index) {
+        websocket::engine::Refusal why{};
+        auto place = service.engine().reserve<Tunnel>(why);
+        ck_assert(place.has_value());
+        SocketPair front = tcp_pair();
+        SocketPair back = tcp_pair();
+        auto full = std::make_shared<Script>();
+        full->on_write([](std::size_t) { return websocket::net::IoResult{IoStatus::would_block}; });
+        (*place)->prepare(Passage::side(std::move(front.server), full, "early"),
+                          Passage::side(std::move(back.server), full, "too"), service.options,
+                          {.idle_timeout = 64ms});
+        {
+            const FailingAllocator allocator(index, Threads::all);
+            service.engine().serve(std::move(*place));
+            front.client = {};
+            await_quietly([&] { return service.engine().connections() == 0; }, "its end");
+        }
+    }
+    Passage after(service, {.idle_timeout = 200ms});
+    after.client.expect_end();
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, bytes_of_any_kind_go_both_ways);
     tcase_add_test(tests, what_was_read_ahead_comes_first);
@@ -377,10 +432,12 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, without_half_closes_both_streams_end_together);
     tcase_add_test(tests, a_reset_ends_the_other_side);
     tcase_add_test(tests, without_traffic_it_ends_in_time);
+    tcase_add_test(tests, what_a_slow_side_takes_is_traffic);
     tcase_add_test(tests, a_drain_ends_it);
     tcase_add_test(tests, a_frame_that_never_ends_is_cut_at_the_end_of_a_drain);
     tcase_add_test(tests, the_end_of_the_engine_ends_it);
     tcase_add_test(tests, a_side_that_never_ends_is_given_up);
+    tcase_add_test(tests, what_was_read_ahead_may_end_it_in_time);
     tcase_add_test(tests, a_client_that_closes_in_order_is_told_so);
     tcase_add_test(tests, a_stream_of_frames_that_ends_without_a_close_is_abnormal);
     tcase_add_test(tests, a_quiet_client_is_pinged);
@@ -388,4 +445,5 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, rates_hold_for_the_client_only);
     tcase_add_test(tests, a_rate_of_bytes_slows_a_client_down_whatever_it_sends);
     tcase_add_test(tests, writes_that_fail_end_it);
+    tcase_add_test(tests, without_memory_at_first_it_leaves_no_timer_behind);
 }
