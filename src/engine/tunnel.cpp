@@ -14,7 +14,6 @@ namespace websocket::engine {
 
 using protocol::CloseCode;
 using protocol::Opcode;
-using protocol::Role;
 
 namespace {
 

@@ -81,9 +81,35 @@ START_TEST(finds_the_only_byte_that_is_not_ascii_wherever_it_is) {
 }
 END_TEST
 
+START_TEST(long_ones_are_unmasked_in_the_same_way) {
+    Random random(7);
+    for (const std::size_t length : {511U, 512U, 513U, 639U, 640U, 767U, 4096U, 16384U}) {
+        for (std::size_t offset = 0; offset < kAlignments; ++offset) {
+            Bytes actual = random_bytes(random, offset + length);
+            for (std::uint8_t& byte : actual) byte &= 0x7F;
+            actual[offset + random.below(length)] |= 0x80;
+            if (offset % 8 == 0) actual[offset + length - 1 - offset % length] |= 0x80;
+            const Bytes expected = actual;
+            const MaskKey key = random.mask();
+            const std::span<std::uint8_t> part{actual.data() + offset, length};
+            naive_unmask(part, key);
+            assert_bound(unmask(part, key), part);
+            require(actual == expected, std::to_string(offset) + ' ' + std::to_string(length));
+        }
+    }
+    for (std::size_t at = 0; at < 700; ++at) {
+        Bytes bytes(700, 'a');
+        bytes[at] = 0x80;
+        const MaskKey key = random.mask();
+        naive_unmask(bytes, key);
+        assert_bound(unmask(bytes, key), bytes);
+    }
+}
+END_TEST
+
 START_TEST(all_ascii_is_recognised_as_such_whatever_the_key) {
     Random random(4);
-    for (std::size_t length = 0; length <= kLongest; ++length) {
+    for (std::size_t length = 0; length <= 3 * kLongest; ++length) {
         Bytes bytes = random_bytes(random, length);
         for (std::uint8_t& byte : bytes) byte &= 0x7F;
         const MaskKey key = random.mask();
@@ -142,6 +168,7 @@ WEBSOCKET_TEST_SUITE(masking) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, equals_the_byte_loop_at_every_alignment_and_length);
     tcase_add_test(tests, finds_the_only_byte_that_is_not_ascii_wherever_it_is);
+    tcase_add_test(tests, long_ones_are_unmasked_in_the_same_way);
     tcase_add_test(tests, all_ascii_is_recognised_as_such_whatever_the_key);
     tcase_add_test(tests, unmasking_twice_gives_the_same_bytes);
     tcase_add_test(tests, nothing_to_unmask_is_no_error);
