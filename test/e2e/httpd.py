@@ -173,16 +173,17 @@ class Httpd:
     parts     configuration after test/httpd/base.conf
     children  processes that serve under prefork; under event and worker there is one, of 25 threads
     files     limit of descriptors of the whole server, or a pair: the soft and the hard one
+    modules   names of more modules; `without` those of ordinary ones to leave out
     preload   a shared object to load before everything else
     module    path of the module
     """
 
-    def __init__(self, mpm, parts="", *, children=8, files=None, modules=(), preload="", module=None):
+    def __init__(self, mpm, parts="", *, children=8, files=None, modules=(), without=(), preload="", module=None):
         self.name = self.mpm = mpm
         self._parts = parts
         self._children = children
         self._files = files
-        self._modules = modules
+        self._modules = (*(name for name in _MODULES if name not in without), *modules)
         self._preload = preload
         self._module = module or BUILD / "mod_websocket.so"
         self._process = None
@@ -209,7 +210,7 @@ class Httpd:
 
     def write_config(self, parts=None):
         """Writes httpd.conf and returns its path."""
-        modules = "".join(load_module(name) for name in (f"mpm_{self.mpm}", *_MODULES, *self._modules))
+        modules = "".join(load_module(name) for name in (f"mpm_{self.mpm}", *self._modules))
         modules += f"LoadModule websocket_module {self._module}\n"
         path = self.root / "httpd.conf"
         path.write_text(

@@ -9,7 +9,7 @@ import frames
 import handshake
 import httpd
 from backends import Backend
-from tunnels import WORKER, TunnelServer, busy_members, forget_connections, pass_on
+from tunnels import MODULES, WORKER, TunnelServer, busy_members, forget_connections, pass_on
 from waiting import SANITIZED, wait_until
 
 
@@ -26,6 +26,7 @@ def _parts(backend, unix):
             pass_on("/one/", backend.port, "WebSocketMaxConnectionsPerAddress 1"),
             pass_on("/two/", backend.port, "WebSocketMaxConnectionsPerLocation 2"),
             pass_on("/nobody/", httpd.free_port(), "WebSocketMaxConnectionsPerAddress 1"),
+            pass_on("/scgi/", backend.port, "WebSocketMaxConnectionsPerAddress 1", scheme="scgi"),
             pass_on("/kept/", backend.port, worker="retry=0"),
             pass_on("/never/", backend.port, worker=f"{WORKER} timeout=1"),
             pass_on("/section/", backend.port),
@@ -46,7 +47,7 @@ def _parts(backend, unix):
 @pytest.fixture(scope="module")
 def shared(mpm):
     with Backend() as backend, Backend(unix=True) as unix:
-        server = TunnelServer(mpm, _parts(backend, unix), backend)
+        server = TunnelServer(mpm, _parts(backend, unix), backend, modules=(*MODULES, "proxy_scgi"))
         server.unix = unix
         with server:
             yield server
@@ -290,6 +291,41 @@ def test_a_refused_handshake_gives_its_place_back(tunnels):
             peer.answer(403)
             assert client.read_response().status == 403
             peer.close()
+
+
+@pytest.mark.parametrize("without", [(), ("reqtimeout",)], ids=["reqtimeout", "no-other-filter"])
+def test_the_place_of_a_refused_handshake_is_free_before_the_client_knows(mpm, without):
+    with Backend() as backend:
+        parts = pass_on("/one/", backend.port, "WebSocketTunnel On", "WebSocketMaxConnectionsPerAddress 1")
+        with TunnelServer(mpm, parts, backend, without=without) as server, server.client() as client:
+            client.send(handshake.request("/one/a"))
+            peer = backend.accept()
+            peer.read_request()
+            peer.send(b"HTTP/1.1 403 So\r\nContent-Length: 4\r\n\r\nno")  # and the rest later
+            seen = b""
+            while b"\r\n\r\nno" not in seen:
+                more = client.sock.recv(4096)
+                assert more
+                seen += more
+            end(*server.tunnel("/one/b"))
+            peer.send(b"pe")
+            assert client.sock.recv(4096) == b"pe"
+
+
+def test_what_is_no_http_takes_no_place_and_is_no_tunnel(tunnels):
+    start = tunnels.log_size()
+    with tunnels.client() as client, tunnels.client() as another:
+        for one in (client, another):
+            one.send(handshake.request("/scgi/a"))
+        for peer in [tunnels.backend.accept(), tunnels.backend.accept()]:
+            assert b"HTTP_UPGRADE" in peer.sock.recv(1 << 16)
+            peer.send(b"Status: 200 OK\r\nContent-Length: 5\r\n\r\nplain")
+            peer.close()
+        for one in (client, another):
+            assert one.read_response().body == b"plain"
+            one.send(b"GET /index.html HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert one.read_response().status == 200  # what was before is in all logs
+    assert "WS0151" not in tunnels.log(start)
 
 
 # ---- what an administrator sees ----------------------------------------------------------------

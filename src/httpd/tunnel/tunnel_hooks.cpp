@@ -11,6 +11,8 @@
 #include <mod_proxy.h>
 #include <util_filter.h>
 
+#include <algorithm>
+#include <array>
 #include <new>
 #include <optional>
 #include <string_view>
@@ -135,10 +137,21 @@ int check_request(request_rec* r) {
     }
 }
 
+/// Nobody upgrades what is FastCGI, say.
+bool leads_to_http(const char* url) noexcept {
+    constexpr std::array<std::string_view, 4> kSchemes{"ws:", "wss:", "http:", "https:"};
+    return std::ranges::any_of(kSchemes, [url](std::string_view scheme) {
+        return ap_cstr_casecmpn(url, scheme.data(), scheme.size()) == 0;
+    });
+}
+
 /// mod_proxy has chosen whom to ask; there may be others before.
-int note_worker(request_rec* r, proxy_worker* worker, proxy_server_conf* /*conf*/, char* /*url*/,
+int note_worker(request_rec* r, proxy_worker* worker, proxy_server_conf* /*conf*/, char* url,
                 const char* /*proxyhost*/, apr_port_t /*proxyport*/) {
-    if (TunnelAttempt* attempt = attempt_of(r)) {
+    TunnelAttempt* attempt = attempt_of(r);
+    if (attempt != nullptr && !leads_to_http(url)) {
+        attempt->give_up();
+    } else if (attempt != nullptr) {
         const bool balanced = apr_table_get(r->subprocess_env, "BALANCER_NAME") != nullptr;
         attempt->busy = balanced ? &worker->s->busy : nullptr;
         attempt->url = apr_pstrdup(r->pool, worker->s->name);
@@ -153,15 +166,16 @@ bool is_among(const ap_filter_t* filters, const ap_filter_rec_t* wanted) noexcep
     return filters != nullptr;
 }
 
-/// Each is there once, for the life of the connection.
-void add_filters(conn_rec* client, conn_rec* backend) {
+/// Each is there once, for the life of the connection. The response to this request passes it, too.
+void add_filters(request_rec* r, conn_rec* backend) {
+    conn_rec* client = r->connection;
     for (conn_rec* c : {client, backend}) {
         if (!is_among(c->input_filters, input_filter)) {
             ap_add_input_filter_handle(input_filter, nullptr, nullptr, c);
         }
     }
     if (!is_among(client->output_filters, output_filter)) {
-        ap_add_output_filter_handle(output_filter, nullptr, nullptr, client);
+        ap_add_output_filter_handle(output_filter, nullptr, r, client);
     }
 }
 
@@ -169,11 +183,7 @@ void add_filters(conn_rec* client, conn_rec* backend) {
 int note_backend(request_rec* r, request_rec* pr) {
     TunnelAttempt* attempt = attempt_of(r);
     set_candidate(nullptr);
-    if (attempt == nullptr) {
-        return DECLINED;
-    }
-    if (const char* filter = filter_in_the_way(pr->connection)) {
-        stays_with_httpd(r, StaysBecause::filter, filter);
+    if (attempt == nullptr || !attempt->place) {
         return DECLINED;
     }
     constexpr const char* kNoHalfClose = "proxy-nohalfclose";
@@ -181,8 +191,15 @@ int note_backend(request_rec* r, request_rec* pr) {
         attempt->half_close = apr_table_get(r->subprocess_env, kNoHalfClose) == nullptr;
     }
     attempt->backend = pr->connection;
+    if (const char* filter = filter_in_the_way(pr->connection)) {
+        if (attempt->half_close) {
+            apr_table_unset(r->subprocess_env, kNoHalfClose);  // an earlier backend had none
+        }
+        stays_with_httpd(r, StaysBecause::filter, filter);
+        return DECLINED;
+    }
     apr_table_setn(r->subprocess_env, kNoHalfClose, "1");  // how mod_proxy is told to let go
-    add_filters(r->connection, pr->connection);
+    add_filters(r, pr->connection);
     for (conn_rec* c : {r->connection, pr->connection}) {
         if (SSL* ssl = tls_of(c)) {
             SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);  // while nothing is in them
@@ -247,7 +264,8 @@ apr_status_t note_response(ap_filter_t* filter, apr_bucket_brigade* bb) {
         return ap_pass_brigade(filter->next, bb);
     }
     if (!ap_is_HTTP_INFO(attempt->r->status)) {
-        attempt->give_up();  // before the client knows
+        set_candidate(nullptr);  // mod_proxy does not always run its hook behind an error
+        attempt->give_up();      // before the client knows
     } else if (attempt->r->status == HTTP_SWITCHING_PROTOCOLS) {
         try {
             read_response(bb, attempt->response);
