@@ -6,18 +6,20 @@ import signal
 
 import pytest
 
-import certificates
 import frames
 import handshake
 import httpd
+import lifecycle
 import processes
 from backends import Backend
 from conftest import H2_LINES
 from httpd import location
 from tunnels import MODULES, TunnelServer, busy_members, pass_on
+from traffic import BROKEN, Traffic
 from waiting import SANITIZED, wait_until
 
 MANY = 100 if SANITIZED else 300
+UNDER_TRAFFIC = 100 if SANITIZED else 500
 
 
 @pytest.fixture
@@ -190,6 +192,32 @@ def test_few_workers_serve_very_many_tunnels(start, mpm):
     for client, peer in many:
         client.close()
         peer.close()
+
+
+@pytest.mark.slow
+@pytest.mark.each_mpm
+@pytest.mark.parametrize(
+    ("number", "mode", "code"),
+    [
+        pytest.param(signal.SIGUSR1, "Frames", 1012, id="graceful-frames"),
+        pytest.param(signal.SIGHUP, "On", BROKEN, id="restart-on"),
+    ],
+)
+def test_tunnels_under_traffic_end_in_order_when_httpd_restarts(start_httpd, mpm, number, mode, code):
+    behind = start_httpd(location("/echo", "tally"))
+    proxied = f"WebSocketTunnel {mode}\nWebSocketDrainTimeout 3s\nProxyPass /tunnel/ ws://127.0.0.1:{behind.port}/ retry=0"
+    server = start_httpd(lifecycle.parts(mpm, proxied), modules=MODULES)
+    with Traffic(server, UNDER_TRAFFIC, path="/tunnel/echo", tls=False) as traffic:
+        traffic.wait_all_open()
+        traffic.wait_for_echoes(UNDER_TRAFFIC)
+        old = server.children()
+        server.signal(number)
+        state = traffic.wait_all_ended(10)
+        assert state.codes == {code: UNDER_TRAFFIC}
+    wait_until(lambda: not any(map(processes.is_alive, old)), 20, "the end of the old children")
+    with Traffic(server, 20, path="/tunnel/echo") as traffic:
+        traffic.wait_all_open()
+        traffic.wait_for_echoes(100)
 
 
 # ---- TLS to the backend ------------------------------------------------------------------------
