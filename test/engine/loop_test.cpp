@@ -242,7 +242,7 @@ START_TEST(sends_race_against_the_end_without_harm) {
             }
         });
     }
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < (kThreadSanitizer ? 100 : 300); ++i) {
         Client client = service.connect(service.echo());
         current = client.id.value();
         client.peer.send_text("x");

@@ -98,7 +98,7 @@ START_TEST(a_publication_reaches_the_subscribers_in_every_process) {
 END_TEST
 
 START_TEST(fifty_processes_reach_each_other) {
-    constexpr std::size_t kNodes = 50;
+    constexpr std::size_t kNodes = kThreadSanitizer ? 12 : 50;
     const Registry registry = Registry::create(kNodes);
     std::vector<Node> nodes;
     for (std::size_t i = 0; i < kNodes; ++i) nodes.emplace_back(registry);
@@ -186,7 +186,7 @@ START_TEST(a_process_has_no_bus_until_there_is_something_to_carry) {
 END_TEST
 
 START_TEST(large_messages_arrive_whole_in_every_process) {
-    constexpr std::uint64_t kSize = 16U << 20;
+    constexpr std::uint64_t kSize = (kSanitizer ? 2U : 16U) << 20;
     const Registry registry = Registry::create(8);
     std::vector<Node> nodes;
     for (int i = 0; i < 4; ++i) nodes.emplace_back(registry);
@@ -206,7 +206,7 @@ START_TEST(large_messages_arrive_whole_in_every_process) {
 END_TEST
 
 START_TEST(messages_of_one_process_keep_their_order_and_none_is_missing) {
-    constexpr std::uint64_t kRounds = 40;
+    constexpr std::uint64_t kRounds = kThreadSanitizer ? 15 : 40;
     const Registry registry = Registry::create(8);
     std::vector<Node> nodes;
     for (int i = 0; i < 4; ++i) {
@@ -307,7 +307,7 @@ START_TEST(processes_that_are_killed_at_any_moment_harm_nobody_else) {
     Subscriber quiet = first.subscriber("quiet");
     std::vector<Node> crowd;
     std::vector<Subscriber> clients;
-    for (std::uint32_t round = 0; round < 25; ++round) {
+    for (std::uint32_t round = 0; round < (kThreadSanitizer ? 10 : 25); ++round) {
         while (crowd.size() < 6) {
             crowd.emplace_back(registry);
             clients.push_back(crowd.back().subscriber("noise"));
@@ -359,14 +359,15 @@ START_TEST(a_stopped_process_delays_nobody_and_gets_what_the_queue_had_room_for)
 END_TEST
 
 START_TEST(a_stopped_process_may_be_subscribed_with_published_to_and_killed) {
+    constexpr std::uint32_t kMessages = kThreadSanitizer ? 10 : 50;
     const Registry registry = Registry::create(8);
     Node asleep(registry);
     const Subscriber late = asleep.subscriber("t");
     asleep.signal(SIGSTOP);
-    Node publisher(registry);
+    Node publisher(registry, {.bus_buffer = 4U << 20});
     Node subscriber(registry);
     Subscriber awake = subscriber.subscriber("t");
-    for (std::uint32_t i = 0; i < 50; ++i) {
+    for (std::uint32_t i = 0; i < kMessages; ++i) {
         ck_assert(publisher.publish_many("t", 1, 1'000'000, i) == TopicResult::ok);
         awake.peer.expect_text(publisher.numbered(i, 1'000'000));
     }
