@@ -20,6 +20,9 @@ namespace {
 /// What the backend sends has no limits but those of the protocol.
 constexpr protocol::ReaderLimits kBackendLimits{UINT64_MAX, UINT32_MAX, UINT32_MAX, 0, true};
 
+/// What is longer is meant to be for ever; ticks, which wrap round, could not count years of it.
+constexpr std::chrono::hours kLongestIdle{365 * 24};
+
 /// With a payload: there are clients that do not notice an empty Ping.
 constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 
@@ -43,6 +46,9 @@ void Tunnel::prepare(Side client, Side backend, const ConnectionOptions& options
     client_.begin_with(std::move(client.transport), std::move(client.early));
     backend_.begin_with(std::move(backend.transport), std::move(backend.early));
     how_ = how;
+    if (how_.idle_timeout > kLongestIdle) {
+        how_.idle_timeout = {};
+    }
     if (how.frames) {
         frames_ = std::make_unique<TunnelFrames>(how.compressible);
     }

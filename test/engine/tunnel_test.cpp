@@ -221,6 +221,16 @@ START_TEST(without_traffic_it_ends_in_time) {
 }
 END_TEST
 
+START_TEST(a_time_limit_of_many_years_is_none) {
+    Service service;
+    for (const int years : {1, 32, 68}) {
+        Passage passage(service, {.idle_timeout = years * std::chrono::hours(365 * 24)});
+        ck_assert(!passage.client.readable(200ms));
+        expect_passed(passage.client, passage.backend, "still there");
+    }
+}
+END_TEST
+
 START_TEST(what_a_slow_side_takes_is_traffic) {
     Service service;
     Passage passage(service, {.idle_timeout = 1500ms}, 8192);
@@ -432,6 +442,7 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, without_half_closes_both_streams_end_together);
     tcase_add_test(tests, a_reset_ends_the_other_side);
     tcase_add_test(tests, without_traffic_it_ends_in_time);
+    tcase_add_test(tests, a_time_limit_of_many_years_is_none);
     tcase_add_test(tests, what_a_slow_side_takes_is_traffic);
     tcase_add_test(tests, a_drain_ends_it);
     tcase_add_test(tests, a_frame_that_never_ends_is_cut_at_the_end_of_a_drain);
