@@ -46,21 +46,28 @@ void TunnelEnd::write(std::span<const iovec> pieces) {
 
 void TunnelEnd::flush() noexcept {
     while (!kept_.empty() && !output_ended_) {
-        const std::array slots{as_vector(kept_.bytes())};
+        const std::array slots{as_vector(kept_.bytes().subspan(taken_))};
         const net::IoResult result = transport_->write(slots);
         if (result.status == net::IoStatus::would_block) {
             return;
         }
         if (result.status != net::IoStatus::done) {
             break_output();
-        } else if (result.count == kept_.size()) {
-            kept_.reset();
         } else {
-            kept_.drop_front(result.count);
+            note_taken(result.count);
         }
     }
     if (shutting_) {
         shut();
+    }
+}
+
+/// Much may wait, and each time little of it is taken: it is moved to the front once in a while only.
+void TunnelEnd::note_taken(std::size_t count) noexcept {
+    taken_ += count;
+    if (taken_ >= kept_.size() / 4) {
+        kept_.drop_front(taken_);
+        taken_ = 0;
     }
 }
 
@@ -75,6 +82,7 @@ void TunnelEnd::break_output() noexcept {
     output_ended_ = true;
     shutting_ = false;
     kept_.reset();
+    taken_ = 0;
 }
 
 bool TunnelEnd::poll(net::Reactor& reactor, bool input) noexcept {

@@ -56,7 +56,7 @@ public:
     /// Writes what was kept, as far as the socket takes it.
     void flush() noexcept;
     /// Bytes that wait.
-    [[nodiscard]] std::size_t kept() const noexcept { return kept_.size(); }
+    [[nodiscard]] std::size_t kept() const noexcept { return kept_.size() - taken_; }
     /// All is written; nothing follows.
     void shut() noexcept;
     /// Nothing more goes out: it is shut, or broken.
@@ -76,11 +76,13 @@ public:
 
 private:
     void on_ready(std::uint32_t events) override;
+    void note_taken(std::size_t count) noexcept;
 
     Owner& owner_;
     std::unique_ptr<net::Transport> transport_;
     base::ByteBuffer early_;
     base::ByteBuffer kept_;
+    std::size_t taken_ = 0;    ///< bytes at the begin of kept_, fewer than all, that are written
     std::uint8_t polled_ = 0;  ///< what epoll watches now
     bool registered_ : 1 = false;
     bool watches_input_ : 1 = false;
