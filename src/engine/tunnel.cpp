@@ -316,9 +316,7 @@ void Tunnel::begin_end() noexcept {
     if (state_ == State::ending) {
         return;
     }
-    if (state_ == State::open) {
-        start_close_timer();
-    }
+    start_close_timer();
     state_ = State::ending;
     end_pauses();
     loop_.mark_dirty(*this);
@@ -327,6 +325,9 @@ void Tunnel::begin_end() noexcept {
 bool Tunnel::leave(CloseCode code, const char* reason) noexcept {
     const bool open = state_ == State::open;
     begin_close(code, reason);
+    if (open && state_ == State::leaving) {
+        loop_.reactor().clear_time(*this);  // the frame that is under way has until cut_short()
+    }
     return open;
 }
 

@@ -267,6 +267,24 @@ START_TEST(a_drain_ends_it) {
 }
 END_TEST
 
+START_TEST(a_frame_under_way_has_the_time_of_the_drain_to_end) {
+    Service service;
+    service.options.close_timeout = 100ms;
+    Passage passage(service, {.idle_timeout = 1h, .frames = true});
+    const std::string frame = masked(Opcode::text, "slowly");
+    expect_passed(passage.client, passage.backend, frame.substr(0, 8));
+    service.engine().begin_drain({std::chrono::steady_clock::now() + 4s,
+                                  []() noexcept { return CloseCode::service_restart; }});
+    passage.client.expect_close(1012);  // so it has been told
+    ck_assert_msg(!passage.backend.readable(400ms), "the frame was cut");
+    expect_passed(passage.client, passage.backend, frame.substr(8));
+    expect_close_of_backend(passage.backend, 1012);
+    service.await_empty();  // though neither peer ends its stream
+    ck_assert_uint_eq(service.engine().departures().in_order, 1);
+    ck_assert_uint_eq(service.engine().departures().forced, 0);
+}
+END_TEST
+
 START_TEST(a_frame_that_never_ends_is_cut_at_the_end_of_a_drain) {
     Service service;
     Passage passage(service, frames());
@@ -445,6 +463,7 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, a_time_limit_of_many_years_is_none);
     tcase_add_test(tests, what_a_slow_side_takes_is_traffic);
     tcase_add_test(tests, a_drain_ends_it);
+    tcase_add_test(tests, a_frame_under_way_has_the_time_of_the_drain_to_end);
     tcase_add_test(tests, a_frame_that_never_ends_is_cut_at_the_end_of_a_drain);
     tcase_add_test(tests, the_end_of_the_engine_ends_it);
     tcase_add_test(tests, a_side_that_never_ends_is_given_up);
