@@ -7,7 +7,9 @@ const http = require("node:http");
 const { Server } = require("socket.io");
 
 const server = http.createServer();
-new Server(server, { maxHttpBufferSize: 1 << 24 }).on("connection", (socket) => {
+// A poll is answered within httpd's Timeout; how slow a machine is, is no reason to give a client up.
+const options = { maxHttpBufferSize: 1 << 24, pingInterval: 5000, pingTimeout: 600000 };
+new Server(server, options).on("connection", (socket) => {
     socket.on("echo", (data, reply) => reply(data));
     socket.on("join", (room, reply) => {
         socket.join(room);
