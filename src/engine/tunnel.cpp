@@ -126,7 +126,7 @@ void Tunnel::service() {
 /// A slow side takes what waits for it, while nothing new is read for it.
 void Tunnel::note_taken(const TunnelEnd& by) noexcept {
     last_passed_ = loop_.reactor().now();
-    if (&by == &client_) {
+    if (&by == &client_ || state_ != State::open) {  // at the end, patience is for both
         liveness_.note(last_passed_, state_ == State::open);
     }
 }
@@ -362,7 +362,7 @@ void Tunnel::end_in_time(Tick now) noexcept {
     if (takes) {
         liveness_.note(now, false);
     }
-    if (liveness_.may_go_on(now, timeout) && (takes || client_.kept() > 0)) {
+    if (liveness_.may_go_on(now, timeout) && (takes || client_.kept() > 0 || backend_.kept() > 0)) {
         loop_.reactor().set_time(*this,
                                  liveness_.last() + timeout);  // slow, but taking what is kept
         return;

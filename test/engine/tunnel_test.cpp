@@ -233,15 +233,31 @@ END_TEST
 
 START_TEST(what_a_slow_side_takes_is_traffic) {
     Service service;
-    Passage passage(service, {.idle_timeout = 1500ms}, 8192);
+    Passage passage(service, {.idle_timeout = 3s}, 8192);
     const std::string all = Random(5).bytes(60'000);  // read at once, and less than may wait
     passage.backend.send(all);
     constexpr std::size_t kPortion = 3000;
     for (std::size_t read = 0; read < all.size(); read += kPortion) {
-        std::this_thread::sleep_for(125ms);
+        std::this_thread::sleep_for(200ms);
         passage.client.expect_bytes(std::string_view(all).substr(read, kPortion));
     }
     expect_passed(passage.client, passage.backend, "all of it");
+}
+END_TEST
+
+START_TEST(a_slow_backend_gets_what_was_read_before_the_end) {
+    Service service;
+    service.options.close_timeout = 1s;
+    Passage passage(service, {.half_close = false}, 8192);
+    const std::string all = Random(6).bytes(60'000);  // read at once, and less than may wait
+    passage.client.send(all);
+    passage.client.disconnect();
+    constexpr std::size_t kPortion = 6000;
+    for (std::size_t read = 0; read < all.size(); read += kPortion) {
+        std::this_thread::sleep_for(200ms);
+        passage.backend.expect_bytes(std::string_view(all).substr(read, kPortion));
+    }
+    passage.backend.expect_end();
 }
 END_TEST
 
@@ -462,6 +478,7 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, without_traffic_it_ends_in_time);
     tcase_add_test(tests, a_time_limit_of_many_years_is_none);
     tcase_add_test(tests, what_a_slow_side_takes_is_traffic);
+    tcase_add_test(tests, a_slow_backend_gets_what_was_read_before_the_end);
     tcase_add_test(tests, a_drain_ends_it);
     tcase_add_test(tests, a_frame_under_way_has_the_time_of_the_drain_to_end);
     tcase_add_test(tests, a_frame_that_never_ends_is_cut_at_the_end_of_a_drain);

@@ -29,20 +29,23 @@ namespace {
 /// Both connections of a tunnel, until httpd has let go of them.
 class TunnelHandover final : public Successor {
 public:
-    TunnelHandover(engine::Engine& engine, TunnelAttempt::Place place,
-                   const engine::ConnectionOptions& options, const engine::TunnelOptions& how,
-                   TakenConnection client, TakenConnection backend) noexcept
-        : engine_(engine), place_(std::move(place)), options_(options), how_(how),
-          client_(std::move(client)), backend_(std::move(backend)) {}
+    TunnelHandover(engine::Engine& engine, const engine::ConnectionOptions& options,
+                   const engine::TunnelOptions& how, TakenConnection client,
+                   TakenConnection backend) noexcept
+        : engine_(engine), options_(options), how_(how), client_(std::move(client)),
+          backend_(std::move(backend)) {}
+
+    /// Before httpd lets go of the connections.
+    void take(TunnelAttempt::Place place) noexcept { place_.emplace(std::move(place)); }
 
     void take_over(conn_rec* c) noexcept override {
         try {
-            place_->prepare(side_of(client_), side_of(backend_), options_, how_);
+            (*place_)->prepare(side_of(client_), side_of(backend_), options_, how_);
         } catch (const std::bad_alloc&) {
             log_limited(c, APLOG_ERR, "WS0301: out of memory, closing one connection");
             return;
         }
-        engine_.serve(std::move(place_));
+        engine_.serve(std::move(*place_));
     }
 
     TakenConnection& client() noexcept { return client_; }
@@ -54,7 +57,7 @@ private:
     }
 
     engine::Engine& engine_;
-    TunnelAttempt::Place place_;
+    std::optional<TunnelAttempt::Place> place_;
     const engine::ConnectionOptions& options_;
     const engine::TunnelOptions how_;
     TakenConnection client_;
@@ -127,12 +130,15 @@ std::shared_ptr<TunnelHandover> make_handover(TunnelAttempt& attempt) {
     }
     const auto& options = attempt.endpoint.service.endpoint.connection;
     const engine::TunnelOptions how = tunnel_options(attempt);
+    auto handover = std::make_shared<TunnelHandover>(attempt.child.host().engine, options, how,
+                                                     std::move(client), std::move(backend));
     TunnelAttempt::Place& place = *attempt.place;
     attempt.taken = true;  // which the lines of the log tell
     place->attach(make_record(attempt));
     place->count_as(status_category(TransportKind::tunnel, {}));
-    return std::make_shared<TunnelHandover>(attempt.child.host().engine, std::move(place), options,
-                                            how, std::move(client), std::move(backend));
+    handover->take(std::move(place));
+    attempt.place.reset();
+    return handover;
 }
 
 }  // namespace
@@ -145,7 +151,6 @@ bool take_tunnel(TunnelAttempt& attempt) noexcept {
             stays_with_httpd(r, StaysBecause::descriptors);
             return false;
         }
-        attempt.place.reset();
         // From here on nothing fails but single streams, whose sockets are shut then.
         for (auto [c, taken] : {std::pair(r->connection, &handover->client()),
                                 std::pair(attempt.backend, &handover->backend())}) {
