@@ -168,14 +168,15 @@ class RawClient(FrameClient):
             self.sock.setblocking(True)
         return sent
 
-    def send_until_stuck(self, data, most):
-        """Sends again and again and reads nothing, until the server takes no more, ends it, or has got `most`."""
+    def send_until_stuck(self, data, most, calm=0.02):
+        """Sends again and again and reads nothing, until the server takes no more for `calm` seconds, ends it, or has
+        got `most`."""
         sent = 0
         self.sock.setblocking(False)
         try:
             poll = select.poll()  # select.select() ends at descriptor 1023
             poll.register(self.sock, select.POLLOUT)
-            while sent < most and poll.poll(20):
+            while sent < most and poll.poll(1000 * calm):
                 sent += self.sock.send(data)  # whole frames or not: it is no good client
         except OSError:
             pass

@@ -72,12 +72,16 @@ class _Client(RawClient):
 
     def run_of(self, leader=None):
         """Takes ticks until they are the leader's, if one is given; then all that come are of one process, and
-        none is missing. Returns the process."""
+        none is missing. Returns the process. Two of the leader before may still have been on their way."""
         pid, number = self.tick()
         while leader is not None and pid != leader:
             pid, number = self.tick()
+        late = 0
         for following in range(number + 1, number + _RUN):
-            assert self.tick() == (pid, following)
+            while leader is not None and (tick := self.tick())[0] != pid:
+                late += 1
+                assert late <= 2, f"{tick[0]} goes on beside {pid}"
+            assert (tick if leader is not None else self.tick()) == (pid, following)
         return pid
 
 

@@ -15,7 +15,7 @@ from bridges import CHILDREN, MIB, SMALL, bytes_of, digest, expect_no_bridge, lo
 from deflate_client import DeflateClient
 from raw import RawClient
 from targets import Target
-from waiting import SANITIZED, wait_until
+from waiting import SANITIZED, patience, wait_until
 
 
 def _kernel_keeps():
@@ -74,7 +74,7 @@ def test_a_client_that_stops_reading_does_not_stop_what_it_sends(bridges):
 
 def test_a_target_that_takes_nothing_for_long_ends_the_bridge(bridges):
     with bridges.pair("/stalls", bridges.narrow) as (client, peer):
-        client.send_until_stuck(frames.binary(bytes(MIB)), _MUCH)
+        client.send_until_stuck(frames.binary(bytes(MIB)), _MUCH, calm=patience(0.2))
         close = client.expect_close(1011, then_end=False)
         assert close.payload[2:] == b"target does not read"
         client.reset()
