@@ -18,7 +18,7 @@ from tunnels import MODULES, TunnelServer, busy_members, pass_on
 from traffic import BROKEN, Traffic
 from waiting import SANITIZED, wait_until
 
-MANY = 100 if SANITIZED else 300
+MANY = 100 if SANITIZED else 1000
 UNDER_TRAFFIC = 100 if SANITIZED else 500
 
 
@@ -173,6 +173,7 @@ def _answers_none_busy(server):
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.each_mpm
 def test_few_workers_serve_very_many_tunnels(start, mpm):
     tuning = "" if mpm == "prefork" else "ThreadsPerChild 4\nMaxRequestWorkers 4\nMinSpareThreads 1\nMaxSpareThreads 4\n"
