@@ -156,6 +156,8 @@ def test_members_of_balancers_are_not_busy_with_tunnels_of_killed_children(start
         'ProxyPass /balanced/ balancer://app/\n<Location "/balancer-manager">\nSetHandler balancer-manager\n</Location>',
     )
     many = [server.tunnel("/balanced/a") for _ in range(3)]
+    # What mod_proxy itself counts while it serves a request would not be taken back.
+    wait_until(lambda: server.status()["WebSocketConnectionsTunnel"] == "3", 10, "all being tunnels of the module")
     wait_until(lambda: busy_members(server) == 3, 10, "three busy")
     for child in server.children():
         os.kill(child, signal.SIGKILL)
