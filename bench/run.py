@@ -149,6 +149,7 @@ def main() -> int:
                 servers = [server for subject in ([] if arguments.what == "tunnels" else subjects(arguments))
                            for server in started.enter_context(subject)]
                 if arguments.what == "tunnels":
+                    arguments.quiet = float("inf")  # the server behind is always one of the others
                     cases = {case: CASES[case] for case in TUNNEL_CASES if not arguments.case or case in arguments.case}
                     runs = interleave(started.enter_context(tunnels.proxies(arguments)), cases, "load", arguments)
                     text = report.echo(runs)
