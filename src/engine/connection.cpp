@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 #include <new>
 #include <utility>
 
@@ -15,16 +14,6 @@ namespace websocket::engine {
 using protocol::CloseCode;
 using protocol::Opcode;
 using State = Closing::State;
-
-namespace {
-
-/// With a payload: there are clients that do not notice an empty Ping.
-constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
-
-/// Reads before the verdict on a peer: what its socket can hold, usually.
-constexpr unsigned kMaxReadsALook = 16;
-
-}  // namespace
 
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept : Channel(loop, gate, id) {
     takes_messages_ = true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "engine/tick.hpp"
@@ -16,6 +17,12 @@ constexpr Tick kOverslept = to_ticks(std::chrono::seconds{1});
 [[nodiscard]] constexpr bool overslept(Tick now, Tick deadline) noexcept {
     return !net::before(now, deadline + kOverslept);
 }
+
+/// With a payload: there are clients that do not notice an empty Ping.
+inline constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
+
+/// Reads before the verdict on a peer: what its socket can hold, usually.
+inline constexpr unsigned kMaxReadsALook = 16;
 
 /// Remembers signs of life, and one Ping or the beginning of a close, and judges by them. Looks at no
 /// clock and no socket. `untaken` is net::Transport::untaken(). [loop]

@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "base/iovec.hpp"
 #include "engine/loop.hpp"
 #include "protocol/frame.hpp"
 
@@ -22,16 +23,6 @@ constexpr protocol::ReaderLimits kBackendLimits{UINT64_MAX, UINT32_MAX, UINT32_M
 
 /// What is longer is meant to be for ever; ticks, which wrap round, could not count years of it.
 constexpr std::chrono::hours kLongestIdle{365 * 24};
-
-/// With a payload: there are clients that do not notice an empty Ping.
-constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
-
-/// Reads before the verdict on a client: what its socket can hold, usually.
-constexpr unsigned kMaxReadsALook = 16;
-
-iovec as_piece(std::span<const std::uint8_t> bytes) noexcept {
-    return {const_cast<std::uint8_t*>(bytes.data()), bytes.size()};  // nobody writes through it
-}
 
 }  // namespace
 
@@ -181,7 +172,7 @@ void Tunnel::pass_on(TunnelEnd& from, std::span<std::uint8_t> bytes) {
     if (frames_ != nullptr) {
         pass_frames(from, bytes);
     } else {
-        other(from).write(std::array{as_piece(bytes)});
+        other(from).write(std::array{base::to_iovec(bytes)});
     }
 }
 
@@ -304,10 +295,10 @@ void Tunnel::begin_close(CloseCode code, const char* reason) noexcept {
     guarded([&] {
         const protocol::ClosePayload payload(code, reason);
         if (const auto frame = frames_->to_backend.close(payload); !frame.empty()) {
-            backend_.write(std::array{as_piece(frame)});
+            backend_.write(std::array{base::to_iovec(frame)});
         }
         if (const auto frame = frames_->to_client.close(payload); !frame.empty()) {
-            client_.write(std::array{as_piece(frame)});
+            client_.write(std::array{base::to_iovec(frame)});
         }
     });
 }
@@ -426,7 +417,7 @@ void Tunnel::keep_alive(Tick now) noexcept {
     liveness_.begin_ping(now, client_.untaken());
     guarded([this] {
         const protocol::EncodedHeader header(Opcode::ping, kPingPayload.size());
-        const std::array pieces{as_piece(header.bytes()), as_piece(kPingPayload)};
+        const std::array pieces{base::to_iovec(header.bytes()), base::to_iovec(kPingPayload)};
         frames_->to_backend.expect_pong(kPingPayload);
         client_.write(pieces);
     });

@@ -4,13 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/iovec.hpp"
+
 namespace websocket::engine {
-
-namespace {
-
-iovec as_vector(std::span<std::uint8_t> bytes) noexcept { return {bytes.data(), bytes.size()}; }
-
-}  // namespace
 
 net::IoResult TunnelEnd::read(std::span<std::uint8_t> into) noexcept {
     const net::IoResult result = transport_->read(into);
@@ -46,7 +42,7 @@ void TunnelEnd::write(std::span<const iovec> pieces) {
 
 void TunnelEnd::flush() noexcept {
     while (!kept_.empty() && !output_ended_) {
-        const std::array slots{as_vector(kept_.bytes().subspan(taken_))};
+        const std::array slots{base::to_iovec(kept_.bytes().subspan(taken_))};
         const net::IoResult result = transport_->write(slots);
         if (result.status == net::IoStatus::would_block) {
             return;

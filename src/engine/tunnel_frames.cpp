@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/iovec.hpp"
 #include "protocol/client_frame_writer.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/masking.hpp"
@@ -56,11 +57,10 @@ public:
     explicit Pieces(std::array<iovec, kMaxPieces>& into) noexcept : into_(into) {}
 
     void add(std::span<const std::uint8_t> bytes) noexcept {
-        auto* begin = const_cast<std::uint8_t*>(bytes.data());  // nobody writes through an iovec
-        if (count_ > 0 && end_of(into_.at(count_ - 1)) == begin) {
+        if (count_ > 0 && end_of(into_.at(count_ - 1)) == bytes.data()) {
             into_.at(count_ - 1).iov_len += bytes.size();
         } else {
-            into_.at(count_++) = {begin, bytes.size()};
+            into_.at(count_++) = base::to_iovec(bytes);
         }
     }
     [[nodiscard]] std::span<const iovec> all() const noexcept { return {into_.data(), count_}; }

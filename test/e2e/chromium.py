@@ -52,6 +52,13 @@ def chromium():
                 driver.quit()
 
 
+def send_text(browser, what, text):
+    """Writes it into the field of the demo page that is called so, and clicks on its button."""
+    field = browser.find_element("id", f"{what}-input")
+    browser.execute_script("arguments[0].value = arguments[1]", field, text)  # keys would not type an emoji
+    browser.find_element("id", f"{what}-send").click()
+
+
 def text_of(browser, element):
     """What the element of this id shows."""
     return browser.find_element("id", element).text

@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 
 import pytest
 
@@ -15,6 +16,16 @@ long = pytest.mark.skipif(SANITIZED and "WEBSOCKET_LONG" not in os.environ, reas
 
 SOCKETS = 200 if SANITIZED else 1000
 RESTART, STOP = 1012, 1001
+
+# Signals that end children, and the code that clients are told.
+GRACEFUL = [
+    pytest.param(signal.SIGUSR1, RESTART, id="graceful"),
+    pytest.param(signal.SIGWINCH, STOP, id="graceful-stop"),
+]
+AT_ONCE = [
+    pytest.param(signal.SIGHUP, STOP, id="restart"),
+    pytest.param(signal.SIGTERM, STOP, id="stop"),
+]
 
 _THREADS = 10  # of a child, with event and worker
 _THREADED = f"""

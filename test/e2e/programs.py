@@ -82,3 +82,13 @@ def node_server(script):
     """A server of test/clients."""
     command, environment = _node(script)
     return ServerProgram(*command, environment=environment)
+
+
+async def talk_to_echo(client):
+    """Has a client of Python's websockets send messages of all kinds, which come back."""
+    for message in ("hello", "", "ä€😀", b"", b"\0\xff", "x" * (1 << 20), bytes(5 << 20)):
+        await client.send(message)
+        assert await client.recv() == message
+    await client.send(["one ", "two ", "three"])
+    assert await client.recv() == "one two three"
+    await (await client.ping(b"p"))

@@ -13,7 +13,7 @@ import certificates
 import chromium
 import httpd
 import programs
-from chromium import skippable, text_of
+from chromium import send_text, skippable, text_of
 from httpd import template
 from tls import TlsHttpd
 from waiting import patience, wait_until
@@ -48,12 +48,7 @@ def _run(coroutine):
 
 async def _converse(url, **options):
     async with websockets.connect(url, max_size=None, **options) as client:
-        for message in ("hello", "", "ä€😀", b"", b"\0\xff", "x" * (1 << 20), bytes(5 << 20)):
-            await client.send(message)
-            assert await client.recv() == message
-        await client.send(["one ", "two ", "three"])
-        assert await client.recv() == "one two three"
-        await (await client.ping(b"p"))
+        await programs.talk_to_echo(client)
     assert client.close_code == 1000
 
 
@@ -141,10 +136,8 @@ new MutationObserver(() => { window.lowest = Math.min(window.lowest, Number(valu
 def test_the_demo_page_works_in_chromium(server, browser):
     _page(server, browser, "demo.html")
     wait_until(lambda: text_of(browser, "status") == "connected", 10, "the page being connected")
-    field = browser.find_element("id", "echo-input")
     for message in ("Hello, httpd!", "ä€😀"):
-        browser.execute_script("arguments[0].value = arguments[1]", field, message)
-        browser.find_element("id", "echo-send").click()
+        send_text(browser, "echo", message)
         wait_until(
             lambda: message
             in [line.text for line in browser.find_elements("css selector", "#echo-log .in .text")],

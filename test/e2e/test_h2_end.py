@@ -10,6 +10,7 @@ import frames
 import processes
 from h2client import H2Client
 from httpd import location
+from lifecycle import GRACEFUL
 from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
@@ -244,13 +245,7 @@ def test_idle_streams_cost_no_cpu_time(start_h2):
 # ---- the end of the child --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        pytest.param(signal.SIGUSR1, 1012, id="graceful"),
-        pytest.param(signal.SIGWINCH, 1001, id="graceful-stop"),
-    ],
-)
+@pytest.mark.parametrize(("number", "code"), GRACEFUL)
 def test_a_child_that_ends_gracefully_drains_its_streams(start_h2, number, code):
     server = start_h2(_DRAIN + location("/echo", "echo"))
     with H2Client(server.port) as client:

@@ -12,6 +12,7 @@ import handshake
 import httpd
 import processes
 from httpd import BUILD, location
+from lifecycle import AT_ONCE, GRACEFUL
 from waiting import wait_until
 
 # mpm_itk is loaded beside it.
@@ -124,15 +125,7 @@ def test_one_connection_too_many_gets_503(start_itk):
         client.close_handshake()
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        pytest.param(signal.SIGUSR1, 1012, id="graceful"),
-        pytest.param(signal.SIGWINCH, 1001, id="graceful-stop"),
-        pytest.param(signal.SIGHUP, 1001, id="restart"),
-        pytest.param(signal.SIGTERM, 1001, id="stop"),
-    ],
-)
+@pytest.mark.parametrize(("number", "code"), [*GRACEFUL, *AT_ONCE])
 def test_a_client_is_told_of_the_end(start_itk, number, code):
     server = start_itk("WebSocketDrainTimeout 1s")
     with server.websocket("/echo") as client:

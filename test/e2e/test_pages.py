@@ -9,7 +9,7 @@ import pytest
 
 import chromium
 import processes
-from chromium import skippable, text_of
+from chromium import send_text, skippable, text_of
 from httpd import BUILD, Httpd, location
 from waiting import wait_until
 
@@ -103,10 +103,8 @@ def test_what_one_can_use_stands_out_and_the_way_back_is_there(pages, browser, p
 def test_the_demo_talks_through_a_tunnel_that_holds_no_worker(pages, browser):
     _open(pages, browser, "demo.html")
     wait_until(lambda: text_of(browser, "tunnel-answer") == "connected", 20, "the tunnel being open")
-    field = browser.find_element("id", "tunnel-input")
     for message in ("Hello, backend!", "ä€😀"):
-        browser.execute_script("arguments[0].value = arguments[1]", field, message)
-        browser.find_element("id", "tunnel-send").click()
+        send_text(browser, "tunnel", message)
         answer = rf"← {message} \(\d+\.\d ms\)"
         wait_until(lambda: re.fullmatch(answer, text_of(browser, "tunnel-answer")), 10, "the answer on the page")
     assert int(pages.status()["WebSocketConnectionsTunnel"]) >= 1  # pages that one has left may still have theirs

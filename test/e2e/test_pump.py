@@ -14,6 +14,7 @@ import tls
 from case_runner import run_cases
 from frame_cases import CASES
 from httpd import BUILD, DUMPIO_LINES, Httpd, free_port, location, template
+from lifecycle import GRACEFUL
 from waiting import patience, wait_until
 
 pytestmark = pytest.mark.each_mpm
@@ -361,14 +362,9 @@ def test_rounds_of_connect_and_close_leak_no_descriptors(start_pumped):
 
 
 _DRAIN = "WebSocketDrainTimeout 1s\n"
-# What clients are told: that the service restarts, or that the server goes away.
-_GRACEFUL = [
-    pytest.param(signal.SIGUSR1, 1012, id="graceful"),
-    pytest.param(signal.SIGWINCH, 1001, id="graceful-stop"),
-]
 
 
-@pytest.mark.parametrize(("number", "code"), _GRACEFUL)
+@pytest.mark.parametrize(("number", "code"), GRACEFUL)
 def test_a_child_that_ends_gracefully_drains(start_pumped, number, code):
     server = start_pumped("WebSocketDrainTimeout 2s\n" + location("/echo", "echo"), children=2)
     with server.websocket("/echo") as client:

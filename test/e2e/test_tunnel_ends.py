@@ -59,15 +59,7 @@ def end_of(client, code):
 
 
 @pytest.mark.each_mpm
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        pytest.param(signal.SIGUSR1, 1012, id="graceful"),
-        pytest.param(signal.SIGWINCH, 1001, id="graceful-stop"),
-        pytest.param(signal.SIGHUP, 1001, id="restart"),
-        pytest.param(signal.SIGTERM, 1001, id="stop"),
-    ],
-)
+@pytest.mark.parametrize(("number", "code"), [*lifecycle.GRACEFUL, *lifecycle.AT_ONCE])
 def test_when_a_child_ends_its_tunnels_end_in_time(start, number, code):
     server = start("WebSocketDrainTimeout 2s")
     many = [(path, *server.tunnel(path, tls=tls)) for path in ("/app/a", "/frames/a") for tls in (False, True) for _ in range(10)]

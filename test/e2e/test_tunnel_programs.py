@@ -89,12 +89,7 @@ async def _converse(server, path, secure, **options):
     context = certificates.client_context() if secure else None
     async with websockets.connect(url, max_size=None, ssl=context, **options) as client:
         await asyncio.to_thread(server.await_tunnels, 1)
-        for message in ("hello", "", "ä€😀", b"", b"\0\xff", "x" * (1 << 20), bytes(5 << 20)):
-            await client.send(message)
-            assert await client.recv() == message
-        await client.send(["one ", "two ", "three"])
-        assert await client.recv() == "one two three"
-        await (await client.ping(b"p"))
+        await programs.talk_to_echo(client)
     assert client.close_code == 1000
 
 

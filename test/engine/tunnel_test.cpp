@@ -76,6 +76,14 @@ void expect_passed(Peer& from, Peer& to, std::string_view text) {
     to.expect_bytes(text);
 }
 
+/// A portion each fifth of a second.
+void expect_slowly(Peer& peer, std::string_view text, std::size_t portion) {
+    for (; !text.empty(); text.remove_prefix(std::min(portion, text.size()))) {
+        std::this_thread::sleep_for(200ms);
+        peer.expect_bytes(text.substr(0, portion));
+    }
+}
+
 std::string of_backend(Opcode opcode, std::string_view payload) {
     return client_frame({.opcode = opcode, .payload = payload, .masked = false});
 }
@@ -236,11 +244,7 @@ START_TEST(what_a_slow_side_takes_is_traffic) {
     Passage passage(service, {.idle_timeout = 3s}, 8192);
     const std::string all = Random(5).bytes(60'000);  // read at once, and less than may wait
     passage.backend.send(all);
-    constexpr std::size_t kPortion = 3000;
-    for (std::size_t read = 0; read < all.size(); read += kPortion) {
-        std::this_thread::sleep_for(200ms);
-        passage.client.expect_bytes(std::string_view(all).substr(read, kPortion));
-    }
+    expect_slowly(passage.client, all, 3000);
     expect_passed(passage.client, passage.backend, "all of it");
 }
 END_TEST
@@ -252,11 +256,7 @@ START_TEST(a_slow_backend_gets_what_was_read_before_the_end) {
     const std::string all = Random(6).bytes(60'000);  // read at once, and less than may wait
     passage.client.send(all);
     passage.client.disconnect();
-    constexpr std::size_t kPortion = 6000;
-    for (std::size_t read = 0; read < all.size(); read += kPortion) {
-        std::this_thread::sleep_for(200ms);
-        passage.backend.expect_bytes(std::string_view(all).substr(read, kPortion));
-    }
+    expect_slowly(passage.backend, all, 6000);
     passage.backend.expect_end();
 }
 END_TEST

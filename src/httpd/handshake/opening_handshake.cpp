@@ -61,9 +61,7 @@ int bad_request(request_rec* r, const char* what, const char* value) {
 
 int check_syntax(request_rec* r, const HandshakeOptions& options, Handshake& handshake) {
     handshake.key = header(r, "Sec-WebSocket-Key");
-    const char* version_text = header(r, "Sec-WebSocket-Version");
-    handshake.version =
-        version_text != nullptr ? protocol::parse_version(version_text).value_or(0) : 0;
+    handshake.version = websocket_version(r);
     const bool supported = protocol::is_supported_version(handshake.version);
     if (!supported) {
         // With every refusal, whatever else is wrong: the client may learn and try again.
@@ -85,7 +83,8 @@ int check_syntax(request_rec* r, const HandshakeOptions& options, Handshake& han
         return bad_request(r, "invalid Sec-WebSocket-Key", handshake.key);
     }
     if (!supported) {
-        return bad_request(r, "unsupported Sec-WebSocket-Version", version_text);
+        return bad_request(r, "unsupported Sec-WebSocket-Version",
+                           header(r, "Sec-WebSocket-Version"));
     }
     if (!has_valid_subprotocols(r)) {
         return bad_request(r, "invalid Sec-WebSocket-Protocol",
@@ -104,6 +103,11 @@ bool must_not_compress(const request_rec* r) {
 }  // namespace
 
 bool wants_upgrade(const request_rec* r) { return names(r, "Upgrade", "websocket"); }
+
+unsigned websocket_version(const request_rec* r) {
+    const char* version = header(r, "Sec-WebSocket-Version");
+    return version != nullptr ? protocol::parse_version(version).value_or(0) : 0;
+}
 
 bool is_handshake(const request_rec* r) {
     return r->proto_num >= HTTP_VERSION(1, 1) && !is_for_another(r) && wants_upgrade(r) &&

@@ -3,6 +3,7 @@
 
 #include <apr_strings.h>
 
+#include "httpd/config/config.hpp"
 #include "httpd/request_state.hpp"
 
 namespace websocket::httpd {
@@ -14,6 +15,10 @@ namespace {
 thread_local constinit TunnelAttempt* thread_candidate = nullptr;
 
 }  // namespace
+
+TunnelMode tunnel_mode(const request_rec* r) noexcept {
+    return static_cast<TunnelMode>(config_of(r).get(Setting::tunnel));
+}
 
 TunnelAttempt::~TunnelAttempt() {
     if (thread_candidate == this) {

@@ -8,6 +8,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/tunnel.hpp"
+#include "httpd/config/directives.hpp"
 #include "httpd/config/endpoints.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "protocol/response_head.hpp"
@@ -15,6 +16,9 @@
 namespace websocket::httpd {
 
 class Child;
+
+/// WebSocketTunnel, as it applies to a request. [httpd worker]
+[[nodiscard]] TunnelMode tunnel_mode(const request_rec* r) noexcept;
 
 /// In the pool of its request, and destroyed with it. All happens on the thread that serves the request.
 /// [httpd worker]

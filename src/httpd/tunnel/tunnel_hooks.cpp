@@ -18,7 +18,6 @@
 #include <string_view>
 #include <utility>
 
-#include "httpd/config/config.hpp"
 #include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/handshake/origin.hpp"
@@ -31,7 +30,6 @@
 #include "httpd/tunnel/stays_with_httpd.hpp"
 #include "httpd/tunnel/tunnel_attempt.hpp"
 #include "httpd/tunnel/tunnel_takeover.hpp"
-#include "protocol/handshake.hpp"
 
 namespace websocket::httpd {
 
@@ -40,10 +38,6 @@ namespace {
 // httpd's hooks have no other place for them.
 ap_filter_rec_t* input_filter = nullptr;
 ap_filter_rec_t* output_filter = nullptr;
-
-TunnelMode mode_of(const request_rec* r) noexcept {
-    return static_cast<TunnelMode>(config_of(r).get(Setting::tunnel));
-}
 
 bool goes_to_backend(const request_rec* r) noexcept {
     return r->main == nullptr && r->proxyreq != PROXYREQ_PROXY && r->handler != nullptr &&
@@ -83,13 +77,9 @@ int begin_attempt(request_rec* r) {
         return DECLINED;
     }
     const Endpoint& endpoint = endpoint_of(r);
-    if (mode_of(r) == TunnelMode::frames) {
-        const char* version = apr_table_get(r->headers_in, "Sec-WebSocket-Version");
-        const unsigned number =
-            version != nullptr ? protocol::parse_version(version).value_or(0) : 0;
-        if (!is_trusted_origin(r, endpoint.handshake, number)) {
-            return HTTP_FORBIDDEN;
-        }
+    if (tunnel_mode(r) == TunnelMode::frames &&
+        !is_trusted_origin(r, endpoint.handshake, websocket_version(r))) {
+        return HTTP_FORBIDDEN;
     }
     if (!child->settle()) {
         stays_with_httpd(r, StaysBecause::forked);
@@ -126,7 +116,7 @@ int begin_attempt(request_rec* r) {
 
 /// Before mod_proxy's handler, when it is known who the client is and that it may ask.
 int check_request(request_rec* r) {
-    if (!goes_to_backend(r) || mode_of(r) == TunnelMode::off || !is_handshake(r)) {
+    if (!goes_to_backend(r) || tunnel_mode(r) == TunnelMode::off || !is_handshake(r)) {
         return DECLINED;
     }
     try {

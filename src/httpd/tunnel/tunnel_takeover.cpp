@@ -92,7 +92,7 @@ engine::TunnelOptions tunnel_options(const TunnelAttempt& attempt) {
     how.buffer = static_cast<std::size_t>(config.get(Setting::tunnel_buffer));
     how.idle_timeout = idle_timeout(attempt);
     how.half_close = attempt.half_close;
-    how.frames = static_cast<TunnelMode>(config.get(Setting::tunnel)) == TunnelMode::frames;
+    how.frames = tunnel_mode(attempt.r) == TunnelMode::frames;
     if (how.frames) {
         const char* extensions = attempt.response_header("Sec-WebSocket-Extensions");
         const bool known =
