@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/tunnel/tunnel_hooks.hpp"
 
+#include <httpd.h>
+
 #include <apr_optional_hooks.h>
 #include <apr_strings.h>
 #include <dlfcn.h>
