@@ -150,24 +150,14 @@ int main(int argc, char** argv) {
     Churn churn(target, slots, timeout);
     churn.run_for(warmup, nullptr);
     Histogram latency;
-    const std::uint64_t begin = now_ns();
-    const double own = own_cpu_seconds();
-    const double machine = machine_cpu_seconds();
-    const double server = server_pid ? cpu_seconds_of(server_pid) : -1;
+    const Usage begin(server_pid);
     const double rounds = static_cast<double>(churn.run_for(duration, &latency));
-    const double elapsed = static_cast<double>(now_ns() - begin) * 1e-9;
-    const double own_cpu = own_cpu_seconds() - own;
+    const Usage end(server_pid);
+    const double elapsed = seconds_between(begin, end);
     std::printf("{\"connections\": %llu, \"seconds\": %.3f, \"rounds\": %.0f, "
-                "\"rounds_per_second\": %.1f, \"client_cpu_percent\": %.1f",
-                static_cast<unsigned long long>(slots), elapsed, rounds, rounds / elapsed,
-                100 * own_cpu / elapsed);
-    if (server >= 0) {
-        const double cpu = cpu_seconds_of(server_pid) - server;
-        const double others = std::max(machine_cpu_seconds() - machine - cpu - own_cpu, 0.0);
-        std::printf(", \"server_cpu_percent\": %.1f, \"server_cpu_us_per_round\": %.2f, "
-                    "\"other_cpu_percent\": %.1f",
-                    100 * cpu / elapsed, cpu * 1e6 / rounds, 100 * others / elapsed);
-    }
+                "\"rounds_per_second\": %.1f",
+                static_cast<unsigned long long>(slots), elapsed, rounds, rounds / elapsed);
+    print_usage(begin, end, rounds, "round");
     std::printf(", \"handshake_us\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}}\n",
                 latency.microseconds(0.5), latency.microseconds(0.99), latency.microseconds(1));
     return 0;

@@ -203,19 +203,15 @@ private:
 };
 
 struct Totals {
-    std::uint64_t at = now_ns();
     std::uint64_t messages = 0;
     std::uint64_t wire = 0;
-    double own_cpu = own_cpu_seconds();
-    double machine_cpu = machine_cpu_seconds();
-    double server_cpu = -1;
+    Usage usage;
 
-    Totals(const std::vector<Client>& clients, std::uint64_t server_pid) {
+    Totals(const std::vector<Client>& clients, std::uint64_t server_pid) : usage(server_pid) {
         for (const Client& client : clients) {
             messages += client.messages();
             wire += client.wire();
         }
-        if (server_pid != 0) server_cpu = cpu_seconds_of(server_pid);
     }
 };
 
@@ -287,27 +283,18 @@ private:
 
 void print(const DeflateOptions& options, std::string_view extensions, const Totals& begin,
            const Totals& end) {
-    const double elapsed = static_cast<double>(end.at - begin.at) * 1e-9;
+    const double elapsed = seconds_between(begin.usage, end.usage);
     const auto messages = static_cast<double>(end.messages - begin.messages);
     const auto wire = static_cast<double>(end.wire - begin.wire);
     std::printf(
         "{\"url\": \"%s\", \"extensions\": \"%.*s\", \"connections\": %llu, \"size\": %llu, "
         "\"seconds\": %.3f, \"messages\": %.0f, \"messages_per_second\": %.1f, "
-        "\"wire_bytes_per_message\": %.1f, \"ratio\": %.3f, \"client_cpu_percent\": %.1f",
+        "\"wire_bytes_per_message\": %.1f, \"ratio\": %.3f",
         options.target.url.c_str(), static_cast<int>(extensions.size()), extensions.data(),
         static_cast<unsigned long long>(options.connections),
         static_cast<unsigned long long>(options.size), elapsed, messages, messages / elapsed,
-        wire / messages, messages * static_cast<double>(options.size) / wire,
-        100 * (end.own_cpu - begin.own_cpu) / elapsed);
-    if (begin.server_cpu >= 0 && end.server_cpu >= 0) {
-        const double cpu = end.server_cpu - begin.server_cpu;
-        const double others =
-            end.machine_cpu - begin.machine_cpu - cpu - (end.own_cpu - begin.own_cpu);
-        std::printf(", \"server_cpu_percent\": %.1f, \"server_cpu_us_per_message\": %.4f, "
-                    "\"other_cpu_percent\": %.1f",
-                    100 * cpu / elapsed, cpu * 1e6 / messages,
-                    100 * std::max(others, 0.0) / elapsed);
-    }
+        wire / messages, messages * static_cast<double>(options.size) / wire);
+    print_usage(begin.usage, end.usage, messages, "message");
     std::printf("}\n");
     std::fflush(stdout);
 }

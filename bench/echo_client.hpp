@@ -1,7 +1,9 @@
-// One connection of the load: keeps K messages in flight and checks what comes back.
+// One connection of the load: keeps K messages in flight, or sends when a schedule says so, and checks what
+// comes back.
 #pragma once
 
 #include <cerrno>
+#include <cmath>
 
 #include "frames.hpp"
 #include "handshake.hpp"
@@ -9,12 +11,32 @@
 
 namespace websocket::bench {
 
+enum class Content { bytes, ascii, accents };
+
+// `size` bytes, the same in each run. Accents: UTF-8 in which about each sixth character has two bytes, as in
+// French or Polish.
+inline std::string made_payload(Content content, std::uint64_t size) {
+    std::string payload;
+    std::uint32_t state = 12345;
+    while (payload.size() < size) {
+        state = state * 1664525 + 1013904223;
+        const std::uint32_t byte = state >> 24;
+        if (content == Content::accents && byte % 6 == 0 && payload.size() + 2 <= size) {
+            payload += '\xc3';
+            payload += static_cast<char>(0xa0 + byte % 32);  // from U+00E0 on
+        } else {
+            payload += static_cast<char>(content == Content::bytes ? byte : ' ' + byte % 95);
+        }
+    }
+    return payload;
+}
+
 // What every connection of a run sends and expects, made once.
 struct Workload {
     Opcode opcode;
     std::string payload;
-    std::uint64_t in_flight;
-    std::uint64_t limit;  // messages that a connection sends in all
+    std::uint64_t in_flight;  // at most
+    std::uint64_t limit;      // messages that a connection sends in all
 
     std::string frame;         // masked, as sent
     std::string frames;        // the same several times over, so that one send can carry many
@@ -22,36 +44,64 @@ struct Workload {
     bool check_every_message;  // else the first two of each connection, then lengths alone
     bool discard_in_kernel;    // recv with MSG_TRUNC: payloads that nobody looks at are not copied
 
-    Workload(Opcode type, std::uint64_t size, std::uint64_t pipeline, std::uint64_t most)
-        : opcode(type), in_flight(pipeline), limit(most), check_every_message(size <= 4096),
-          discard_in_kernel(size > 65536) {
-        std::uint32_t state = 12345;
-        for (std::uint64_t i = 0; i < size; ++i) {
-            state = state * 1664525 + 1013904223;
-            const std::uint32_t byte = state >> 24;
-            payload += static_cast<char>(type == Opcode::text ? ' ' + byte % 95 : byte);
-        }
-        frame = masked_frame(type, payload);
+    Workload(Content content, std::uint64_t size, std::uint64_t pipeline, std::uint64_t most)
+        : opcode(content == Content::bytes ? Opcode::binary : Opcode::text),
+          payload(made_payload(content, size)), in_flight(pipeline), limit(most),
+          check_every_message(size <= 4096), discard_in_kernel(size > 65536) {
+        frame = masked_frame(opcode, payload);
         const std::uint64_t copies =
             std::clamp<std::uint64_t>((256U << 10) / frame.size(), 1, pipeline);
         for (std::uint64_t i = 0; i < copies; ++i) frames += frame;
-        const protocol::EncodedHeader header(type, size);
+        const protocol::EncodedHeader header(opcode, size);
         reply_header.assign(header.bytes().begin(), header.bytes().end());
     }
+};
+
+// An open loop: messages leave at a fixed rate whether or not echoes are back, one connection after the other.
+// A latency counts from the time that was planned, so that a server which stops for a while is charged for
+// every message that it makes wait, not for one.
+class Schedule {
+public:
+    Schedule(double per_second, std::uint64_t connections)
+        : gap_(1e9 / per_second), connections_(connections), start_(now_ns()) {}
+
+    // On the clock of now_ns(), of a message of all connections.
+    [[nodiscard]] std::uint64_t planned(std::uint64_t message) const {
+        return start_ + static_cast<std::uint64_t>(gap_ * static_cast<double>(message));
+    }
+    [[nodiscard]] std::uint64_t connection_of(std::uint64_t message) const {
+        return message % connections_;
+    }
+    // The first message that is planned for that time or later.
+    [[nodiscard]] std::uint64_t first_from(std::uint64_t time) const {
+        if (time <= start_) return 0;
+        return static_cast<std::uint64_t>(std::ceil(static_cast<double>(time - start_) / gap_));
+    }
+    [[nodiscard]] std::uint64_t message(std::uint64_t connection, std::uint64_t number) const {
+        return number * connections_ + connection;
+    }
+
+private:
+    const double gap_;  // ns
+    const std::uint64_t connections_;
+    const std::uint64_t start_;
 };
 
 // What the connections of a run add up.
 struct Tally {
     std::uint64_t messages = 0;
     Histogram latency;
-    bool timing = false;    // one message in flight and past the warm-up
+    const Schedule* schedule = nullptr;  // null: a closed loop
+    std::uint64_t first_timed = 0;       // messages of the schedule whose latency counts
+    std::uint64_t end_timed = UINT64_MAX;
+    bool timing = false;    // past the warm-up, and one message in flight or a schedule
     bool draining = false;  // nothing new is sent
 };
 
 class EchoClient {
 public:
-    EchoClient(const Workload& work, Opened&& opened)
-        : work_(work), stream_(std::move(opened.stream)) {
+    EchoClient(const Workload& work, std::uint64_t index, Opened&& opened)
+        : work_(work), index_(index), stream_(std::move(opened.stream)) {
         consume(opened.rest);
     }
 
@@ -59,7 +109,12 @@ public:
         send_more(work_.in_flight);
         flush();
     }
-    // Reads all there is, sends as many messages as came back, up to the limit.
+    // One message of the schedule.
+    void send_one() {
+        send_more(1);
+        flush();
+    }
+    // Reads all there is; in a closed loop sends as many messages as came back, up to the limit.
     void ready(std::span<char> buffer, Tally& tally);
 
     // Once all echoes are back: a clean end, without a reset.
@@ -97,7 +152,11 @@ private:
     }
     void flush();
 
+    // Latencies of the messages from that one on, which have just come back.
+    void time_since(std::uint64_t first, Tally& tally);
+
     const Workload& work_;
+    const std::uint64_t index_;  // of this connection
     Stream stream_;
     FrameReader reader_;
     std::string error_;
@@ -216,14 +275,24 @@ inline void EchoClient::ready(std::span<char> buffer, Tally& tally) {
     const std::uint64_t came_back = messages_ - before;
     if (came_back > 0) {
         tally.messages += came_back;
-        if (!tally.draining) send_more(came_back);
-        if (tally.timing) {
-            const std::uint64_t now = now_ns();
-            if (sent_at_ != 0) tally.latency.add(now - sent_at_);
-            sent_at_ = now;
-        }
+        if (!tally.draining && tally.schedule == nullptr) send_more(came_back);
+        if (tally.timing) time_since(before, tally);
     }
     if (error_.empty()) flush();
+}
+
+inline void EchoClient::time_since(std::uint64_t first, Tally& tally) {
+    const std::uint64_t now = now_ns();
+    if (tally.schedule == nullptr) {
+        if (sent_at_ != 0) tally.latency.add(now - sent_at_);
+        sent_at_ = now;
+        return;
+    }
+    for (std::uint64_t number = first; number < messages_; ++number) {
+        const std::uint64_t message = tally.schedule->message(index_, number);
+        if (message >= tally.first_timed && message < tally.end_timed)
+            tally.latency.add(now - tally.schedule->planned(message));
+    }
 }
 
 inline void EchoClient::flush() {

@@ -144,15 +144,11 @@ private:
 };
 
 struct Reading {
-    std::uint64_t at = now_ns();
     std::uint64_t deliveries;
-    double own_cpu = own_cpu_seconds();
-    double server_cpu = -1;
-    double machine_cpu = machine_cpu_seconds();
+    Usage usage;
 
-    Reading(std::uint64_t so_far, std::uint64_t server_pid) : deliveries(so_far) {
-        if (server_pid != 0) server_cpu = cpu_seconds_of(server_pid);
-    }
+    Reading(std::uint64_t so_far, std::uint64_t server_pid)
+        : deliveries(so_far), usage(server_pid) {}
 };
 
 class Fanout {
@@ -245,25 +241,16 @@ private:
     }
 
     void print(const Reading& begin, const Reading& end) const {
-        const double elapsed = static_cast<double>(end.at - begin.at) * 1e-9;
+        const double elapsed = seconds_between(begin.usage, end.usage);
         const double deliveries = static_cast<double>(end.deliveries - begin.deliveries);
         std::printf("{\"url\": \"%s\", \"subscribers\": %llu, \"size\": %llu, \"window\": %llu, "
-                    "\"seconds\": %.3f, \"deliveries\": %.0f, \"deliveries_per_second\": %.1f, "
-                    "\"client_cpu_percent\": %.1f",
+                    "\"seconds\": %.3f, \"deliveries\": %.0f, \"deliveries_per_second\": %.1f",
                     options_.target.url.c_str(),
                     static_cast<unsigned long long>(options_.subscribers),
                     static_cast<unsigned long long>(options_.size),
                     static_cast<unsigned long long>(options_.window), elapsed, deliveries,
-                    deliveries / elapsed, 100 * (end.own_cpu - begin.own_cpu) / elapsed);
-        if (begin.server_cpu >= 0 && end.server_cpu >= 0) {
-            const double cpu = end.server_cpu - begin.server_cpu;
-            const double others =
-                end.machine_cpu - begin.machine_cpu - cpu - (end.own_cpu - begin.own_cpu);
-            std::printf(", \"server_cpu_percent\": %.1f, \"server_cpu_us_per_delivery\": %.4f, "
-                        "\"other_cpu_percent\": %.1f",
-                        100 * cpu / elapsed, cpu * 1e6 / deliveries,
-                        100 * std::max(others, 0.0) / elapsed);
-        }
+                    deliveries / elapsed);
+        print_usage(begin.usage, end.usage, deliveries, "delivery");
         std::printf(", \"latency_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p99.9\": %.1f, "
                     "\"max\": %.1f}}\n",
                     latency_.microseconds(0.5), latency_.microseconds(0.99),
