@@ -5,12 +5,11 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 
+from measuring import interleave
 from memory import descriptors, settled_bytes
+from rows import DEFLATE
 from servers import BenchError, Httpd, Peer, Server, pinned, wait_until
-
-SIZES = {"1 KiB": 1024, "16 KiB": 16384}
 
 # The same for everybody: level 1, messages from 256 bytes on; Dedicated with windows of 12 bits and memory
 # level 5, Shared with 15 and 8, which are the module's defaults.
@@ -32,8 +31,7 @@ def in_all_modes(subjects: list[Httpd | Peer]) -> list[Httpd | Peer]:
                 f"{mode}-{dispatch}": ["mod_websocket_echo.so echo_init", *lines, f"WebSocketDispatch {dispatch}"]
                 for mode, lines in MODES.items() for dispatch in ("Inline", "Pool")}))
         elif "{mode}" in subject.command:
-            found += [dataclasses.replace(subject, name=f"{subject.name} {mode}",
-                                          command=subject.command.replace("{mode}", mode)) for mode in MODES]
+            found += [dataclasses.replace(subject, name=f"{subject.name} {mode}", mode=mode) for mode in MODES]
         else:
             found.append(subject)
     return found
@@ -42,11 +40,11 @@ def in_all_modes(subjects: list[Httpd | Peer]) -> list[Httpd | Peer]:
 class Held:
     """Connections that have exchanged some messages and are idle now."""
 
-    def __init__(self, server: Server, size: int, arguments: argparse.Namespace) -> None:
+    def __init__(self, server: Server, size: str, arguments: argparse.Namespace) -> None:
         self._process = subprocess.Popen(
-            [str(arguments.build / "bench" / "deflate"), "--url", server.url, "--size", str(size),
+            [str(arguments.build / "bench" / "deflate"), "--url", server.url, "--size", size,
              "--connections", str(arguments.connections or CONNECTIONS), "--messages", str(MESSAGES)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=pinned(arguments.client_core))
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=pinned(arguments.client_core, first=False))
         line = self._process.stdout.readline()
         if not line:
             raise BenchError(f"{server.name}: the connections did not open")
@@ -58,7 +56,7 @@ class Held:
         self._process.stdout.close()
 
 
-def measure_memory(server: Server, size: int, arguments: argparse.Namespace) -> dict:
+def measure_memory(server: Server, size: str, arguments: argparse.Namespace) -> dict:
     """Of a server just started, so that what it frees and keeps for itself hides nothing."""
     count = arguments.connections or CONNECTIONS
     open_before = descriptors(server.pid)
@@ -75,17 +73,15 @@ def measure_memory(server: Server, size: int, arguments: argparse.Namespace) -> 
             "per_connection": (with_all - before) / count}
 
 
-def measure(subjects: list[Httpd | Peer], arguments: argparse.Namespace,
-            interleave: Callable[..., list[dict]]) -> list[dict]:
+def measure(subjects: list[Httpd | Peer], arguments: argparse.Namespace) -> list[dict]:
     subjects = in_all_modes(subjects)
     runs = []
     for subject in subjects:
         # One subject at a time, so that no server holds what another one is measured with.
         with subject as servers:
-            cases = {case: ["--size", str(size)] for case, size in SIZES.items()}
-            runs += interleave(servers, cases, "deflate", arguments)
+            runs += interleave(servers, DEFLATE, "deflate", "deflate", arguments)
     for subject in subjects:
-        for case, size in SIZES.items():
+        for case, (_, size) in DEFLATE.items():
             for index in range(len(subject.locations) if isinstance(subject, Httpd) else 1):
                 with subject as servers:
                     server = servers[index]

@@ -178,12 +178,12 @@ def choose(arguments: argparse.Namespace) -> Perf | Callgrind:
 def count(case: Case, tls: bool, messages: int, tool: Perf | Callgrind,
           arguments: argparse.Namespace) -> collections.Counter:
     httpd = chosen_httpd(arguments, ["WebSocketPingInterval 0", *arguments.directive], tls=tls,
-                         broadcast=case.program == "fanout")
+                         broadcast=case.program == "fanout", first=False)
 
     def load(server: Server, under: list[str]) -> None:
         command = [*under, str(arguments.build / "bench" / case.program), "--url", server.url, *case.options,
                    "--messages", str(messages), "--timeout", "120"]
-        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=pinned(arguments.client_core))
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=pinned(arguments.client_core, first=False))
         if done.returncode != 0:
             raise BenchError(f"{case.name}: {done.stderr.strip()}")
 

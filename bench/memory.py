@@ -50,7 +50,7 @@ class IdleConnections:
             command = [str(arguments.build / "bench" / "idle"), "--url", server.url,
                        "--connections", str(part), "--source", f"127.{network}.{len(self.processes)}.1"]
             self.processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                                   text=True, preexec_fn=pinned(arguments.client_core)))
+                                                   text=True, preexec_fn=pinned(arguments.client_core, first=False)))
             count -= part
             line = self.processes[-1].stdout.readline()
             if not line or json.loads(line)["open"] != part:
@@ -85,7 +85,7 @@ def measure_server(server: Server, arguments: argparse.Namespace) -> dict:
     wait_until(lambda: descriptors(server.pid) <= open_before + 8,
                f"{server.name}: end of all connections", 60)
     after = settled_bytes(server.pid)
-    return {"server": server.name, "ours": server.ours, "connections": count, "before": before,
+    return {"kind": "memory", "server": server.name, "ours": server.ours, "connections": count, "before": before,
             "with_half": with_half, "with_all": with_all, "after": after,
             "per_connection": (with_all - before) / count,
             "per_connection_second_half": (with_all - with_half) / (count - half)}

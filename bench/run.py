@@ -3,7 +3,9 @@
 
 import argparse
 import contextlib
+import dataclasses
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,64 +13,54 @@ from pathlib import Path
 import compression
 import memory
 import report
+import rows
 import tunnels
-from servers import BenchError, Httpd, Peer, Server, add_httpd_arguments, chosen_httpd, pinned
+from measuring import half_of_the_highest, interleave
+from servers import BenchError, Httpd, Peer, add_httpd_arguments, chosen_httpd
 
-CASES = {
-    "125 B x 1": ["--size", "125", "--pipeline", "1"],
-    "125 B x 16": ["--size", "125", "--pipeline", "16"],
-    "16 KiB x 1": ["--size", "16K", "--pipeline", "1"],
-    **{f"{name}, {connections} connections": ["--size", size, "--pipeline", "1", "--connections", str(connections)]
-       for name, size in (("256 KiB", "256K"), ("1 MiB", "1M")) for connections in (4, 16, 64)},
-}
-FANOUT_CASES = {
-    "125 B, 1 at a time": ["--size", "125", "--window", "1"],
-    "125 B, 16 at a time": ["--size", "125", "--window", "16"],
-    "16 KiB, 1 at a time": ["--size", "16K", "--window", "1"],
-}
-FANOUT_SUBSCRIBERS = 5000
-TUNNEL_CASES = ("125 B x 1", "125 B x 16", "16 KiB x 1")
-H2_CASES = ("125 B x 1", "125 B x 16", "16 KiB x 1")
 # Each WebSocket on a stream holds a thread of httpd.
 H2_LINES = ["LoadModule http2_module {modules}/mod_http2.so", "Protocols h2 http/1.1", "H2WebSockets on",
             "H2MaxWorkers 128", "WebSocketMaxPumped 128"]
-ATTEMPTS = 5
+PAUSE = 0.15  # seconds between two runs: the load program starts, connects and ends
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("echo", "h2", "churn", "memory", "fanout", "deflate", "tunnels", "tunnel-memory"),
-                        default="echo")
+    parser.add_argument("what", nargs="?", default="echo",
+                        choices=("echo", "all", "latency", "h2", "churn", "memory", "fanout", "deflate", "tunnels",
+                                 "tunnel-memory"))
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
     parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
-                        help="an echo server to start; {port} is replaced, and for deflate {mode} by off, shared "
-                             "and dedicated in turn")
-    parser.add_argument("--tls", action="store_true",
-                        help="wss:// everywhere; {certificate} and {key} of a --peer-command are replaced by paths")
+                        help="an echo server to start; {port} is replaced, and {mode} by off, shared or dedicated, "
+                             "{broadcast} by --broadcast or nothing, {certificate} and {key} by paths or nothing")
+    parser.add_argument("--tls", action="store_true", help="wss:// everywhere")
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
     parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000, of tunnels 4000; for fanout the subscribers, 5000")
     parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, help="of each case (11; for all as many as --minutes allows, at most 11)")
+    parser.add_argument("--minutes", type=float, default=20, help="all: about how long it may take (20)")
     parser.add_argument("--duration", type=float, default=1, help="seconds measured in each run")
     parser.add_argument("--warmup", type=float, default=0.3)
-    parser.add_argument("--type", choices=("text", "binary"), default="binary")
-    parser.add_argument("--case", action="append", choices=[*CASES, *FANOUT_CASES], help="only this case; repeatable")
+    parser.add_argument("--type", choices=("text", "accents", "binary"), default="binary",
+                        help="where the case does not say (binary)")
+    parser.add_argument("--case", action="append", help="only this case; repeatable")
     add_httpd_arguments(parser)
     parser.add_argument("--quiet", type=float, default=5, metavar="PERCENT",
-                        help="repeat runs in which others used more than this of one core (5)")
+                        help="a run is disturbed where others used more than this of the server's core (5)")
     parser.add_argument("--json", type=Path, help="write every single run there")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.what != "all":
+        arguments.rounds = arguments.rounds or 11
+    known = rows.ECHO | rows.FANOUT | rows.DEFLATE | rows.CHURN
+    for case in arguments.case or []:
+        if case not in known:
+            parser.error(f'--case: "{case}" is none of {", ".join(known)}')
+    return arguments
 
 
-def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
-    found: list[Httpd | Peer] = []
-    if not arguments.no_httpd:
-        found.append(chosen_httpd(arguments, arguments.directive, tls=arguments.tls,
-                                  broadcast=arguments.what == "fanout", children=arguments.children))
-        if arguments.what == "h2":
-            found[0].tls = True
-            found[0].directives = [*(line.format(modules=found[0].modules) for line in H2_LINES), *arguments.directive]
+def parse_peers(arguments: argparse.Namespace) -> list[Peer]:
+    found = []
     for text in arguments.peer:
         name, equals, rest = text.partition("=")
         url, _, pid = rest.partition(",")
@@ -79,104 +71,108 @@ def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
         name, equals, command = text.partition("=")
         if not equals or "{port}" not in command:
             raise BenchError(f'--peer-command: "{text}" is not allowed; NAME=COMMAND with {{port}} in it')
-        found.append(Peer(name, command=command, core=arguments.server_core, tls=arguments.tls))
+        found.append(Peer(name, command=command, core=arguments.server_core, tls=arguments.tls,
+                          broadcast=arguments.what == "fanout"))
+    return found
+
+
+def subjects(arguments: argparse.Namespace) -> list[Httpd | Peer]:
+    found: list[Httpd | Peer] = []
+    if not arguments.no_httpd:
+        found.append(chosen_httpd(arguments, arguments.directive, tls=arguments.tls,
+                                  broadcast=arguments.what == "fanout", children=arguments.children))
+        if arguments.what == "h2":
+            found[0].tls = True
+            found[0].directives = [*(line.format(modules=found[0].modules) for line in H2_LINES), *arguments.directive]
+    found += parse_peers(arguments)
     if not found:
         raise BenchError("nothing to measure")
     return found
 
 
-def client(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
-    """One run of a load program on the client's core."""
-    if program == "h2_load.py":
-        start, many = [sys.executable, str(Path(__file__).with_name(program))], []  # as many as it likes
-    else:
-        start = [str(arguments.build / "bench" / program)]
-        many = (["--subscribers", str(arguments.connections or FANOUT_SUBSCRIBERS)] if program == "fanout"
-                else ["--connections", str(arguments.connections or 64)])
-    command = [*start, "--url", server.url, *many,
-               "--duration", str(arguments.duration), "--warmup", str(arguments.warmup), *options]
-    if server.pid:
-        command += ["--server-pid", str(server.pid)]
-    limit = arguments.duration + arguments.warmup + 60
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit,
-                          preexec_fn=pinned(arguments.client_core))
-    if done.returncode != 0:
-        raise BenchError(f"{server.name}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+def subjects_of(group: rows.Group, arguments: argparse.Namespace) -> list[Httpd | Peer]:
+    """httpd and those peers that can do it."""
+    found: list[Httpd | Peer] = []
+    if not arguments.no_httpd:
+        httpd = chosen_httpd(arguments, arguments.directive, tls=group.tls, broadcast=group.broadcast)
+        if group.compressed:
+            httpd.own_locations = {path: [*lines, "WebSocketDeflate On"] for path, lines in Httpd.ECHOES.items()}
+        found.append(httpd)
+    for peer in parse_peers(arguments):
+        if peer.command and peer.serves(group.tls, group.broadcast, group.compressed):
+            found.append(dataclasses.replace(peer, tls=group.tls, broadcast=group.broadcast,
+                                             mode="shared" if group.compressed else "off"))
+        elif not peer.command and not (group.tls or group.broadcast or group.compressed):
+            found.append(peer)
+    return found
 
 
-def quiet_run(program: str, server: Server, options: list[str], arguments: argparse.Namespace) -> dict:
-    """The first run that nobody else on the machine disturbed, or the least disturbed of a few."""
+def chosen(cases: dict[str, list[str]], arguments: argparse.Namespace) -> dict[str, list[str]]:
+    return {case: options for case, options in cases.items() if not arguments.case or case in arguments.case}
+
+
+def measure_all(arguments: argparse.Namespace) -> list[dict]:
+    """Every group, each with servers of its own, in about the time that was given."""
+    groups = [(group, chosen(group.cases, arguments), subjects_of(group, arguments)) for group in rows.ALL]
+    groups = [(group, cases, found) for group, cases, found in groups if cases and found]
+    each = arguments.duration + arguments.warmup + PAUSE
+    a_round = sum(each * len(cases) * sum(len(subject.locations) if isinstance(subject, Httpd) else 1 for subject in found)
+                  for _, cases, found in groups)
+    if not arguments.rounds:
+        arguments.rounds = max(1, min(11, int(arguments.minutes * 60 / a_round)))
+    print(f"{len(groups)} groups, {arguments.rounds} rounds: about {a_round * arguments.rounds / 60:.0f} minutes",
+          file=sys.stderr)
     runs = []
-    for _ in range(ATTEMPTS):
-        runs.append(client(program, server, options, arguments))
-        if runs[-1].get("other_cpu_percent", 0) <= arguments.quiet:
-            break
-    best = min(runs, key=lambda run: run.get("other_cpu_percent", 0))
-    best["disturbed"] = best.get("other_cpu_percent", 0) > arguments.quiet
-    return best
-
-
-def interleave(servers: list[Server], cases: dict[str, list[str]], program: str,
-               arguments: argparse.Namespace) -> list[dict]:
-    """A B C, B C A, C A B …: no server always runs first or after the same other one."""
-    runs = []
-    for case, options in cases.items():
-        for number in range(arguments.rounds):
-            shift = number % len(servers)
-            for server in servers[shift:] + servers[:shift]:
-                run = quiet_run(program, server, options, arguments)
-                runs.append({"case": case, "round": number, "server": server.name,
-                             "ours": server.ours, **run})
-            print(f"{case}: round {number + 1} of {arguments.rounds}", file=sys.stderr)
+    for group, cases, found in groups:
+        print(f"== {group.title}", file=sys.stderr)
+        with contextlib.ExitStack() as started:
+            servers = [server for subject in found for server in started.enter_context(subject)]
+            rates = half_of_the_highest(servers, cases, arguments) if group.kind == "latency" else None
+            runs += [{"group": group.title, **run}
+                     for run in interleave(servers, cases, group.program, group.kind, arguments, rates)]
     return runs
+
+
+def measure_one(arguments: argparse.Namespace) -> list[dict]:
+    cases, program, kind = {
+        "echo": (rows.ECHO, "load", "echo"), "latency": (rows.LATENCY, "load", "latency"),
+        "h2": (rows.H2, "h2_load.py", "echo"), "churn": (rows.CHURN, "churn", "churn"),
+        "fanout": (rows.FANOUT, "fanout", "fanout"), "tunnels": (rows.TUNNELS, "load", "echo"),
+    }[arguments.what]
+    cases = chosen(cases, arguments)
+    with contextlib.ExitStack() as started:
+        if arguments.what == "tunnels":
+            servers = started.enter_context(tunnels.proxies(arguments))
+        else:
+            servers = [server for subject in subjects(arguments) for server in started.enter_context(subject)]
+        rates = half_of_the_highest(servers, cases, arguments) if kind == "latency" else None
+        return interleave(servers, cases, program, kind, arguments, rates)
+
+
+def measure(arguments: argparse.Namespace) -> list[dict]:
+    if arguments.what == "all":
+        return measure_all(arguments)
+    if arguments.what == "deflate":
+        return compression.measure(subjects(arguments), arguments)
+    if arguments.what == "memory":
+        return memory.measure(subjects(arguments), arguments)
+    if arguments.what == "tunnel-memory":
+        return tunnels.measure_memory(arguments)
+    return measure_one(arguments)
 
 
 def main() -> int:
     arguments = parse_arguments()
     try:
-        if arguments.what == "deflate":
-            runs = compression.measure(subjects(arguments), arguments, interleave)
-            text = report.deflate(runs)
-        elif arguments.what == "tunnel-memory":
-            runs = tunnels.measure_memory(arguments)
-            text = report.memory(runs)
-        elif arguments.what == "memory":
-            runs = memory.measure(subjects(arguments), arguments)
-            text = report.memory(runs)
-        else:
-            with contextlib.ExitStack() as started:
-                servers = [server for subject in ([] if arguments.what == "tunnels" else subjects(arguments))
-                           for server in started.enter_context(subject)]
-                if arguments.what == "tunnels":
-                    arguments.quiet = float("inf")  # the server behind is always one of the others
-                    cases = {case: CASES[case] for case in TUNNEL_CASES if not arguments.case or case in arguments.case}
-                    runs = interleave(started.enter_context(tunnels.proxies(arguments)), cases, "load", arguments)
-                    text = report.echo(runs)
-                elif arguments.what == "churn":
-                    runs = interleave(servers, {"churn": []}, "churn", arguments)
-                    text = report.churn(runs)
-                elif arguments.what == "h2":
-                    cases = {case: CASES[case] for case in H2_CASES if not arguments.case or case in arguments.case}
-                    runs = interleave(servers, cases, "h2_load.py", arguments)
-                    text = report.echo(runs)
-                elif arguments.what == "fanout":
-                    cases = {case: options for case, options in FANOUT_CASES.items()
-                             if not arguments.case or case in arguments.case}
-                    runs = interleave(servers, cases, "fanout", arguments)
-                    text = report.fanout(runs)
-                else:
-                    cases = {case: [*options, "--type", arguments.type] for case, options in CASES.items()
-                             if not arguments.case or case in arguments.case}
-                    runs = interleave(servers, cases, "load", arguments)
-                    text = report.echo(runs)
+        runs = measure(arguments)
     except (BenchError, OSError, subprocess.TimeoutExpired) as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
+    document = {"machine": report.machine(), "command": shlex.join(["bench/run.py", *sys.argv[1:]]), "runs": runs}
     if arguments.json:
-        arguments.json.write_text(json.dumps(runs, indent=1) + "\n")
-    print(report.machine())
-    print(text)
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    print(document["machine"])
+    print(report.text(runs))
     return 0
 
 
