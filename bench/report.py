@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Tables of what was measured, in Markdown: `report.py FILE` of what `run.py --json FILE` has written."""
+"""Tables of what was measured, in Markdown: `report.py FILE` of what `run.py --json FILE` has written; or a page with
+charts: `report.py FILE --html PAGE`."""
 
 import argparse
 import datetime
@@ -61,9 +62,15 @@ def value_of(run: dict, key: str) -> float | None:
     return found
 
 
-def paired_ratio(runs: list[dict], ours: str, peer: str, key: str) -> tuple[float | None, bool]:
-    """Median over the rounds of ours / peer's in the same round: what slows the whole machine cancels out. And whether
-    too few rounds were left undisturbed, so that all count."""
+def middle(runs: list[dict], key: str) -> float | None:
+    """As median(), of a key as value_of() takes it."""
+    values = [value for run in runs if (value := value_of(run, key)) is not None]
+    return statistics.median(values) if values else None
+
+
+def paired_ratios(runs: list[dict], ours: str, peer: str, key: str) -> tuple[list[float], bool]:
+    """Ours / peer's within each round: what slows the whole machine cancels out. Of undisturbed rounds; true if too few of
+    them are left, so that all count."""
     pairs = []
     for one in (run for run in runs if run["server"] == ours):
         for other in (run for run in runs if run["server"] == peer and run["round"] == one["round"]):
@@ -72,8 +79,19 @@ def paired_ratio(runs: list[dict], ours: str, peer: str, key: str) -> tuple[floa
                 pairs.append((above / below, one["disturbed"] or other["disturbed"]))
     quiet = [ratio for ratio, disturbed in pairs if not disturbed]
     few = len(quiet) < min(ENOUGH_ROUNDS, len(pairs))
-    ratios = [ratio for ratio, _ in pairs] if few else quiet
-    return (statistics.median(ratios) if ratios else None), few
+    return ([ratio for ratio, _ in pairs] if few else quiet), few
+
+
+def paired_ratio(runs: list[dict], ours: str, peer: str, key: str) -> tuple[float | None, bool]:
+    """The median of paired_ratios()."""
+    found, few = paired_ratios(runs, ours, peer, key)
+    return (statistics.median(found) if found else None), few
+
+
+def ratio_spread(runs: list[dict], ours: str, peer: str, key: str) -> tuple[float, float]:
+    """The least and the most of paired_ratios()."""
+    found, _ = paired_ratios(runs, ours, peer, key)
+    return min(found, default=0), max(found, default=0)
 
 
 def mode_of(name: str) -> str | None:
@@ -173,14 +191,18 @@ def measured(runs: list[dict]) -> str:
     return table(header, lines)
 
 
+def limited_key(kind: str) -> str:
+    """What limit_of() is about."""
+    return "latency_us.p99" if kind == "latency" else CPU[kind][0]
+
+
 def comparison(runs: list[dict]) -> str:
     kind = runs[0]["kind"]
+    keys = {CPU[kind][0]: "CPU time (less is better)", RATE[kind][0]: "rate (more is better)"}
     if kind == "latency":
         keys = {"latency_us.p99": "p99 (less is better)", "latency_us.p50": "p50 (less is better)",
                 CPU[kind][0]: "CPU time (less is better)"}
-        return ratios(runs, keys, "latency_us.p99") + disturbance(runs)
-    keys = {CPU[kind][0]: "CPU time (less is better)", RATE[kind][0]: "rate (more is better)"}
-    return ratios(runs, keys, CPU[kind][0]) + disturbance(runs)
+    return ratios(runs, keys, limited_key(kind)) + disturbance(runs)
 
 
 def memory(runs: list[dict]) -> str:
@@ -207,6 +229,7 @@ def text(runs: list[dict]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="of run.py --json")
+    parser.add_argument("--html", type=Path, help="write a page with charts there instead")
     arguments = parser.parse_args()
     try:
         document = json.loads(arguments.file.read_text())
@@ -214,6 +237,10 @@ def main() -> int:
     except (OSError, ValueError, TypeError, KeyError) as error:
         print(f"report.py: {arguments.file} is not what run.py --json writes: {error}", file=sys.stderr)
         return 1
+    if arguments.html:
+        import html_report  # which needs this file
+        arguments.html.write_text(html_report.page(document))
+        return 0
     print(about)
     print(text(runs))
     return 0

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import compression
+import html_report
 import memory
 import report
 import rows
@@ -49,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quiet", type=float, default=5, metavar="PERCENT",
                         help="a run is disturbed where others used more than this of the server's core (5)")
     parser.add_argument("--json", type=Path, help="write every single run there")
+    parser.add_argument("--html", type=Path, help="write a page with charts there")
     arguments = parser.parse_args()
     if arguments.what != "all":
         arguments.rounds = arguments.rounds or 11
@@ -171,6 +173,8 @@ def main() -> int:
     document = {"machine": report.machine(), "command": shlex.join(["bench/run.py", *sys.argv[1:]]), "runs": runs}
     if arguments.json:
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    if arguments.html:
+        arguments.html.write_text(html_report.page(document))
     print(document["machine"])
     print(report.text(runs))
     return 0
