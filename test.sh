@@ -11,7 +11,8 @@ usage() {
     cat <<'TEXT'
 usage: ./test.sh [quick]
 
-  quick    unit tests and end-to-end tests (event MPM) but those that need seconds of a core
+  quick    unit tests and end-to-end tests (event MPM) but those that need seconds of a core, and those of the
+           JavaScript client
   (none)   everything: what quick does; format, clang and clang-tidy; builds by CMake and apxs; unit tests
            with the sanitizers; end-to-end tests with ASan and UBSan, and on worker and prefork
 
@@ -218,6 +219,21 @@ node_client() {
     fi
 }
 
+# The client of clients/js, in build/js, where end-to-end tests find it.
+javascript_tests() {
+    local log=$logs/javascript.tap status=0
+    scripts/javascript-client test >"$log" 2>&1 || status=1
+    count "$(sed -n 's/^# pass //p' "$log")" "$(sed -n 's/^# fail //p' "$log")"
+    [ $status -eq 0 ] || cat "$log"
+    return $status
+}
+
+javascript_client() {
+    phase "JavaScript client, build" scripts/javascript-client build || return 0
+    phase "JavaScript client, tests" javascript_tests || true
+    [ "$mode" = quick ] || phase "JavaScript client, package" scripts/javascript-client check || true
+}
+
 # release_tests MPMS
 release_tests() {
     phase "unit tests, release" unit_tests release || true
@@ -295,6 +311,10 @@ if [ "$mode" = quick ] && ! node_client; then
 elif [ "$mode" = full ]; then
     phase "node client" node_client || true
 fi
+case ",${WEBSOCKET_SKIP_CLIENTS-}," in
+    *,node,*) skip "JavaScript client" "WEBSOCKET_SKIP_CLIENTS names node" ;;
+    *) javascript_client ;;
+esac
 case $mode in
     quick) quick_phases ;;
     full) full_phases ;;
