@@ -14,7 +14,8 @@ usage: ./test.sh [quick]
   quick    unit tests and end-to-end tests (event MPM) but those that need seconds of a core, and those of the
            JavaScript client
   (none)   everything: what quick does; format, clang and clang-tidy; builds by CMake and apxs; unit tests
-           with the sanitizers; end-to-end tests with ASan and UBSan, and on worker and prefork
+           with the sanitizers; end-to-end tests with ASan and UBSan, and on worker and prefork; whether a message
+           costs more instructions than recorded
 
 Installs missing Debian packages first. Exit status 0 if nothing failed.
 TEXT
@@ -142,14 +143,14 @@ unit_tests() {
 # end_to_end VARIANT MPMS
 end_to_end() {
     local name=$logs/e2e-$1 status=0 processes=$((3 * $(nproc)))
-    local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") beside
+    local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") several
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
     [ "$mode" = full ] || run+=(--light)
     # Most tests wait most of their time, so there are more processes than cores.
-    beside=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
+    several=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
     local -x WEBSOCKET_BUILD=build/$1
-    timeout --foreground --kill-after=60 4000 "${run[@]}" "${beside[@]}" "--junitxml=$name.xml" test/e2e || status=$?
+    timeout --foreground --kill-after=60 4000 "${run[@]}" "${several[@]}" "--junitxml=$name.xml" test/e2e || status=$?
     scripts/run-again.py end-to-end "$name.xml" $status "$name.result" timeout --foreground --kill-after=60 2000 "${run[@]}" &&
         status=0 || status=1
     tally "$name.result" || status=1
@@ -258,6 +259,18 @@ compile_behind_tests() {
     behind "each file by itself" scripts/check-alone.py
     behind "install, SCons and CMake" scripts/check-install
     behind "apxs" scripts/check-apxs
+    behind "instructions" bench/check_instructions.py
+}
+
+# Whether a message costs more instructions than what is recorded. With status 3 none could be compared, of another compiler.
+instructions() {
+    local status=0
+    finished "instructions" || status=$?
+    [ $status -ne 3 ] || {
+        beside="$beside, nothing compared"
+        status=0
+    }
+    return $status
 }
 
 sanitized_phases() {
@@ -292,6 +305,7 @@ full_phases() {
     for work in "clang and clang-tidy" "each file by itself" "install, SCons and CMake" "apxs"; do
         phase "$work" finished "$work" || true
     done
+    phase "instructions" instructions || true
 }
 
 # --- run -------------------------------------------------------------------------------------

@@ -56,14 +56,15 @@ def goes_first() -> bool:
     return done.stdout.strip() == str(HIGHEST_PRIORITY)
 
 
-def pinned(core: int, first: bool = True):
-    """For preexec_fn: one core for the process and its children, and whether they go first there; the process dies with
-    this one."""
+def pinned(core: int | None, first: bool = True):
+    """For preexec_fn: one core for the process and its children (None: any), and whether they go first there; the process
+    dies with this one."""
 
     libc = ctypes.CDLL(None, use_errno=True)
 
     def apply() -> None:
-        os.sched_setaffinity(0, {core})
+        if core is not None:
+            os.sched_setaffinity(0, {core})
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if first:
             go_first()
@@ -98,16 +99,16 @@ def answers(url: str) -> bool:
     return True
 
 
-def stop(process: subprocess.Popen) -> None:
+def stop(process: subprocess.Popen, seconds: float = STOP_SECONDS) -> None:
     process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
-def start(command: list[str], core: int, url: str, log: Path, seconds: float = START_SECONDS,
+def start(command: list[str], core: int | None, url: str, log: Path, seconds: float = START_SECONDS,
           first: bool = True) -> subprocess.Popen:
     """Starts a server in a session of its own and waits until it accepts connections."""
     with log.open("wb") as output:
@@ -184,7 +185,7 @@ class Httpd:
     program: str
     build: Path
     modules: Path
-    core: int = 0
+    core: int | None = 0
     directives: list[str] = field(default_factory=list)
     tls: bool = False
     broadcast: bool = False
@@ -268,7 +269,7 @@ class Httpd:
 
     def __exit__(self, *_) -> None:
         if self._process:
-            stop(self._process)
+            stop(self._process, max(STOP_SECONDS, self.start_seconds))
             self._process = None
         self._root.cleanup()
 

@@ -44,6 +44,7 @@ full   nginx                nginx
 full   haproxy              haproxy
 full   libapache2-mpm-itk   /usr/lib/apache2/modules/mpm_itk.so
 full   abigail-tools        abidiff
+full   valgrind             valgrind
 full   git                  git
 full   cmake                cmake
 full   make                 make
