@@ -53,6 +53,7 @@ public:
         watch<&ws_plugin::on_writable>("on_writable");
         watch<&ws_plugin::on_close>("on_close");
         watch<&ws_plugin::on_drain>("on_drain");
+        watch<&ws_plugin::on_http>("on_http");
     }
 
     /// Throws LeftByException where the original throws.

@@ -24,6 +24,7 @@ using websocket::testing::Client;
 using websocket::testing::Handshake;
 using websocket::testing::Host;
 using websocket::testing::Pairs;
+using websocket::testing::Request;
 using websocket::tools::running;
 
 struct Trial {
@@ -98,6 +99,38 @@ std::shared_ptr<Client> accepted(Host& host) {
 void talk(Client& client, const std::string& payload) {
     for (const std::uint32_t type : {WS_TEXT, WS_BINARY}) {
         if (client.open()) client.message(type, payload);
+    }
+}
+
+/// All methods, paths and bodies that are odd in some way.
+void ask(Host& host) {
+    if (host.plugin().on_http == nullptr) return;
+    std::string rubbish;
+    for (int i = 0; i < 1024; ++i) rubbish += static_cast<char>(i * 37);
+    Request large;
+    large.method = "POST";
+    large.body.assign(large.max_body + 1, 'x');
+    static_cast<void>(host.answer(large));
+    for (const char* method :
+         {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND", "x"}) {
+        for (const char* target :
+             {"/", "/check", "/check/", "/check//.%2F../x", "/check/a/b/websocket",
+              "/check?name=%zz&&&=&%", "/check/\xff"}) {
+            Request request;
+            request.method = method;
+            request.target = target;
+            request.section = "/check";
+            static_cast<void>(host.answer(request));
+            request.user = "check";
+            request.headers = {{"Host", "localhost"},
+                               {"Origin", "http://elsewhere.example"},
+                               {"Content-Type", "application/json"}};
+            request.trusted_origin = false;
+            for (const std::string& body : {std::string(), std::string("{\"a\":["), rubbish}) {
+                request.body = body;
+                static_cast<void>(host.answer(request));
+            }
+        }
     }
 }
 
@@ -186,6 +219,12 @@ std::vector<Trial> trials(const ws_plugin& watched, const Pairs& options) {
                   {"", "/", "/?", "/?name", "/?name=%zz&&&=&%", "/?name=%00"}) {
                  static_cast<void>(host.connect(target));
              }
+             judge(host);
+         }},
+        {"requests that are no handshakes",
+         [&plugin, options] {
+             Host host(plugin, options);
+             ask(host);
              judge(host);
          }},
         {"a drain", with_client([](Host& host, Client&) {

@@ -11,12 +11,12 @@
 #include <concepts>
 #include <type_traits>
 
-#include "request.hpp"
+#include "http.hpp"
 
 // clang-format off
 #define WEBSOCKET_NAMES_(X)                                                                        \
     X(on_upgrade) X(on_open) X(on_message) X(on_fragment) X(on_pong) X(on_writable) X(on_close)    \
-    X(on_drain) X(check) X(never_blocks) X(keep_request) X(Client)
+    X(on_drain) X(on_http) X(check) X(never_blocks) X(keep_request) X(Client)
 
 /// What a name is taken for that would never be used.
 #define WEBSOCKET_NEAR_MISSES_(X)                                                                  \
@@ -38,6 +38,8 @@
     X(onDisconnect, on_close) X(on_disconnected, on_close)                                         \
     X(onDrain, on_drain) X(on_Drain, on_drain) X(OnDrain, on_drain) X(on_drian, on_drain)          \
     X(on_draining, on_drain)                                                                       \
+    X(onHttp, on_http) X(on_Http, on_http) X(OnHttp, on_http) X(on_HTTP, on_http)                  \
+    X(on_htpp, on_http) X(on_http_request, on_http)                                                \
     X(neverBlocks, never_blocks) X(never_block, never_blocks) X(nonblocking, never_blocks)         \
     X(keepRequest, keep_request) X(keep_requests, keep_request) X(keeps_request, keep_request)
 // clang-format on
@@ -128,6 +130,11 @@ concept quiet_on_drain = requires {
     { given<P>().on_drain(std::chrono::milliseconds()) } -> std::same_as<void>;
 };
 
+template <class P>
+concept calls_on_http = requires {
+    { given<P>().on_http(given<const HttpRequest>()) } -> std::convertible_to<HttpResponse>;
+};
+
 /// Nothing said to the copy, or about the constant, would reach the client.
 template <class P, class C = typename ClientOf<P>::type>
 concept keeps_upgrade = requires {
@@ -181,6 +188,10 @@ struct Checked {
     WEBSOCKET_NEAR_MISSES_(WEBSOCKET_NEAR_CHECK_)
 #undef WEBSOCKET_NEAR_CHECK_
 
+    static_assert(
+        !has_on_http<P> || calls_on_http<P>,
+        "websocket plugin: on_http would never be called: declare it as public HttpResponse "
+        "on_http(const HttpRequest&)");
     static_assert(
         has_on_message<P> != has_on_fragment<P>,
         "websocket plugin: there has to be either void on_message(Connection, Message) or "

@@ -14,6 +14,7 @@
 
 #include "ext/buffer.h"
 #include "ext/flow.h"
+#include "ext/http.h"
 #include "ext/io.h"
 #include "ext/leader.h"
 #include "ext/metrics.h"

@@ -59,8 +59,11 @@ extern "C" {
 
 #define WEBSOCKET_PLUGIN_VERSION_1 1
 
-/* Counts what was appended to version 1: 1 are the listeners of ws.topic/1 and WS_UNCOMPRESSED. */
-#define WS_ABI_MINOR 2
+/*
+ * Counts what was appended to version 1: 1 are the listeners of ws.topic/1 and WS_UNCOMPRESSED, 2 is
+ * ws.leader/1, 3 are on_http, ws.http/1 and WS_REQUEST_BELOW.
+ */
+#define WS_ABI_MINOR 3
 
 /* ---- Values ----------------------------------------------------------------------------------- */
 
@@ -136,8 +139,8 @@ typedef struct ws_close_info {
 } ws_close_info;
 
 /*
- * The HTTP request of an opening handshake; see ws_request_1. Valid until on_upgrade returns, or
- * with WS_KEEP_REQUEST until on_close returns.
+ * An HTTP request; see ws_request_1. That of an opening handshake is valid until on_upgrade returns,
+ * or with WS_KEEP_REQUEST until on_close returns; another one until on_http returns.
  */
 typedef struct ws_request ws_request;
 
@@ -318,6 +321,20 @@ typedef struct ws_plugin {
      * deadline_ms: what is left until the server closes the connections itself.
      */
     void (*on_drain)(void* self, uint64_t deadline_ms);
+
+    /*
+     * A request for the section that is no opening handshake, of any method: since minor version 3.
+     *                                             [httpd worker, beside all other callbacks]
+     *
+     * It has passed httpd's access control, but not the check of the origin. May block, also with
+     * WS_NEVER_BLOCKS; several may run at the same time.
+     * request: see ws_request_1 for what it says and for headers and body of the response, ws_http_1
+     * for its own body.
+     * Returns the status of the response, 200 to 599. From 300 on, without a body, httpd adds its own
+     * page, or an ErrorDocument. Or returns 0: it is answered as if on_http were NULL, which says that
+     * this is a WebSocket endpoint, with 426, or 405 for methods other than GET, HEAD and OPTIONS.
+     */
+    uint32_t (*on_http)(void* self, ws_request* request);
 } ws_plugin;
 
 /* ---- The layout ---------------------------------------------------------------------------------- */
@@ -351,7 +368,8 @@ WS_LAYOUT_(offsetof(ws_plugin, on_pong) == 120);
 WS_LAYOUT_(offsetof(ws_plugin, on_writable) == 128);
 WS_LAYOUT_(offsetof(ws_plugin, on_close) == 136);
 WS_LAYOUT_(offsetof(ws_plugin, on_drain) == 144);
-WS_LAYOUT_(sizeof(ws_plugin) >= 152);
+WS_LAYOUT_(offsetof(ws_plugin, on_http) == 152);
+WS_LAYOUT_(sizeof(ws_plugin) >= 160);
 #undef WS_LAYOUT_
 #endif
 

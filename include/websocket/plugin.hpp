@@ -29,6 +29,7 @@
 //     void on_writable(Connection)
 //     void on_close(Connection, const Close&)
 //     void on_drain(std::chrono::milliseconds)    beside all other callbacks
+//     HttpResponse on_http(const HttpRequest&)    the same: requests that are no handshakes
 //
 // All of them are public. What is none of these but looks like it, the compiler tells.
 //
@@ -100,6 +101,7 @@ private:
     static constexpr bool kWritable = calls_on_writable<P>;
     static constexpr bool kClose = calls_on_close<P>;
     static constexpr bool kDrain = calls_on_drain<P>;
+    static constexpr bool kHttp = calls_on_http<P>;
 
     static constexpr std::uint32_t flags() {
         std::uint32_t result = WS_POOL;
@@ -133,6 +135,7 @@ private:
         if constexpr (kWritable) plugin.on_writable = on_writable;
         if constexpr (kClose || kHasClient) plugin.on_close = on_close;
         if constexpr (kDrain) plugin.on_drain = on_drain;
+        if constexpr (kHttp) plugin.on_http = on_http;
         return plugin;
     }
 
@@ -289,6 +292,18 @@ private:
         guarded(self, 0, "on_drain", [&](P& plugin, Connection /*none*/) {
             plugin.on_drain(std::chrono::milliseconds(deadline_ms));
         });
+    }
+    static std::uint32_t on_http(void* self, ws_request* request) noexcept {
+        Instance<P>& in = instance(self);
+        try {
+            const HttpResponse response = in.plugin().on_http(HttpRequest(in.server(), request));
+            return respond(in.server(), request, response);
+        } catch (const Refusal& refusal) {
+            return refused(in.server(), request, 0, refusal);
+        } catch (...) {
+            in.server().report_exception("on_http", 0);
+            return 500;
+        }
     }
 };
 

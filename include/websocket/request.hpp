@@ -11,7 +11,7 @@
 
 namespace websocket {
 
-/// Thrown in on_upgrade, wherever that is in the middle of: the client is refused with this HTTP status,
+/// Thrown in on_upgrade or on_http, wherever that is in the middle of: the client is refused with this HTTP status,
 /// 300 to 599, and gets the sentence as the body. The administrator gets to read it with LogLevel info.
 /// In other callbacks it is an exception like all others.
 class Refusal : public std::runtime_error {
@@ -59,6 +59,11 @@ public:
     [[nodiscard]] std::string_view path() const { return text(WS_REQUEST_PATH); }
     /// The same. Throws BadRequest.
     [[nodiscard]] std::string_view path_text() const { return checked_text(path(), "the path"); }
+    /// "/room/7" of "/chat/room/7" in <Location "/chat">: what lies below the section that has the
+    /// WebSocketHandler, decoded; empty at the section itself. Bytes.
+    [[nodiscard]] std::string_view below() const { return text(WS_REQUEST_BELOW); }
+    /// The same. Throws BadRequest.
+    [[nodiscard]] std::string_view below_text() const { return checked_text(below(), "the path"); }
     /// Not decoded. Bytes.
     [[nodiscard]] std::string_view query() const { return text(WS_REQUEST_QUERY); }
     [[nodiscard]] std::string_view host() const { return text(WS_REQUEST_HOST); }
@@ -138,6 +143,7 @@ public:
     }
 
     [[nodiscard]] ws_request* get() const noexcept { return request_; }
+    [[nodiscard]] const Server& server() const noexcept { return *server_; }
 
 protected:
     [[nodiscard]] const ws_request_1& table() const { return server_->requests(); }

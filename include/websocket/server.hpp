@@ -238,6 +238,7 @@ public:
         load(io_, WS_IO_1);
         load(buffer_, WS_BUFFER_1);
         load(request_, WS_REQUEST_1);
+        load(http_, WS_HTTP_1);
         load(stream_, WS_STREAM_1);
         load(flow_, WS_FLOW_1);
         load(metrics_, WS_METRICS_1);
@@ -251,6 +252,8 @@ public:
     [[nodiscard]] std::string_view name() const noexcept { return host_->name; }
     [[nodiscard]] std::string_view version() const noexcept { return host_->version; }
     [[nodiscard]] bool has_topics() const noexcept { return topic_ != nullptr; }
+    /// Whether it knows on_http.
+    [[nodiscard]] bool has_http() const noexcept { return http_ != nullptr; }
 
     /// Lines of httpd's error log.
     void error(std::string_view text) const noexcept { log(WS_LOG_ERROR, text); }
@@ -341,6 +344,7 @@ public:
     [[nodiscard]] const ws_io_1& io() const { return need(io_, WS_IO_1); }
     [[nodiscard]] const ws_buffer_1& buffers() const { return need(buffer_, WS_BUFFER_1); }
     [[nodiscard]] const ws_request_1& requests() const { return need(request_, WS_REQUEST_1); }
+    [[nodiscard]] const ws_http_1& http() const { return need(http_, WS_HTTP_1); }
     [[nodiscard]] const ws_stream_1& streams() const { return need(stream_, WS_STREAM_1); }
     [[nodiscard]] const ws_flow_1& flow() const { return need(flow_, WS_FLOW_1); }
     [[nodiscard]] const ws_topic_1& topics() const { return need(topic_, WS_TOPIC_1); }
@@ -439,6 +443,7 @@ private:
     const ws_io_1* io_ = nullptr;
     const ws_buffer_1* buffer_ = nullptr;
     const ws_request_1* request_ = nullptr;
+    const ws_http_1* http_ = nullptr;
     const ws_stream_1* stream_ = nullptr;
     const ws_flow_1* flow_ = nullptr;
     const ws_metrics_1* metrics_ = nullptr;

@@ -9,6 +9,7 @@
 //     auto client = host.connect("/echo?name=alice");
 //     client->text("hello");
 //     assert(client->received().back().payload == "hello");
+//     assert(host.answer({.method = "POST", .body = "x"}).status == 405);
 //     host.advance(std::chrono::seconds(1));      // timers run here
 //
 // One thread. Callbacks run in the call that provokes them, so everything has happened when that
@@ -60,6 +61,21 @@ struct Handshake {
     std::string user = {};
     std::string client = "127.0.0.1";
     Pairs environment = {};
+    std::string section = "/";  ///< the <Location>: what lies behind it is below()
+};
+
+/// A request that is no handshake.
+struct Request {
+    std::string method = "GET";
+    std::string target = "/";
+    Pairs headers = {};
+    std::string body = {};
+    std::string user = {};
+    std::string client = "127.0.0.1";
+    Pairs environment = {};
+    std::string section = "/";
+    std::size_t max_body = std::size_t{1} << 20;  ///< WebSocketMaxRequestBody
+    bool trusted_origin = true;                   ///< what trusts_origin() says
 };
 
 /// What the plugin answered.
@@ -72,12 +88,25 @@ struct Answer {
 
 class Host;
 
+namespace detail {
+
+/// What a ws_request stands for.
+struct Exchange {
+    Host* host;
+    Handshake request;
+    std::optional<Request> http = {};  ///< none: a handshake
+    bool answering = false;            ///< the plugin's callback runs
+    Answer answer = {};
+};
+
+}  // namespace detail
+
 /// One connection. Valid as long as the Host.
 class Client {
 public:
     [[nodiscard]] ws_conn id() const noexcept { return id_; }
     [[nodiscard]] bool open() const noexcept { return open_; }
-    [[nodiscard]] const Answer& answer() const noexcept { return answer_; }
+    [[nodiscard]] const Answer& answer() const noexcept { return exchange_.answer; }
     [[nodiscard]] const std::vector<Sent>& received() const noexcept { return received_; }
     /// The text messages that came since the last call.
     [[nodiscard]] std::vector<std::string> texts() {
@@ -107,14 +136,12 @@ public:
 private:
     friend class Host;
     Client(Host& host, ws_conn id, Handshake handshake)
-        : host_(host), id_(id), handshake_(std::move(handshake)) {}
+        : host_(host), id_(id), exchange_{&host, std::move(handshake)} {}
 
     Host& host_;
     const ws_conn id_;
-    Handshake handshake_;
-    Answer answer_;
+    detail::Exchange exchange_;
     void* state_ = nullptr;
-    bool upgrading_ = false;
     bool open_ = false;
     bool paused_ = false;
     bool wants_room_ = false;
@@ -144,6 +171,9 @@ public:
         handshake.target = target;
         return connect(std::move(handshake));
     }
+
+    /// What the plugin answers to a request that is no handshake: with 426 or 405, if it does not want any.
+    Answer answer(Request request);
 
     /// Moves the clock; timers that are due run in their order.
     void advance(Milliseconds time);
@@ -208,7 +238,7 @@ private:
     static Host& of(const ws_host* host) noexcept {
         return *reinterpret_cast<const Table*>(host)->host;
     }
-    static Client& of(const ws_request* request);
+    static detail::Exchange& of(const ws_request* request);
     [[nodiscard]] bool holds(const ws_buffer& buffer);
     void count_buffers();
     Client* find(ws_conn conn) noexcept {
@@ -229,6 +259,7 @@ private:
     void* self_ = nullptr;
     bool started_ = false;
     std::map<ws_conn, std::shared_ptr<Client>> clients_;
+    std::vector<std::unique_ptr<detail::Exchange>> exchanges_;  ///< as long as somebody may ask
     ws_conn next_client_ = (std::uint64_t{1} << 32) | 1;
     std::map<std::uint64_t, Call> calls_;
     std::uint64_t next_call_ = 1;

@@ -198,14 +198,22 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
         sizeof(ws_request_1),
         0,
         [](const ws_request* request, std::uint32_t what, std::uint64_t* size) {
-            const Handshake& from = of(request).handshake_;
+            const Handshake& from = of(request).request;
             const std::size_t mark = std::min(from.target.find('?'), from.target.size());
             static thread_local std::map<std::string, std::string> texts;  // keeps them alive
             const auto keep = [](std::string text) -> const std::string* {
                 return text.empty() ? nullptr : &texts.emplace(text, text).first->second;
             };
             switch (what) {
-                case WS_REQUEST_METHOD: return detail::measured(keep("GET"), size);
+                case WS_REQUEST_METHOD:
+                    return of(request).http ? detail::measured(&of(request).http->method, size)
+                                            : detail::measured(keep("GET"), size);
+                case WS_REQUEST_BELOW: {
+                    const std::string path = from.target.substr(0, mark);
+                    const std::string below = detail::below(path, from.section);
+                    static const std::string nothing;
+                    return detail::measured(below.empty() ? &nothing : keep(below), size);
+                }
                 case WS_REQUEST_TARGET: return detail::measured(&from.target, size);
                 case WS_REQUEST_PATH:
                     return detail::measured(keep(from.target.substr(0, mark)), size);
@@ -226,56 +234,81 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             return which == WS_PORT_SERVER ? 80 : which == WS_PORT_PEER ? 40000 : 0;
         },
         [](const ws_request* request, const char* key, std::uint64_t n, std::uint64_t* size) {
-            return kFind(of(request).handshake_.headers, detail::view(key, n), size);
+            return kFind(of(request).request.headers, detail::view(key, n), size);
         },
         [](const ws_request* request, const char* key, std::uint64_t n, std::uint64_t* size) {
-            return kFind(of(request).handshake_.environment, detail::view(key, n), size);
+            return kFind(of(request).request.environment, detail::view(key, n), size);
         },
         [](const ws_request* request,
            std::int32_t (*visit)(void*, const char*, std::uint64_t, const char*, std::uint64_t),
            void* data) {
-            for (const auto& [key, value] : of(request).handshake_.headers) {
+            for (const auto& [key, value] : of(request).request.headers) {
                 if (visit(data, key.c_str(), key.size(), value.c_str(), value.size()) != 0) return;
             }
         },
         [](const ws_request* request) -> std::uint64_t {
-            return of(request).handshake_.subprotocols.size();
+            return of(request).request.subprotocols.size();
         },
         [](const ws_request* request, std::uint64_t index, std::uint64_t* size) {
-            const auto& offered = of(request).handshake_.subprotocols;
+            const auto& offered = of(request).request.subprotocols;
             return detail::measured(
                 index < offered.size() ? &offered[static_cast<std::size_t>(index)] : nullptr, size);
         },
         [](ws_request* request, const char* key, std::uint64_t n) -> ws_result {
-            Client& client = of(request);
-            const auto& offered = client.handshake_.subprotocols;
+            detail::Exchange& exchange = of(request);
+            const auto& offered = exchange.request.subprotocols;
             const std::string choice(detail::view(key, n));
-            if (!client.upgrading_ || std::ranges::find(offered, choice) == offered.end()) {
+            if (!exchange.answering || std::ranges::find(offered, choice) == offered.end()) {
                 return WS_BAD_ARG;
             }
-            detail::set(client.answer_.headers, "Sec-WebSocket-Protocol", choice);
+            detail::set(exchange.answer.headers, "Sec-WebSocket-Protocol", choice);
             return WS_OK;
         },
         [](ws_request* request, const char* key, std::uint64_t key_size, const char* value,
            std::uint64_t value_size) -> ws_result {
             const std::string_view header = detail::view(key, key_size);
             const std::string_view text = detail::view(value, value_size);
-            if (!of(request).upgrading_ || !detail::may_be_set(header, text)) return WS_BAD_ARG;
-            detail::set(of(request).answer_.headers, header, text);
+            if (!of(request).answering || !detail::may_be_set(header, text)) return WS_BAD_ARG;
+            detail::set(of(request).answer.headers, header, text);
             return WS_OK;
         },
         [](ws_request* request, const char* type, std::uint64_t type_size, const void* bytes,
            std::uint64_t n) -> ws_result {
-            if (!of(request).upgrading_) return WS_BAD_ARG;
-            of(request).answer_.type = detail::view(type, type_size);
-            of(request).answer_.body = detail::view(bytes, n);
+            if (!of(request).answering) return WS_BAD_ARG;
+            of(request).answer.type = detail::view(type, type_size);
+            of(request).answer.body = detail::view(bytes, n);
             return WS_OK;
+        }};
+    static constexpr ws_http_1 kHttp{
+        sizeof(ws_http_1), 0,
+        [](ws_request* request, std::uint64_t most, const void** bytes,
+           std::uint64_t* n) -> std::uint32_t {
+            *bytes = "";
+            *n = 0;
+            const std::optional<Request>& http = of(request).http;
+            if (!http) return 0;
+            if (http->body.size() > std::min<std::uint64_t>(most, http->max_body)) return 413;
+            *bytes = http->body.data();
+            *n = http->body.size();
+            return 0;
+        },
+        [](ws_request* request, const char* key, std::uint64_t key_size, const char* value,
+           std::uint64_t value_size) -> ws_result {
+            const std::string_view header = detail::view(key, key_size);
+            const std::string_view text = detail::view(value, value_size);
+            if (!of(request).answering || !detail::may_be_set(header, text)) return WS_BAD_ARG;
+            of(request).answer.headers.emplace_back(header, text);
+            return WS_OK;
+        },
+        [](const ws_request* request) -> std::uint32_t {
+            const std::optional<Request>& http = of(request).http;
+            return !http || http->trusted_origin ? 1 : 0;
         }};
     const std::pair<std::string_view, const void*> known[] = {
         {WS_TIMER_1, &kTimer},   {WS_POST_1, &kPost},       {WS_IO_1, &kIo},
         {WS_BUFFER_1, &kBuffer}, {WS_REQUEST_1, &kRequest}, {WS_STREAM_1, &kStream},
         {WS_FLOW_1, &kFlow},     {WS_METRICS_1, &kMetrics}, {WS_TOPIC_1, &kTopic},
-        {WS_LEADER_1, &kLeader},
+        {WS_LEADER_1, &kLeader}, {WS_HTTP_1, &kHttp},
     };
     for (const auto& [one, extension] : known) {
         if (one == name) return extension;

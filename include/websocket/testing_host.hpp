@@ -43,6 +43,14 @@ namespace detail {
            });
 }
 
+/// What of the path lies below a <Location>.
+[[nodiscard]] inline std::string below(std::string_view path, std::string_view section) {
+    while (section.ends_with('/')) section.remove_suffix(1);
+    const bool inside =
+        path.starts_with(section) && (path.size() == section.size() || path[section.size()] == '/');
+    return std::string(inside ? path.substr(section.size()) : std::string_view());
+}
+
 /// In place of what has been set before under this name.
 inline void set(Pairs& headers, std::string_view name, std::string_view value) {
     std::erase_if(headers, [name](const auto& one) { return same_name(one.first, name); });
@@ -51,13 +59,15 @@ inline void set(Pairs& headers, std::string_view name, std::string_view value) {
 
 }  // namespace detail
 
-inline Client& Host::of(const ws_request* request) {
-    Client& client = *reinterpret_cast<Client*>(const_cast<ws_request*>(request));
-    if (!client.upgrading_ && (client.host_.plugin_.flags & WS_KEEP_REQUEST) == 0) {
-        client.host_.offences_.emplace_back(
-            "a request: used after on_upgrade, without WS_KEEP_REQUEST");
+inline detail::Exchange& Host::of(const ws_request* request) {
+    auto& exchange = *reinterpret_cast<detail::Exchange*>(const_cast<ws_request*>(request));
+    Host& host = *exchange.host;
+    if (!exchange.answering && exchange.http) {
+        host.offences_.emplace_back("a request: used after on_http");
+    } else if (!exchange.answering && (host.plugin_.flags & WS_KEEP_REQUEST) == 0) {
+        host.offences_.emplace_back("a request: used after on_upgrade, without WS_KEEP_REQUEST");
     }
-    return client;
+    return exchange;
 }
 
 inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options) : option_texts_(options) {
@@ -146,13 +156,14 @@ inline std::shared_ptr<Client> Host::connect(Handshake handshake) {
     next_client_ += (std::uint64_t{1} << 32) + 1;
     clients_.emplace(client->id_, client);
     if (plugin_.on_upgrade != nullptr) {
-        client->upgrading_ = true;
+        detail::Exchange& exchange = client->exchange_;
+        exchange.answering = true;
         const std::uint32_t status = plugin_.on_upgrade(
-            self_, reinterpret_cast<ws_request*>(client.get()), client->id_, &client->state_);
-        client->upgrading_ = false;
+            self_, reinterpret_cast<ws_request*>(&exchange), client->id_, &client->state_);
+        exchange.answering = false;
         if (status != 0) {
-            client->answer_.status = status >= 300 && status <= 599 ? status : 500;
-            if (client->answer_.status != status) offences_.emplace_back("on_upgrade: no status");
+            exchange.answer.status = status >= 300 && status <= 599 ? status : 500;
+            if (exchange.answer.status != status) offences_.emplace_back("on_upgrade: no status");
             settle();
             return client;
         }
@@ -161,6 +172,32 @@ inline std::shared_ptr<Client> Host::connect(Handshake handshake) {
     if (plugin_.on_open != nullptr) plugin_.on_open(self_, client->state_, client->id_);
     settle();
     return client;
+}
+
+inline Answer Host::answer(Request request) {
+    const std::string method = request.method;
+    std::uint32_t status = 0;
+    Answer answer;
+    if (plugin_.on_http != nullptr) {
+        Handshake shared{request.target,      request.headers, {}, request.user, request.client,
+                         request.environment, request.section};
+        exchanges_.push_back(std::make_unique<detail::Exchange>(
+            detail::Exchange{this, std::move(shared), std::move(request)}));
+        detail::Exchange& exchange = *exchanges_.back();
+        exchange.answering = true;
+        status = plugin_.on_http(self_, reinterpret_cast<ws_request*>(&exchange));
+        exchange.answering = false;
+        exchange.http->body = {};
+        answer = exchange.answer;
+        settle();
+    }
+    if (status == 0) {
+        const bool reads = method == "GET" || method == "HEAD";
+        return {reads ? 426U : method == "OPTIONS" ? 200U : 405U, {}, {}, {}};
+    }
+    answer.status = status >= 200 && status <= 599 ? status : 500;
+    if (answer.status != status) offences_.emplace_back("on_http: no status");
+    return answer;
 }
 
 inline void Host::end(Client& client, std::uint32_t code, std::string_view reason, bool by_peer,

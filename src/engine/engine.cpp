@@ -81,6 +81,15 @@ bool Engine::takes_nobody() const noexcept {
            (deadline && std::chrono::steady_clock::now() >= *deadline);
 }
 
+bool Engine::begin(Refusal& why) noexcept {
+    if (takes_nobody()) {
+        why = Refusal::stopping;
+        return false;
+    }
+    why = Refusal::no_resources;
+    return start();
+}
+
 /// A loop where there may be a slot, which counts as taken; null when there is none.
 Loop* Engine::begin_reservation(Refusal& why) noexcept {
     if (takes_nobody()) {

@@ -43,7 +43,7 @@ enum class Refusal : std::uint8_t {
 /// Who wants to know when much is queued: then tell_when_writable() is asked behind a send.
 enum class Tell : std::uint8_t { nobody, session };
 
-/// Its threads begin with the first reservation, so a process that serves no WebSocket has none.
+/// Its threads begin with the first reservation, or begin(), so a process that serves no WebSocket has none.
 class Engine {
 public:
     /// A place for a channel of this kind, taken before the handshake is answered; given back when it is
@@ -78,6 +78,9 @@ public:
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
+    /// Starts the loops unless somebody has, for who works without a connection. False: see `why`.
+    /// [httpd worker]
+    [[nodiscard]] bool begin(Refusal& why) noexcept;
     /// [httpd worker]
     template <class Kind = Connection>
     [[nodiscard]] std::optional<PlaceOf<Kind>> reserve(Refusal& why) noexcept;
@@ -130,7 +133,7 @@ public:
     std::uint32_t look_for_hangs(std::chrono::steady_clock::time_point now,
                                  const std::function<void(const Hang&)>& report) noexcept;
 
-    /// Names a loop, each in turn, for tasks that belong to no connection. reserve() has been called.
+    /// Names a loop, each in turn, for tasks that belong to no connection. The loops have begun.
     /// [any thread]
     [[nodiscard]] ConnectionId some_loop() noexcept;
 

@@ -13,12 +13,14 @@
 namespace websocket::httpd {
 
 class TunnelAttempt;
+struct PlainExchange;
 
 /// In the pool of the request. [httpd worker]
 struct RequestState {
-    bool handshake_expected = false;   ///< of the request as the client has sent it
-    bool handshake_arrived = false;    ///< at the handler
-    TunnelAttempt* attempt = nullptr;  ///< what mod_proxy serves may become a tunnel of ours
+    bool handshake_expected = false;    ///< of the request as the client has sent it
+    bool handshake_arrived = false;     ///< at the handler
+    TunnelAttempt* attempt = nullptr;   ///< what mod_proxy serves may become a tunnel of ours
+    PlainExchange* exchange = nullptr;  ///< while a plugin answers what is no handshake
 };
 
 /// Null when nothing is known.

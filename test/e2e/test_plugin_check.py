@@ -49,6 +49,9 @@ def test_a_plugin_of_version_0_just_loads():
         ("sends_nonsense", "send: a wrong argument"),
         ("long_winded", "check writes behind the end of its buffer"),
         ("odd_status", "on_upgrade: no status"),
+        ("answers_oddly", "on_http: no status"),
+        ("answers_later", "a request: used after on_http"),
+        ("throws_at_a_request", "on_http: an exception left it"),
         ("no_flags", "flags need either WS_NEVER_BLOCKS or WS_POOL"),
     ],
 )
@@ -69,6 +72,11 @@ def test_the_plugins_of_our_own_tests_are_good(init):
     code, output = _check(f"test/plugins/{file}.so", init, *settings)
     assert (code, output.splitlines()[-1]) == (0, "good"), output
     assert "not checked further" not in output
+
+
+def test_a_plugin_that_answers_requests_is_asked():
+    code, output = _check("test/plugins/http.so", "http_init", options=("-t", "60"))
+    assert (code, output.splitlines()[-1]) == (0, "good"), output
 
 
 def test_a_wrong_option_is_the_plugins_own_words():

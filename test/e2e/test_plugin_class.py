@@ -47,6 +47,13 @@ _WRONG = {
                     "there is no public constructor that takes (const Server&, const Options&), (const Server&) or nothing"),
     "Nothing": ("", "there has to be either void on_message(Connection, Message) or void on_fragment(Connection, Fragment)"),
     "Both": (f"{_MESSAGE} void on_fragment(Connection, Fragment) {{}}", "there has to be either"),
+    "HttpVoid": (f"{_MESSAGE} void on_http(const HttpRequest&) {{}}",
+                 "on_http would never be called: declare it as public HttpResponse on_http(const HttpRequest&)"),
+    "HttpUpgrade": (f"{_MESSAGE} HttpResponse on_http(Upgrade&) {{ return {{}}; }}", "on_http would never be called"),
+    "HttpPrivate": (f"{_MESSAGE} private: HttpResponse on_http(const HttpRequest&) {{ return {{}}; }}",
+                    "on_http would never be called"),
+    "HttpCapital": (f"{_MESSAGE} HttpResponse on_HTTP(const HttpRequest&) {{ return {{}}; }}",
+                    "on_HTTP would never be used: is it on_http?"),
     # not public
     "PrivateClose": (f"{_MESSAGE} private: void on_close(Connection, const Close&) {{}}",
                      "on_close is not public, or has overloads none of which is void on_close(Connection, const Close&)"),
@@ -84,6 +91,7 @@ _RIGHT = {
         void on_writable(Connection) {}
         void on_close(Connection, const Close&) {}
         void on_drain(std::chrono::milliseconds) {}
+        HttpResponse on_http(const HttpRequest& request) { return {.body = std::string(request.below_text())}; }
         virtual ~All() = default;
       private:
         void on_disconnect() {}

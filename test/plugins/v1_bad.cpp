@@ -82,6 +82,16 @@ void asks_too_late(void*, void* state, ws_conn, std::uint32_t, std::uint8_t*, st
 ws_result does_not_start(const ws_host*, const ws_option*, std::uint64_t, void**) {
     return WS_NO_MEMORY;
 }
+std::uint32_t answers_oddly(void*, ws_request*) { return 100; }
+std::uint32_t throws_at_a_request(void*, ws_request*) { throw 1; }
+std::uint32_t answers_later(void*, ws_request* request) {
+    static ws_request* last = nullptr;
+    const auto* requests = static_cast<const ws_request_1*>(host->extension(host, WS_REQUEST_1));
+    std::uint64_t size = 0;
+    if (last != nullptr) requests->text(last, WS_REQUEST_BELOW, &size);
+    last = request;
+    return 204;
+}
 std::uint32_t odd_status(void*, ws_request*, ws_conn, void**) { return 200; }
 
 ws_plugin describe(OnMessage on_message) {
@@ -112,6 +122,9 @@ BAD(hangs, hangs, )
 BAD(sends_nonsense, sends_nonsense, )
 BAD(long_winded, quiet, plugin.check = long_winded)
 BAD(odd_status, quiet, plugin.on_upgrade = odd_status)
+BAD(answers_oddly, quiet, plugin.on_http = answers_oddly)
+BAD(answers_later, quiet, plugin.on_http = answers_later)
+BAD(throws_at_a_request, quiet, plugin.on_http = throws_at_a_request)
 BAD(no_flags, quiet, plugin.flags = 0)
 BAD(no_name, quiet, plugin.name = nullptr)
 BAD(small, quiet, plugin.base.size = 100)

@@ -27,13 +27,19 @@ extern "C" {
 #define WS_REQUEST_CLIENT 7u /* the client's address, as httpd knows it (mod_remoteip) */
 #define WS_REQUEST_PEER 8u   /* address of the other end of the TCP connection */
 #define WS_REQUEST_SERVER 9u /* address of this end */
+/*
+ * "/room/7" of "/chat/room/7" in <Location "/chat">: what of the path lies below the section that has the
+ * WebSocketHandler, decoded, behind the match in <LocationMatch>; empty at the section itself. Since minor
+ * version 3, before which it is NULL.
+ */
+#define WS_REQUEST_BELOW 10u
 
 /* What ws_request_1.port can be asked for. */
 #define WS_PORT_PEER 0u
 #define WS_PORT_SERVER 1u
 
 /*
- * The request that opened a connection. All functions: [any thread, one at a time]; what they
+ * The request that opened a connection, or one for on_http. All functions: [any thread, one at a time]; what they
  * return lives as long as the ws_request. Where a size is returned through a pointer, the pointer
  * may be NULL.
  */
@@ -94,20 +100,20 @@ typedef struct ws_request_1 {
     ws_result (*choose_subprotocol)(ws_request* request, const char* name, uint64_t n);
 
     /*
-     * Sets a header of the response, be it a 101 or a refusal. In on_upgrade only.
+     * Sets a header of the response, be it a 101 or a refusal. In on_upgrade and on_http only.
      *
      * Name and value are copied; one of the same name is replaced. Returns WS_OK or WS_BAD_ARG: a name
-     * that is no token, a control character in the value, not in on_upgrade, or a header that the
-     * server sets itself: Sec-WebSocket-*, Connection, Content-Length, Keep-Alive, Proxy-Connection,
+     * that is no token, a control character in the value, too late, or a header that the server
+     * sets itself: Sec-WebSocket-*, Connection, Content-Length, Keep-Alive, Proxy-Connection,
      * TE, Trailer, Transfer-Encoding, Upgrade.
      */
     ws_result (*set_header)(ws_request* request, const char* name, uint64_t name_size,
                             const char* value, uint64_t value_size);
 
     /*
-     * Sets the body of a refusal. In on_upgrade only.
+     * Sets the body of a refusal, or of the response in on_http. In these only.
      *
-     * type: its Content-Type. Both are copied. Returns WS_OK, WS_BAD_ARG or WS_NO_MEMORY.
+     * type: its Content-Type; in on_http none if it is empty. Both are copied. Returns WS_OK, WS_BAD_ARG or WS_NO_MEMORY.
      */
     ws_result (*set_body)(ws_request* request, const char* type, uint64_t type_size,
                           const void* bytes, uint64_t n);

@@ -118,6 +118,7 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
             apr_psprintf(cmd->pool, R"(plugin "%s" in section "%s" (%s:%d))", path, cmd->path,
                          cmd->directive->filename, cmd->directive->line_num);
         config->plugin_section = cmd->path;
+        config->plugin_base = section_base(cmd);
         note_plugin(cmd, *config);
         apr_pool_cleanup_register(cmd->pool, config->plugin, destroy_plugin, apr_pool_cleanup_null);
         return nullptr;
@@ -270,6 +271,7 @@ void* merge_directory_configs(apr_pool_t* pool, void* outer, void* inner) {
         merged->plugin = more.plugin;
         merged->plugin_place = more.plugin_place;
         merged->plugin_section = more.plugin_section;
+        merged->plugin_base = more.plugin_base;
     }
     if (more.trusted_origins != nullptr) {
         merged->trusted_origins =

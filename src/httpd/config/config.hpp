@@ -11,6 +11,7 @@
 #include <span>
 
 #include "httpd/config/directives.hpp"
+#include "httpd/config/section_base.hpp"
 #include "httpd/config/section_path.hpp"
 #include "httpd/takeover/pump_slots.hpp"
 #include "plugin/common/loader.hpp"
@@ -20,11 +21,12 @@ namespace websocket::httpd {
 /// The settings of one section or of the server process; lives in a pool.
 struct Config {
     std::array<std::int64_t, kNumericSettings> values{};
-    std::uint64_t configured = 0;                   ///< bit per Setting
-    SectionPath sections;                           ///< that these are the settings of
-    const plugin::Plugin* plugin = nullptr;         ///< null: none here
-    const char* plugin_place = "";                  ///< plugin and section, as logs call them
-    const char* plugin_section = "";                ///< of the WebSocketHandler
+    std::uint64_t configured = 0;            ///< bit per Setting
+    SectionPath sections;                    ///< that these are the settings of
+    const plugin::Plugin* plugin = nullptr;  ///< null: none here
+    const char* plugin_place = "";           ///< plugin and section, as logs call them
+    const char* plugin_section = "";         ///< of the WebSocketHandler
+    SectionBase plugin_base = {};            ///< the same, as requests have it in their paths
     apr_array_header_t* trusted_origins = nullptr;  ///< of const char *; null: none
     apr_array_header_t* logs = nullptr;             ///< of ConnectionLog *, of a server; null: none
     /// Which directives the caps come from: connections below the same one are counted together.

@@ -26,6 +26,7 @@ enum class Setting : std::uint8_t {
     send_timeout,
     receive_buffer,
     max_request_size,
+    max_request_body,
     ping_interval,
     pong_timeout,
     close_timeout,
@@ -192,6 +193,10 @@ inline constexpr std::array kDirectives{
               32 * kKiB, 1, kMaxSize, {}, "*size*", "32K",
               "Bytes of a request (URI, headers, environment) that may stay with a connection for "
               "plugins that ask later; larger ones are answered with 431."},
+    Directive{"WebSocketMaxRequestBody", Setting::max_request_body, Scope::guarded, ValueKind::size,
+              kMiB, 1, kMaxSize, {}, "*size*", "1M",
+              "Bytes that the body of a request may have which is no handshake and which the plugin "
+              "answers; larger ones are answered with 413."},
     Directive{"WebSocketPingInterval", Setting::ping_interval, Scope::guarded, ValueKind::duration,
               30 * kSecond, 0, kDay, {}, "*time*", "30s",
               "Silence of a client after which it is sent a Ping; 0 for never."},

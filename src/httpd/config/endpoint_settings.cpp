@@ -72,6 +72,7 @@ HandshakeOptions handshake_options(const Config& config) {
     options.address_cap = {config.address_cap, config.get(Setting::max_connections_per_address)};
     options.location_cap = {config.location_cap, config.get(Setting::max_connections_per_location)};
     options.max_request_size = size_of(config, Setting::max_request_size);
+    options.max_request_body = size_of(config, Setting::max_request_body);
     options.deflate = make_deflate_policy(config);
     return options;
 }

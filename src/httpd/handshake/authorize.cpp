@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/handshake/authorize.hpp"
 
-#include <apr_strings.h>
 #include <http_log.h>
 #include <http_protocol.h>
 
-#include <algorithm>
 #include <cstddef>
-#include <cstring>
-#include <string>
 #include <utility>
 
 #include "httpd/handshake/request_snapshot.hpp"
 #include "httpd/handshake/response_headers.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/response.hpp"
 #include "plugin/v0/v0_session.hpp"
 #include "plugin/v1/v1_session.hpp"
 
@@ -70,32 +67,15 @@ int ask_v0(request_rec* r, plugin::Host& host, const Endpoint& endpoint, engine:
     return OK;
 }
 
-/// ap_rwrite() counts in an int.
-void write_all(request_rec* r, const char* bytes, std::size_t size) {
-    constexpr std::size_t kMax = std::size_t{1} << 30;
-    while (size > 0) {
-        const std::size_t part = std::min(size, kMax);
-        if (ap_rwrite(bytes, static_cast<int>(part), r) < 0) {
-            return;  // the client is gone
-        }
-        bytes += part;
-        size -= part;
-    }
-}
-
 /// The plugin's headers and body, or httpd's own page for the status.
 int refuse_v1(request_rec* r, int status) {
     drop_accepting_headers(r);
     const RequestSnapshot::Body* body = RequestSnapshot::refusal_body(r);
     if (body == nullptr) {
-        // httpd drops the others for an error page.
-        r->err_headers_out = apr_table_overlay(r->pool, r->err_headers_out, r->headers_out);
+        keep_headers_with_page(r);
         return status;
     }
-    r->status = status;
-    if (std::strncmp(ap_get_status_line(status), std::to_string(status).c_str(), 3) != 0) {
-        r->status_line = apr_psprintf(r->pool, "%d Refused", status);  // one httpd does not know
-    }
+    set_status(r, status);
     ap_set_content_type(r, body->type);
     ap_set_content_length(r, static_cast<apr_off_t>(body->size));
     write_all(r, body->bytes, body->size);

@@ -15,11 +15,11 @@
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/handshake/lost_handshake.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
-#include "httpd/handshake/plain_request.hpp"
 #include "httpd/handshake/refusal.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/log/record.hpp"
 #include "httpd/module.hpp"
+#include "httpd/plain/plugin_answer.hpp"
 #include "httpd/process/child.hpp"
 #include "httpd/status/own_metrics.hpp"
 #include "httpd/takeover/pump.hpp"
@@ -28,14 +28,6 @@
 namespace websocket::httpd {
 
 namespace {
-
-int refuse_fork(request_rec* r) {
-    log_limited(
-        r, APLOG_ERR,
-        "WS0124: WebSocket handshake refused with 501: this process was forked from one that "
-        "serves WebSockets, whose threads have stayed there");
-    return HTTP_NOT_IMPLEMENTED;
-}
 
 int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake, Child& child) {
     plugin::Host& host = child.host();
@@ -112,7 +104,7 @@ int handle_request(request_rec* r) {
             end_http(r);
         }
         if (!is_handshake(r)) {
-            return answer_plain_request(r);
+            return answer_without_handshake(r);
         }
         Child* child = Child::instance();
         if (child == nullptr) {

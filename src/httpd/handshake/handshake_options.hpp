@@ -28,6 +28,7 @@ struct HandshakeOptions {
     ConnectionCap address_cap = {};
     ConnectionCap location_cap = {};
     std::size_t max_request_size = 0;  ///< of what the plugin may ask for later
+    std::size_t max_request_body = 0;  ///< of a request that is no handshake, for its plugin
     protocol::DeflatePolicy deflate = {};
 
     bool operator==(const HandshakeOptions&) const = default;

@@ -39,6 +39,10 @@ struct OwnOrigin {
     }
 };
 
+bool is_own(const OwnOrigin& own, const std::optional<std::string>& origin) {
+    return origin && (origin == own.by_host || origin == own.by_server);
+}
+
 const char* shown(apr_pool_t* pool, const std::optional<std::string>& origin) {
     return printable(pool, origin ? origin->c_str() : nullptr);
 }
@@ -46,7 +50,7 @@ const char* shown(apr_pool_t* pool, const std::optional<std::string>& origin) {
 bool is_same(request_rec* r, const char* name, const char* text,
              const std::optional<std::string>& origin) {
     const OwnOrigin own(r);
-    if (origin && (origin == own.by_host || origin == own.by_server)) {
+    if (is_own(own, origin)) {
         return true;
     }
     if (own.by_host == own.by_server) {
@@ -101,6 +105,17 @@ bool is_trusted_origin(request_rec* r, const HandshakeOptions& options, unsigned
     const bool draft = version < kOfTheStandard;
     return is_trusted(r, options, "Origin") &&
            (!draft || is_trusted(r, options, "Sec-WebSocket-Origin"));
+}
+
+bool comes_from_trusted_page(request_rec* r, const HandshakeOptions& options) {
+    const char* text = apr_table_get(r->headers_in, "Origin");
+    if (text == nullptr || options.origin_check == OriginCheck::off) {
+        return true;
+    }
+    const std::optional<std::string> origin = protocol::canonical_origin(text);
+    return options.origin_check == OriginCheck::same
+               ? is_own(OwnOrigin(r), origin)
+               : is_listed(options.trusted_origins, text, origin);
 }
 
 }  // namespace websocket::httpd

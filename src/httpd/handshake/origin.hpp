@@ -13,4 +13,7 @@ namespace websocket::httpd {
 [[nodiscard]] bool is_trusted_origin(request_rec* r, const HandshakeOptions& options,
                                      unsigned version);
 
+/// The same of another request, without a line in the log. Throws std::bad_alloc. [httpd worker]
+[[nodiscard]] bool comes_from_trusted_page(request_rec* r, const HandshakeOptions& options);
+
 }  // namespace websocket::httpd

@@ -7,6 +7,8 @@
 
 #include <string_view>
 
+#include "protocol/handshake.hpp"
+
 namespace websocket::httpd {
 
 namespace {
@@ -21,11 +23,6 @@ bool is_http2(const request_rec* r) {
     return r->connection->master != nullptr || r->proto_num >= HTTP_VERSION(2, 0);
 }
 
-void name_upgrade(apr_table_t* headers) {
-    apr_table_setn(headers, "Upgrade", "websocket");
-    apr_table_setn(headers, "Connection", "Upgrade");
-}
-
 int say(request_rec* r, int status, std::string_view sentence) {
     if (const int error = ap_discard_request_body(r); error != OK) {
         return error;
@@ -38,6 +35,12 @@ int say(request_rec* r, int status, std::string_view sentence) {
 }
 
 }  // namespace
+
+void name_upgrade(apr_table_t* headers) {
+    apr_table_setn(headers, "Upgrade", "websocket");
+    apr_table_setn(headers, "Connection", "Upgrade");
+    apr_table_setn(headers, "Sec-WebSocket-Version", protocol::kSupportedVersions.data());
+}
 
 bool is_for_another(const request_rec* r) {
     return r->main != nullptr || (r->prev != nullptr && r->prev->status != HTTP_OK);

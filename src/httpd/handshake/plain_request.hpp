@@ -10,6 +10,9 @@ namespace websocket::httpd {
 /// Whatever its headers are, it is no handshake. [httpd worker]
 [[nodiscard]] bool is_for_another(const request_rec* r);
 
+/// Of a response with 426 (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
+void name_upgrade(apr_table_t* headers);
+
 /// Says that this is a WebSocket endpoint. What lies below the endpoint's path in the file system is
 /// never served: it may be the source of a program. Returns what the handler has to return.
 ///

@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/handshake/refusal.hpp"
 
+#include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
 
 namespace websocket::httpd {
 
+namespace {
+
+const char* kind_of(const request_rec* r) {
+    return is_handshake(r) ? "WebSocket handshake" : "request";
+}
+
+}  // namespace
+
 int unavailable(request_rec* r, const char* why, int level) {
-    log_limited(r, level, "WS0106: WebSocket handshake refused with 503: %s", why);
+    log_limited(r, level, "WS0106: %s refused with 503: %s", kind_of(r), why);
     apr_table_clear(r->headers_out);
     return HTTP_SERVICE_UNAVAILABLE;
 }
@@ -18,6 +27,14 @@ int ask_to_come_again(request_rec* r) {
         APLOG_INFO);
     apr_table_setn(r->err_headers_out, "Retry-After", "1");
     return status;
+}
+
+int refuse_fork(request_rec* r) {
+    log_limited(r, APLOG_ERR,
+                "WS0124: %s refused with 501: this process was forked from one that serves "
+                "WebSockets, whose threads have stayed there",
+                kind_of(r));
+    return HTTP_NOT_IMPLEMENTED;
 }
 
 }  // namespace websocket::httpd

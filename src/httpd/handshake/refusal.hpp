@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers to handshakes that cannot be served now.
+// Answers to handshakes, and to other requests for plugins, that cannot be served now.
 #pragma once
 
 #include <httpd.h>
@@ -14,5 +14,8 @@ namespace websocket::httpd {
 /// The same of a child that is going to end: another one takes the client, on another connection.
 /// [httpd worker]
 [[nodiscard]] int ask_to_come_again(request_rec* r);
+
+/// The status 501: this process cannot serve plugins. [httpd worker]
+[[nodiscard]] int refuse_fork(request_rec* r);
 
 }  // namespace websocket::httpd

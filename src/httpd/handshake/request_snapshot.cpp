@@ -12,9 +12,13 @@
 #include <string_view>
 #include <vector>
 
+#include "httpd/config/config.hpp"
 #include "httpd/handshake/header_names.hpp"
+#include "httpd/handshake/origin.hpp"
 #include "httpd/handshake/request_copy.hpp"
 #include "httpd/handshake/response_headers.hpp"
+#include "httpd/plain/plain_exchange.hpp"
+#include "httpd/request_state.hpp"
 #include "protocol/handshake.hpp"
 #include "protocol/response_header.hpp"
 #include "websocket/extensions.h"
@@ -76,6 +80,13 @@ bool is_in_document_root(const request_rec* r) {
     return name.starts_with(root) && r->uri != nullptr && name.substr(root.size()) == r->uri;
 }
 
+/// Null when the request is for the section itself.
+const char* below_of(const request_rec* r) {
+    const Config& config = config_of(r);
+    const char* below = config.plugin != nullptr ? path_below(r, config.plugin_base) : "";
+    return *below != '\0' ? below : nullptr;
+}
+
 /// What mod_ssl knows, also without SSLOptions +StdEnvVars; null when there is none.
 const char* tls_variable(request_rec* r, const char* name) {
     static const auto lookup = APR_RETRIEVE_OPTIONAL_FN(ssl_var_lookup);
@@ -115,7 +126,7 @@ struct RequestSnapshot::Contents {
             r->path_info,    r->hostname,
             r->user,         r->ap_auth_type,
             c->client_ip,    same(r->useragent_ip, c->client_ip) ? nullptr : r->useragent_ip,
-            c->local_ip,
+            c->local_ip,     below_of(r),
         };
         for (std::size_t i = 0; i < fields.size(); ++i) {
             if (fields.at(i) != nullptr) {
@@ -213,9 +224,46 @@ void RequestSnapshot::show_in_native(std::string_view name) {
     }
 }
 
-bool RequestSnapshot::set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) {
+bool RequestSnapshot::add_response_header(std::string_view name, std::string_view value) {
+    if (real_ == nullptr || !set_plugin_header(real_, name, value, true)) {
+        return false;
+    }
+    if (native_ != nullptr) {
+        apr_table_add(native_->headers_out, std::string(name).c_str(), std::string(value).c_str());
+    }
+    return true;
+}
+
+PlainExchange* RequestSnapshot::exchange() const noexcept {
+    const RequestState* state = real_ != nullptr ? find_state(real_) : nullptr;
+    return state != nullptr ? state->exchange : nullptr;
+}
+
+std::uint32_t RequestSnapshot::read_body(std::size_t most, std::span<const std::uint8_t>& body) {
+    body = {};
+    PlainExchange* plain = exchange();
+    if (plain == nullptr) {
+        return 0;  // a handshake
+    }
+    const std::uint32_t status = plain->body.read(most);
+    if (status == 0) {
+        body = plain->body.bytes();
+    }
+    return status;
+}
+
+bool RequestSnapshot::trusts_origin() const {
+    const PlainExchange* plain = exchange();
+    return plain == nullptr || comes_from_trusted_page(real_, plain->options);
+}
+
+bool RequestSnapshot::set_response_body(std::string_view type, std::span<const std::uint8_t> body) {
     if (real_ == nullptr || !protocol::is_field_value(type)) {
         return false;
+    }
+    if (PlainExchange* plain = exchange()) {
+        plain->content = {std::string(type), {body.begin(), body.end()}};
+        return true;
     }
     auto* kept = static_cast<Body*>(apr_palloc(real_->pool, sizeof(Body)));
     *kept = {apr_pstrmemdup(real_->pool, type.data(), type.size()),
@@ -237,7 +285,7 @@ const char* RequestSnapshot::text(std::uint32_t what) const noexcept {
         return found != nullptr ? found : field(second);
     };
     switch (what) {
-        case WS_REQUEST_METHOD: return "GET";
+        case WS_REQUEST_METHOD: return real_ != nullptr ? real_->method : "GET";
         case WS_REQUEST_TARGET: return field(unparsed_uri);
         case WS_REQUEST_PATH: return either(uri, unparsed_uri);
         case WS_REQUEST_QUERY: return field(args);
@@ -247,6 +295,7 @@ const char* RequestSnapshot::text(std::uint32_t what) const noexcept {
         case WS_REQUEST_CLIENT: return either(useragent_ip, client_ip);
         case WS_REQUEST_PEER: return field(client_ip);
         case WS_REQUEST_SERVER: return field(local_ip);
+        case WS_REQUEST_BELOW: return field(below) != nullptr ? field(below) : "";
         default: return nullptr;
     }
 }

@@ -14,6 +14,8 @@
 
 namespace websocket::httpd {
 
+struct PlainExchange;
+
 /// A packed, immutable copy of what a request said, in one block of memory. While on_connect runs it
 /// also knows the real request, for the response's headers.
 class RequestSnapshot final : public plugin::Request {
@@ -31,6 +33,7 @@ public:
         client_ip,     ///< of the TCP connection
         useragent_ip,  ///< null when the same as client_ip
         local_ip,
+        below,  ///< null when empty
         kFields,
     };
 
@@ -54,7 +57,11 @@ public:
     [[nodiscard]] const char* header(const char* name) const noexcept override;
     bool set_response_header(std::string_view name, std::string_view value) override;
     bool choose_subprotocol(std::string_view name) override;
-    bool set_refusal_body(std::string_view type, std::span<const std::uint8_t> body) override;
+    bool add_response_header(std::string_view name, std::string_view value) override;
+    bool set_response_body(std::string_view type, std::span<const std::uint8_t> body) override;
+    [[nodiscard]] std::uint32_t read_body(std::size_t most,
+                                          std::span<const std::uint8_t>& body) override;
+    [[nodiscard]] bool trusts_origin() const override;
     [[nodiscard]] const char* text(std::uint32_t what) const noexcept override;
     [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
     [[nodiscard]] const char* environment(const char* name) const noexcept override;
@@ -81,7 +88,7 @@ public:
     [[nodiscard]] apr_port_t local_port() const noexcept { return local_port_; }
     void copy_tables_to(apr_table_t* headers, apr_table_t* environment) const;
 
-    /// What set_refusal_body() has left with the request; null when nothing.
+    /// What set_response_body() has left with a handshake; null when nothing.
     struct Body {
         const char* type;
         const char* bytes;
@@ -99,6 +106,8 @@ private:
         return reinterpret_cast<const char*>(this + 1);
     }
     void show_in_native(std::string_view name);
+    /// Null in a handshake.
+    [[nodiscard]] PlainExchange* exchange() const noexcept;
     static const char* copy_pairs(const char* at, unsigned count, apr_table_t* table);
 
     server_rec* server_;             // lives as long as the child

@@ -48,13 +48,15 @@ apr_table_t* headers_of(const request_rec* r, bool reserved) {
 
 }  // namespace
 
-bool set_plugin_header(request_rec* r, std::string_view name, std::string_view value) {
+bool set_plugin_header(request_rec* r, std::string_view name, std::string_view value,
+                       bool beside_others) {
     if (const HeaderFault fault = protocol::fault_of_header(name, value);
         fault != HeaderFault::none) {
         tell(r, name, value, protocol::describe(fault));
         return false;
     }
-    apr_table_setn(r->headers_out, copy(r, name), copy(r, value));
+    const auto put = beside_others ? apr_table_addn : apr_table_setn;
+    put(r->headers_out, copy(r, name), copy(r, value));
     return true;
 }
 

@@ -12,7 +12,8 @@ namespace websocket::httpd {
 class RequestSnapshot;
 
 /// False when the header was left out. [httpd worker]
-bool set_plugin_header(request_rec* r, std::string_view name, std::string_view value);
+bool set_plugin_header(request_rec* r, std::string_view name, std::string_view value,
+                       bool beside_others = false);
 
 /// Sec-WebSocket-Protocol; false when the client has not offered it. [httpd worker]
 bool set_subprotocol(request_rec* r, const RequestSnapshot& offer, std::string_view name);

@@ -24,6 +24,9 @@ plugin::V1Instance& Instances::of(Service& service) {
     plugin::V1Instance* instance = service.instance.load(std::memory_order_relaxed);
     if (instance == nullptr) {
         instance = &all_.emplace_back(host_, service.endpoint);
+        if (ended_) {
+            instance->end();  // nobody else would
+        }
         service.instance.store(instance, std::memory_order_release);
     }
     return *instance;
@@ -62,6 +65,7 @@ void Instances::tell_of_drain(plugin::V1Instance& instance) const noexcept {
 
 void Instances::end() noexcept {
     const std::lock_guard lock(mutex_);
+    ended_ = true;
     for (plugin::V1Instance& instance : all_) {
         instance.end();
     }

@@ -42,7 +42,8 @@ private:
 
     plugin::Host& host_;
     DrainNotice drain_notice_;
-    std::mutex mutex_;  // guards all_
+    std::mutex mutex_;  // guards what follows
+    bool ended_ = false;
     std::deque<plugin::V1Instance> all_;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a plugin may know of the opening handshake, for as long as the connection lives.
+// What a plugin may know of the opening handshake, for as long as the connection lives, or of another request
+// while it answers that.
 #pragma once
 
 #include <cstddef>
@@ -30,11 +31,28 @@ public:
     /// not offered it; false when on_connect is over. [httpd worker]
     virtual bool choose_subprotocol(std::string_view name) = 0;
 
-    /// Sets the body of a refusal; both are copied. False when on_connect is over. [httpd worker]
-    virtual bool set_refusal_body(std::string_view /*type*/,
-                                  std::span<const std::uint8_t> /*body*/) {
+    /// As set_response_header(), beside those of the same name. [httpd worker]
+    virtual bool add_response_header(std::string_view /*name*/, std::string_view /*value*/) {
         return false;
     }
+
+    /// Sets the body of a refusal, or of the response to what is no handshake; both are copied. False when
+    /// it is too late. [httpd worker]
+    virtual bool set_response_body(std::string_view /*type*/,
+                                   std::span<const std::uint8_t> /*body*/) {
+        return false;
+    }
+
+    /// Reads the request's own body, of at most `most` bytes; `body` lives as long as the callback. 0, or the
+    /// status to answer with. [httpd worker]
+    [[nodiscard]] virtual std::uint32_t read_body(std::size_t /*most*/,
+                                                  std::span<const std::uint8_t>& body) {
+        body = {};
+        return 0;
+    }
+
+    /// Whether it does not come from a page that could not open a WebSocket. [httpd worker]
+    [[nodiscard]] virtual bool trusts_origin() const { return true; }
 
     /// One of WS_REQUEST_*; null when there is none. [any thread]
     [[nodiscard]] virtual const char* text(std::uint32_t /*what*/) const noexcept {

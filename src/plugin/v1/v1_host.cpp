@@ -91,12 +91,13 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 10> kKnown{{
+    static constexpr std::array<Known, 11> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
         {WS_BUFFER_1, buffer_extension},
         {WS_REQUEST_1, request_extension},
+        {WS_HTTP_1, http_extension},
         {WS_STREAM_1, stream_extension},
         {WS_FLOW_1, flow_extension},
         {WS_METRICS_1, metrics_extension},

@@ -21,6 +21,7 @@ class V1Instance;
 [[nodiscard]] const void* io_extension() noexcept;
 [[nodiscard]] const void* buffer_extension() noexcept;
 [[nodiscard]] const void* request_extension() noexcept;
+[[nodiscard]] const void* http_extension() noexcept;
 [[nodiscard]] const void* stream_extension() noexcept;
 [[nodiscard]] const void* flow_extension() noexcept;
 [[nodiscard]] const void* metrics_extension() noexcept;

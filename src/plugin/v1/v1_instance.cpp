@@ -59,8 +59,8 @@ bool V1Instance::start() noexcept {
         return true;
     }
     const std::lock_guard lock(start_mutex_);
-    if (started_) {
-        return true;
+    if (started_ || ended_) {
+        return started_;
     }
     // Those of sections without a WebSocketHandler of their own are known since now only.
     if (const std::string why = wrong_options(); !why.empty()) {
@@ -94,13 +94,21 @@ bool V1Instance::start() noexcept {
 void V1Instance::end() noexcept {
     {
         const std::lock_guard lock(start_mutex_);
-        if (!started_ || ended_) {
+        if (std::exchange(ended_, true) || !started_) {
             return;
         }
-        ended_ = true;
     }
     end_listeners(true);
     leave();
+}
+
+bool V1Instance::try_enter() noexcept {
+    const std::lock_guard lock(start_mutex_);
+    if (!started_ || ended_) {
+        return false;
+    }
+    enter();
+    return true;
 }
 
 bool V1Instance::add_listener(std::uint64_t number, std::shared_ptr<V1Listener> listener) {

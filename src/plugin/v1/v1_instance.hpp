@@ -47,8 +47,8 @@ public:
         return (plugin().flags & WS_KEEP_REQUEST) != 0;
     }
 
-    /// Calls the plugin's start, unless it has succeeded before. False when it fails; the error log
-    /// says so. [httpd worker]
+    /// Calls the plugin's start, unless it has succeeded before. False when it fails, and the error log
+    /// says so; or after end(). [httpd worker]
     [[nodiscard]] bool start() noexcept;
     /// No connection and no loop is left: stops the plugin as soon as nothing of it runs.
     /// [any thread]
@@ -58,6 +58,8 @@ public:
 
     /// Something of the instance lives: while start() has succeeded. [any thread]
     void enter() noexcept { users_.fetch_add(1); }
+    /// The same for who does not know. False when it has not, or has been ended.
+    [[nodiscard]] bool try_enter() noexcept;
     void leave() noexcept;
 
     // Calls that can be cancelled, by number. [any thread]

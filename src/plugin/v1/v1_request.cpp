@@ -116,8 +116,8 @@ ws_result set_body(ws_request* request, const char* type, uint64_t type_size, co
         return WS_BAD_ARG;
     }
     try {
-        return of(request).set_refusal_body({type, type_size}, span_of(bytes, n)) ? WS_OK
-                                                                                  : WS_BAD_ARG;
+        return of(request).set_response_body({type, type_size}, span_of(bytes, n)) ? WS_OK
+                                                                                   : WS_BAD_ARG;
     } catch (const std::bad_alloc&) {
         return WS_NO_MEMORY;
     }
