@@ -86,8 +86,8 @@ export function parse(text: unknown): Message {
   }
   if (error === undefined || error === null) return { kind: "result", id: id as RequestId, result };
   const { code, message } = error as Record<string, unknown>;
-  if (typeof code !== "number" || typeof message !== "string") {
-    refuse('"error" must be an object with a number "code" and a text "message"');
+  if (!Number.isInteger(code) || typeof message !== "string") {
+    refuse('"error" must be an object with an integer "code" and a text "message"');
   }
   return { kind: "error", id: id as RequestId, error: error as ErrorObject };
 }
