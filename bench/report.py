@@ -215,6 +215,27 @@ def memory(runs: list[dict]) -> str:
                   "bytes/connection", "bytes/connection, second half"], lines)
 
 
+def kinds(runs: list[dict]) -> str:
+    """What each kind of plugin costs, as docs/performance.md shows it: CPU time, and how many times as much as the kind to
+    the left of it."""
+    lines = []
+    for title in unique(run.get("group", "") for run in runs):
+        of_title = [run for run in runs if run.get("group", "") == title]
+        if of_title[0]["kind"] not in ("echo", "deflate", "fanout"):
+            continue
+        key = CPU[of_title[0]["kind"]][0]
+        for case in unique(run["case"] for run in of_title):
+            of_case = [run for run in of_title if run["case"] == case]
+            line = [f"{title}: {case}"]
+            for server, left in (("httpd v1", None), ("httpd inline", "httpd v1"), ("httpd pool", "httpd inline")):
+                of_server = [run for run in of_case if run["server"] in (server, "httpd broadcast" if left is None else server)]
+                cost = median(of_server, key)
+                ratio, _ = paired_ratio(of_case, server, left, key) if left else (None, False)
+                line.append(number(cost, 2 if cost and cost < 100 else 0) + (f" ({ratio:.2f})" if ratio else ""))
+            lines.append(line)
+    return table(["CPU µs a message, on one core", "version 1", "version 0, `Inline`", "version 0, `Pool`"], lines)
+
+
 def text(runs: list[dict]) -> str:
     """All tables, under headings if there are several groups."""
     titles = unique(run.get("group", "") for run in runs)
@@ -230,6 +251,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="of run.py --json")
     parser.add_argument("--html", type=Path, help="write a page with charts there instead")
+    parser.add_argument("--kinds", action="store_true", help="only what each kind of plugin costs")
     arguments = parser.parse_args()
     try:
         document = json.loads(arguments.file.read_text())
@@ -242,7 +264,7 @@ def main() -> int:
         arguments.html.write_text(html_report.page(document))
         return 0
     print(about)
-    print(text(runs))
+    print(kinds(runs) if arguments.kinds else text(runs))
     return 0
 
 

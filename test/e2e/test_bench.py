@@ -159,6 +159,13 @@ def test_a_busy_machine_is_not_asked_again_and_again():
     assert patience.better(busy, quiet) is quiet and patience.again(busy)
 
 
+def test_latencies_of_a_load_that_was_late_itself_are_disturbed():
+    patience = measuring.Patience(planned=100, quiet=5)
+    late, in_time = ({"other_cpu_percent": 2.0, "sent_late_us": {"p50": 1.0, "p99": p99}} for p99 in (1800.0, 60.0))
+    assert patience.disturbed(late) and not patience.disturbed(in_time)
+    assert patience.again(late) and patience.better(late, {**in_time, "other_cpu_percent": 4.0}) is not late
+
+
 def test_repeats_are_a_part_of_what_was_planned():
     busy, quiet = {"other_cpu_percent": 60.0}, {"other_cpu_percent": 1.0}
     patience = measuring.Patience(planned=20, quiet=5)
