@@ -79,8 +79,8 @@ export interface Configuration {
 
 const topMembers = ["heartbeat", "sendCloseMessage", "session", "maxPendingRequests", "maxQueuedMessages", "ws", "rpc"];
 const callbacks = ["onconnected", "onreconnected", "onreconnecting", "ondisconnect", "onerror", "newWsUriOnReconnection"];
-const socketOptions = ["protocols", "reconnection", "connectTimeout", "closeTimeout", "finalCloseCodes", "maxBufferedBytes"];
-const wsMembers = ["uri", "useSockJS", "SockJS", "WebSocket", ...socketOptions, ...callbacks];
+const limits = ["reconnection", "connectTimeout", "closeTimeout", "finalCloseCodes", "maxBufferedBytes"];
+const wsMembers = ["uri", "useSockJS", "SockJS", "WebSocket", "protocols", ...limits, ...callbacks];
 const rpcTimes = ["requestTimeout", "heartbeatRequestTimeout"];
 
 /** The same with defaults, checked. */

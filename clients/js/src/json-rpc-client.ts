@@ -18,7 +18,7 @@ import { IncomingRequests, type RequestHandler } from "./incoming.js";
 import { type Message, parse, requestText } from "./messages.js";
 import { Outbox, type Waiting } from "./outbox.js";
 import { type Pending, PendingRequests } from "./pending.js";
-import { checkClose, type CloseInfo, ReconnectingWebSocket } from "./reconnecting-websocket.js";
+import { checkClose, type CloseInfo, network, ReconnectingWebSocket } from "./reconnecting-websocket.js";
 import { type Address, sockJSClass } from "./socket.js";
 
 /**
@@ -88,6 +88,7 @@ export class JsonRpcClient {
           reject: (error) => error instanceof RequestTimeoutError && dead(error),
         });
       this.#heartbeat = new Heartbeat(heartbeat, ping, (error) => this.#hasNoPulse(error), clock);
+      network.addEventListener?.("online", this.#online);
     }
     this.#ws = new ReconnectingWebSocket(
       ws.newWsUriOnReconnection === undefined ? checked.uri : () => this.#nextAddress(),
@@ -273,6 +274,7 @@ export class JsonRpcClient {
       if (!info.final) void this.#ws.close(); // while closeSession was under way
       if (this.#state === "disconnected") return;
       this.#state = "disconnected";
+      network.removeEventListener?.("online", this.#online);
       const why = this.#closing ? "the client has been closed" : `the connection has ended for good, ${told(info)}`;
       this.#outbox.clear();
       this.#incoming.forget();
@@ -288,6 +290,9 @@ export class JsonRpcClient {
     this.#outbox.addBefore(repeated.map((id) => ({ id, text: this.#pending.get(id)?.text ?? "" })));
     if (wasConnected) this.#guard(() => this.#configuration.ws.onreconnecting?.(info));
   }
+
+  /** The network that is there may be another one, and the connection one of the network before. */
+  readonly #online = (): void => this.#heartbeat?.hurry();
 
   #hasNoPulse(error: Error): void {
     if (this.#ended()) return;

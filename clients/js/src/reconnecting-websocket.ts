@@ -76,7 +76,8 @@ const optionNames = [
 export const defaultFinalCloseCodes: readonly number[] = [1002, 1003, 1007, 1008, 1010];
 export const defaultMaxBufferedBytes = 16 * 1024 * 1024;
 
-const network = globalThis as {
+/** Pages and workers hear of the network; Node does not. */
+export const network = globalThis as {
   addEventListener?: (type: string, listener: () => void) => void;
   removeEventListener?: (type: string, listener: () => void) => void;
 };

@@ -43,7 +43,8 @@ export function webSocketClass(name: string, given: WebSocketConstructor | undef
   const found = given ?? globals.WebSocket;
   if (found === undefined) {
     throw new ConfigurationError(
-      `there is no global WebSocket here (Node has one from version 22 on): give one as ${name}, for example of npm's "ws"`,
+      "there is no global WebSocket here (Node has one from version 22 on): " +
+        `give one as ${name}, for example of npm's "ws"`,
     );
   }
   checkFunction(name, found);

@@ -240,6 +240,29 @@ test("pings at its interval while answers are slow, and no more once it is lost"
   assert.equal(clock.timers, 1); // of the next try
 });
 
+test("pings at once when the browser is online again, as the network may be another one", async (t) => {
+  const listeners = new Set();
+  globalThis.addEventListener = (type, listener) => type === "online" && listeners.add(listener);
+  globalThis.removeEventListener = (type, listener) => listeners.delete(listener);
+  t.after(() => {
+    delete globalThis.addEventListener;
+    delete globalThis.removeEventListener;
+  });
+  const { client, peer, clock } = await connected(t, { heartbeat: 60_000, rpc: { heartbeatRequestTimeout: 1e6 } });
+  const goOnline = () => [...listeners].forEach((listener) => listener());
+  assert.deepEqual((await peer.message()).params, { interval: 60_000 });
+  clock.advance(1000);
+  goOnline();
+  assert.equal((await peer.message()).method, "ping");
+  clock.advance(59_999);
+  await peer.settled();
+  assert.equal(peer.unread, 0); // the next one is an interval later
+  await client.close();
+  assert.equal(listeners.size, 0);
+  goOnline();
+  assert.equal(clock.timers, 0);
+});
+
 test("reconnects at once when it is asked to, and drops what the old connection still says", async (t) => {
   const all = await connected(t, session);
   const { client, peer, server, happened } = all;
