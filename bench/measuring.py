@@ -5,6 +5,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from servers import BenchError, Server, pinned
@@ -64,15 +65,20 @@ def client(program: str, server: Server, options: list[str], arguments: argparse
 
 
 def interleave(servers: list[Server], cases: dict[str, list[str]], program: str, kind: str,
-               arguments: argparse.Namespace, rates: dict[str, int] | None = None) -> list[dict]:
+               arguments: argparse.Namespace, rates: dict[str, int] | None = None,
+               seconds: float = float("inf")) -> list[dict]:
     """A B C, B C A, C A B …: no server always runs first or after the same other one. Each run has what the load program
-    says and its "case", "round", "server", "ours", "kind" and "disturbed". `rates`: of an open loop."""
+    says and its "case", "round", "server", "ours", "kind" and "disturbed". `rates`: of an open loop. `seconds` for all:
+    a case whose share of them is over has no more rounds, but one at least."""
     runs = []
+    begin = time.monotonic()
     patience = Patience(len(servers) * len(cases) * arguments.rounds, arguments.quiet)
-    for case, options in cases.items():
+    for place, (case, options) in enumerate(cases.items(), 1):
         if rates:
             options = [*options, "--rate", str(rates[case])]
         for number in range(arguments.rounds):
+            if number > 0 and time.monotonic() - begin > seconds * place / len(cases):
+                break
             shift = number % len(servers)
             for server in servers[shift:] + servers[:shift]:
                 run = client(program, server, options, arguments)

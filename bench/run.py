@@ -22,7 +22,8 @@ from servers import BenchError, Httpd, Peer, add_httpd_arguments, chosen_httpd
 # Each WebSocket on a stream holds a thread of httpd.
 H2_LINES = ["LoadModule http2_module {modules}/mod_http2.so", "Protocols h2 http/1.1", "H2WebSockets on",
             "H2MaxWorkers 128", "WebSocketMaxPumped 128"]
-PAUSE = 0.15  # seconds between two runs: the load program starts, connects and ends
+# Seconds between two runs: the load program starts, connects and ends; with as many connections as fan-out has, longer.
+PAUSE, LONG_PAUSE = 0.3, 2.5
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -117,13 +118,13 @@ def measure_all(arguments: argparse.Namespace) -> list[dict]:
     """Every group, each with servers of its own, in about the time that was given."""
     groups = [(group, chosen(group.cases, arguments), subjects_of(group, arguments)) for group in rows.ALL]
     groups = [(group, cases, found) for group, cases, found in groups if cases and found]
-    each = arguments.duration + arguments.warmup + PAUSE
-    a_round = sum(each * len(cases) * sum(len(subject.locations) if isinstance(subject, Httpd) else 1 for subject in found)
-                  for _, cases, found in groups)
-    if not arguments.rounds:
-        arguments.rounds = max(1, min(11, int(arguments.minutes * 60 / a_round)))
-    print(f"{len(groups)} groups, {arguments.rounds} rounds: about {a_round * arguments.rounds / 60:.0f} minutes",
-          file=sys.stderr)
+    a_round = {group.title: len(cases) * sum(len(subject.locations) if isinstance(subject, Httpd) else 1 for subject in found) *
+               (arguments.duration + arguments.warmup + (LONG_PAUSE if group.broadcast else PAUSE))
+               for group, cases, found in groups}
+    total = sum(a_round.values())
+    share = float("inf") if arguments.rounds else arguments.minutes * 60 / total
+    arguments.rounds = arguments.rounds or max(1, min(11, int(share)))
+    print(f"{len(groups)} groups, {arguments.rounds} rounds: about {total * arguments.rounds / 60:.0f} minutes", file=sys.stderr)
     runs = []
     for group, cases, found in groups:
         print(f"== {group.title}", file=sys.stderr)
@@ -131,7 +132,8 @@ def measure_all(arguments: argparse.Namespace) -> list[dict]:
             servers = [server for subject in found for server in started.enter_context(subject)]
             rates = half_of_the_highest(servers, cases, arguments) if group.kind == "latency" else None
             runs += [{"group": group.title, **run}
-                     for run in interleave(servers, cases, group.program, group.kind, arguments, rates)]
+                     for run in interleave(servers, cases, group.program, group.kind, arguments, rates,
+                                           share * a_round[group.title])]
     return runs
 
 

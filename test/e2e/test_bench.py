@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the bench says can be relied upon: ratios, what is a regression, the charts, and the load at a fixed rate."""
 
+import argparse
 import copy
 import html.parser
 import json
@@ -21,7 +22,7 @@ import html_report  # noqa: E402
 import measuring  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
-from servers import Peer  # noqa: E402
+from servers import Peer, Server  # noqa: E402
 
 _HERE = {"compiler": "GCC 12.2.0", "processor": "x86_64, AVX2", "valgrind": "3.19.0", "C library": "glibc 2.36"}
 _RECORDED = {"environment": _HERE, "instructions": {"v1: echo": {"module and plugin": 1000.0, "all": 1100.0}}}
@@ -175,6 +176,20 @@ def test_repeats_are_a_part_of_what_was_planned():
             patience.better(busy, quiet)
             made += 1
     assert made == 20 * measuring.REPEATS
+
+
+def test_a_case_whose_time_is_over_has_one_round_and_the_next_ones_have_theirs(monkeypatch):
+    monkeypatch.setattr(measuring, "client", lambda *_: {"other_cpu_percent": 0.0})
+    arguments = argparse.Namespace(rounds=4, quiet=5)
+    servers = [Server("a", "ws://a/"), Server("b", "ws://b/")]
+
+    def rounds(seconds):
+        runs = measuring.interleave(servers, {"x": [], "y": []}, "load", "echo", arguments, seconds=seconds)
+        return {(run["case"], run["server"]): [one["round"] for one in runs if one["case"] == run["case"] and
+                                               one["server"] == run["server"]] for run in runs}
+    every = {(case, server.name) for case in "xy" for server in servers}
+    assert rounds(0) == dict.fromkeys(every, [0])
+    assert rounds(3600) == dict.fromkeys(every, [0, 1, 2, 3])
 
 
 def test_a_peer_takes_part_where_its_command_has_a_place_for_what_is_needed():
