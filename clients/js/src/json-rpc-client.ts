@@ -391,7 +391,9 @@ export class JsonRpcClient {
   #answer(text: string, connection: number): void {
     if (connection < this.#sessionSince || this.#state === "disconnected") return;
     try {
-      this.#post({ text, connection });
+      // A server may want to know something before it gives a session.
+      if (connection === this.#connection && this.#ws.writable) this.#ws.send(text);
+      else this.#post({ text, connection });
     } catch (error) {
       this.#failed(error);
     }

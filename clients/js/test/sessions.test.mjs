@@ -45,6 +45,16 @@ test("knows its session before it hears what the server says next", async (t) =>
   assert.equal(known, "S");
 });
 
+test("answers what the server asks before it gives a session", async (t) => {
+  const { server, happened } = await scriptedClient(t, { ...session, rpc: { who: () => "me" } });
+  const peer = await server.peer();
+  const { id } = await peer.message();
+  peer.send({ jsonrpc: "2.0", id: 1, method: "who" });
+  assert.deepEqual(await peer.message(), { jsonrpc: "2.0", result: "me", id: 1 });
+  peer.result(id, { value: "OK", sessionId: "S" });
+  assert.deepEqual(await happened("onconnected"), { sessionId: "S" });
+});
+
 test("works with a server that has no sessions", async (t) => {
   const { client, server, happened } = await scriptedClient(t, session);
   const peer = await server.peer();
