@@ -71,23 +71,15 @@ std::size_t unmask_by(std::span<std::uint8_t> bytes, MaskKey key) noexcept {
     return has_high_bit(any) ? std::min(rest, ascii) : ascii;
 }
 
-/// Below this the wide registers are not worth the call.
-constexpr std::size_t kWorthAvx2 = 4 * kAvx2Stride;
-
-std::size_t unmask_long(std::span<std::uint8_t> bytes, MaskKey key) noexcept {
-    const std::size_t wide =
-        bytes.size() - bytes.size() % kAvx2Stride;  // the key begins anew there
-    const std::size_t ascii = unmask_avx2(bytes.first(wide), load<std::uint32_t>(key.data()));
-    const std::size_t rest = unmask(bytes.subspan(wide), key);
-    return ascii < wide ? ascii : wide + rest;
-}
-
 }  // namespace
 
 std::size_t unmask(std::span<std::uint8_t> bytes, MaskKey key) noexcept {
-    if (bytes.size() >= kWorthAvx2 && has_avx2()) {
-        return unmask_long(bytes, key);
-    }
+    return bytes.size() >= kLeastAvx2 && has_avx2()
+               ? unmask_avx2(bytes, load<std::uint32_t>(key.data()))
+               : unmask_anywhere(bytes, key);
+}
+
+std::size_t unmask_anywhere(std::span<std::uint8_t> bytes, MaskKey key) noexcept {
     if (bytes.size() >= sizeof(Vector)) {
         return unmask_by<Vector>(bytes, key);
     }

@@ -18,8 +18,11 @@ using MaskKey = std::array<std::uint8_t, 4>;
 
 /// Unmasks `bytes` in place; bytes[0] belongs to key[0].
 /// Returns an offset before which every byte is ASCII: `bytes.size()` when all are, else the start
-/// of the block, of less than 64 bytes before it, that holds the first byte of 0x80 or above. [any thread]
+/// of the block, of less than 128 bytes before it, that holds the first byte of 0x80 or above. [any thread]
 std::size_t unmask(std::span<std::uint8_t> bytes, MaskKey key) noexcept;
+
+/// The same, with what every processor has. [any thread]
+std::size_t unmask_anywhere(std::span<std::uint8_t> bytes, MaskKey key) noexcept;
 
 /// Masks `bytes` in place; bytes[0] belongs to key[0]. [any thread]
 inline void mask(std::span<std::uint8_t> bytes, MaskKey key) noexcept {

@@ -5,41 +5,66 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+#include <bit>
+
 namespace websocket::protocol {
 
 namespace {
 
-/// Within this much of the first byte that is not ASCII.
-constexpr std::size_t kBoundBlock = 64;
+/// Bytes that are unmasked at a time where there are so many.
+constexpr std::size_t kStride = 4 * kLeastAvx2;
 
-const bool kSupported = __builtin_cpu_supports("avx2") != 0;
+[[gnu::target("avx2")]] inline __m256i load_unmasked(const std::uint8_t* from,
+                                                     __m256i keys) noexcept {
+    return _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)), keys);
+}
+
+[[gnu::target("avx2")]] inline void store(std::uint8_t* to, __m256i bytes) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+}
 
 }  // namespace
 
-bool has_avx2() noexcept { return kSupported; }
+const bool detail::kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
 
+// As unmask_by(): the last vector is read before anything is written and may overlap the one before.
 [[gnu::target("avx2")]] std::size_t unmask_avx2(std::span<std::uint8_t> bytes,
                                                 std::uint32_t key) noexcept {
     const __m256i keys = _mm256_set1_epi32(static_cast<int>(key));
     const __m256i high_bits = _mm256_set1_epi8(static_cast<char>(0x80));
-    std::size_t ascii = bytes.size();
-    for (std::size_t i = 0; i < bytes.size(); i += kAvx2Stride) {
-        auto* p = reinterpret_cast<__m256i*>(bytes.data() + i);
-        const __m256i a = _mm256_xor_si256(_mm256_loadu_si256(p), keys);
-        const __m256i b = _mm256_xor_si256(_mm256_loadu_si256(p + 1), keys);
-        const __m256i c = _mm256_xor_si256(_mm256_loadu_si256(p + 2), keys);
-        const __m256i d = _mm256_xor_si256(_mm256_loadu_si256(p + 3), keys);
-        _mm256_storeu_si256(p, a);
-        _mm256_storeu_si256(p + 1, b);
-        _mm256_storeu_si256(p + 2, c);
-        _mm256_storeu_si256(p + 3, d);
-        const __m256i first = _mm256_or_si256(a, b);
-        const __m256i all = _mm256_or_si256(first, _mm256_or_si256(c, d));
-        if (_mm256_testz_si256(all, high_bits) == 0 && ascii == bytes.size()) {
-            ascii = _mm256_testz_si256(first, high_bits) == 0 ? i : i + kBoundBlock;
+    const std::size_t size = bytes.size();
+    std::uint8_t* const begin = bytes.data();
+    std::uint8_t* const end = begin + size - kLeastAvx2;
+    const auto turned = std::rotr(key, 8 * static_cast<int>(size % sizeof key));
+    const __m256i last = load_unmasked(end, _mm256_set1_epi32(static_cast<int>(turned)));
+
+    std::size_t ascii = size;
+    std::size_t i = 0;
+    for (; size - i >= kStride; i += kStride) {
+        std::uint8_t* p = begin + i;
+        const __m256i a = load_unmasked(p, keys);
+        const __m256i b = load_unmasked(p + 32, keys);
+        const __m256i c = load_unmasked(p + 64, keys);
+        const __m256i d = load_unmasked(p + 96, keys);
+        store(p, a);
+        store(p + 32, b);
+        store(p + 64, c);
+        store(p + 96, d);
+        const __m256i all = _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
+        if (_mm256_testz_si256(all, high_bits) == 0 && ascii == size) {
+            ascii = i;
         }
     }
-    return ascii;
+    const std::size_t rest = i;
+    __m256i any = last;
+    for (; size - i >= kLeastAvx2; i += kLeastAvx2) {
+        const __m256i plain = load_unmasked(begin + i, keys);
+        store(begin + i, plain);
+        any = _mm256_or_si256(any, plain);
+    }
+    store(end, last);
+    return _mm256_testz_si256(any, high_bits) == 0 ? std::min(rest, ascii) : ascii;
 }
 
 }  // namespace websocket::protocol
@@ -48,7 +73,8 @@ bool has_avx2() noexcept { return kSupported; }
 
 namespace websocket::protocol {
 
-bool has_avx2() noexcept { return false; }
+const bool detail::kHasAvx2 = false;
+
 std::size_t unmask_avx2(std::span<std::uint8_t> /*bytes*/, std::uint32_t /*key*/) noexcept {
     __builtin_unreachable();
 }

@@ -8,13 +8,17 @@
 
 namespace websocket::protocol {
 
-/// Bytes that are unmasked at a time.
-inline constexpr std::size_t kAvx2Stride = 128;
+/// The fewest bytes that unmask_avx2() takes.
+inline constexpr std::size_t kLeastAvx2 = 32;
+
+namespace detail {
+extern const bool kHasAvx2;
+}
 
 /// Whether unmask_avx2() may be called here. [any thread]
-[[nodiscard]] bool has_avx2() noexcept;
+[[nodiscard]] inline bool has_avx2() noexcept { return detail::kHasAvx2; }
 
-/// As unmask(), of a multiple of kAvx2Stride bytes; `key` has the bytes of the MaskKey in memory. Only where
+/// As unmask(), of at least kLeastAvx2 bytes; `key` has the bytes of the MaskKey in memory. Only where
 /// has_avx2(). [any thread]
 std::size_t unmask_avx2(std::span<std::uint8_t> bytes, std::uint32_t key) noexcept;
 
