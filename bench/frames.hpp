@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "protocol/client_frame_writer.hpp"
-#include "protocol/frame_header.hpp"
+#include "protocol/frame_decoding.hpp"
 
 namespace websocket::bench {
 

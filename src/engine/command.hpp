@@ -17,8 +17,9 @@ class Channel;
 /// One request to a loop. Requests of one thread are carried out in order.
 struct Command {
     enum class Kind : std::uint8_t {
-        adopt,    ///< serve `channel`
-        send,     ///< write `frame`; its bytes are counted in the gate already
+        adopt,  ///< serve `channel`
+        send,   ///< write `frame`; its bytes are counted in the gate already
+        messages,  ///< the same of whole messages, to which others may be added: nobody else has `frame`
         deflate,  ///< the same, but compress its message first
         close,    ///< write `frame`, a Close; the gate is closed already
         resume,   ///< the session can take messages again
@@ -31,6 +32,7 @@ struct Command {
     Kind kind;
     ConnectionId id;
     GroupId group = 0;
+    std::uint32_t count = 1;  ///< of messages in `frame`
     SharedFrame frame;
     std::unique_ptr<Channel> channel;
     std::unique_ptr<LoopTask> task;

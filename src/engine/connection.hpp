@@ -14,6 +14,7 @@
 #include "base/log.hpp"
 #include "engine/channel.hpp"
 #include "engine/closing.hpp"
+#include "engine/cork.hpp"
 #include "engine/deflate_stream.hpp"
 #include "engine/inbound.hpp"
 #include "engine/tick.hpp"
@@ -73,11 +74,27 @@ public:
     [[nodiscard]] SendResult transmit(protocol::Opcode opcode,
                                       std::span<const std::uint8_t> payload,
                                       Compression compression);
-    /// The same with an encoded frame, which may be part of a message and is compressed if it can
+    /// The same, if it is small, and nothing is in its way: the short way of most answers. `cork` collects
+    /// for this connection. False, and nothing is done, when it has to be transmit().
+    [[nodiscard]] bool try_cork(Cork& cork, protocol::Opcode opcode,
+                                std::span<const std::uint8_t> payload,
+                                Compression compression) noexcept {
+        const bool deflates = deflates_ && compression == Compression::as_agreed;
+        if (retired_ || broken_ || streaming_ || deflates || protocol::is_control(opcode) ||
+            !outbox_.empty() || gate_.closing()) {
+            return false;
+        }
+        const bool corked = cork.append(opcode, payload);
+        if (corked && record_ != nullptr) {
+            ++record_->traffic.messages_out;
+        }
+        return corked;
+    }
+    /// As transmit() with an encoded frame, which may be part of a message and is compressed if it can
     /// be. Throws std::bad_alloc.
     [[nodiscard]] SendResult transmit(const SharedFrame& frame, Compression compression);
-    /// A frame that the gate has admitted. Throws std::bad_alloc.
-    void enqueue(SharedFrame frame);
+    /// A frame that the gate has admitted, or so many whole messages. Throws std::bad_alloc.
+    void enqueue(SharedFrame frame, std::uint32_t messages = 1);
     /// A whole, uncompressed frame that the gate has admitted and that is to be compressed. Throws
     /// std::bad_alloc.
     void enqueue_plain(SharedFrame frame);
@@ -89,8 +106,10 @@ public:
     /// Begins the closing handshake with an encoded Close; the gate is closed. Throws
     /// std::bad_alloc and has then done nothing.
     void enqueue_close(SharedFrame close);
-    /// Writes what is corked for it.
+    /// Writes what is corked for it, if anything is.
     void uncork() noexcept;
+    /// The same, when something is.
+    void write_corked() noexcept;
     /// The same, and a frame behind that.
     [[nodiscard]] bool write_through(std::span<const std::uint8_t> header,
                                      std::span<const std::uint8_t> payload) noexcept;
@@ -106,6 +125,7 @@ private:
     void encode_next() noexcept override;
 
     // in connection_read.cpp
+    [[nodiscard]] std::span<std::uint8_t> read_buffer() const noexcept;
     bool read_ready();
     void read_unread();
     void feed(std::span<std::uint8_t> bytes);
@@ -116,20 +136,25 @@ private:
     [[nodiscard]] protocol::Next deliver(MessagePart part);
     [[nodiscard]] protocol::Next after_delivery(Flow flow) noexcept;
     void on_peer_close(std::uint16_t code, std::string_view reason) noexcept;
+    [[nodiscard]] bool settled() const noexcept;
     [[nodiscard]] bool takes_input() const noexcept;
     [[nodiscard]] bool input_pending() const noexcept;
 
     // in connection_write.cpp
-    [[nodiscard]] SendResult transmit_frame(const protocol::EncodedHeader& header,
-                                            std::span<const std::uint8_t> payload);
+    [[nodiscard]] SendResult transmit_frame(protocol::Opcode opcode,
+                                            std::span<const std::uint8_t> payload, bool compressed);
     [[nodiscard]] SendResult transmit_as_is(const SharedFrame& frame);
     /// Small frames are collected for it now.
     [[nodiscard]] bool corked() const noexcept;
-    [[nodiscard]] bool try_cork(std::span<const std::uint8_t> header,
-                                std::span<const std::uint8_t> payload) noexcept;
+    /// A frame that may leave behind what is corked, and before what waits: there is nothing.
+    [[nodiscard]] bool try_cork(protocol::Opcode opcode, std::span<const std::uint8_t> payload,
+                                bool compressed = false) noexcept;
+    [[nodiscard]] bool try_cork(std::span<const std::uint8_t> frame) noexcept;
     /// Queues a frame behind what is corked, and counts it. Throws std::bad_alloc.
     void push_counted(SharedFrame frame);
     [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
+    [[nodiscard]] bool keep_rest(net::IoStatus status, std::span<const std::uint8_t> first,
+                                 std::span<const std::uint8_t> second) noexcept;
     void queue_close_frame(protocol::CloseCode code, const char* reason) noexcept;
     void break_off() noexcept;
 
@@ -165,12 +190,12 @@ private:
     void account_read(std::size_t bytes) noexcept {
         if (record_ != nullptr) record_read(bytes, closing_.reading());
     }
-    /// `first` is the first byte of a frame; the last frame of a message makes one.
-    void account_sent(std::uint8_t first) noexcept {
+    /// `first` is the first byte of a frame, of which there may be more: the last frame of a message makes one.
+    void account_sent(std::uint8_t first, std::uint32_t messages = 1) noexcept {
         const bool ends_message =
             (first & (protocol::kFin | protocol::kControlBit)) == protocol::kFin;
         if (record_ != nullptr && ends_message) {
-            ++record_->traffic.messages_out;
+            record_->traffic.messages_out += messages;
         }
     }
     void on_rate_exceeded(const char* reason) noexcept override;

@@ -99,7 +99,7 @@ void Connection::enqueue_plain(SharedFrame plain) {
     const protocol::EncodedHeader header(plain.opcode(), smaller.size(), true, true);
     const std::size_t bytes = header.bytes().size() + smaller.size();
     try {
-        if (try_cork(header.bytes(), smaller)) {
+        if (try_cork(plain.opcode(), smaller, true)) {
             account_sent(header.bytes().front());
             account_written(bytes);
         } else {

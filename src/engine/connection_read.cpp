@@ -94,7 +94,22 @@ void Connection::on_ready(std::uint32_t events) {
     if ((events & readable) != 0 && watches_input_) {
         read_ready();
     }
-    loop_.mark_dirty(*this);
+    if (!settled()) {
+        loop_.mark_dirty(*this);
+    }
+}
+
+/// service() would find nothing to do, as after most messages: all was read, handled and written.
+bool Connection::settled() const noexcept {
+    return closing_.open() && !paused() && outbox_.empty() && !inbound_.has_unread() &&
+           !(broken_ || dead_ || end_of_stream_ || room_again_) && watches_input_ &&
+           !transport_->pending() && polled_ == transport_->poll_events(true, false);
+}
+
+std::span<std::uint8_t> Connection::read_buffer() const noexcept {
+    constexpr std::size_t kShort = 64U << 10;
+    const std::span<std::uint8_t> whole = loop_.read_buffer();
+    return options_->keeps_messages ? whole.first(kShort) : whole;
 }
 
 /// True when there may be more.
@@ -109,7 +124,7 @@ bool Connection::read_ready() {
     guarded([this, &more] {
         const auto window = inbound_.window();
         loop_.heap_trim().note(window.size());
-        const std::span<std::uint8_t> into = window.empty() ? loop_.read_buffer() : window;
+        const std::span<std::uint8_t> into = window.empty() ? read_buffer() : window;
         const net::IoResult result =
             transport_->read(into.first(std::min(into.size(), largest_read())));
         if (result.status == net::IoStatus::done) {
@@ -121,7 +136,9 @@ bool Connection::read_ready() {
             } else {
                 Sink sink(*this);
                 inbound_.consume_received(result.count, sink);
-                leave_at_boundary();
+                if (closing_.leaving()) {
+                    leave_at_boundary();
+                }
             }
             account_read(result.count);
         } else if (result.status == net::IoStatus::closed) {
@@ -138,7 +155,9 @@ bool Connection::read_ready() {
 void Connection::feed(std::span<std::uint8_t> bytes) {
     Sink sink(*this);
     const std::span<std::uint8_t> rest = inbound_.consume(bytes, options_->reader, sink);
-    leave_at_boundary();
+    if (closing_.leaving()) {
+        leave_at_boundary();
+    }
     if (closing_.reading() && !rest.empty()) {
         inbound_.keep(rest);
     }
@@ -173,7 +192,7 @@ void Connection::answer_ping(std::span<const std::uint8_t> payload) {
     if (closing_.close_queued()) {
         return;  // nothing may follow a Close
     }
-    if (!try_cork(protocol::EncodedHeader(Opcode::pong, payload.size()).bytes(), payload)) {
+    if (!try_cork(Opcode::pong, payload)) {
         push_counted(SharedFrame::build(Opcode::pong, payload));
     }
     if (gate_.queued() >= options_->send_buffer) {

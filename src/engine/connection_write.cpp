@@ -26,7 +26,7 @@ Corked::~Corked() {
         return;
     }
     if (!cork_.empty()) {
-        static_cast<void>(cork_.owner()->write_through({}, {}));
+        cork_.owner()->write_corked();
     }
     cork_.set_owner(outer_);
 }
@@ -46,22 +46,22 @@ SendResult Connection::transmit(Opcode opcode, std::span<const std::uint8_t> pay
         payload = *deflated;
     }
     const bool compressed = payload.data() != plain.data();
-    const SendResult result =
-        transmit_frame(protocol::EncodedHeader(opcode, payload.size(), true, compressed), payload);
+    const SendResult result = transmit_frame(opcode, payload, compressed);
     if (compressed && result != SendResult::ok) {
         deflate_.forget_last();
     }
     return result;
 }
 
-inline SendResult Connection::transmit_frame(const protocol::EncodedHeader& header,
-                                             std::span<const std::uint8_t> payload) {
+inline SendResult Connection::transmit_frame(Opcode opcode, std::span<const std::uint8_t> payload,
+                                             bool compressed) {
+    const protocol::EncodedHeader header(opcode, payload.size(), true, compressed);
     const std::size_t bytes = header.bytes().size() + payload.size();
     if (bytes >= Gate::kMaxQueued) return SendResult::too_big;
 
     if (corked() && outbox_.empty() && !streaming_) {
         account_sent(header.bytes().front());
-        return loop_.cork().append(header.bytes(), payload) ||
+        return loop_.cork().append(opcode, payload, compressed) ||
                        write_through(header.bytes(), payload)
                    ? SendResult::ok
                    : SendResult::gone;
@@ -71,16 +71,31 @@ inline SendResult Connection::transmit_frame(const protocol::EncodedHeader& head
 
 bool Connection::corked() const noexcept { return loop_.cork().owner() == this; }
 
-/// A frame that may leave behind what is corked, and before what waits: there is nothing.
-bool Connection::try_cork(std::span<const std::uint8_t> header,
-                          std::span<const std::uint8_t> payload) noexcept {
-    return corked() && outbox_.empty() && loop_.cork().append(header, payload);
+bool Connection::try_cork(Opcode opcode, std::span<const std::uint8_t> payload,
+                          bool compressed) noexcept {
+    return corked() && outbox_.empty() && loop_.cork().append(opcode, payload, compressed);
+}
+
+bool Connection::try_cork(std::span<const std::uint8_t> frame) noexcept {
+    return corked() && outbox_.empty() && loop_.cork().append(frame);
 }
 
 void Connection::uncork() noexcept {
     if (corked() && !loop_.cork().empty()) {
-        static_cast<void>(write_through({}, {}));
+        write_corked();
     }
+}
+
+void Connection::write_corked() noexcept {
+    Cork& cork = loop_.cork();
+    const std::span<const std::uint8_t> bytes = cork.bytes();
+    const iovec slot = base::to_iovec(bytes);
+    const net::IoResult result = transport_->write({&slot, 1});
+    account_wire(result.count);
+    if (result.count < bytes.size()) {
+        static_cast<void>(keep_rest(result.status, bytes.subspan(result.count), {}));
+    }
+    cork.clear();
 }
 
 /// Writes what is corked, then the frame, without copying; queues what the socket did not take. False
@@ -106,21 +121,28 @@ bool Connection::write_through(std::span<const std::uint8_t> header,
         part = part.subspan(whole);
         written -= whole;
     }
-    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
+    // What is left of the cork has to be copied anyway; a large payload becomes a frame of its own.
+    const auto& [before, head, body] = parts;
+    const bool kept =
+        ((before.empty() && head.empty()) || keep_rest(result.status, before, head)) &&
+        (body.empty() || keep_rest(result.status, body, {}));
+    if (corked_here) {
+        cork.clear();
+    }
+    return kept;
+}
+
+/// What a write with this result has not taken waits. False when the connection is broken, or is now for
+/// want of memory.
+bool Connection::keep_rest(net::IoStatus status, std::span<const std::uint8_t> first,
+                           std::span<const std::uint8_t> second) noexcept {
+    bool healthy = status != net::IoStatus::failed && status != net::IoStatus::closed;
     try {
-        // What is left of the cork has to be copied anyway; a large payload becomes a frame's tail.
-        for (std::size_t i = 0; healthy && i < parts.size(); i += 2) {
-            const std::span<const std::uint8_t> behind =
-                i + 1 < parts.size() ? parts.at(i + 1) : std::span<const std::uint8_t>{};
-            if (!parts.at(i).empty() || !behind.empty()) {
-                queue(SharedFrame::join(parts.at(i), behind));
-            }
+        if (healthy) {
+            queue(SharedFrame::join(first, second));
         }
     } catch (const std::bad_alloc&) {
         healthy = false;
-    }
-    if (corked_here) {
-        cork.clear();
     }
     if (!healthy) {
         break_off();
@@ -246,14 +268,14 @@ Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
     return Turn::now;
 }
 
-void Connection::enqueue(SharedFrame frame) {
+void Connection::enqueue(SharedFrame frame, std::uint32_t messages) {
     const std::size_t bytes = frame.bytes().size();
     loop_.heap_trim().note(bytes);
     if (closing_.close_queued()) {
         account_written(bytes);  // it lost the race against the Close
         return;
     }
-    account_sent(frame.bytes().front());
+    account_sent(frame.bytes().front(), messages);
     const bool was_streaming = streaming_;
     switch (turn_of(frame)) {
         case Turn::now: break;
@@ -270,7 +292,7 @@ void Connection::enqueue(SharedFrame frame) {
         loop_.mark_dirty(*this);
         return;
     }
-    if (try_cork(frame.bytes(), {})) {
+    if (try_cork(frame.bytes())) {
         account_written(bytes);
         if (paused()) {
             loop_.mark_dirty(*this);

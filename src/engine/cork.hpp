@@ -8,6 +8,8 @@
 #include <memory>
 #include <span>
 
+#include "protocol/frame.hpp"
+
 namespace websocket::engine {
 
 class Connection;
@@ -27,15 +29,24 @@ public:
     void set_owner(Connection* owner) noexcept { owner_ = owner; }
 
     /// Collects a frame, unless it is too large, or would not fit.
-    [[nodiscard]] bool append(std::span<const std::uint8_t> header,
-                              std::span<const std::uint8_t> payload) noexcept {
-        const std::size_t bytes = header.size() + payload.size();
-        if (bytes > kLargestFrame || bytes > kCapacity - size_) {
+    [[nodiscard]] bool append(protocol::Opcode opcode, std::span<const std::uint8_t> payload,
+                              bool compressed = false) noexcept {
+        if (!has_room(protocol::kMaxUnmaskedHeader + payload.size())) {
             return false;
         }
-        std::copy(payload.begin(), payload.end(),
-                  std::copy(header.begin(), header.end(), bytes_.get() + size_));
-        size_ += bytes;
+        std::uint8_t* const begin = bytes_.get();
+        std::uint8_t* const body =
+            protocol::put_header(begin + size_, opcode, payload.size(), true, compressed);
+        size_ = static_cast<std::size_t>(std::copy(payload.begin(), payload.end(), body) - begin);
+        return true;
+    }
+    /// The same with a frame that is encoded.
+    [[nodiscard]] bool append(std::span<const std::uint8_t> frame) noexcept {
+        if (!has_room(frame.size())) {
+            return false;
+        }
+        std::copy(frame.begin(), frame.end(), bytes_.get() + size_);
+        size_ += frame.size();
         return true;
     }
     [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
@@ -45,6 +56,10 @@ public:
     void clear() noexcept { size_ = 0; }
 
 private:
+    [[nodiscard]] bool has_room(std::size_t bytes) const noexcept {
+        return bytes <= kLargestFrame && bytes <= kCapacity - size_;
+    }
+
     std::unique_ptr<std::uint8_t[]> bytes_;
     std::size_t size_ = 0;
     Connection* owner_ = nullptr;

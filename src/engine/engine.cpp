@@ -150,6 +150,17 @@ inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tel
 SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
                         std::span<const std::uint8_t> payload, std::size_t high_water,
                         Compression compression, Tell tell) noexcept {
+    Loop* loop = loop_of(id);
+    return loop != nullptr && loop->try_cork(id, opcode, payload, compression)
+               ? SendResult::ok
+               : send_otherwise(id, opcode, payload, high_water, compression, tell);
+}
+
+/// A function of its own, so that the short way needs no registers for it.
+[[gnu::noinline]] SendResult Engine::send_otherwise(ConnectionId id, protocol::Opcode opcode,
+                                                    std::span<const std::uint8_t> payload,
+                                                    std::size_t high_water, Compression compression,
+                                                    Tell tell) noexcept {
     if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
         return SendResult::too_big;
     }

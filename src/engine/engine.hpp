@@ -223,6 +223,10 @@ private:
         const bool known = started_.load(std::memory_order_acquire) && index < loops_.size();
         return known ? loops_[index].get() : nullptr;
     }
+    [[nodiscard]] SendResult send_otherwise(ConnectionId id, protocol::Opcode opcode,
+                                            std::span<const std::uint8_t> payload,
+                                            std::size_t high_water, Compression compression,
+                                            Tell tell) noexcept;
     template <class Transmit, class Post>
     [[nodiscard]] SendResult send(ConnectionId id, std::size_t high_water, Tell tell,
                                   Transmit transmit, Post post) noexcept;

@@ -25,8 +25,18 @@ void Loop::run() noexcept {
         }
     } while (!stopping_ || serving_ > 0 || awaits_reserved() || !end_tasks() ||
              !inbox_.close_if_empty());
+    end_turn();
     heartbeat_.end_turn();
     current_ = nullptr;
+}
+
+/// Not at the end of run_once(): that may end with an exception.
+void Loop::end_turn() noexcept {
+    while (turn_ends_ != nullptr) {
+        TurnEnd& work = *turn_ends_;
+        turn_ends_ = work.next_;
+        work.at_turn_end();
+    }
 }
 
 /// At the end of a drain: whose handshake is being answered just now still gets a Close.
@@ -38,6 +48,7 @@ bool Loop::awaits_reserved() const noexcept {
 void Loop::run_once() {
     const auto turn = reactor_.time();
     const auto asked = metered_ > 0 ? reactor_.elapsed() : turn;
+    end_turn();
     heartbeat_.end_turn();
     const net::Reactor::Waited waited = reactor_.wait(most_wait());
     heartbeat_.begin_turn();
@@ -147,7 +158,10 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
 void Loop::carry_out(Command& command, Connection* connection) {
     try {
         switch (command.kind) {
-            case Command::Kind::send: connection->enqueue(std::move(command.frame)); break;
+            case Command::Kind::send:
+            case Command::Kind::messages:
+                connection->enqueue(std::move(command.frame), command.count);
+                break;
             case Command::Kind::deflate: connection->enqueue_plain(std::move(command.frame)); break;
             case Command::Kind::close: connection->enqueue_close(std::move(command.frame)); break;
             case Command::Kind::resume: connection->resume(); break;

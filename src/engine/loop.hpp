@@ -28,6 +28,7 @@
 #include "engine/shared_deflate.hpp"
 #include "engine/slot_table.hpp"
 #include "engine/tick.hpp"
+#include "engine/turn_end.hpp"
 #include "net/inbox.hpp"
 #include "net/reactor.hpp"
 #include "net/watches.hpp"
@@ -88,6 +89,15 @@ public:
 
     /// True when what this thread asks for may happen at once, and not behind what it has posted.
     [[nodiscard]] bool at_once() const noexcept { return current_ == this && own_posts_ == 0; }
+    /// Sends a message, if it comes from a callback of this very connection and is as most answers are:
+    /// see Connection::try_cork(). Else nothing is done.
+    [[nodiscard]] bool try_cork(ConnectionId id, protocol::Opcode opcode,
+                                std::span<const std::uint8_t> payload,
+                                Compression compression) noexcept {
+        Connection* const owner = at_once() ? cork_.owner() : nullptr;
+        return owner != nullptr && owner->id() == id &&
+               owner->try_cork(cork_, opcode, payload, compression);
+    }
     /// Has a message sent by the loop. `high_water` is the send_buffer of the connection's options.
     [[nodiscard]] SendResult post_message(ConnectionId id, protocol::Opcode opcode,
                                           std::span<const std::uint8_t> payload,
@@ -145,6 +155,8 @@ public:
     [[nodiscard]] HeapTrim& heap_trim() noexcept { return heap_trim_; }
     /// The session has ended: so have its timers and watches.
     void forget(ConnectionId id) noexcept;
+    /// Calls `work` once, before the loop waits or ends. It must not wait already.
+    void put_off(TurnEnd& work) noexcept { work.next_ = std::exchange(turn_ends_, &work); }
     [[nodiscard]] net::Reactor& reactor() noexcept { return reactor_; }
     [[nodiscard]] net::Watches& watches() noexcept { return watches_; }
     /// Null unless it is served, and a connection.
@@ -167,7 +179,7 @@ public:
     [[nodiscard]] bool draining() const noexcept { return drain_.active() && !stopping_; }
 
 private:
-    static constexpr std::size_t kReadBuffer = 64U << 10;
+    static constexpr std::size_t kReadBuffer = 512U << 10;
 
     void run_once();
     [[nodiscard]] std::chrono::milliseconds most_wait() const noexcept;
@@ -185,6 +197,7 @@ private:
     void leave_or_close(Command&& command) noexcept;
     void start_serving(std::unique_ptr<Channel> channel);
     void service_dirty();
+    void end_turn() noexcept;
     void free_channel(Channel* channel) noexcept;
     void take_drain_order() noexcept;
     void advance_drain();
@@ -202,6 +215,9 @@ private:
                                              std::size_t high_water) noexcept;
     [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id,
                                         const SharedFrame& frame, std::size_t high_water) noexcept;
+    [[nodiscard]] std::optional<SendResult>
+    extend_last_message(ConnectionId id, const protocol::EncodedHeader& header,
+                        std::span<const std::uint8_t> payload, std::size_t high_water) noexcept;
     template <class MakeFrame>
     [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id, std::size_t bytes,
                                         std::size_t high_water, MakeFrame make_frame) noexcept;
@@ -230,6 +246,8 @@ private:
     DrainRequest drain_request_;
     std::atomic<std::uint32_t> in_order_{0};
     std::atomic<std::uint32_t> forced_{0};
+    std::atomic<std::uint64_t> last_receiver_{
+        0};  ///< id of it, if the last command may be Kind::messages
     std::atomic<bool> lost_requests_{false};  ///< a close or resume could not be posted
     std::mutex room_mutex_;                   // orders Gate::begin_wait() against wake_senders()
     std::condition_variable room_;
@@ -245,6 +263,7 @@ private:
     HeapTrim heap_trim_;
     Cork cork_;
     std::uint32_t dirty_ = Channel::kLast;  ///< slot of the first one
+    TurnEnd* turn_ends_ = nullptr;          ///< the last one that was put off
     std::vector<Command> batch_;
     std::vector<Command>::iterator broadcasts_end_;  ///< behind the last broadcast of batch_
     std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out

@@ -32,6 +32,13 @@ void Loop::adopt(std::unique_ptr<Channel> channel) noexcept {
     // NOLINTEND(bugprone-use-after-move)
 }
 
+namespace {
+
+/// Bytes of a message that is added to others, and of those before it.
+constexpr std::size_t kMostToExtend = 16U << 10;
+
+}  // namespace
+
 Gate* Loop::gate(ConnectionId id) noexcept {
     Slot* slot = slots_.find(id.slot());
     return slot != nullptr ? &slot->gate : nullptr;
@@ -44,10 +51,46 @@ SendResult Loop::post_message(ConnectionId id, protocol::Opcode opcode,
         [[unlikely]] {
         return send_deflated(id, opcode, payload, high_water);
     }
-    const std::size_t bytes =
-        protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
-    return post_frame(Command::Kind::send, id, bytes, high_water,
-                      [&] { return SharedFrame::build(opcode, payload); });
+    const protocol::EncodedHeader header(opcode, payload.size());
+    const std::size_t bytes = header.bytes().size() + payload.size();
+    if (last_receiver_.load(std::memory_order_relaxed) == id.value() && bytes <= kMostToExtend &&
+        !protocol::is_control(opcode)) {
+        if (const auto result = extend_last_message(id, header, payload, high_water)) {
+            return *result;
+        }
+    }
+    const bool control = protocol::is_control(opcode);
+    last_receiver_.store(control ? 0 : id.value(), std::memory_order_relaxed);
+    return post_frame(control ? Command::Kind::send : Command::Kind::messages, id, bytes,
+                      high_water, [&] { return SharedFrame::join(header.bytes(), payload); });
+}
+
+/// Messages that one thread sends to one client in a row are one command, so that the loop has one frame to
+/// write. Nothing when the last command is another.
+std::optional<SendResult> Loop::extend_last_message(ConnectionId id,
+                                                    const protocol::EncodedHeader& header,
+                                                    std::span<const std::uint8_t> payload,
+                                                    std::size_t high_water) noexcept {
+    const std::size_t bytes = header.bytes().size() + payload.size();
+    SendResult result = SendResult::ok;
+    const auto extend = [&](Command& last) {
+        if (last.kind != Command::Kind::messages || !(last.id == id) ||
+            last.frame.bytes().size() > kMostToExtend) {
+            return false;
+        }
+        result = to_result(gate(id)->admit(id.generation(), bytes, high_water));
+        if (result == SendResult::ok) {
+            last.frame.append(header.bytes(), payload);
+            ++last.count;
+        }
+        return true;
+    };
+    try {
+        return inbox_.extend_last(extend) ? std::optional(result) : std::nullopt;
+    } catch (const std::bad_alloc&) {
+        gate(id)->withdraw(id.generation(), bytes);
+        return SendResult::no_memory;
+    }
 }
 
 SendResult Loop::post_message(ConnectionId id, const SharedFrame& frame, std::size_t high_water,

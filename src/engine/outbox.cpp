@@ -93,7 +93,7 @@ void Outbox::unpark() {
     }
 }
 
-bool Outbox::empty() const noexcept { return queue_ == nullptr || queue_->frames.empty(); }
+bool Outbox::nothing_next() const noexcept { return queue_->frames.empty(); }
 
 bool Outbox::holds_plain() const noexcept { return queue_ != nullptr && queue_->plain > 0; }
 

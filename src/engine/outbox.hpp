@@ -34,7 +34,7 @@ public:
     void unpark();
 
     /// True when nothing is to be written; frames kept aside do not count.
-    [[nodiscard]] bool empty() const noexcept;
+    [[nodiscard]] bool empty() const noexcept { return queue_ == nullptr || nothing_next(); }
     /// Whether a message waits to be compressed, aside or not.
     [[nodiscard]] bool holds_plain() const noexcept;
 
@@ -58,6 +58,7 @@ public:
 
 private:
     struct Queue;
+    [[nodiscard]] bool nothing_next() const noexcept;
     template <class Item>
     void append(bool aside, Item item);
 

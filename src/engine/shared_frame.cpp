@@ -7,6 +7,13 @@
 
 namespace websocket::engine {
 
+namespace {
+
+/// Where one more small frame follows, others do.
+constexpr std::size_t kLeastSpare = 2048;
+
+}  // namespace
+
 SharedFrame::~SharedFrame() {
     if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
         free_block(block_);
@@ -61,8 +68,25 @@ SharedFrame SharedFrame::join(std::span<const std::uint8_t> first,
     return frame;
 }
 
-SharedFrame SharedFrame::unwritten(std::size_t size) {
-    return SharedFrame(new (::operator new(sizeof(Block) + size)) Block{{1}, size});
+void SharedFrame::append(std::span<const std::uint8_t> header,
+                         std::span<const std::uint8_t> payload) {
+    const std::size_t size = block_->size;
+    const std::size_t more = header.size() + payload.size();
+    if (block_->spare < more) {
+        SharedFrame larger = with_room(size, static_cast<std::uint32_t>(size + more + kLeastSpare));
+        std::copy(bytes().begin(), bytes().end(), data(larger.block_));
+        *this = std::move(larger);
+    }
+    std::copy(payload.begin(), payload.end(),
+              std::copy(header.begin(), header.end(), data(block_) + size));
+    block_->size += more;
+    block_->spare -= static_cast<std::uint32_t>(more);
+}
+
+SharedFrame SharedFrame::unwritten(std::size_t size) { return with_room(size, 0); }
+
+SharedFrame SharedFrame::with_room(std::size_t size, std::uint32_t spare) {
+    return SharedFrame(new (::operator new(sizeof(Block) + size + spare)) Block{{1}, spare, size});
 }
 
 }  // namespace websocket::engine

@@ -39,6 +39,10 @@ public:
     [[nodiscard]] static SharedFrame join(std::span<const std::uint8_t> first,
                                           std::span<const std::uint8_t> second);
 
+    /// Puts the bytes of another whole frame behind these. Only while no copy of this reference exists. Throws
+    /// std::bad_alloc and is then unchanged. [any thread]
+    void append(std::span<const std::uint8_t> header, std::span<const std::uint8_t> payload);
+
     /// Room for a frame that is received piece by piece. Throws std::bad_alloc. [any thread]
     [[nodiscard]] static SharedFrame unwritten(std::size_t size);
     /// What unwritten() has made, as long as no copy of this reference exists.
@@ -75,9 +79,11 @@ public:
 private:
     struct Block {
         std::atomic<std::uint32_t> references;
+        std::uint32_t spare;  ///< bytes of memory behind those that are used
         std::size_t size;
         std::atomic<const Variant*> variants{nullptr};  ///< grows at its head only
     };
+    [[nodiscard]] static SharedFrame with_room(std::size_t size, std::uint32_t spare);
     static void free_block(Block* block) noexcept;
     explicit SharedFrame(Block* block) noexcept : block_(block) {}
     [[nodiscard]] static std::uint8_t* data(Block* block) noexcept {

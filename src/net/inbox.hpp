@@ -49,6 +49,14 @@ public:
         return Posted::yes;
     }
 
+    /// Has `extend(last)`, which says whether it did, make more of the last item instead of posting another
+    /// one. False when nothing waits, too. Throws what it throws. [any thread]
+    template <class Extend>
+    [[nodiscard]] bool extend_last(Extend extend) {
+        const std::lock_guard lock(mutex_);
+        return !items_.empty() && extend(items_.back());
+    }
+
     /// Exchanges all items so far for the empty `batch`, whose memory is used again. [loop]
     void take(std::vector<Item>& batch) noexcept {
         const std::lock_guard lock(mutex_);

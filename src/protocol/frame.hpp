@@ -60,25 +60,33 @@ constexpr std::size_t kMaxHeader = kRole == Role::server ? kMaxMaskedHeader : kM
     return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
 }
 
+/// Writes the header of one unmasked frame, which ends its message or does not, to where
+/// kMaxUnmaskedHeader bytes have room; `compressed` marks the first frame of a compressed message. Returns
+/// where it ends. [any thread]
+constexpr std::uint8_t* put_header(std::uint8_t* to, Opcode opcode, std::uint64_t payload_length,
+                                   bool fin = true, bool compressed = false) noexcept {
+    *to++ = static_cast<std::uint8_t>((fin ? kFin : 0) | (compressed ? kRsv1 : 0) |
+                                      static_cast<std::uint8_t>(opcode));
+    if (payload_length < kLength16) {
+        *to++ = static_cast<std::uint8_t>(payload_length);
+        return to;
+    }
+    const bool longer = payload_length > 0xFFFF;
+    *to++ = longer ? kLength64 : kLength16;
+    for (int shift = longer ? 56 : 8; shift >= 0; shift -= 8) {
+        *to++ = static_cast<std::uint8_t>(payload_length >> shift);
+    }
+    return to;
+}
+
 /// An encoded header: `bytes()` is what goes on the wire before the payload.
 class EncodedHeader {
 public:
-    /// The header of one unmasked frame, which ends its message or does not; `compressed` marks the
-    /// first frame of a compressed message. [any thread]
+    /// As put_header(). [any thread]
     constexpr EncodedHeader(Opcode opcode, std::uint64_t payload_length, bool fin = true,
                             bool compressed = false) noexcept {
-        bytes_[0] = static_cast<std::uint8_t>((fin ? kFin : 0) | (compressed ? kRsv1 : 0) |
-                                              static_cast<std::uint8_t>(opcode));
-        if (payload_length < kLength16) {
-            bytes_[1] = static_cast<std::uint8_t>(payload_length);
-            size_ = 2;
-        } else if (payload_length <= 0xFFFF) {
-            bytes_[1] = kLength16;
-            append_big_endian(payload_length, 2);
-        } else {
-            bytes_[1] = kLength64;
-            append_big_endian(payload_length, 8);
-        }
+        size_ = static_cast<std::size_t>(
+            put_header(bytes_.data(), opcode, payload_length, fin, compressed) - bytes_.data());
     }
 
     /// The same of a frame whose payload is masked with `key`, as a client writes it: see MaskKeys. [any thread]
@@ -96,13 +104,6 @@ public:
     }
 
 private:
-    constexpr void append_big_endian(std::uint64_t value, std::size_t width) noexcept {
-        for (std::size_t i = 0; i < width; ++i) {
-            bytes_[2 + i] = static_cast<std::uint8_t>(value >> (8 * (width - 1 - i)));
-        }
-        size_ = 2 + width;
-    }
-
     std::array<std::uint8_t, kMaxMaskedHeader> bytes_{};
     std::size_t size_ = 0;
 };

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "protocol/frame_decoding.hpp"
+
 namespace websocket::protocol {
 
 template <Role kRole>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decoding and checking of the peer's frame header, as early as the bytes allow.
+// What is known of a frame before its payload, and what its peer may make us hold.
 #pragma once
 
 #include <cstddef>
@@ -66,21 +66,5 @@ struct HeaderResult {
     FrameHeader header;
     Violation violation;
 };
-
-/// Decodes the header at the start of `bytes`, which the other end has sent: masked to a server, not masked
-/// to a client. A violation is reported with the first byte that proves it: a length above the limit does
-/// not wait for the mask. [any thread]
-template <Role kRole = Role::server>
-[[nodiscard]] HeaderResult decode_frame_header(std::span<const std::uint8_t> bytes,
-                                               const MessageProgress& message,
-                                               const ReaderLimits& limits) noexcept;
-
-/// The same where permessage-deflate was negotiated, so that RSV1 has a meaning. A compressed
-/// message may have several times the bytes of the limit: what counts is what it inflates to.
-/// [any thread]
-template <Role kRole = Role::server>
-[[nodiscard]] HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> bytes,
-                                                            const MessageProgress& message,
-                                                            const ReaderLimits& limits) noexcept;
 
 }  // namespace websocket::protocol

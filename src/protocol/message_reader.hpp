@@ -15,6 +15,7 @@
 
 #include "base/byte_buffer.hpp"
 #include "protocol/close_code.hpp"
+#include "protocol/frame_decoding.hpp"
 #include "protocol/frame_header.hpp"
 #include "protocol/inflation.hpp"
 #include "protocol/utf8.hpp"
@@ -211,7 +212,7 @@ std::size_t BasicMessageReader<kRole>::consume(std::span<std::uint8_t> bytes,
         }
         const HeaderResult result =
             none.compressible ? decode_compressible_frame_header<kRole>(rest, none, limits)
-                              : decode_frame_header<kRole>(rest, none, limits);
+                              : decode_here<kRole>(rest, none, limits);
         if (result.status == HeaderStatus::violated) {
             sink.on_violation(result.violation);
             return bytes.size();

@@ -12,6 +12,9 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::engine::Loop;
+using websocket::engine::SharedFrame;
+using websocket::engine::TurnEnd;
 
 namespace {
 
@@ -46,6 +49,31 @@ private:
     std::atomic<pid_t> thread_id_{0};
     Door woken_;
     std::thread thread_;
+};
+
+/// The one loop of a service, which does nothing while this lives.
+class BusyLoop {
+public:
+    explicit BusyLoop(Service& service)
+        : holder_(service.connect({.on_message = [this](ConnectionId, Message) {
+              begun_.open();
+              go_on_.await("the test to go on");
+              return Flow::more;
+          }})) {
+        holder_.peer.send_text("hold");
+        begun_.await("the loop to be busy");
+    }
+    ~BusyLoop() {
+        go_on_.open();
+        holder_.await_messages(1);
+    }
+    BusyLoop(const BusyLoop&) = delete;
+    BusyLoop& operator=(const BusyLoop&) = delete;
+
+private:
+    Door begun_;
+    Door go_on_;
+    Client holder_;
 };
 
 /// A connection to a peer that has not read yet, and more than enough queued.
@@ -99,6 +127,112 @@ START_TEST(messages_of_each_of_ten_threads_keep_their_order) {
         if (number != next.at(thread)++) ck_abort_msg("thread %zu: %d", thread, number);
     }
     for (std::thread& thread : threads) thread.join();
+}
+END_TEST
+
+START_TEST(
+    messages_that_wait_for_a_busy_loop_leave_whole_and_in_order_with_all_that_is_between_them) {
+    Service service;
+    auto report = std::make_shared<Report>();
+    Client client = service.connect({}, {.report = report});
+    Client other = service.connect();
+    client.await_open();
+    other.await_open();
+    const std::string large(40'000, 'l');
+    const std::string middle(9'000, 'm');
+    const auto shared = SharedFrame::build(Opcode::text, bytes("shared"));
+    {
+        const BusyLoop busy(service);
+        for (const char* text : {"1", "", "3"})
+            ck_assert(service.send(client.id, text) == SendResult::ok);
+        ck_assert(service.engine().send(client.id, shared, service.options.send_buffer) ==
+                  SendResult::ok);
+        ck_assert(service.send(client.id, "4") == SendResult::ok);
+        ck_assert(service.engine().send(client.id, Opcode::ping, bytes("p"),
+                                        service.options.send_buffer) == SendResult::ok);
+        ck_assert(service.send(client.id, "5") == SendResult::ok);
+        ck_assert(service.send(other.id, "to another") == SendResult::ok);
+        for (const std::string& text : {std::string("6"), middle, middle, large, std::string("7")})
+            ck_assert(service.send(client.id, text) == SendResult::ok);
+        ck_assert(service.engine().send(client.id, Opcode::binary, bytes("8"),
+                                        service.options.send_buffer) == SendResult::ok);
+    }
+    for (const char* text : {"1", "", "3", "shared", "4"}) client.peer.expect_text(text);
+    client.peer.expect(Opcode::ping, "p");
+    for (const std::string& text :
+         {std::string("5"), std::string("6"), middle, middle, large, std::string("7")})
+        client.peer.expect_text(text);
+    client.peer.expect(Opcode::binary, "8");
+    other.peer.expect_text("to another");
+    ck_assert(text_of(shared.bytes()) == "\x81\x06shared");
+    client.peer.reset();
+    const auto accounts =
+        report->await([](const auto& all) { return !all.empty(); }, "the record's end");
+    ck_assert_uint_eq(accounts.front().traffic.messages_out, 12);
+}
+END_TEST
+
+START_TEST(messages_that_wait_for_a_busy_loop_count_as_queued) {
+    Service service;
+    service.options.send_buffer = 1'000;
+    Client client = service.connect();
+    client.await_open();
+    const std::string text(98, 'x');  // a hundred bytes with its header
+    {
+        const BusyLoop busy(service);
+        for (int i = 0; i < 10; ++i) ck_assert(service.send(client.id, text) == SendResult::ok);
+        ck_assert(service.send(client.id, text) == SendResult::full);
+        ck_assert(service.engine().queued(client.id) == 1'000);
+    }
+    for (int i = 0; i < 10; ++i) client.peer.expect_text(text);
+    ck_assert(service.send(client.id, "room again") == SendResult::ok);
+    client.peer.expect_text("room again");
+}
+END_TEST
+
+START_TEST(a_message_that_finds_no_memory_behind_others_leaves_no_trace) {
+    Service service;
+    Client client = service.connect();
+    client.await_open();
+    {
+        const BusyLoop busy(service);
+        ck_assert(service.send(client.id, "before") == SendResult::ok);
+        const auto queued = service.engine().queued(client.id);
+        SendResult result{};
+        {
+            const FailingAllocator allocator(0);
+            result = service.send(client.id, "never");
+        }
+        ck_assert(result == SendResult::no_memory);
+        ck_assert(service.engine().queued(client.id) == queued);
+        ck_assert(service.send(client.id, "after") == SendResult::ok);
+    }
+    client.peer.expect_text("before");
+    client.peer.expect_text("after");
+}
+END_TEST
+
+START_TEST(what_a_callback_puts_off_happens_once_before_the_loop_waits) {
+    struct Work final : TurnEnd {
+        void at_turn_end() noexcept override {
+            done.update([](int& times) { ++times; });
+        }
+        Awaited<int> done;
+    };
+    Work work;
+    Work other;
+    Service service;
+    Client client = service.connect({.on_message = [&](ConnectionId, Message) {
+        Loop::current()->put_off(work);
+        Loop::current()->put_off(other);
+        if (work.done.get() != other.done.get()) std::abort();
+        return Flow::more;
+    }});
+    for (int turn = 1; turn <= 2; ++turn) {
+        client.peer.send_text("now");
+        work.done.await([=](int times) { return times == turn; }, "the end of the turn");
+        other.done.await([=](int times) { return times == turn; }, "the end of the turn");
+    }
 }
 END_TEST
 
@@ -340,6 +474,12 @@ WEBSOCKET_TEST_SUITE(loop) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, threads_that_run_no_loop_may_block);
     tcase_add_test(tests, messages_of_each_of_ten_threads_keep_their_order);
+    tcase_add_test(
+        tests,
+        messages_that_wait_for_a_busy_loop_leave_whole_and_in_order_with_all_that_is_between_them);
+    tcase_add_test(tests, messages_that_wait_for_a_busy_loop_count_as_queued);
+    tcase_add_test(tests, a_message_that_finds_no_memory_behind_others_leaves_no_trace);
+    tcase_add_test(tests, what_a_callback_puts_off_happens_once_before_the_loop_waits);
     tcase_add_test(tests, a_full_connection_says_so_and_a_blocked_sender_wakes_when_there_is_room);
     tcase_add_test(tests, a_blocked_sender_wakes_when_the_connection_closes);
     tcase_add_test(tests, a_blocked_sender_wakes_when_the_connection_dies);

@@ -21,7 +21,7 @@
 #include "engine/awaiting.hpp"
 #include "protocol/client_frame.hpp"
 #include "protocol/frame.hpp"
-#include "protocol/frame_header.hpp"
+#include "protocol/frame_decoding.hpp"
 #include "protocol/random.hpp"
 #include "unit.hpp"
 

@@ -31,6 +31,34 @@ START_TEST(holds_what_goes_on_the_wire) {
 }
 END_TEST
 
+START_TEST(others_may_be_put_behind_it_whatever_their_size) {
+    std::string expected = "\x81\x05hello";
+    SharedFrame frames = SharedFrame::build(Opcode::text, bytes("hello"));
+    for (const std::size_t size : {0U, 1U, 100U, 3'000U, 5U, 10'000U, 2U}) {
+        const std::string payload(size, 'p');
+        frames.append(bytes("head"), bytes(payload));
+        expected += "head" + payload;
+        ck_assert_msg(text_of(frames.bytes()) == expected, "%zu", size);
+    }
+}
+END_TEST
+
+START_TEST(without_memory_nothing_is_put_behind_it) {
+    SharedFrame frame = SharedFrame::build(Opcode::text, bytes("hello"));
+    bool failed = false;
+    {
+        const FailingAllocator allocator(0);
+        try {
+            frame.append(bytes("head"), bytes("more"));
+        } catch (const std::bad_alloc&) {
+            failed = true;
+        }
+    }
+    ck_assert(failed);
+    ck_assert(text_of(frame.bytes()) == "\x81\x05hello");
+}
+END_TEST
+
 START_TEST(one_allocation_serves_any_number_of_copies) {
     std::size_t allocations = 0;
     {
@@ -77,6 +105,8 @@ WEBSOCKET_TEST_SUITE(shared_frame) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, an_empty_reference_has_no_bytes);
     tcase_add_test(tests, holds_what_goes_on_the_wire);
+    tcase_add_test(tests, others_may_be_put_behind_it_whatever_their_size);
+    tcase_add_test(tests, without_memory_nothing_is_put_behind_it);
     tcase_add_test(tests, one_allocation_serves_any_number_of_copies);
     tcase_add_test(tests, moving_leaves_nothing_behind_and_self_assignment_loses_nothing);
     tcase_add_test(tests, threads_may_drop_their_references_in_any_order);

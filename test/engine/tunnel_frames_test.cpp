@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "protocol/client_frame.hpp"
+#include "protocol/frame_decoding.hpp"
 #include "protocol/random.hpp"
 #include "unit.hpp"
 

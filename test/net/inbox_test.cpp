@@ -51,6 +51,26 @@ START_TEST(wakes_the_reader_once_for_a_batch) {
 }
 END_TEST
 
+START_TEST(the_last_item_may_be_made_more_of_while_it_waits) {
+    Read<Item> read;
+    const auto add = [](Item& last) {
+        if (last.writer != 7) return false;
+        last.number += 10;
+        return true;
+    };
+    ck_assert(!read.inbox.extend_last(add));
+    ck_assert(read.inbox.post({7, 1}) == Posted::yes);
+    ck_assert(read.inbox.extend_last(add));
+    ck_assert(read.inbox.post({8, 2}) == Posted::yes);
+    ck_assert(!read.inbox.extend_last(add));
+    read.inbox.take(read.batch);
+    ck_assert_uint_eq(read.batch.size(), 2);
+    ck_assert_uint_eq(read.batch[0].number, 11);
+    ck_assert_uint_eq(read.batch[1].number, 2);
+    ck_assert(!read.inbox.extend_last(add));
+}
+END_TEST
+
 START_TEST(closes_only_when_nothing_would_be_lost) {
     Read<std::unique_ptr<int>> read;
     ck_assert(read.inbox.post(std::make_unique<int>(1)) == Posted::yes);
@@ -126,6 +146,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(inbox) {
     tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, the_last_item_may_be_made_more_of_while_it_waits);
     tcase_add_test(tests, wakes_the_reader_once_for_a_batch);
     tcase_add_test(tests, closes_only_when_nothing_would_be_lost);
     tcase_add_test(tests, a_full_inbox_takes_nothing_until_it_was_read);

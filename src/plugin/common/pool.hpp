@@ -138,11 +138,12 @@ public:
     /// [any thread]
     [[nodiscard]] bool ready() noexcept;
 
-    /// [any thread]
+    /// What a loop submits goes to the threads at the end of its turn, all at once. [any thread]
     void submit(PoolTask& task) noexcept;
 
 private:
     friend class PoolWait;
+    class Handover;
     using Clock = std::chrono::steady_clock;
 
     /// Where the task on this thread comes from; nulls on a thread that is no pool's.
@@ -160,6 +161,10 @@ private:
         Clock::time_point told_at{};  ///< when it heard of others
     };
 
+    /// Tasks in a row, from `first` on.
+    void submit_all(PoolTask* first) noexcept;
+    /// True when a thread that waits has to be woken.
+    [[nodiscard]] bool admit(PoolTask& task) noexcept;
     void work() noexcept;
     void add_worker() noexcept;
     /// Threads that there can be.

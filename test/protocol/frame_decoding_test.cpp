@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol/frame_header.hpp"
+#include "protocol/frame_decoding.hpp"
 
 #include <string>
 #include <string_view>
@@ -289,7 +289,7 @@ START_TEST(any_bytes_are_judged_the_same_early_and_late) {
 }
 END_TEST
 
-WEBSOCKET_TEST_SUITE(frame_header) {
+WEBSOCKET_TEST_SUITE(frame_decoding) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, every_first_byte_is_judged_by_the_rules_of_the_rfc);
     tcase_add_test(tests, reads_every_length_in_its_own_encoding);
