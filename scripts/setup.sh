@@ -26,6 +26,7 @@ build  libssl-dev           /usr/include/openssl/ssl.h
 build  libsimdjson-dev      /usr/include/simdjson.h
 build  zlib1g-dev           /usr/include/zlib.h
 build  check                /usr/include/check.h
+test   libisal-dev          /usr/include/isa-l/igzip_lib.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-pytest-xdist /usr/lib/python3/dist-packages/xdist
 test   python3-websockets   /usr/lib/python3/dist-packages/websockets

@@ -28,13 +28,31 @@ base::ByteBuffer& made_empty(base::ByteBuffer& buffer, std::size_t largest) noex
 
 }  // namespace
 
+SharedDeflate::Compressor::Compressor(const protocol::DeflaterShape& shape)
+    : shape_(shape),
+      fast_(shape.level == 1 ? protocol::FastDeflater::make(shape.window_bits) : nullptr) {
+    if (fast_ == nullptr) {
+        plain_.emplace(shape);
+    }
+}
+
+bool SharedDeflate::Compressor::deflate(std::span<const std::uint8_t> part, bool last,
+                                        ByteBuffer& out, std::size_t limit) {
+    return fast_ != nullptr ? fast_->deflate(part, last, out, limit)
+                            : plain_->deflate(part, last, out, limit);
+}
+
+void SharedDeflate::Compressor::reset() noexcept {
+    fast_ != nullptr ? fast_->reset() : plain_->reset();
+}
+
 /// Empty when it is not worth it.
 SharedFrame SharedDeflate::deflated(protocol::Opcode opcode, std::span<const std::uint8_t> payload,
                                     const protocol::DeflateSettings& settings) {
     std::unique_ptr<Compressor> compressor = take(shape_of(settings));
     base::ByteBuffer& out = compressor->buffer;
     SharedFrame frame;
-    if (compressor->deflater.deflate(payload, true, out, payload.size())) {
+    if (compressor->deflate(payload, true, out, payload.size())) {
         frame = SharedFrame::build(opcode, out.bytes(), true, true);
     }
     give_back(std::move(compressor));
@@ -70,7 +88,7 @@ SharedFrame SharedDeflate::wire_form(const SharedFrame& plain,
 bool SharedDeflate::deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                             std::size_t limit, const protocol::DeflateSettings& settings) {
     std::unique_ptr<Compressor> compressor = take(shape_of(settings));
-    const bool smaller = compressor->deflater.deflate(part, last, out, limit);
+    const bool smaller = compressor->deflate(part, last, out, limit);
     give_back(std::move(compressor));
     return smaller;
 }
@@ -82,8 +100,8 @@ SharedDeflate::take(const protocol::DeflaterShape& shape) {
     {
         const std::lock_guard lock(mutex_);
         compressors_.reserve(kKept);  // so that give_back() never allocates
-        const auto found = std::ranges::find(
-            compressors_, shape, [](const auto& kept) { return kept->deflater.shape(); });
+        const auto found =
+            std::ranges::find(compressors_, shape, [](const auto& kept) { return kept->shape(); });
         if (found != compressors_.end()) {
             compressor = std::move(*found);
             compressors_.erase(found);
@@ -92,7 +110,7 @@ SharedDeflate::take(const protocol::DeflaterShape& shape) {
     if (compressor == nullptr) {
         return std::make_unique<Compressor>(shape);
     }
-    compressor->deflater.reset();
+    compressor->reset();
     made_empty(compressor->buffer, kLargestKept);
     return compressor;
 }

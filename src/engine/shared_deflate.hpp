@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "engine/tick.hpp"
 #include "protocol/deflate_settings.hpp"
 #include "protocol/deflater.hpp"
+#include "protocol/fast_deflater.hpp"
 #include "protocol/inflater.hpp"
 
 namespace websocket::engine {
@@ -59,10 +61,22 @@ private:
     /// A buffer that a large message has used is not kept.
     static constexpr std::size_t kLargestKept = 256U << 10;
 
-    struct Compressor {
-        protocol::Deflater deflater;
+    /// The fast one, where it is to be had and gives what the level promises; else zlib's.
+    class Compressor {
+    public:
+        explicit Compressor(const protocol::DeflaterShape& shape);
+        [[nodiscard]] const protocol::DeflaterShape& shape() const noexcept { return shape_; }
+        /// As Deflater::deflate().
+        [[nodiscard]] bool deflate(std::span<const std::uint8_t> part, bool last,
+                                   base::ByteBuffer& out, std::size_t limit);
+        void reset() noexcept;
+
         base::ByteBuffer buffer;
-        explicit Compressor(const protocol::DeflaterShape& shape) : deflater(shape) {}
+
+    private:
+        const protocol::DeflaterShape shape_;
+        std::unique_ptr<protocol::FastDeflater> fast_;
+        std::optional<protocol::Deflater> plain_;
     };
     [[nodiscard]] SharedFrame deflated(protocol::Opcode opcode,
                                        std::span<const std::uint8_t> payload,

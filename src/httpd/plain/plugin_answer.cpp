@@ -129,8 +129,8 @@ int send_answer(request_rec* r, int status, const PlainExchange& exchange) {
             return condition;  // 304, or 412
         }
     }
-    static const PlainExchange::Content kNothing;
-    const PlainExchange::Content& content = exchange.content ? *exchange.content : kNothing;
+    const PlainExchange::Content nothing;
+    const PlainExchange::Content& content = exchange.content ? *exchange.content : nothing;
     if (has_no_content(status)) {
         return OK;
     }
