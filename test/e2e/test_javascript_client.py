@@ -11,6 +11,7 @@ import processes
 from chromium import skippable, text_of
 from httpd import Httpd, location
 from jsonrpc_client import PACKAGE, ClientError, JsonRpcClient
+from test_docs import TOP, snippet
 from waiting import wait_until
 
 pytestmark = skippable("node")
@@ -73,59 +74,38 @@ def test_says_why_httpd_does_not_let_it_in_and_goes_on_trying(start_httpd):
         assert _error(waiting).name == "ClosedError"
 
 
-_PAGE = """<!DOCTYPE html>
-<meta charset="utf-8">
-<title>The client in a page</title>
-<output id="state"></output> <output id="answer"></output>
-<script type="module">
-    import { JsonRpcClient } from "./browser.js";
-
-    window.states = [];
-    const show = (text) => {
-        states.push(text);
-        state.textContent = text;
-    };
-    window.client = new JsonRpcClient({
-        ws: {
-            uri: "echo",
-            onconnected: () => show("connected"),
-            onreconnecting: ({ code }) => show(`lost ${code}`),
-            onreconnected: () => show("connected again"),
-        },
-        rpc: { requestTimeout: 600000, double: ([number]) => number * 2, never: () => {} },
-    });
-    window.call = (method, ...rest) =>
-        client.send(method, ...rest).then(
-            (result) => (answer.textContent = result),
-            (error) => (answer.textContent = error.name),
-        );
-</script>
-"""
-
-
 @skippable("chromium")
-def test_a_page_in_chromium_outlives_httpd(start_httpd):
+def test_the_page_of_the_documentation_outlives_httpd(start_httpd):
     """A child is killed; all of httpd is stopped and started again; a call waits meanwhile."""
-    server = start_httpd(_PARTS)
+    server = start_httpd(_PARTS + location("/jsonrpc", "echo"))
     htdocs = server.root / "htdocs"
     shutil.copy(PACKAGE / "dist/browser.js", htdocs)
-    (htdocs / "page.html").write_text(_PAGE)
+    page = snippet(TOP / "docs/javascript.md", "html", "browser.js")
+    options = "rpc: { requestTimeout: 600000"
+    assert options in page
+    (htdocs / "page.html").write_text(page.replace(options, f"{options}, sum: ([a, b]) => a + b"))
+    watch = (
+        "window.states = [state.textContent];"
+        "new MutationObserver(() => states.push(state.textContent)).observe(state, { childList: true })"
+    )
+    states = ["connected"]
 
-    def shows(*states):
-        wait_until(lambda: browser.execute_script("return window.states") == list(states), 30, f"{states} on the page")
+    def goes_on_to(*more):
+        states.extend(more)
+        wait_until(lambda: browser.execute_script("return window.states") == states, 30, f"{states} on the page")
 
     with chromium.chromium() as browser:
         browser.get(f"http://127.0.0.1:{server.port}/page.html")
-        shows("connected")
-        browser.execute_script("call('double', [21]).then(() => call('never'))")
-        wait_until(lambda: text_of(browser, "answer") == "42", 10, "the answer on the page")
+        wait_until(lambda: text_of(browser, "state") == "connected", 30, "the page being connected")
+        browser.execute_script(watch)
+        browser.find_element("id", "add").click()
+        wait_until(lambda: text_of(browser, "sum") == "5", 10, "the sum on the page")
         processes.kill(server.child())
-        shows("connected", "lost 1006", "connected again")
-        assert text_of(browser, "answer") == "ConnectionError"
+        goes_on_to("lost with code 1006", "connected anew")
         server.forget_harm()
         server.stop()
-        shows("connected", "lost 1006", "connected again", "lost 1001")
-        browser.execute_script("call('double', [4])")
+        goes_on_to("lost with code 1001")
+        browser.execute_script("b.value = 40; add.click()")
         server.start()
-        shows("connected", "lost 1006", "connected again", "lost 1001", "connected again")
-        wait_until(lambda: text_of(browser, "answer") == "8", 10, "the answer to what waited")
+        goes_on_to("connected anew")
+        wait_until(lambda: text_of(browser, "sum") == "42", 10, "the sum that waited")
