@@ -16,6 +16,7 @@
 //                                       60000; the names of a child that was killed are gone after three
 //     WebSocketOption members 1000      clients of a room in one child, 1 to 100000
 //     WebSocketOption rooms chat        locations with the same word (a-z, 0-9 and _) share their rooms
+//     WebSocketOption sockjs on         clients of SockJS, too: docs/sockjs.md
 //
 // A client that reads slowly gets the history as fast as it reads. A room's history takes 1 MiB at
 // most, that of all rooms 16 MiB a child; the room that takes the most gives. A line may have 16 KiB,
@@ -33,7 +34,7 @@
 #include <string>
 #include <utility>
 
-#include <websocket/plugin.hpp>
+#include <websocket/sockjs.hpp>
 
 namespace {
 
@@ -441,4 +442,4 @@ private:
 
 }  // namespace
 
-WEBSOCKET_PLUGIN(chat_init, Chat)
+WEBSOCKET_SOCKJS_PLUGIN(chat_init, Chat)

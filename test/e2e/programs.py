@@ -14,10 +14,16 @@ from waiting import patience
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 
 
-def _node(*arguments):
-    """Command and environment of a script in test/clients with its packages."""
+def node_modules():
+    """The folder with the packages of test/clients/package.json."""
     modules = httpd.BUILD.parent / "node" / "node_modules"
     assert modules.is_dir(), f"run: npm install --prefix {modules.parent} with test/clients/package.json"
+    return modules
+
+
+def _node(*arguments):
+    """Command and environment of a script in test/clients with its packages."""
+    modules = node_modules()
     script, *rest = arguments
     environment = dict(os.environ, NODE_PATH=str(modules), NODE_TLS_REJECT_UNAUTHORIZED="0")
     return ["node", "--no-warnings", _CLIENTS / script, *rest], environment

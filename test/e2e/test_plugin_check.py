@@ -79,6 +79,12 @@ def test_a_plugin_that_answers_requests_is_asked():
     assert (code, output.splitlines()[-1]) == (0, "good"), output
 
 
+@pytest.mark.parametrize("init", ["sockjs_loop_init", "sockjs_pool_init", "sockjs_parts_init"])
+def test_a_plugin_that_speaks_sockjs_is_good(init):
+    code, output = _check("test/plugins/sockjs.so", init, "sockjs=on", options=("-t", "60"))
+    assert (code, output.splitlines()[-1]) == (0, "good"), output
+
+
 def test_a_wrong_option_is_the_plugins_own_words():
     code, output = _check("plugins/websocket_ticker.so", "ticker_init", "interval=1")
     assert code == 1 and "from 10 to 3600000" in output
