@@ -156,6 +156,9 @@ public:
 
     /// Throws OptionError when there is an option that is not among `known`.
     void allow_only(std::initializer_list<std::string_view> known) const {
+        allow_only(std::span(known.begin(), known.size()));
+    }
+    void allow_only(std::span<const std::string_view> known) const {
         for (const ws_option& option : options_) {
             bool found = false;
             std::string list;

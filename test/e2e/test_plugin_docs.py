@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/plugins.md: each snippet compiles, those that can run do; docs/plugin-reference.md is what the headers say."""
+"""docs/plugins.md and docs/jsonrpc.md: each snippet compiles, those that can run do; docs/plugin-reference.md is what the
+headers say."""
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -15,10 +17,11 @@ pytestmark = pytest.mark.full  # compiles a lot
 
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _PAGE = (_TOP / "docs/plugins.md").read_text()
+_JSONRPC = (_TOP / "docs/jsonrpc.md").read_text()
 
 
-def _blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
+def _blocks(language, page=_PAGE):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def _name(snippet):
@@ -85,6 +88,53 @@ def test_the_plugins_of_the_page_load_and_do_what_it_says(start_httpd, built):
 def test_the_test_of_the_page_passes(tmp_path):
     (snippet,) = [block for block in _blocks("cpp") if "main()" in block]
     subprocess.run([_compile(snippet, "cpp", tmp_path, "-UNDEBUG")], check=True, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory):
+    """The services of docs/jsonrpc.md, all in one file, as a plugin, and as a program because of the test among them."""
+    folder = tmp_path_factory.mktemp("services")
+    folder.chmod(0o755)
+    folder.parent.chmod(0o755)
+    (folder / "all.cpp").write_text("\n".join(_blocks("cpp", _JSONRPC)))
+    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-pthread"]
+    warnings = [*_WARNINGS, "-UNDEBUG", "-fPIC", "-I", _TOP / "include"]
+    subprocess.run([*compiler, *warnings, "-c", "-o", folder / "all.o", folder / "all.cpp"], check=True)
+    for target, how in (("all.so", ["-shared", f"-Wl,--version-script={_TOP / 'cmake/plugin.map'}"]), ("test", [])):
+        subprocess.run([*compiler, *how, "-o", folder / target, folder / "all.o", "-lsimdjson"], check=True)
+    return folder
+
+
+def test_the_test_of_the_services_passes(services):
+    subprocess.run([services / "test"], check=True, timeout=30)
+
+
+def test_the_services_say_what_their_page_says(start_httpd, services):
+    names = re.findall(r"WEBSOCKET_JSONRPC_PLUGIN\((\w+)_init", _JSONRPC)
+    assert len(names) >= 5
+    server = start_httpd(
+        "".join(
+            f'<Location "/{name}">\nSetHandler websocket-handler\n'
+            f'WebSocketHandler "{services / "all.so"}" {name}_init\n</Location>\n'
+            for name in names
+        )
+    )
+    talk = _blocks("text", _JSONRPC)[0]
+    with server.websocket("/calculator") as client:
+        for request, response in re.findall(r"^> (.*)\n< (.*)$", talk, re.MULTILINE):
+            client.send(frames.text(request.encode()))
+            client.expect_text(response)
+    calls = {
+        "shapes": ("distance", [{"x": 0, "y": 0}, {"x": 3, "y": 4}], 5),
+        "alarm": ("wake_me", [1], "good morning"),
+        "quiz": ("points", [], None),
+        "twice": ("twice", [4], 8),
+    }
+    for name, (method, params, result) in calls.items():
+        with server.websocket(f"/{name}") as client:
+            request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            client.send(frames.text(json.dumps(request).encode()))
+            assert json.loads(client.expect_text()) == {"id": 1, "result": result, "jsonrpc": "2.0"}
 
 
 def test_the_reference_is_what_the_headers_say():

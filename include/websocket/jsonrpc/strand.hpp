@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// What runs one after the other, and the threads for it. Part of websocket/jsonrpc.hpp.
+#pragma once
+
+#include <signal.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace websocket::jsonrpc::detail {
+
+class Workers;
+
+/// Tasks that run one after the other, in the order in which they were added, on whatever thread. They must
+/// not throw. [any thread]
+class Strand : public std::enable_shared_from_this<Strand> {
+public:
+    Strand() = default;
+    Strand(const Strand&) = delete;
+    Strand& operator=(const Strand&) = delete;
+
+    /// Runs the task here if the workers have no threads and nothing of this strand is running, else it is
+    /// run by whoever is free.
+    template <class Task>
+    void add(Workers& workers, Task&& task);
+
+private:
+    friend class Workers;
+    using Function = std::function<void()>;
+
+    /// Runs what is first. False when that was the last.
+    bool run_one() {
+        Function task;
+        {
+            const std::lock_guard lock(queue_mutex_);
+            if (tasks_.empty()) {
+                running_ = false;
+                return false;
+            }
+            task = std::move(tasks_.front());
+            tasks_.pop_front();
+        }
+        task();
+        return true;
+    }
+
+    /// Forgets what is queued: it may hold the strand itself.
+    void drop() {
+        std::list<Function> tasks;
+        const std::lock_guard lock(queue_mutex_);
+        tasks.swap(tasks_);
+        running_ = false;
+    }
+
+    std::mutex queue_mutex_;  // guards the two below
+    std::list<Function> tasks_;
+    bool running_ = false;  ///< somebody runs tasks, or is about to
+};
+
+/// Threads that run the tasks of strands, one of each strand in turn.
+class Workers {
+public:
+    /// 0: none. They start one by one, when there is more to do than there are threads waiting.
+    explicit Workers(unsigned most) noexcept : most_(most) {}
+    ~Workers() { stop(); }
+    Workers(const Workers&) = delete;
+    Workers& operator=(const Workers&) = delete;
+
+    [[nodiscard]] bool none() const noexcept { return most_ == 0 || stopping_; }
+
+    /// What is running is waited for, what is queued is dropped.
+    void stop() {
+        std::vector<std::thread> threads;
+        std::deque<std::shared_ptr<Strand>> ready;
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+            ready.swap(ready_);
+            threads.swap(threads_);
+            work_.notify_all();
+        }
+        for (std::thread& thread : threads) thread.join();
+        for (const auto& strand : ready) strand->drop();
+    }
+
+private:
+    friend class Strand;
+
+    void add(std::shared_ptr<Strand> strand) {
+        std::unique_lock lock(mutex_);
+        if (stopping_) {
+            lock.unlock();
+            strand->drop();
+            return;
+        }
+        ready_.push_back(std::move(strand));
+        if (ready_.size() > waiting_ && threads_.size() < most_) {
+            start();
+        } else {
+            work_.notify_one();
+        }
+    }
+    /// Signals are for the server's threads.
+    void start() {
+        sigset_t all;
+        sigset_t before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            threads_.emplace_back([this] { run(); });
+        } catch (const std::system_error&) {
+            // Those that there are do it, if later.
+            if (threads_.empty()) std::terminate();
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+    void run() {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            ++waiting_;
+            work_.wait(lock, [this] { return stopping_ || !ready_.empty(); });
+            --waiting_;
+            if (stopping_) return;
+            std::shared_ptr<Strand> strand = std::move(ready_.front());
+            ready_.pop_front();
+            lock.unlock();
+            const bool more = strand->run_one();
+            lock.lock();
+            if (more && !stopping_) ready_.push_back(strand);
+            const bool dropped = more && stopping_;
+            lock.unlock();
+            if (dropped) strand->drop();
+            strand.reset();  // whatever ends with it ends outside of the lock
+            lock.lock();
+        }
+    }
+
+    const unsigned most_;
+    std::mutex mutex_;  // guards all below
+    std::condition_variable work_;
+    std::deque<std::shared_ptr<Strand>> ready_;
+    std::vector<std::thread> threads_;
+    std::size_t waiting_ = 0;  ///< threads
+    std::atomic<bool> stopping_{false};
+};
+
+template <class Task>
+void Strand::add(Workers& workers, Task&& task) {
+    {
+        const std::lock_guard lock(queue_mutex_);
+        if (running_ || !workers.none()) tasks_.emplace_back(std::forward<Task>(task));
+        if (std::exchange(running_, true)) return;
+    }
+    if (!workers.none()) {
+        workers.add(shared_from_this());
+        return;
+    }
+    task();
+    while (run_one()) {
+    }
+}
+
+}  // namespace websocket::jsonrpc::detail
