@@ -36,6 +36,7 @@ _PARTS = (
     + location("/dumb-increment", "dumb_increment")
     + _shipped("/chat", "chat")
     + _shipped("/ticker", "ticker")
+    + _shipped("/jsonrpc", "jsonrpc")
     + _tunnel()
 )
 
@@ -98,6 +99,30 @@ def test_what_one_can_use_stands_out_and_the_way_back_is_there(pages, browser, p
         assert contrast >= 3, (scheme, element)
     if page != "demo.html":
         assert browser.find_element("css selector", "a[href='demo.html']").is_displayed()
+
+
+def test_the_demo_calls_methods_and_keeps_its_session(pages, browser):
+    _open(pages, browser, "demo.html")
+
+    def log():
+        return text_of(browser, "rpc-log")
+
+    def call(method, params, pattern):
+        browser.execute_script("document.getElementById('rpc-method').value = arguments[0]", method)
+        send_text(browser, "rpc", params)
+        wait_until(lambda: re.search(pattern, log()), 10, f"{pattern} on the page")
+
+    wait_until(lambda: browser.find_element("id", "rpc-send").is_enabled(), 20, "the service being connected")
+    call("sum", "[1, 2, 3.5]", r"←\s*6\.5\s*\d+\.\d ms")
+    call("remember", '["who", "alice"]', r"←\s*null")
+    call("publish", '{"topic": "demo", "data": "hi"}', r'⇠\s*event {"topic":"demo","data":"hi"}')
+    call("nothing", "", r"error -32601: Method not found")
+    call("sum", "[1,", r"params are no JSON")
+    browser.execute_script("rpc.socket.close()")
+    wait_until(lambda: "in the same session" in log(), 20, "the page being back")
+    call("recall", '["who"]', r'←\s*"alice"')
+    browser.execute_script("document.getElementById('rpc-form').scrollIntoView({block: 'center'})")
+    _picture(browser, "demo-jsonrpc.png")
 
 
 def test_the_demo_talks_through_a_tunnel_that_holds_no_worker(pages, browser):

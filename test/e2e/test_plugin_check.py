@@ -14,7 +14,7 @@ def _check(plugin, init, *settings, options=()):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["echo", "dumb_increment", "ticker", "chat"])
+@pytest.mark.parametrize("name", ["echo", "dumb_increment", "ticker", "chat", "jsonrpc"])
 def test_what_is_shipped_is_good(name):
     code, output = _check(f"plugins/websocket_{name}.so", f"{name}_init")
     assert (code, output.splitlines()[-1]) == (0, "good"), output

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON-RPC services in httpd: Kurento's own client, methods that block, sessions that outlive connections and children."""
+
+import collections
+import contextlib
+import json
+import select
+import signal
+
+import pytest
+
+import frames
+import processes
+import programs
+from chromium import skippable
+from httpd import BUILD, Httpd
+from waiting import wait_until
+
+_CHILDREN = 4
+_SESSIONS = 200
+
+
+def _service(path, plugin, init, *options):
+    lines = "".join(f"    WebSocketOption {option}\n" for option in options)
+    handler = f'    SetHandler websocket-handler\n    WebSocketHandler "{BUILD}/{plugin}.so" {init}_init\n'
+    return f'<Location "{path}">\n{handler}{lines}</Location>\n'
+
+
+# Nobody needs so long to give away a session, or to come back to it, on whatever machine.
+_PATIENT = ("takeover 20000", "reconnection_timeout 600000")
+_PARTS = f"""
+<IfModule !mpm_prefork_module>
+    ServerLimit {4 * _CHILDREN}
+    StartServers {_CHILDREN}
+    ThreadsPerChild 8
+    MaxRequestWorkers {8 * _CHILDREN}
+    MinSpareThreads {8 * _CHILDREN}
+    MaxSpareThreads {8 * _CHILDREN}
+</IfModule>
+<IfModule mpm_prefork_module>
+    ServerLimit {4 * _CHILDREN}
+    MaxRequestWorkers {4 * _CHILDREN}
+</IfModule>
+WebSocketDrainTimeout 3s
+""" + "".join(
+    [
+        _service("/jsonrpc", "plugins/websocket_jsonrpc", "jsonrpc"),
+        _service("/kurento", "plugins/websocket_jsonrpc", "jsonrpc", "compatibility kurento", "sessions kurento", "watchdog on"),
+        _service("/slow", "test/plugins/jsonrpc_slow", "jsonrpc_slow", "threads 3", "label slow", *_PATIENT),
+        _service("/hasty", "test/plugins/jsonrpc_slow", "jsonrpc_slow", "threads 1", "takeover 300", "sessions hasty"),
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def rpc_server(mpm):
+    with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
+        yield server
+
+
+@pytest.fixture
+def rpc(rpc_server):
+    yield rpc_server
+    rpc_server.assert_unharmed()
+
+
+class _Peer:
+    """A client that remembers its session."""
+
+    def __init__(self, server, path="/slow"):
+        self._server = server
+        self._path = path
+        self._ids = iter(range(1, 1 << 30))
+        self.others = []  # notifications and requests of the server
+        self.session = None
+        self.socket = None
+        self.dial()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def dial(self):
+        self.socket = self._server.websocket(self._path)
+
+    def send(self, method, params=()):
+        number = next(self._ids)
+        self.say({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        return number
+
+    def say(self, message):
+        self.socket.send(frames.text(json.dumps(message).encode()))
+
+    def answer(self, number):
+        """The response to a request; what comes before it is kept."""
+        while True:
+            message = json.loads(self.socket.expect_text())
+            if "method" not in message:
+                assert message["id"] == number, message
+                return message
+            self.others.append(message)
+
+    def call(self, method, *params):
+        response = self.answer(self.send(method, params))
+        assert "result" in response, response
+        return response["result"]
+
+    def begin(self, name):
+        self.session = self.answer(self.send("connect"))["result"]["sessionId"]
+        assert self.call("set", "name", name) is True
+
+    def come_back(self):
+        """On a new connection: whether its session is there. If not, it has been told so."""
+        return self.is_back(self.ask_back())
+
+    def ask_back(self):
+        self.dial()
+        return self.send("connect", {"sessionId": self.session})
+
+    def is_back(self, number):
+        response = self.answer(number)
+        if "error" in response:
+            assert response["error"] == {"code": 40007, "message": "reconnection error"}
+            return False
+        assert response["result"] == {"value": "reconnection successful", "sessionId": self.session}
+        return True
+
+
+@skippable("node")
+@pytest.mark.full
+def test_the_client_of_kurento_does_all_that_it_can(rpc):
+    told = json.loads(programs.run_node("kurento_client.cjs", f"ws://127.0.0.1:{rpc.port}/kurento"))
+    kinds = collections.Counter(told["happened"])
+    assert kinds["connected"] == kinds["reconnecting"] == kinds["reconnected"] == 1
+    # It has said goodbye: nobody finds its session.
+    with _Peer(rpc, "/kurento") as late:
+        late.session = told["sessionId"]
+        assert not late.come_back()
+
+
+def test_a_ping_passes_a_method_that_blocks_and_other_requests_wait_their_turn(rpc):
+    with _Peer(rpc) as peer:
+        blocked = peer.send("wait_for_client", ["go"])
+        request = json.loads(peer.socket.expect_text())
+        assert request == {"jsonrpc": "2.0", "id": 1, "method": "go"}  # by now it blocks
+        numbers = [peer.send("append", [number]) for number in range(50)]
+        assert peer.answer(peer.send("ping", {}))["result"] == {"value": "pong"}
+        peer.say({"jsonrpc": "2.0", "id": 1, "result": "done"})
+        assert peer.answer(blocked)["result"] == "done"
+        for number in numbers:
+            peer.answer(number)
+        assert peer.call("get", "all") == list(range(50))
+        assert peer.call("later", 1) == "late"
+
+
+def test_sessions_of_one_process_do_not_wait_for_each_other(rpc):
+    peers = [_Peer(rpc) for _ in range(12)]
+    by_process = collections.defaultdict(list)
+    for peer in peers:
+        by_process[peer.call("pid")].append(peer)
+    for together in by_process.values():
+        for peer in together[:2]:  # there are three threads
+            peer.send("wait_for_client", ["go"])
+            assert json.loads(peer.socket.expect_text())["method"] == "go"
+        for peer in together[2:]:
+            peer.call("pid")
+    for peer in peers:
+        peer.socket.close()
+
+
+@pytest.mark.each_mpm
+def test_a_session_moves_to_the_process_that_its_client_comes_to(rpc):
+    peers = [_Peer(rpc) for _ in range(3 * _CHILDREN)]
+    before = []
+    for number, peer in enumerate(peers):
+        peer.begin(f"client {number}")
+        before.append(peer.call("pid"))
+    moved = 0
+    for turn in range(20):
+        for peer in peers:
+            peer.socket.vanish()
+        # Which process accepts a connection is chance; with prefork, one that waits for a request accepts no other.
+        with contextlib.ExitStack() as silent:
+            for _ in range(turn % _CHILDREN):
+                silent.enter_context(rpc.client())
+            for number, peer in enumerate(peers):
+                assert peer.come_back()
+                assert peer.call("get", "name") == f"client {number}"
+                moved += peer.call("pid") != before[number]
+        if moved > 2 * len(peers):
+            break
+    assert moved > 0
+    for peer in peers:
+        peer.socket.close()
+
+
+@pytest.mark.each_mpm
+def test_who_was_in_a_killed_process_is_told_so_and_nobody_else_notices(rpc):
+    peers = [_Peer(rpc, "/hasty") for _ in range(3 * _CHILDREN)]
+    homes = []
+    for number, peer in enumerate(peers):
+        peer.begin(f"client {number}")
+        homes.append(peer.call("pid"))
+    processes.kill(homes[0])
+    for number, (peer, home) in enumerate(zip(peers, homes, strict=True)):
+        if home != homes[0]:
+            assert peer.call("get", "name") == f"client {number}"
+            continue
+        peer.socket.expect_end()
+        assert not peer.come_back()
+        peer.begin("again")  # the same client, a new session
+        assert peer.call("get", "name") == "again"
+    for peer in peers:
+        peer.socket.close()
+
+
+def _readable(peers):
+    """The numbers of those to whom the server has said something."""
+    sockets = {peer.socket.sock: number for number, peer in peers.items()}
+    return [sockets[sock] for sock in select.select(list(sockets), [], [], 0)[0]]
+
+
+def _clients(server):
+    peers = [_Peer(server) for _ in range(_SESSIONS)]
+    for number, peer in enumerate(peers):
+        peer.begin(f"client {number}")
+    return peers
+
+
+@pytest.mark.slow
+@pytest.mark.full
+@pytest.mark.each_mpm
+def test_after_a_restart_each_of_two_hundred_sessions_is_back_or_its_client_is_told(mpm):
+    with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
+        peers = _clients(server)
+        server.signal(signal.SIGUSR1)
+        # Each in its turn, as the drain closes them; their order is not known.
+        waiting = dict(enumerate(peers))
+        asked = {}
+        while waiting:
+            for number in wait_until(lambda: _readable(waiting), 20, "the turn of a client"):
+                peer = waiting.pop(number)
+                peer.socket.expect_close(1012)
+                asked[number] = peer.ask_back()
+        back = 0
+        for number, request in asked.items():
+            if peers[number].is_back(request):
+                assert peers[number].call("get", "name") == f"client {number}"
+                back += 1
+        assert back > _SESSIONS // 2, back
+        for peer in peers:
+            peer.socket.close()
