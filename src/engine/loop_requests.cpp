@@ -53,8 +53,9 @@ SendResult Loop::post_message(ConnectionId id, protocol::Opcode opcode,
     }
     const protocol::EncodedHeader header(opcode, payload.size());
     const std::size_t bytes = header.bytes().size() + payload.size();
+    // What the loop itself posts has to be a command that own_posts_ counts.
     if (last_receiver_.load(std::memory_order_relaxed) == id.value() && bytes <= kMostToExtend &&
-        !protocol::is_control(opcode)) {
+        !protocol::is_control(opcode) && current_ != this) {
         if (const auto result = extend_last_message(id, header, payload, high_water)) {
             return *result;
         }

@@ -6,13 +6,16 @@
 
 #include <atomic>
 #include <fstream>
+#include <functional>
 
 #include "engine/service.hpp"
 #include "failing_allocator.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::engine::Connection;
 using websocket::engine::Loop;
+using websocket::engine::LoopTask;
 using websocket::engine::SharedFrame;
 using websocket::engine::TurnEnd;
 
@@ -169,6 +172,41 @@ START_TEST(
     const auto accounts =
         report->await([](const auto& all) { return !all.empty(); }, "the record's end");
     ck_assert_uint_eq(accounts.front().traffic.messages_out, 12);
+}
+END_TEST
+
+/// What the loop has posted, it must not overtake, also when another thread's message waits for the same client.
+START_TEST(messages_of_the_loop_keep_their_order_also_behind_one_of_another_thread) {
+    struct Last final : TurnEnd {
+        void at_turn_end() noexcept override { send(); }
+        std::function<void()> send;
+    };
+    struct Task final : LoopTask {
+        explicit Task(std::function<void()> what) : what_(std::move(what)) {}
+        void run(Loop& /*loop*/, Connection* /*connection*/) noexcept override { what_(); }
+        const std::function<void()> what_;
+    };
+    Last last;
+    Service service;
+    Client client = service.connect();
+    client.await_open();
+    const auto post = [&](std::function<void()> what) {
+        std::unique_ptr<LoopTask> task = std::make_unique<Task>(std::move(what));
+        if (service.engine().post(client.id, task) != Engine::Posted::yes) std::abort();
+    };
+    const auto send = [&](const char* text) {
+        if (service.send(client.id, text) != SendResult::ok) std::abort();
+    };
+    last.send = [&] { send("second"); };
+    post([&] {
+        service.engine().leave(1, client.id);
+        post([&] {
+            std::thread([&] { send("of another thread"); }).join();
+            send("first");
+            Loop::current()->put_off(last);
+        });
+    });
+    for (const char* text : {"of another thread", "first", "second"}) client.peer.expect_text(text);
 }
 END_TEST
 
@@ -477,6 +515,7 @@ WEBSOCKET_TEST_SUITE(loop) {
     tcase_add_test(
         tests,
         messages_that_wait_for_a_busy_loop_leave_whole_and_in_order_with_all_that_is_between_them);
+    tcase_add_test(tests, messages_of_the_loop_keep_their_order_also_behind_one_of_another_thread);
     tcase_add_test(tests, messages_that_wait_for_a_busy_loop_count_as_queued);
     tcase_add_test(tests, a_message_that_finds_no_memory_behind_others_leaves_no_trace);
     tcase_add_test(tests, what_a_callback_puts_off_happens_once_before_the_loop_waits);

@@ -241,11 +241,47 @@ START_TEST(a_destructor_that_waits_for_blocked_threads_does_not_fill_the_log) {
 }
 END_TEST
 
+/// More than are handed over at a time, and in a turn after which the loop waits for nothing else.
+START_TEST(what_a_loop_submits_runs_in_order_also_what_its_last_turn_submits) {
+    constexpr int kEach = 300;
+    RecordingLog log;
+    std::vector<int> order;  // the one thread's
+    std::deque<Work> work;
+    for (int i = 0; i < 2 * kEach; ++i) {
+        work.emplace_back([&order, i] { order.push_back(i); });
+    }
+    Door first_half;
+    Work signal([&] { first_half.open(); });
+    {
+        Pool pool({.max_threads = 1}, log);
+        Service service;
+        const auto submit = [&](std::size_t from) {
+            for (std::size_t i = 0; i < kEach; ++i) pool.submit(work[from + i]);
+        };
+        Client client = service.connect({
+            .on_message =
+                [&](ConnectionId, Message) {
+                    submit(0);
+                    pool.submit(signal);
+                    return Flow::more;
+                },
+            .on_close = [&](ConnectionId) { submit(kEach); },
+        });
+        client.peer.send_text("now");
+        first_half.await("what waits for nothing but the end of a turn");
+        service.stop();
+    }
+    ck_assert_uint_eq(order.size(), 2 * kEach);
+    ck_assert(std::ranges::is_sorted(order));
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(pool) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, runs_what_is_submitted_on_another_thread);
     tcase_add_test(tests, first_come_first_served_on_one_thread);
     tcase_add_test(tests, the_destructor_runs_all_that_waits_also_what_the_last_tasks_submit);
+    tcase_add_test(tests, what_a_loop_submits_runs_in_order_also_what_its_last_turn_submits);
     tcase_add_test(tests, a_task_that_submits_itself_never_runs_twice_at_once);
     tcase_add_test(tests, grows_when_all_threads_are_blocked_as_long_as_it_may);
     tcase_add_test(tests, says_when_all_threads_are_blocked_and_goes_on_when_one_is_free);
