@@ -179,7 +179,9 @@ public:
     [[nodiscard]] bool draining() const noexcept { return drain_.active() && !stopping_; }
 
 private:
-    static constexpr std::size_t kReadBuffer = 512U << 10;
+    /// A message of 256 KiB is one read. More would only be more that a client leaves behind whose connection is
+    /// paused in the middle of a read.
+    static constexpr std::size_t kReadBuffer = 260U << 10;
 
     void run_once();
     [[nodiscard]] std::chrono::milliseconds most_wait() const noexcept;
