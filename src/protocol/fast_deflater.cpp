@@ -58,6 +58,9 @@ constexpr std::size_t kRoom = 512;
 }  // namespace
 
 struct FastDeflater::Stream {
+    explicit Stream(const Library& loaded) noexcept : functions(loaded) {}
+
+    const Library functions;
     isal_zstream stream{};
     std::array<std::uint8_t, kStateRoom> beyond{};
     std::array<std::uint8_t, ISAL_DEF_LVL1_DEFAULT> tables{};
@@ -67,9 +70,9 @@ std::unique_ptr<FastDeflater> FastDeflater::make(unsigned window_bits) {
     if (!library().complete()) {
         return nullptr;
     }
-    auto stream = std::make_unique<Stream>();
+    auto stream = std::make_unique<Stream>(library());
     isal_zstream& isal = stream->stream;
-    library().init(&isal);
+    stream->functions.init(&isal);
     isal.level = 1;
     isal.level_buf = stream->tables.data();
     isal.level_buf_size = static_cast<std::uint32_t>(stream->tables.size());
@@ -93,7 +96,7 @@ bool FastDeflater::deflate(std::span<const std::uint8_t> part, bool last, base::
         const std::span<std::uint8_t> into = out.space(room).first(room);
         isal.next_out = into.data();
         isal.avail_out = static_cast<std::uint32_t>(into.size());
-        library().deflate(&isal);
+        stream_->functions.deflate(&isal);
         out.commit(into.size() - isal.avail_out);
         if (isal.avail_out == 0 && limited) {
             return false;
@@ -106,7 +109,7 @@ bool FastDeflater::deflate(std::span<const std::uint8_t> part, bool last, base::
     return true;
 }
 
-void FastDeflater::reset() noexcept { library().reset(&stream_->stream); }
+void FastDeflater::reset() noexcept { stream_->functions.reset(&stream_->stream); }
 
 }  // namespace websocket::protocol
 

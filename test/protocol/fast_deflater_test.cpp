@@ -20,13 +20,13 @@ namespace {
 
 constexpr std::size_t kNoLimit = Deflater::kNoLimit;
 
-std::string text_of(ByteBuffer& buffer) { return {buffer.bytes().begin(), buffer.bytes().end()}; }
+std::string written(ByteBuffer& buffer) { return {buffer.bytes().begin(), buffer.bytes().end()}; }
 
 /// Compresses a whole message for itself; empty when it was refused.
 std::string compress(FastDeflater& deflater, std::string_view plain, std::size_t limit = kNoLimit) {
     deflater.reset();
     ByteBuffer out;
-    return deflater.deflate(bytes(plain), true, out, limit) ? text_of(out) : "";
+    return deflater.deflate(bytes(plain), true, out, limit) ? written(out) : "";
 }
 
 /// Text, noise, one byte over and over, or some of each.
@@ -78,7 +78,7 @@ START_TEST(parts_make_one_message_and_are_refused_each_for_itself) {
             ByteBuffer out;
             ck_assert(
                 deflater->deflate(bytes(rest.substr(0, size)), size == rest.size(), out, kNoLimit));
-            payload += text_of(out);
+            payload += written(out);
             rest.remove_prefix(size);
         }
         deflater->reset();

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -85,8 +86,12 @@ private:
         Lease& operator=(const Lease&) = delete;
         ~Lease() {
             if (parser_->capacity() > kKept) return;
-            const std::lock_guard lock(reader_.mutex_);
-            if (reader_.idle_.size() < kMostKept) reader_.idle_.push_back(std::move(parser_));
+            try {
+                const std::lock_guard lock(reader_.mutex_);
+                if (reader_.idle_.size() < kMostKept) reader_.idle_.push_back(std::move(parser_));
+            } catch (const std::bad_alloc&) {
+                // The next text makes one of its own.
+            }
         }
         Parser* operator->() const noexcept { return parser_.get(); }
 

@@ -8,11 +8,11 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -104,25 +104,30 @@ private:
             return;
         }
         ready_.push_back(std::move(strand));
-        if (ready_.size() > waiting_ && threads_.size() < most_) {
-            start();
-        } else {
+        if (ready_.size() <= waiting_ || threads_.size() == most_) {
             work_.notify_one();
+        } else if (!start() && threads_.empty()) {
+            strand = std::move(ready_.back());  // with nobody else to do it, it is done here
+            ready_.pop_back();
+            lock.unlock();
+            while (strand->run_one()) {
+            }
         }
     }
-    /// Signals are for the server's threads.
-    void start() {
+    /// False when the system gives no thread. Signals are for the server's threads.
+    bool start() {
         sigset_t all;
         sigset_t before;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
+        bool started = true;
         try {
             threads_.emplace_back([this] { run(); });
-        } catch (const std::system_error&) {
-            // Those that there are do it, if later.
-            if (threads_.empty()) std::terminate();
+        } catch (const std::exception&) {
+            started = false;
         }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
+        return started;
     }
     void run() {
         std::unique_lock lock(mutex_);

@@ -17,7 +17,18 @@
 
 namespace websocket::jsonrpc {
 
-struct Member;
+class Value;
+
+/// A name and a value. A template, so that it is complete where a Value is, which holds some.
+template <class V>
+struct BasicMember {
+    std::string name;
+    V value;
+
+    bool operator==(const BasicMember& other) const noexcept = default;
+};
+/// Of an object.
+using Member = BasicMember<Value>;
 
 /// null, true or false, a number, text (UTF-8), an array or an object, whose members keep their order.
 /// Numbers without fraction and exponent are integers, from -2^63 to 2^64-1; the others are doubles.
@@ -56,9 +67,7 @@ public:
     }
 
     [[nodiscard]] static Value object(std::initializer_list<Member> members = {});
-    [[nodiscard]] static Value array(std::initializer_list<Value> items = {}) {
-        return Array(items);
-    }
+    [[nodiscard]] static Value array(std::initializer_list<Value> items = {});
 
     [[nodiscard]] bool is_null() const noexcept { return holds<std::monostate>(); }
     [[nodiscard]] bool is_bool() const noexcept { return holds<bool>(); }
@@ -108,15 +117,8 @@ private:
     Variant value_;
 };
 
-/// A name and a value of an object.
-struct Member {
-    std::string name;
-    Value value;
-
-    bool operator==(const Member& other) const noexcept = default;
-};
-
 inline Value::Value(Object members) noexcept : value_(std::move(members)) {}
+inline Value Value::array(std::initializer_list<Value> items) { return Array(items); }
 
 template <class T>
 Value::Value(const std::map<std::string, T>& members) {
