@@ -16,10 +16,10 @@
 
 namespace websocket::protocol {
 
-namespace {
+namespace detail {
 
 /// What is called of the library; it stays loaded.
-struct Library {
+struct IsaL {
     decltype(&::isal_deflate_init) init = nullptr;
     decltype(&::isal_deflate_reset) reset = nullptr;
     decltype(&::isal_deflate) deflate = nullptr;
@@ -28,6 +28,12 @@ struct Library {
         return init != nullptr && reset != nullptr && deflate != nullptr;
     }
 };
+
+}  // namespace detail
+
+namespace {
+
+using Library = detail::IsaL;
 
 /// Null members where it is missing.
 Library open_library() noexcept {

@@ -6,7 +6,6 @@ using websocket::test::answer_to;
 using websocket::test::expect_other;
 using websocket::test::expect_text;
 using websocket::test::expect_texts;
-using websocket::test::inline_methods;
 using websocket::test::rpc_probe;
 using websocket::test::RpcProbe;
 using websocket::test::session_of;
