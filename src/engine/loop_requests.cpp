@@ -53,14 +53,14 @@ SendResult Loop::post_message(ConnectionId id, protocol::Opcode opcode,
     }
     const protocol::EncodedHeader header(opcode, payload.size());
     const std::size_t bytes = header.bytes().size() + payload.size();
+    const bool control = protocol::is_control(opcode);
     // What the loop itself posts has to be a command that own_posts_ counts.
     if (last_receiver_.load(std::memory_order_relaxed) == id.value() && bytes <= kMostToExtend &&
-        !protocol::is_control(opcode) && current_ != this) {
+        !control && current_ != this) {
         if (const auto result = extend_last_message(id, header, payload, high_water)) {
             return *result;
         }
     }
-    const bool control = protocol::is_control(opcode);
     last_receiver_.store(control ? 0 : id.value(), std::memory_order_relaxed);
     return post_frame(control ? Command::Kind::send : Command::Kind::messages, id, bytes,
                       high_water, [&] { return SharedFrame::join(header.bytes(), payload); });

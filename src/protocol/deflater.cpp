@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/deflater.hpp"
 
-#include <algorithm>
 #include <new>
+
+#include "protocol/flush_all.hpp"
 
 namespace websocket::protocol {
 
 namespace {
 
-/// What a flush ends with and RFC 7692 section 7.2.1 removes: 00 00 ff ff.
 /// What zlib takes; the rest of its state has less than 6 KiB.
 constexpr std::size_t memory_of(const DeflaterShape& shape) noexcept {
     return (std::size_t{4} << shape.window_bits) + (std::size_t{512} << shape.memory_level) +
@@ -32,27 +32,9 @@ Deflater::~Deflater() { deflateEnd(&stream_); }
 
 bool Deflater::deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                        std::size_t limit) {
-    const bool limited = limit != kNoLimit;
-    std::size_t room =
-        limited ? limit + kFlushTail.size() : deflateBound(&stream_, part.size()) + kFlushRoom;
-    stream_.next_in = const_cast<std::uint8_t*>(part.data());  // zlib does not write there
-    stream_.avail_in = static_cast<unsigned>(part.size());
-    // Only when room is left, zlib has written all that there is, and one flush marker.
-    do {
-        const std::span<std::uint8_t> into = out.space(room).first(room);
-        stream_.next_out = into.data();
-        stream_.avail_out = static_cast<unsigned>(into.size());
-        ::deflate(&stream_, Z_SYNC_FLUSH);
-        out.commit(into.size() - stream_.avail_out);
-        if (stream_.avail_out == 0 && limited) {
-            return false;
-        }
-        room = kFlushRoom;
-    } while (stream_.avail_out == 0);
-    if (last) {
-        out.drop_back(kFlushTail.size());
-    }
-    return true;
+    const std::size_t bound = limit == kNoLimit ? deflateBound(&stream_, part.size()) : 0;
+    return flush_all(stream_, part, last, out, limit, bound, kFlushRoom,
+                     [this] { ::deflate(&stream_, Z_SYNC_FLUSH); });
 }
 
 void Deflater::reset() noexcept { deflateReset(&stream_); }

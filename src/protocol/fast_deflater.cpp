@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "protocol/deflate_settings.hpp"
+#include "protocol/flush_all.hpp"
 
 namespace websocket::protocol {
 
@@ -92,27 +92,9 @@ FastDeflater::~FastDeflater() = default;
 
 bool FastDeflater::deflate(std::span<const std::uint8_t> part, bool last, base::ByteBuffer& out,
                            std::size_t limit) {
-    isal_zstream& isal = stream_->stream;
-    const bool limited = limit != SIZE_MAX;
-    std::size_t room = limited ? limit + kFlushTail.size() : part.size() + kRoom;
-    isal.next_in = const_cast<std::uint8_t*>(part.data());  // it does not write there
-    isal.avail_in = static_cast<std::uint32_t>(part.size());
-    // Only when room is left, all is written, and the flush marker.
-    do {
-        const std::span<std::uint8_t> into = out.space(room).first(room);
-        isal.next_out = into.data();
-        isal.avail_out = static_cast<std::uint32_t>(into.size());
-        stream_->functions.deflate(&isal);
-        out.commit(into.size() - isal.avail_out);
-        if (isal.avail_out == 0 && limited) {
-            return false;
-        }
-        room = kRoom;
-    } while (isal.avail_out == 0);
-    if (last) {
-        out.drop_back(kFlushTail.size());
-    }
-    return true;
+    Stream& own = *stream_;
+    return flush_all(own.stream, part, last, out, limit, part.size(), kRoom,
+                     [&own] { own.functions.deflate(&own.stream); });
 }
 
 void FastDeflater::reset() noexcept { stream_->functions.reset(&stream_->stream); }
