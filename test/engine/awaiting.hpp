@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -59,22 +60,25 @@ private:
     Value value_{};
 };
 
-/// A door that is shut until somebody opens it.
+/// A door that is shut until somebody opens it. Whoever opens it may destroy it at once, although
+/// others are still passing.
 class Door {
 public:
     void open() {
-        open_.update([](bool& open) { open = true; });
+        open_->update([](bool& open) { open = true; });
     }
     /// [any thread]
     [[nodiscard]] bool passed(std::chrono::milliseconds patience = kPatience) {
-        return open_.holds([](bool open) { return open; }, patience);
+        const std::shared_ptr<Awaited<bool>> kept = open_;
+        return kept->holds([](bool open) { return open; }, patience);
     }
     void await(const char* what) {
-        open_.await([](bool open) { return open; }, what);
+        const std::shared_ptr<Awaited<bool>> kept = open_;
+        kept->await([](bool open) { return open; }, what);
     }
 
 private:
-    Awaited<bool> open_;
+    const std::shared_ptr<Awaited<bool>> open_ = std::make_shared<Awaited<bool>>();
 };
 
 /// For what tells nobody that it changes: an atomic counter of the code under test.

@@ -36,6 +36,9 @@ constexpr milliseconds kPatience = Lifecycle::kLatest - engine::Loop::kStopTimeo
 
 /// What is left of a drain when httpd needs the child's slot.
 constexpr milliseconds kHurry{1000};
+/// How long httpd must have needed it. Siblings that have no connections leave at once, but not at
+/// the same moment, and httpd looks for what it lacks once a second.
+constexpr milliseconds kNeedLasts{2000};
 /// Restarts after which a child that still drains has to go, so that there are never more than this
 /// many generations of children.
 constexpr int kMaxRestarts = 8;
@@ -204,7 +207,7 @@ void Lifecycle::make_room() noexcept {
         return;
     }
     const bool too_old = scoreboard_.restarts() >= kMaxRestarts;
-    if (!too_old && !scoreboard_.slot_is_needed()) {
+    if (!too_old && !slot_is_needed_lastingly()) {
         return;
     }
     made_room_ = true;
@@ -215,6 +218,15 @@ void Lifecycle::make_room() noexcept {
                  host_.engine.connections(), in_ms(kHurry),
                  too_old ? "httpd is restarted faster than WebSocketDrainTimeout"
                          : "httpd has no other slot for a new child (see ServerLimit)");
+}
+
+bool Lifecycle::slot_is_needed_lastingly() noexcept {
+    if (!scoreboard_.slot_is_needed()) {
+        needed_since_.reset();
+        return false;
+    }
+    const Clock::time_point now = Clock::now();
+    return now - (needed_since_ ? *needed_since_ : needed_since_.emplace(now)) >= kNeedLasts;
 }
 
 void Lifecycle::report() const noexcept {

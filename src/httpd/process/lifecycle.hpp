@@ -52,6 +52,7 @@ private:
     void wait_for_drain() noexcept;
     void wait_for_sessions(Clock::time_point limit) noexcept;
     void make_room() noexcept;
+    [[nodiscard]] bool slot_is_needed_lastingly() noexcept;
     void report() const noexcept;
     /// Waits for `done`, at most until `limit`; true when it is.
     template <class Done>
@@ -77,6 +78,7 @@ private:
     bool announced_ = false;
     // the main thread's own
     bool made_room_ = false;
+    std::optional<Clock::time_point> needed_since_;
     // the watcher's own: when it has seen that the process is to end, and to end at once
     std::optional<Clock::time_point> end_seen_;
     std::optional<Clock::time_point> stop_seen_;
