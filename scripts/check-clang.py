@@ -6,8 +6,8 @@
 
 Files of a folder are looked at together, as they are compiled. Those that are shipped are written out as one file:
 what a file includes is for the analyzer what its functions call, and no further subject. So it looks at each function
-once. What was good
-is not looked at again until it, or a header that it includes, or this script or .clang-tidy has changed.
+once, and follows calls less far than in a FILE that is named: that takes a quarter of the time. What was good is not
+looked at again until it, or a header that it includes, or this script or .clang-tidy has changed.
 """
 
 import concurrent.futures
@@ -34,6 +34,7 @@ _OF_SHIPPED = [
     # Threads may use what exit() destroys.
     "--extra-arg=-Wexit-time-destructors",
 ]
+_SHALLOW = [f"--extra-arg={word}" for word in ("-Xclang", "-analyzer-config", "-Xclang", "mode=shallow")]
 
 
 def is_shipped(file):
@@ -94,9 +95,9 @@ def what_decides():
     return version + pathlib.Path(".clang-tidy").read_bytes() + pathlib.Path(__file__).read_bytes()
 
 
-def complaints(unit):
-    """What clang says about it; empty when it says nothing."""
-    options = _OF_SHIPPED if unit.shipped else _OF_OTHERS
+def complaints(unit, depth):
+    """What clang says about it; empty when it says nothing. `depth`: options of the analyzer."""
+    options = [*_OF_SHIPPED, *depth] if unit.shipped else _OF_OTHERS
     text = unit.preprocessed()
     good = None
     if text is not None:
@@ -137,7 +138,7 @@ def main():
     print("".join(complaint + "\n" for complaint in unused), end="")
     good = not unused
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        for complaint in threads.map(complaints, units):
+        for complaint in threads.map(functools.partial(complaints, depth=[] if wanted else _SHALLOW), units):
             if complaint:
                 good = False
                 print(complaint, flush=True)

@@ -30,7 +30,7 @@ std::span<std::uint8_t> ByteBuffer::space(std::size_t wanted) {
         block->capacity = larger;
         block_ = block;
     }
-    return {data() + used, block_->capacity - used};
+    return {data() + used, capacity() - used};
 }
 
 void ByteBuffer::append(std::span<const std::uint8_t> bytes) {

@@ -95,9 +95,10 @@ const char* add_connection_log(cmd_parms* cmd, const char* target, const char* f
     if (!parsed) {
         return refused(error);
     }
-    const auto when = parse_choice(events != nullptr ? events : kEvents.front(), kEvents);
+    const std::string_view chosen = events != nullptr ? events : kEvents.front();
+    const auto when = parse_choice(chosen, kEvents);
     if (!when) {
-        return refused('"' + std::string(events) +
+        return refused('"' + std::string(chosen) +
                        "\" is not allowed; the third argument is Close, Open or Both");
     }
     auto log =
