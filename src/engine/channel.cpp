@@ -19,11 +19,11 @@ Channel::Channel(Loop& loop, Gate& gate, ConnectionId id) noexcept
 
 Channel::~Channel() {
     if (registered_) {
-        loop_.reactor().remove(transport_->descriptor(), *this);
+        loop_.reactor().remove(transport_.descriptor(), *this);
     }
 }
 
-void Channel::prepare(std::unique_ptr<net::Transport> transport, std::unique_ptr<Session> session,
+void Channel::prepare(net::AnyTransport transport, std::unique_ptr<Session> session,
                       const ConnectionOptions& options) noexcept {
     transport_ = std::move(transport);
     session_ = std::move(session);
@@ -32,13 +32,13 @@ void Channel::prepare(std::unique_ptr<net::Transport> transport, std::unique_ptr
 
 bool Channel::poll(bool input) noexcept {
     watches_input_ = input;
-    const auto events = static_cast<std::uint8_t>(transport_->poll_events(input, !outbox_.empty()));
+    const auto events = static_cast<std::uint8_t>(transport_.poll_events(input, !outbox_.empty()));
     if (registered_ && events == polled_) {
         return true;
     }
     net::Reactor& reactor = loop_.reactor();
-    if (!(registered_ ? reactor.change(transport_->descriptor(), *this, events)
-                      : reactor.add(transport_->descriptor(), *this, events))) {
+    if (!(registered_ ? reactor.change(transport_.descriptor(), *this, events)
+                      : reactor.add(transport_.descriptor(), *this, events))) {
         return false;
     }
     registered_ = true;
@@ -70,7 +70,7 @@ bool Channel::flush() noexcept {
             encode_next();
             continue;
         }
-        const net::IoResult result = transport_->write({slots.data(), count});
+        const net::IoResult result = transport_.write({slots.data(), count});
         if (result.status == net::IoStatus::would_block) {
             return false;
         }

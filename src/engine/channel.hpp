@@ -18,8 +18,8 @@
 #include "engine/send_result.hpp"
 #include "engine/session.hpp"
 #include "engine/shared_frame.hpp"
+#include "net/any_transport.hpp"
 #include "net/reactor.hpp"
-#include "net/transport.hpp"
 #include "protocol/close_code.hpp"
 
 namespace websocket::engine {
@@ -108,7 +108,7 @@ protected:
     [[nodiscard]] bool paused() const noexcept { return pause_ != 0; }
 
     /// Its transport, and what to serve it with. [any thread]
-    void prepare(std::unique_ptr<net::Transport> transport, std::unique_ptr<Session> session,
+    void prepare(net::AnyTransport transport, std::unique_ptr<Session> session,
                  const ConnectionOptions& options) noexcept;
 
     /// Has the descriptor polled for input as it is wanted, and for output while some waits. False when the
@@ -171,7 +171,7 @@ protected:
     Loop& loop_;
     Gate& gate_;
     ConnectionId id_;
-    std::unique_ptr<net::Transport> transport_;
+    net::AnyTransport transport_;
     std::unique_ptr<Session> session_;
     std::unique_ptr<ConnectionRecord> record_;  ///< null unless somebody asked for it
     const ConnectionOptions* options_ = nullptr;

@@ -19,9 +19,9 @@ Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept : Chann
     takes_messages_ = true;
 }
 
-void Connection::prepare(std::unique_ptr<net::Transport> transport,
-                         std::unique_ptr<Session> session, const ConnectionOptions& options,
-                         unsigned version, base::ByteBuffer early_input) noexcept {
+void Connection::prepare(net::AnyTransport transport, std::unique_ptr<Session> session,
+                         const ConnectionOptions& options, unsigned version,
+                         base::ByteBuffer early_input) noexcept {
     Channel::prepare(std::move(transport), std::move(session), options);
     if (version < 13) {
         closing_.set_hybi();
@@ -167,7 +167,7 @@ void Connection::start_close_timer() noexcept {
         return;
     }
     const Tick now = loop_.reactor().now();
-    liveness_.begin_close(now, transport_->untaken());
+    liveness_.begin_close(now, transport_.untaken());
     loop_.reactor().set_time(*this, now + to_ticks(options_->close_timeout));
 }
 
@@ -199,7 +199,7 @@ void Connection::keep_alive(Tick now) {
     }
     deflate_.rest(now, interval);
     if (liveness_.silent(now, interval) && !liveness_.awaits_pong()) {
-        liveness_.begin_ping(now, transport_->untaken());
+        liveness_.begin_ping(now, transport_.untaken());
         guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
     }
     if (closing_.open()) {
@@ -327,7 +327,7 @@ void Connection::finish(const CloseInfo& how) noexcept {
 
 void Connection::after_flush() noexcept {
     if (closing_.state() == State::finishing) {
-        if (!transport_->shutdown_write()) {
+        if (!transport_.shutdown_write()) {
             return;  // service() comes back
         }
         closing_.linger();

@@ -39,7 +39,7 @@ public:
     Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept;
 
     /// What to serve; before the connection is handed to its loop. [any thread]
-    void prepare(std::unique_ptr<net::Transport> transport, std::unique_ptr<Session> session,
+    void prepare(net::AnyTransport transport, std::unique_ptr<Session> session,
                  const ConnectionOptions& options, unsigned version,
                  base::ByteBuffer early_input) noexcept;
     /// What was agreed on about compression; before it is handed to its loop. Throws std::bad_alloc.
@@ -203,7 +203,7 @@ private:
     // in connection.cpp
     void note_life() noexcept;
     void look();
-    [[nodiscard]] bool takes_bytes() noexcept { return liveness_.takes(transport_->untaken()); }
+    [[nodiscard]] bool takes_bytes() noexcept { return liveness_.takes(transport_.untaken()); }
     [[nodiscard]] bool gives_no_sign_of_life(Tick now);
     void start_close_timer() noexcept;
     void keep_alive(Tick now);

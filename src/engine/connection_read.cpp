@@ -103,7 +103,7 @@ void Connection::on_ready(std::uint32_t events) {
 bool Connection::settled() const noexcept {
     return closing_.open() && !paused() && outbox_.empty() && !inbound_.has_unread() &&
            !(broken_ || dead_ || end_of_stream_ || room_again_) && watches_input_ &&
-           !transport_->pending() && polled_ == transport_->poll_events(true, false);
+           !transport_.pending() && polled_ == transport_.poll_events(true, false);
 }
 
 std::span<std::uint8_t> Connection::read_buffer() const noexcept {
@@ -126,7 +126,7 @@ bool Connection::read_ready() {
         loop_.heap_trim().note(window.size());
         const std::span<std::uint8_t> into = window.empty() ? read_buffer() : window;
         const net::IoResult result =
-            transport_->read(into.first(std::min(into.size(), largest_read())));
+            transport_.read(into.first(std::min(into.size(), largest_read())));
         if (result.status == net::IoStatus::done) {
             more = true;
             note_life();
@@ -164,7 +164,7 @@ void Connection::feed(std::span<std::uint8_t> bytes) {
 }
 
 bool Connection::discard_input() noexcept {
-    const net::IoResult result = transport_->read(loop_.read_buffer());
+    const net::IoResult result = transport_.read(loop_.read_buffer());
     account_read(result.count);
     if (result.status == net::IoStatus::closed) {
         end_of_stream_ = true;
@@ -236,7 +236,7 @@ bool Connection::takes_input() const noexcept {
     return ready && !end_of_stream_ && !dead_;
 }
 
-bool Connection::input_pending() const noexcept { return takes_input() && transport_->pending(); }
+bool Connection::input_pending() const noexcept { return takes_input() && transport_.pending(); }
 
 void Connection::read_unread() {
     const Corked corked(loop_.cork(), *this);

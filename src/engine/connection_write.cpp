@@ -90,7 +90,7 @@ void Connection::write_corked() noexcept {
     Cork& cork = loop_.cork();
     const std::span<const std::uint8_t> bytes = cork.bytes();
     const iovec slot = base::to_iovec(bytes);
-    const net::IoResult result = transport_->write({&slot, 1});
+    const net::IoResult result = transport_.write({&slot, 1});
     account_wire(result.count);
     if (result.count < bytes.size()) {
         static_cast<void>(keep_rest(result.status, bytes.subspan(result.count), {}));
@@ -113,7 +113,7 @@ bool Connection::write_through(std::span<const std::uint8_t> header,
             slots.at(used++) = base::to_iovec(part);
         }
     }
-    const net::IoResult result = transport_->write({slots.data(), used});
+    const net::IoResult result = transport_.write({slots.data(), used});
     account_wire(result.count);
     std::size_t written = result.count;
     for (std::span<const std::uint8_t>& part : parts) {
@@ -181,7 +181,7 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
     }
     const std::span<const std::uint8_t> bytes = frames.bytes();
     const iovec slot = base::to_iovec(bytes);
-    const net::IoResult result = transport_->write({&slot, 1});
+    const net::IoResult result = transport_.write({&slot, 1});
     account_wire(result.count);
     bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
     if (healthy && result.count < bytes.size()) {

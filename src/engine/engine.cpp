@@ -116,9 +116,9 @@ void Engine::give_back(Loop& loop, std::unique_ptr<Channel> channel) noexcept {
     taken_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Engine::adopt(Place place, std::unique_ptr<net::Transport> transport,
-                   std::unique_ptr<Session> session, const ConnectionOptions& options,
-                   unsigned version, base::ByteBuffer early_input) noexcept {
+void Engine::adopt(Place place, net::AnyTransport transport, std::unique_ptr<Session> session,
+                   const ConnectionOptions& options, unsigned version,
+                   base::ByteBuffer early_input) noexcept {
     place->prepare(std::move(transport), std::move(session), options, version,
                    std::move(early_input));
     serve(std::move(place));

@@ -92,8 +92,8 @@ public:
     }
     /// Prepares a connection and serves it. `early_input` is what was received behind the handshake, `options`
     /// outlives the connection, `version` is the Sec-WebSocket-Version. [httpd worker]
-    void adopt(Place place, std::unique_ptr<net::Transport> transport,
-               std::unique_ptr<Session> session, const ConnectionOptions& options, unsigned version,
+    void adopt(Place place, net::AnyTransport transport, std::unique_ptr<Session> session,
+               const ConnectionOptions& options, unsigned version,
                base::ByteBuffer early_input) noexcept;
 
     /// Sends one frame. `high_water` is the send_buffer of the connection's options. Never blocks.

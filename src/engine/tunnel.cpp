@@ -33,7 +33,7 @@ Tunnel::~Tunnel() {
 
 void Tunnel::prepare(Side client, Side backend, const ConnectionOptions& options,
                      const TunnelOptions& how) {
-    Channel::prepare(nullptr, nullptr, options);
+    Channel::prepare({}, nullptr, options);
     client_.begin_with(std::move(client.transport), std::move(client.early));
     backend_.begin_with(std::move(backend.transport), std::move(backend.early));
     how_ = how;

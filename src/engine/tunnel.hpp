@@ -28,7 +28,7 @@ public:
 
     /// One of its sides, with what was read ahead.
     struct Side {
-        std::unique_ptr<net::Transport> transport;
+        net::AnyTransport transport;
         base::ByteBuffer early;
     };
     /// What to serve. `options` outlives it. Throws std::bad_alloc. [any thread]

@@ -9,7 +9,7 @@
 namespace websocket::engine {
 
 net::IoResult TunnelEnd::read(std::span<std::uint8_t> into) noexcept {
-    const net::IoResult result = transport_->read(into);
+    const net::IoResult result = transport_.read(into);
     if (result.status == net::IoStatus::failed) {
         break_output();
     }
@@ -23,7 +23,7 @@ void TunnelEnd::write(std::span<const iovec> pieces) {
     }
     std::size_t written = 0;
     if (kept_.empty()) {
-        const net::IoResult result = transport_->write(pieces);
+        const net::IoResult result = transport_.write(pieces);
         if (result.status == net::IoStatus::failed) {
             break_output();
             return;
@@ -43,7 +43,7 @@ void TunnelEnd::write(std::span<const iovec> pieces) {
 void TunnelEnd::flush() noexcept {
     while (!kept_.empty() && !output_ended_) {
         const std::array slots{base::to_iovec(kept_.bytes().subspan(taken_))};
-        const net::IoResult result = transport_->write(slots);
+        const net::IoResult result = transport_.write(slots);
         if (result.status == net::IoStatus::would_block) {
             return;
         }
@@ -69,7 +69,7 @@ void TunnelEnd::note_taken(std::size_t count) noexcept {
 
 void TunnelEnd::shut() noexcept {
     if (!output_ended_ || shutting_) {
-        shutting_ = !transport_->shutdown_write();
+        shutting_ = !transport_.shutdown_write();
         output_ended_ = true;
     }
 }
@@ -84,7 +84,7 @@ void TunnelEnd::break_output() noexcept {
 bool TunnelEnd::poll(net::Reactor& reactor, bool input) noexcept {
     watches_input_ = input && !input_ended_;
     const auto events =
-        static_cast<std::uint8_t>(transport_->poll_events(watches_input_, !kept_.empty()));
+        static_cast<std::uint8_t>(transport_.poll_events(watches_input_, !kept_.empty()));
     // An end would be reported whether it is asked for or not, again and again.
     if (!watches_input_ && output_ended_ && !shutting_) {
         leave(reactor);
@@ -93,7 +93,7 @@ bool TunnelEnd::poll(net::Reactor& reactor, bool input) noexcept {
     if (registered_ && events == polled_) {
         return true;
     }
-    const int descriptor = transport_->descriptor();
+    const int descriptor = transport_.descriptor();
     if (!(registered_ ? reactor.change(descriptor, *this, events)
                       : reactor.add(descriptor, *this, events))) {
         return false;
@@ -105,7 +105,7 @@ bool TunnelEnd::poll(net::Reactor& reactor, bool input) noexcept {
 
 void TunnelEnd::leave(net::Reactor& reactor) noexcept {
     if (registered_) {
-        reactor.remove(transport_->descriptor(), *this);
+        reactor.remove(transport_.descriptor(), *this);
         registered_ = false;
     }
 }

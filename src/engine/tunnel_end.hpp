@@ -8,8 +8,8 @@
 #include <span>
 
 #include "base/byte_buffer.hpp"
+#include "net/any_transport.hpp"
 #include "net/reactor.hpp"
-#include "net/transport.hpp"
 
 namespace websocket::engine {
 
@@ -30,7 +30,7 @@ public:
     ~TunnelEnd() = default;  ///< after leave()
 
     /// Before the first use; `early` has been read ahead. [any thread]
-    void begin_with(std::unique_ptr<net::Transport> transport, base::ByteBuffer early) noexcept {
+    void begin_with(net::AnyTransport transport, base::ByteBuffer early) noexcept {
         transport_ = std::move(transport);
         early_ = std::move(early);
     }
@@ -45,7 +45,7 @@ public:
     [[nodiscard]] bool input_ended() const noexcept { return input_ended_; }
     /// There is something to read that polling does not show.
     [[nodiscard]] bool input_pending() const noexcept {
-        return !input_ended_ && transport_->pending();
+        return !input_ended_ && transport_.pending();
     }
 
     // --- what goes out ---
@@ -65,7 +65,7 @@ public:
     /// The peer takes nothing more; what it has sent before may still be read.
     void break_output() noexcept;
     [[nodiscard]] bool ended() const noexcept { return input_ended_ && output_ended_; }
-    [[nodiscard]] std::uint32_t untaken() const noexcept { return transport_->untaken(); }
+    [[nodiscard]] std::uint32_t untaken() const noexcept { return transport_.untaken(); }
 
     // --- polling ---
 
@@ -79,7 +79,7 @@ private:
     void note_taken(std::size_t count) noexcept;
 
     Owner& owner_;
-    std::unique_ptr<net::Transport> transport_;
+    net::AnyTransport transport_;
     base::ByteBuffer early_;
     base::ByteBuffer kept_;
     std::size_t taken_ = 0;    ///< bytes at the begin of kept_, fewer than all, that are written

@@ -6,9 +6,9 @@
 
 namespace websocket::net {
 
-std::uint32_t Transport::untaken() const noexcept {
+std::uint32_t untaken_by_peer(int socket) noexcept {
     int bytes = 0;
-    return ::ioctl(descriptor(), SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint32_t>(bytes) : 0;
+    return ::ioctl(socket, SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint32_t>(bytes) : 0;
 }
 
 }  // namespace websocket::net

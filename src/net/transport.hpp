@@ -24,6 +24,14 @@ struct IoResult {
     std::size_t count = 0;
 };
 
+/// What to poll for where reading waits for input only, and writing for room only.
+[[nodiscard]] constexpr std::uint32_t usual_poll_events(bool read, bool write) noexcept {
+    return (read ? std::uint32_t{EPOLLIN} : 0U) | (write ? std::uint32_t{EPOLLOUT} : 0U);
+}
+
+/// Bytes written to a socket that the peer's system has not acknowledged yet.
+[[nodiscard]] std::uint32_t untaken_by_peer(int socket) noexcept;
+
 /// Never blocks, never throws, raises no signal. Owned and called by one loop. [loop]
 class Transport {
 public:
@@ -45,7 +53,9 @@ public:
 
     /// Bytes written that the peer's system has not acknowledged yet. Where the peer takes nothing,
     /// this does not change.
-    [[nodiscard]] virtual std::uint32_t untaken() const noexcept;
+    [[nodiscard]] virtual std::uint32_t untaken() const noexcept {
+        return untaken_by_peer(descriptor());
+    }
 
     /// True when read() has something to tell that the descriptor's readiness does not show.
     [[nodiscard]] virtual bool pending() const noexcept { return false; }
@@ -53,7 +63,7 @@ public:
     /// What to poll for (epoll's bits) when the owner wants to read, to write, both or neither. A
     /// TLS transport may have to write before it can read, and the other way round.
     [[nodiscard]] virtual std::uint32_t poll_events(bool read, bool write) const noexcept {
-        return (read ? std::uint32_t{EPOLLIN} : 0U) | (write ? std::uint32_t{EPOLLOUT} : 0U);
+        return usual_poll_events(read, write);
     }
 };
 

@@ -16,8 +16,7 @@ using namespace std::chrono_literals;
 using websocket::engine::Channel;
 using websocket::engine::Departure;
 using websocket::engine::SharedFrame;
-using websocket::net::SocketTransport;
-using websocket::net::Transport;
+using websocket::net::AnyTransport;
 using websocket::protocol::CloseCode;
 
 namespace {
@@ -38,7 +37,7 @@ public:
         if (life_ != nullptr) life_->update([](Life& life) { life.freed = true; });
     }
 
-    void prepare(std::unique_ptr<Transport> transport, const ConnectionOptions& options,
+    void prepare(AnyTransport transport, const ConnectionOptions& options,
                  std::shared_ptr<LifeStory> life) {
         Channel::prepare(std::move(transport), nullptr, options);
         life_ = std::move(life);
@@ -84,7 +83,7 @@ public:
 private:
     void on_ready(std::uint32_t /*events*/) override {
         std::array<std::uint8_t, 4096> into;
-        const IoResult result = transport_->read(into);
+        const IoResult result = transport_.read(into);
         if (result.status == IoStatus::closed || result.status == IoStatus::failed) {
             kill();
         } else if (result.status == IoStatus::done) {
@@ -117,8 +116,7 @@ private:
         auto place = service.engine().reserve<ByteEcho>(why);
         ck_assert(place.has_value());
         id = place->id();
-        (*place)->prepare(std::make_unique<SocketTransport>(std::move(sockets.server)),
-                          service.options, life);
+        (*place)->prepare(std::move(sockets.server), service.options, life);
         service.engine().serve(std::move(*place));
     }
 };
@@ -214,8 +212,7 @@ START_TEST(an_unused_place_is_given_back_and_one_that_comes_too_late_is_abandone
     auto life = std::make_shared<LifeStory>();
     SocketPair sockets = tcp_pair();
     auto place = service.engine().reserve<ByteEcho>(why);
-    (*place)->prepare(std::make_unique<SocketTransport>(std::move(sockets.server)), service.options,
-                      life);
+    (*place)->prepare(std::move(sockets.server), service.options, life);
     service.engine().begin_stop();
     await_quietly([&] { return service.engine().stopped(); }, "the loops' end");
     service.engine().serve(std::move(*place));

@@ -68,10 +68,8 @@ struct Fixture {
         Engine::Place place = service.reserve();
         id = place.id();
         SocketPair sockets = tcp_pair(socket_buffer);
-        service.engine().adopt(
-            std::move(place),
-            std::make_unique<websocket::net::SocketTransport>(std::move(sockets.server)),
-            std::make_unique<PartsListener>(events), service.options, 13, {});
+        service.engine().adopt(std::move(place), std::move(sockets.server),
+                               std::make_unique<PartsListener>(events), service.options, 13, {});
         await("open ");
         return Peer(std::move(sockets.client));
     }

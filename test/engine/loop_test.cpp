@@ -492,11 +492,10 @@ START_TEST(a_connection_that_could_not_be_handed_over_is_closed) {
     Peer peer(std::move(sockets.client));
     Engine::Place place = service.reserve();
     const ConnectionId id = place.id();
-    auto transport = std::make_unique<websocket::net::SocketTransport>(std::move(sockets.server));
     auto session = std::make_unique<RecordingSession>(record, id, Behaviour{});
     {
         const FailingAllocator allocator(0);
-        service.engine().adopt(std::move(place), std::move(transport), std::move(session),
+        service.engine().adopt(std::move(place), std::move(sockets.server), std::move(session),
                                service.options, 13, {});
     }
     ck_assert_uint_eq(record->get().closes.size(), 1);

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "failing_allocator.hpp"
-#include "net/transport.hpp"
+#include "net/any_transport.hpp"
 
 namespace websocket::test {
 
@@ -85,13 +85,13 @@ private:
 
 class ScriptedTransport final : public net::Transport {
 public:
-    ScriptedTransport(std::unique_ptr<net::Transport> real, std::shared_ptr<Script> script)
+    ScriptedTransport(net::AnyTransport real, std::shared_ptr<Script> script)
         : real_(std::move(real)), script_(std::move(script)) {}
 
     net::IoResult read(std::span<std::uint8_t> into) noexcept override {
         const net::IoResult what = script_->next(script_->reads_);
         if (what.status != Script::kGoOn) return what;
-        return real_->read(into.first(std::min(into.size(), what.count)));
+        return real_.read(into.first(std::min(into.size(), what.count)));
     }
     net::IoResult write(std::span<const iovec> from) noexcept override {
         std::size_t total = 0;
@@ -103,16 +103,16 @@ public:
         }
         const net::IoResult what = script_->next(script_->writes_);
         if (what.status != Script::kGoOn) return what;
-        return what.count >= total ? real_->write(from) : write_some(from, what.count);
+        return what.count >= total ? real_.write(from) : write_some(from, what.count);
     }
-    bool shutdown_write() noexcept override { return real_->shutdown_write(); }
-    [[nodiscard]] int descriptor() const noexcept override { return real_->descriptor(); }
+    bool shutdown_write() noexcept override { return real_.shutdown_write(); }
+    [[nodiscard]] int descriptor() const noexcept override { return real_.descriptor(); }
     [[nodiscard]] std::uint32_t untaken() const noexcept override {
-        return script_->untaken_ ? script_->untaken_(script_->untaken_calls_++) : real_->untaken();
+        return script_->untaken_ ? script_->untaken_(script_->untaken_calls_++) : real_.untaken();
     }
-    [[nodiscard]] bool pending() const noexcept override { return real_->pending(); }
+    [[nodiscard]] bool pending() const noexcept override { return real_.pending(); }
     [[nodiscard]] std::uint32_t poll_events(bool read, bool write) const noexcept override {
-        return script_->hidden_ ? 0 : real_->poll_events(read, write);
+        return script_->hidden_ ? 0 : real_.poll_events(read, write);
     }
 
 private:
@@ -124,10 +124,10 @@ private:
             room -= part.iov_len;
             if (part.iov_len > 0) parts.push_back(part);
         }
-        return real_->write(parts);
+        return real_.write(parts);
     }
 
-    const std::unique_ptr<net::Transport> real_;
+    net::AnyTransport real_;
     const std::shared_ptr<Script> script_;
 };
 

@@ -12,7 +12,6 @@
 #include "engine/peer.hpp"
 #include "engine/recording_session.hpp"
 #include "engine/scripted_transport.hpp"
-#include "net/socket_transport.hpp"
 
 namespace websocket::test {
 
@@ -132,17 +131,17 @@ public:
         SocketPair sockets = tcp_pair(wiring.socket_buffer);
         const ConnectionId id = place.id();
         auto record = std::make_shared<Record>();
-        auto real = std::make_unique<net::SocketTransport>(std::move(sockets.server));
         if (wiring.report != nullptr) {
             place->attach(std::make_unique<ReportingRecord>(options.rates, wiring.report));
         }
         base::ByteBuffer early;
         early.append(bytes(wiring.early_input));
         place->agree(wiring.deflate);
-        engine_->adopt(std::move(place),
-                       std::make_unique<ScriptedTransport>(std::move(real), wiring.script),
-                       std::make_unique<RecordingSession>(record, id, std::move(behaviour)),
-                       options, wiring.version, std::move(early));
+        engine_->adopt(
+            std::move(place),
+            std::make_unique<ScriptedTransport>(std::move(sockets.server), wiring.script),
+            std::make_unique<RecordingSession>(record, id, std::move(behaviour)), options,
+            wiring.version, std::move(early));
         return {Peer(std::move(sockets.client)), std::move(record), wiring.script, id};
     }
 

@@ -16,7 +16,6 @@ using namespace std::chrono_literals;
 using websocket::engine::Ender;
 using websocket::engine::Tunnel;
 using websocket::engine::TunnelOptions;
-using websocket::net::SocketTransport;
 using websocket::protocol::CloseCode;
 
 namespace {
@@ -49,8 +48,7 @@ struct Passage {
                              std::string_view early) {
         websocket::base::ByteBuffer read;
         read.append(bytes(early));
-        return {std::make_unique<ScriptedTransport>(
-                    std::make_unique<SocketTransport>(std::move(socket)), std::move(script)),
+        return {std::make_unique<ScriptedTransport>(std::move(socket), std::move(script)),
                 std::move(read)};
     }
 

@@ -145,8 +145,8 @@ private:
         connections_.push_back(place->id());
         auto record = std::make_shared<Record>();
         auto session = std::make_unique<RecordingSession>(record, place->id(), Behaviour{});
-        engine_.adopt(std::move(*place), std::make_unique<net::SocketTransport>(std::move(socket)),
-                      std::move(session), connection_options_, 13, {});
+        engine_.adopt(std::move(*place), std::move(socket), std::move(session), connection_options_,
+                      13, {});
         if (!record->holds([](const Story& story) { return story.opened; })) ::_exit(3);
         return connections_.size() - 1;
     }

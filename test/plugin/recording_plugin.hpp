@@ -125,10 +125,9 @@ public:
     /// Hands an accepted candidate to the engine, as after the 101.
     [[nodiscard]] Peer open(Candidate candidate, int socket_buffer = 0) {
         SocketPair sockets = tcp_pair(socket_buffer);
-        auto real = std::make_unique<net::SocketTransport>(std::move(sockets.server));
         service.engine().adopt(
             std::move(*candidate.place),
-            std::make_unique<ScriptedTransport>(std::move(real), candidate.script),
+            std::make_unique<ScriptedTransport>(std::move(sockets.server), candidate.script),
             std::move(candidate.session), endpoint_.connection, 13, {});
         return Peer(std::move(sockets.client));
     }

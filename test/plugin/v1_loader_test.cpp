@@ -5,7 +5,6 @@
 
 #include "engine/connection.hpp"
 #include "engine/slot_table.hpp"
-#include "net/socket_transport.hpp"
 #include "plugin/built_plugin.hpp"
 #include "plugin/common/loader.hpp"
 #include "plugin/v1/v1_session.hpp"
@@ -117,7 +116,6 @@ constexpr std::size_t malloced(std::size_t size) { return (size + 8 + 15) / 16 *
 START_TEST(an_idle_connection_of_a_plugin_that_never_blocks_takes_256_bytes_at_most) {
     const std::size_t all = malloced(sizeof(websocket::engine::Connection)) +
                             sizeof(websocket::engine::Slot) +
-                            malloced(sizeof(websocket::net::SocketTransport)) +
                             malloced(sizeof(websocket::plugin::V1Session));
     ck_assert_uint_le(all, 256);
 }

@@ -59,9 +59,8 @@ public:
         std::unique_ptr<plugin::Request> request = std::make_unique<FakeRequest>();
         ck_assert_uint_eq(session->upgrade(request), 0);
         SocketPair sockets = tcp_pair(buffer);
-        service.engine().adopt(std::move(place),
-                               std::make_unique<net::SocketTransport>(std::move(sockets.server)),
-                               std::move(session), endpoint_.connection, 13, {});
+        service.engine().adopt(std::move(place), std::move(sockets.server), std::move(session),
+                               endpoint_.connection, 13, {});
         return Peer(std::move(sockets.client));
     }
 

@@ -20,7 +20,6 @@
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
 #include "httpd/takeover/takeover.hpp"
-#include "net/socket_transport.hpp"
 
 namespace websocket::httpd {
 
@@ -136,9 +135,9 @@ SSL* tls_of(conn_rec* c) {
     return usable ? connection->ssl : nullptr;
 }
 
-std::unique_ptr<net::Transport> make_transport(TakenConnection& taken) {
+net::AnyTransport make_transport(TakenConnection& taken) {
     if (taken.ssl == nullptr) {
-        return std::make_unique<net::SocketTransport>(std::move(taken.socket));
+        return {std::move(taken.socket)};
     }
     // mod_ssl has marked it as shut down.
     SSL_set_shutdown(taken.ssl.get(), taken.tls_ended ? SSL_RECEIVED_SHUTDOWN : 0);
@@ -147,7 +146,7 @@ std::unique_ptr<net::Transport> make_transport(TakenConnection& taken) {
 }
 
 void Handover::take_over(conn_rec* c) noexcept {
-    std::unique_ptr<net::Transport> transport;
+    net::AnyTransport transport;
     try {
         transport = make_transport(taken);
     } catch (const std::bad_alloc&) {

@@ -26,7 +26,7 @@ struct TakenConnection {
 
 /// Once httpd has let go of the connection, whose early input stays where it is. Throws std::bad_alloc.
 /// [httpd worker]
-[[nodiscard]] std::unique_ptr<net::Transport> make_transport(TakenConnection& taken);
+[[nodiscard]] net::AnyTransport make_transport(TakenConnection& taken);
 
 /// What goes on with connections of httpd when httpd has let go of them all.
 class Successor {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/socket_transport.hpp"
+#include "net/any_transport.hpp"
 
 #include <fcntl.h>
 
@@ -8,12 +8,13 @@
 #include <string>
 
 #include "engine/peer.hpp"
+#include "engine/scripted_transport.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::net::AnyTransport;
 using websocket::net::IoResult;
 using websocket::net::IoStatus;
-using websocket::net::SocketTransport;
 
 namespace {
 
@@ -30,15 +31,15 @@ struct PlainEnds {
         return transport.write({&part, 1});
     }
 
-    SocketTransport transport;
+    AnyTransport transport;
     Peer peer;
 };
 
 }  // namespace
 
-START_TEST(a_socket_never_blocks) {
+START_TEST(a_socket_that_blocks_never_blocks_here) {
     PlainEnds ends;
-    ck_assert(::fcntl(ends.transport.descriptor(), F_GETFL) & O_NONBLOCK);
+    ck_assert(!(::fcntl(ends.transport.descriptor(), F_GETFL) & O_NONBLOCK));
     std::array<std::uint8_t, 10> buffer;
     ck_assert(ends.transport.read(buffer).status == IoStatus::would_block);
     std::string much(1'000'000, 'x');
@@ -107,17 +108,70 @@ END_TEST
 START_TEST(closes_the_socket_with_itself) {
     SocketPair sockets = tcp_pair();
     Peer peer(std::move(sockets.client));
-    { const SocketTransport transport(std::move(sockets.server)); }
+    { const AnyTransport transport(std::move(sockets.server)); }
     peer.expect_end();
 }
 END_TEST
 
-WEBSOCKET_TEST_SUITE(socket_transport) {
+START_TEST(what_is_no_socket_does_it_all_itself_and_is_destroyed_once) {
+    SocketPair sockets = tcp_pair();
+    const int socket = sockets.server.get();
+    Peer peer(std::move(sockets.client));
+    auto script = std::make_shared<Script>();
+    script->on_untaken([](std::size_t /*call*/) { return 7U; });
+    script->hide_readiness();
+    {
+        AnyTransport transport(
+            std::make_unique<ScriptedTransport>(std::move(sockets.server), script));
+        ck_assert_int_eq(transport.descriptor(), socket);
+        ck_assert_uint_eq(transport.untaken(), 7);
+        ck_assert_uint_eq(transport.poll_events(true, true), 0);
+        std::array<std::uint8_t, 1> buffer;
+        ck_assert(transport.read(buffer).status == IoStatus::would_block);
+        std::string bytes = "x";
+        const iovec part{bytes.data(), 1};
+        ck_assert(transport.write({&part, 1}).status == IoStatus::done);
+        ck_assert(script->reads() == 1 && script->writes() == 1);
+        ck_assert_int_eq(script.use_count(), 2);
+        ck_assert(transport.shutdown_write());
+    }
+    ck_assert_int_eq(script.use_count(), 1);
+    char got = 0;
+    ck_assert_int_eq(::recv(peer.descriptor(), &got, 1, MSG_WAITALL), 1);
+    peer.expect_end();
+}
+END_TEST
+
+START_TEST(is_moved_with_what_it_owns) {
+    SocketPair sockets = tcp_pair();
+    const int socket = sockets.server.get();
+    Peer peer(std::move(sockets.client));
+    {
+        AnyTransport first(std::move(sockets.server));
+        AnyTransport second(std::move(first));
+        AnyTransport third;
+        third = std::move(second);
+        ck_assert_int_eq(third.descriptor(), socket);
+        ck_assert_uint_eq(third.poll_events(true, false), EPOLLIN);
+        ck_assert(!third.pending());
+        peer.send("there");
+        pollfd poll{socket, POLLIN, 0};
+        ck_assert_int_eq(::poll(&poll, 1, 20'000), 1);
+        std::array<std::uint8_t, 10> buffer;
+        ck_assert_uint_eq(third.read(buffer).count, 5);
+    }
+    peer.expect_end();
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(any_transport) {
     tcase_set_timeout(tests, kTestTimeout);
-    tcase_add_test(tests, a_socket_never_blocks);
+    tcase_add_test(tests, a_socket_that_blocks_never_blocks_here);
     tcase_add_test(tests, reads_what_there_is_and_then_the_end);
     tcase_add_test(tests, gathers_one_write_from_many_parts);
     tcase_add_test(tests, reading_goes_on_when_our_side_is_shut);
     tcase_add_test(tests, a_dead_peer_is_a_failure_and_no_signal);
     tcase_add_test(tests, closes_the_socket_with_itself);
+    tcase_add_test(tests, what_is_no_socket_does_it_all_itself_and_is_destroyed_once);
+    tcase_add_test(tests, is_moved_with_what_it_owns);
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/any_transport.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "base/io_error.hpp"
+
+namespace websocket::net {
+
+namespace {
+
+template <class Send>
+IoResult until_done(Send send) {
+    for (;;) {
+        const ssize_t count = send();
+        if (count > 0) return {IoStatus::done, static_cast<std::size_t>(count)};
+        if (count == 0 || base::would_block(errno)) return {IoStatus::would_block};
+        if (errno != EINTR) return {IoStatus::failed};
+    }
+}
+
+}  // namespace
+
+AnyTransport::AnyTransport(base::Descriptor socket) noexcept
+    : word_(socket.valid() ? (static_cast<std::uintptr_t>(socket.get()) << 1) | kSocket : 0) {
+    static_cast<void>(socket.release());
+}
+
+AnyTransport::~AnyTransport() {
+    if (is_socket()) {
+        const base::Descriptor closed(socket());
+    } else {
+        delete other();
+    }
+}
+
+// Each call says that it must not block: the flag of the socket is shared with whoever else has a duplicate,
+// and would take two calls more.
+
+IoResult AnyTransport::receive(std::span<std::uint8_t> into) const noexcept {
+    for (;;) {
+        const ssize_t count = ::recv(socket(), into.data(), into.size(), MSG_DONTWAIT);
+        if (count > 0) return {IoStatus::done, static_cast<std::size_t>(count)};
+        if (count == 0) return {IoStatus::closed};
+        if (base::would_block(errno)) return {IoStatus::would_block};
+        if (errno != EINTR) return {IoStatus::failed};
+    }
+}
+
+IoResult AnyTransport::send(std::span<const iovec> from) const noexcept {
+    if (from.size() == 1) {
+        return send_one(from.front());
+    }
+    msghdr message{};
+    // sendmsg(2) does not write through the vector; the member just has no const.
+    message.msg_iov = const_cast<iovec*>(from.data());
+    message.msg_iovlen = from.size();
+    return until_done([&] { return ::sendmsg(socket(), &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
+}
+
+/// Cheaper in the kernel than a vector of one.
+IoResult AnyTransport::send_one(const iovec& from) const noexcept {
+    return until_done(
+        [&] { return ::send(socket(), from.iov_base, from.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL); });
+}
+
+bool AnyTransport::shutdown_write() noexcept {
+    if (!is_socket()) {
+        return other()->shutdown_write();
+    }
+    ::shutdown(socket(), SHUT_WR);
+    return true;
+}
+
+}  // namespace websocket::net
