@@ -78,6 +78,34 @@ def test_a_subprotocol_is_found_among_more_than_can_be_counted(sized, count):
     assert answer.header("Sec-WebSocket-Protocol") == name
 
 
+def test_clients_that_say_much_alike_are_told_apart(sized):
+    """What they have said, not what one of the same browser has, for as long as each of them is there."""
+    alike = [("User-Agent", "one browser"), ("Accept-Language", "en")]
+    own = [("Cookie", "a"), ("Cookie", ""), ("X-Token", "token c"), ("Sec-WebSocket-Protocol", "d, e")]
+    clients = [sized.websocket("/v0", headers=[*alike, header]) for header in own]
+    clients[0].close_handshake()
+    for client, (name, value) in list(zip(clients, own))[1:]:
+        for asked, answer in [*alike, (name, value), ("cookie", value if name == "Cookie" else "<null>")]:
+            client.send(frames.text(f"header: {asked}"))
+            client.expect_text(answer)
+        client.close_handshake()
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers keep what is freed")
+def test_what_idle_clients_say_alike_is_kept_once(sized):
+    child = sized.child()
+    count = 200
+    headers = [("User-Agent", "x" * 7000), ("Accept", "x" * 7000)]
+    assert sized.answer("/echo", headers=headers).status == 101
+    before = processes.private_kib(child)
+    clients = [sized.websocket("/echo", headers=headers) for _ in range(count)]
+    each = (processes.private_kib(child) - before) / count
+    print(f"an idle client that says 14 KiB as others do holds {each:.1f} KiB")
+    assert each < 7
+    for client in clients:
+        client.reset()
+
+
 @pytest.mark.skipif(SANITIZED, reason="sanitizers keep what is freed")
 def test_idle_clients_with_the_largest_requests_hold_what_the_limit_says(sized):
     child = sized.child()

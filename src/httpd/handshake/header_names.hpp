@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names that nearly every handshake has take one byte in a RequestSnapshot instead of twenty.
+// What handshakes have alike: names, which take one byte in a RequestSnapshot instead of twenty, and values.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -40,6 +41,26 @@ constexpr char kFirstNameCode = 1;
     const auto code = static_cast<unsigned char>(*packed);
     const bool coded = code != 0 && code <= kCommonHeaderNames.size();
     return coded ? kCommonHeaderNames[code - static_cast<std::size_t>(kFirstNameCode)] : packed;
+}
+
+/// Whose values many clients of a server send alike, the browser's and the site's. Not among them: what may
+/// be a client's secret or name (cookies, tokens, addresses; a subprotocol may be a token).
+// clang-format off
+inline constexpr std::array<std::string_view, 21> kHeadersAlike{
+    "Host", "Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Origin",
+    "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Pragma",
+    "X-Forwarded-Host", "X-Forwarded-Server", "X-Forwarded-Proto", "Via", "DNT",
+    "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-GPC",
+};
+// clang-format on
+
+[[nodiscard]] constexpr bool is_alike_header(std::string_view name) noexcept {
+    return std::ranges::find(kHeadersAlike, name) != kHeadersAlike.end();
+}
+
+/// The same of variables of the environment: those of the configuration and of the cipher, say.
+[[nodiscard]] constexpr bool is_alike_variable(std::string_view name) noexcept {
+    return name != "UNIQUE_ID" && name != "SSL_SESSION_ID" && !name.starts_with("SSL_CLIENT_");
 }
 
 }  // namespace websocket::httpd

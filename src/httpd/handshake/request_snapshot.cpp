@@ -9,8 +9,8 @@
 #include <bit>
 #include <cstring>
 #include <new>
+#include <string>
 #include <string_view>
-#include <vector>
 
 #include "httpd/config/config.hpp"
 #include "httpd/handshake/header_names.hpp"
@@ -33,45 +33,8 @@ namespace {
 
 constexpr const char* kBodyKey = "websocket-refusal-body";
 
-const char* next(const char* text) { return text + std::strlen(text) + 1; }
-
 bool same(const char* a, const char* b) {
     return a != nullptr && b != nullptr && std::strcmp(a, b) == 0;
-}
-
-using Strings = std::vector<std::string_view>;
-
-std::uint16_t collect(const apr_table_t* table, Strings& into) {
-    const apr_array_header_t* rows = apr_table_elts(table);
-    const std::span entries(reinterpret_cast<const apr_table_entry_t*>(rows->elts),
-                            static_cast<std::size_t>(rows->nelts));
-    std::uint16_t count = 0;
-    for (const apr_table_entry_t& entry : entries) {
-        if (entry.key != nullptr && entry.val != nullptr && count < UINT16_MAX) {
-            into.push_back(packed_name(entry.key));
-            into.emplace_back(entry.val);
-            ++count;
-        }
-    }
-    return count;
-}
-
-std::uint32_t packed_size(const Strings& strings) {
-    std::size_t size = 0;
-    for (const std::string_view text : strings) {
-        size += text.size() + 1;
-    }
-    if (size > UINT32_MAX) {
-        throw std::bad_alloc();
-    }
-    return static_cast<std::uint32_t>(size);
-}
-
-void pack(const Strings& strings, char* at) {
-    for (const std::string_view text : strings) {
-        at = std::copy(text.begin(), text.end(), at);
-        *at++ = '\0';
-    }
 }
 
 bool is_in_document_root(const request_rec* r) {
@@ -100,25 +63,73 @@ const char* tls_variable(request_rec* r, const char* name) {
 
 }  // namespace
 
-struct RequestSnapshot::Contents {
-    Strings strings;
-    std::uint16_t present = 0;
-    std::uint32_t headers_at = 0;
-    std::uint16_t headers = 0;
-    std::uint16_t environment = 0;
-    std::uint32_t subprotocols_at = 0;
-    std::uint16_t subprotocols = 0;
+/// Where strings are read: in what is shared, but one that has kOwn in its place there is behind the object.
+class RequestSnapshot::Strings {
+public:
+    /// Strings that begin with it are never shared, so it stands for nothing else.
+    static constexpr char kOwn = 0x19;
 
-    explicit Contents(request_rec* r) {
-        add_fields(r);
-        headers_at = packed_size(strings);
-        headers = collect(r->headers_in, strings);
-        environment = collect(r->subprocess_env, strings);
-        subprotocols_at = packed_size(strings);
-        add_subprotocols(r);
+    Strings(const char* shared, const char* own) noexcept : shared_(shared), own_(own) {}
+
+    const char* next() noexcept {
+        const bool is_own = *shared_ == kOwn;
+        const char* text = is_own ? own_ : shared_;
+        shared_ = behind(shared_);
+        own_ = is_own ? behind(own_) : own_;
+        return text;
+    }
+    Strings& skip(unsigned count) noexcept {
+        for (; count > 0; --count) {
+            static_cast<void>(next());
+        }
+        return *this;
     }
 
-    void add_fields(request_rec* r) {
+private:
+    static const char* behind(const char* text) noexcept { return text + std::strlen(text) + 1; }
+
+    const char* shared_;
+    const char* own_;
+};
+
+struct RequestSnapshot::Contents {
+    Shape shape{};
+    std::string shared;  ///< the shape, and strings
+    std::string own;     ///< strings
+
+    explicit Contents(request_rec* r) : shared(sizeof(Shape), '\0') {
+        shared.reserve(kUsual);
+        own.reserve(kUsual);
+        shape.server = r->server;
+        shape.proto_num = static_cast<std::uint16_t>(r->proto_num);
+        shape.local_port = r->connection->local_addr->port;
+        add_fields(r);
+        shape.headers =
+            add_rows(r->headers_in, [](const char* name) { return is_alike_header(name); });
+        shape.environment =
+            add_rows(r->subprocess_env, [](const char* name) { return is_alike_variable(name); });
+        add_subprotocols(r);
+        if (size_ > UINT32_MAX) {
+            throw std::bad_alloc();
+        }
+        shape.size = static_cast<std::uint32_t>(size_);
+        std::memcpy(shared.data(), &shape, sizeof shape);
+    }
+
+private:
+    static constexpr std::size_t kUsual = 512;
+
+    void add(std::string_view text, bool alike) {
+        size_ += text.size() + 1;
+        if (alike && !text.starts_with(Strings::kOwn)) {
+            shared.append(text).push_back('\0');
+        } else {
+            shared.append({Strings::kOwn, '\0'});
+            own.append(text).push_back('\0');
+        }
+    }
+
+    void add_fields(const request_rec* r) {
         const conn_rec* c = r->connection;
         const std::array<const char*, kFields> fields{
             r->unparsed_uri, same(r->uri, r->unparsed_uri) ? nullptr : r->uri,
@@ -128,40 +139,62 @@ struct RequestSnapshot::Contents {
             c->client_ip,    same(r->useragent_ip, c->client_ip) ? nullptr : r->useragent_ip,
             c->local_ip,     below_of(r),
         };
+        // What a query says is often a token.
+        const unsigned of_the_client =
+            (1U << user) | (1U << client_ip) | (1U << useragent_ip) |
+            (r->args != nullptr ? (1U << unparsed_uri) | (1U << args) : 0U);
         for (std::size_t i = 0; i < fields.size(); ++i) {
             if (fields.at(i) != nullptr) {
-                present = static_cast<std::uint16_t>(present | (1U << i));
-                strings.emplace_back(fields.at(i));
+                shape.present = static_cast<std::uint16_t>(shape.present | (1U << i));
+                add(fields.at(i), (of_the_client & (1U << i)) == 0);
             }
         }
+    }
+
+    template <class IsAlike>
+    std::uint16_t add_rows(const apr_table_t* table, IsAlike is_alike) {
+        const apr_array_header_t* rows = apr_table_elts(table);
+        const std::span entries(reinterpret_cast<const apr_table_entry_t*>(rows->elts),
+                                static_cast<std::size_t>(rows->nelts));
+        std::uint16_t count = 0;
+        for (const apr_table_entry_t& entry : entries) {
+            if (entry.key != nullptr && entry.val != nullptr && count < UINT16_MAX) {
+                add(packed_name(entry.key), true);
+                add(entry.val, is_alike(entry.key));
+                ++count;
+            }
+        }
+        return count;
     }
 
     void add_subprotocols(request_rec* r) {
         if (const char* offered = apr_table_get(r->headers_in, "Sec-WebSocket-Protocol")) {
             if (const auto tokens = protocol::parse_token_list(offered)) {
-                const std::size_t count = std::min<std::size_t>(tokens->size(), UINT16_MAX);
-                subprotocols = static_cast<std::uint16_t>(count);
-                strings.insert(strings.end(), tokens->begin(),
-                               tokens->begin() + static_cast<std::ptrdiff_t>(count));
+                for (const std::string_view token : *tokens) {
+                    if (shape.subprotocols < UINT16_MAX) {
+                        add(token, false);
+                        ++shape.subprotocols;
+                    }
+                }
             }
         }
     }
+
+    /// What WebSocketMaxRequestSize bounds: what a client can make the child hold that is like no other.
+    std::size_t size_ = kAlone;
+    static constexpr std::size_t kAlone = 56;
 };
 
 std::unique_ptr<RequestSnapshot> RequestSnapshot::take(request_rec* r) {
     const Contents contents(r);
-    return std::unique_ptr<RequestSnapshot>(new (Extra{packed_size(contents.strings)})
+    return std::unique_ptr<RequestSnapshot>(new (Extra{contents.own.size()})
                                                 RequestSnapshot(r, contents));
 }
 
 RequestSnapshot::RequestSnapshot(request_rec* r, const Contents& contents)
-    : server_(r->server), real_(r), headers_at_(contents.headers_at),
-      subprotocols_at_(contents.subprotocols_at), present_(contents.present),
-      headers_(contents.headers), environment_(contents.environment),
-      subprotocols_(contents.subprotocols), proto_num_(static_cast<std::uint16_t>(r->proto_num)),
-      client_port_(r->connection->client_addr->port), useragent_port_(r->useragent_addr->port),
-      local_port_(r->connection->local_addr->port) {
-    pack(contents.strings, reinterpret_cast<char*>(this + 1));
+    : shared_(contents.shared), real_(r), client_port_(r->connection->client_addr->port),
+      useragent_port_(r->useragent_addr->port) {
+    std::ranges::copy(contents.own, reinterpret_cast<char*>(this + 1));
 }
 
 RequestSnapshot::~RequestSnapshot() {
@@ -170,33 +203,33 @@ RequestSnapshot::~RequestSnapshot() {
     }
 }
 
-std::size_t RequestSnapshot::size() const noexcept {
-    const int count = std::popcount(present_) + 2 * headers_ + 2 * environment_ + subprotocols_;
-    const char* at = strings();
-    for (int i = 0; i < count; ++i) {
-        at = next(at);
-    }
-    return sizeof *this + static_cast<std::size_t>(at - strings());
+RequestSnapshot::Strings RequestSnapshot::all() const noexcept {
+    return {shared_.data() + sizeof(Shape), reinterpret_cast<const char*>(this + 1)};
+}
+
+RequestSnapshot::Strings RequestSnapshot::headers() const noexcept {
+    return all().skip(static_cast<unsigned>(std::popcount(shape().present)));
+}
+
+RequestSnapshot::Strings RequestSnapshot::subprotocols() const noexcept {
+    return headers().skip(2U * shape().headers + 2U * shape().environment);
 }
 
 const char* RequestSnapshot::field(Field which) const noexcept {
-    const char* at = strings();
-    for (unsigned i = 0; i < which; ++i) {
-        if ((present_ & (1U << i)) != 0) {
-            at = next(at);
-        }
-    }
-    return (present_ & (1U << which)) != 0 ? at : nullptr;
+    const unsigned present = shape().present;
+    const unsigned bit = 1U << which;
+    const auto before = static_cast<unsigned>(std::popcount(present & (bit - 1)));
+    return (present & bit) != 0 ? all().skip(before).next() : nullptr;
 }
 
 const char* RequestSnapshot::header(const char* name) const noexcept {
-    const char* at = strings() + headers_at_;
-    for (unsigned i = 0; i < headers_; ++i) {
-        const char* value = next(at);
-        if (ap_cstr_casecmp(full_name(at), name) == 0) {
+    Strings strings = headers();
+    for (unsigned i = 0; i < shape().headers; ++i) {
+        const char* found = full_name(strings.next());
+        const char* value = strings.next();
+        if (ap_cstr_casecmp(found, name) == 0) {
             return value;
         }
-        at = next(value);
     }
     return nullptr;
 }
@@ -303,53 +336,43 @@ const char* RequestSnapshot::text(std::uint32_t what) const noexcept {
 std::uint16_t RequestSnapshot::port(std::uint32_t which) const noexcept {
     switch (which) {
         case WS_PORT_PEER: return client_port_;
-        case WS_PORT_SERVER: return local_port_;
+        case WS_PORT_SERVER: return local_port();
         default: return 0;
     }
 }
 
 const char* RequestSnapshot::environment(const char* name) const noexcept {
-    const char* at = strings() + headers_at_;
-    for (unsigned i = 0; i < 2U * headers_; ++i) {
-        at = next(at);
-    }
-    for (unsigned i = 0; i < environment_; ++i) {
-        const char* value = next(at);
-        if (std::strcmp(full_name(at), name) == 0) {
+    Strings strings = headers().skip(2U * shape().headers);
+    for (unsigned i = 0; i < shape().environment; ++i) {
+        const char* found = full_name(strings.next());
+        const char* value = strings.next();
+        if (std::strcmp(found, name) == 0) {
             return value;
         }
-        at = next(value);
     }
     return real_ != nullptr ? tls_variable(real_, name) : nullptr;
 }
 
 void RequestSnapshot::visit_headers(VisitHeader visit, void* data) const {
-    const char* at = strings() + headers_at_;
-    for (unsigned i = 0; i < headers_; ++i) {
-        const char* value = next(at);
-        if (!visit(data, full_name(at), value)) {
+    Strings strings = headers();
+    for (unsigned i = 0; i < shape().headers; ++i) {
+        const char* name = full_name(strings.next());
+        if (!visit(data, name, strings.next())) {
             return;
         }
-        at = next(value);
     }
 }
 
 const char* RequestSnapshot::subprotocol(std::size_t index) const noexcept {
-    if (index >= subprotocols_) {
-        return nullptr;
-    }
-    const char* at = strings() + subprotocols_at_;
-    for (; index > 0; --index) {
-        at = next(at);
-    }
-    return at;
+    return index < shape().subprotocols ? subprotocols().skip(static_cast<unsigned>(index)).next()
+                                        : nullptr;
 }
 
 // Of many offers, each is looked at once.
 bool RequestSnapshot::offers_subprotocol(std::string_view name) const noexcept {
-    const char* at = strings() + subprotocols_at_;
-    for (std::size_t i = 0; i < subprotocols_; ++i, at = next(at)) {
-        if (name == at) {
+    Strings strings = subprotocols();
+    for (unsigned i = 0; i < shape().subprotocols; ++i) {
+        if (name == strings.next()) {
             return true;
         }
     }
@@ -370,17 +393,17 @@ void RequestSnapshot::detach() {
     real_ = nullptr;
 }
 
-const char* RequestSnapshot::copy_pairs(const char* at, unsigned count, apr_table_t* table) {
+void RequestSnapshot::copy_pairs(Strings& strings, unsigned count, apr_table_t* table) {
     for (; count > 0; --count) {
-        const char* value = next(at);
-        apr_table_addn(table, full_name(at), value);  // it lives as long as the table's pool
-        at = next(value);
+        const char* name = full_name(strings.next());
+        apr_table_addn(table, name, strings.next());  // both live as long as the table's pool
     }
-    return at;
 }
 
 void RequestSnapshot::copy_tables_to(apr_table_t* headers, apr_table_t* environment) const {
-    copy_pairs(copy_pairs(strings() + headers_at_, headers_, headers), environment_, environment);
+    Strings strings = this->headers();
+    copy_pairs(strings, shape().headers, headers);
+    copy_pairs(strings, shape().environment, environment);
 }
 
 }  // namespace websocket::httpd

@@ -10,14 +10,16 @@
 #include <memory>
 #include <span>
 
+#include "base/shared_text.hpp"
 #include "plugin/common/request.hpp"
 
 namespace websocket::httpd {
 
 struct PlainExchange;
 
-/// A packed, immutable copy of what a request said, in one block of memory. While on_connect runs it
-/// also knows the real request, for the response's headers.
+/// A packed, immutable copy of what a request said. What is the client's alone stands behind the object; what
+/// others of the same browser and site have said as well is kept once for all of them. While on_connect runs
+/// it also knows the real request, for the response's headers.
 class RequestSnapshot final : public plugin::Request {
 public:
     /// Strings kept besides the headers; null ones stay null.
@@ -66,13 +68,15 @@ public:
     [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
     [[nodiscard]] const char* environment(const char* name) const noexcept override;
     void visit_headers(VisitHeader visit, void* data) const override;
-    [[nodiscard]] std::size_t subprotocol_count() const noexcept override { return subprotocols_; }
+    [[nodiscard]] std::size_t subprotocol_count() const noexcept override {
+        return shape().subprotocols;
+    }
     [[nodiscard]] const char* subprotocol(std::size_t index) const noexcept override;
     [[nodiscard]] bool offers_subprotocol(std::string_view name) const noexcept override;
     [[nodiscard]] request_rec* native() override;
 
-    /// Bytes that it takes, native() not counted.
-    [[nodiscard]] std::size_t size() const noexcept;
+    /// Bytes that it takes with nothing shared, native() not counted.
+    [[nodiscard]] std::size_t size() const noexcept { return shape().size; }
 
     /// on_connect is over: what it wrote to the output headers of native() is copied to the real
     /// request, which is forgotten. [httpd worker]
@@ -80,12 +84,12 @@ public:
 
     // For the copy that native() makes.
     [[nodiscard]] const char* field(Field which) const noexcept;
-    [[nodiscard]] server_rec* server() const noexcept { return server_; }
+    [[nodiscard]] server_rec* server() const noexcept { return shape().server; }
     /// As in request_rec::proto_num.
-    [[nodiscard]] int proto_num() const noexcept { return proto_num_; }
+    [[nodiscard]] int proto_num() const noexcept { return shape().proto_num; }
     [[nodiscard]] apr_port_t client_port() const noexcept { return client_port_; }
     [[nodiscard]] apr_port_t useragent_port() const noexcept { return useragent_port_; }
-    [[nodiscard]] apr_port_t local_port() const noexcept { return local_port_; }
+    [[nodiscard]] apr_port_t local_port() const noexcept { return shape().local_port; }
     void copy_tables_to(apr_table_t* headers, apr_table_t* environment) const;
 
     /// What set_response_body() has left with a handshake; null when nothing.
@@ -98,31 +102,39 @@ public:
 
 private:
     struct Contents;
+    class Strings;
+
+    /// At the begin of what is shared; the strings follow: fields, headers, environment, subprotocols.
+    struct Shape {
+        server_rec* server;  ///< lives as long as the child
+        std::uint32_t size;
+        std::uint16_t present;  ///< bit per Field
+        std::uint16_t headers;  ///< counts
+        std::uint16_t environment;
+        std::uint16_t subprotocols;
+        std::uint16_t proto_num;
+        apr_port_t local_port;
+    };
 
     RequestSnapshot(request_rec* r, const Contents& contents);
 
-    /// The strings stand behind the object: fields, headers, environment, subprotocols.
-    [[nodiscard]] const char* strings() const noexcept {
-        return reinterpret_cast<const char*>(this + 1);
+    [[nodiscard]] const Shape& shape() const noexcept {
+        return *reinterpret_cast<const Shape*>(shared_.data());
     }
+    /// All of them; from the first header on; from the first subprotocol on.
+    [[nodiscard]] Strings all() const noexcept;
+    [[nodiscard]] Strings headers() const noexcept;
+    [[nodiscard]] Strings subprotocols() const noexcept;
     void show_in_native(std::string_view name);
     /// Null in a handshake.
     [[nodiscard]] PlainExchange* exchange() const noexcept;
-    static const char* copy_pairs(const char* at, unsigned count, apr_table_t* table);
+    static void copy_pairs(Strings& strings, unsigned count, apr_table_t* table);
 
-    server_rec* server_;             // lives as long as the child
+    base::SharedText shared_;
     request_rec* real_;              // until detach()
     request_rec* native_ = nullptr;  // owns its pool
-    std::uint32_t headers_at_;       // offsets into strings()
-    std::uint32_t subprotocols_at_;
-    std::uint16_t present_;  // bit per Field
-    std::uint16_t headers_;  // counts
-    std::uint16_t environment_;
-    std::uint16_t subprotocols_;
-    std::uint16_t proto_num_;
     apr_port_t client_port_;
     apr_port_t useragent_port_;  // 0 when a proxy did not tell it
-    apr_port_t local_port_;
 };
 
 }  // namespace websocket::httpd
