@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Kurento's server and clients have said to each other, byte for byte.
-#include "jsonrpc_probe.hpp"
+#include "jsonrpc/probe.hpp"
 
 using websocket::test::answer_to;
 using websocket::test::expect_other;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions: who has one, how long it waits, what it takes along to another process.
-#include "jsonrpc_probe.hpp"
+#include "jsonrpc/probe.hpp"
 
 using websocket::test::answer_to;
 using websocket::test::expect_other;

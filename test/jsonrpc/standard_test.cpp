@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON-RPC 2.0 as its specification has it, and what is wrong in every way.
-#include "jsonrpc_probe.hpp"
+#include "jsonrpc/probe.hpp"
 
 using websocket::test::answer_to;
 using websocket::test::expect_text;

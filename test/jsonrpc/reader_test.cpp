@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "jsonrpc_probe.hpp"
+#include "jsonrpc/probe.hpp"
 
 namespace {
 
