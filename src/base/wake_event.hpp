@@ -13,7 +13,7 @@
 
 namespace websocket::base {
 
-/// A descriptor that is readable from wake() to clear().
+/// A descriptor that is readable from wake() on.
 class WakeEvent {
 public:
     /// Throws std::system_error when there is no descriptor for it.
@@ -26,12 +26,8 @@ public:
     /// Async-signal-safe. [any thread]
     void wake() const noexcept {
         const std::uint64_t one = 1;
-        // Fails only when the counter is full, and then the descriptor is readable anyway.
+        // Fails only when the counter is full, behind 2^64 of them.
         static_cast<void>(!::write(event_.get(), &one, sizeof one));
-    }
-    void clear() const noexcept {
-        std::uint64_t count = 0;
-        static_cast<void>(!::read(event_.get(), &count, sizeof count));
     }
     [[nodiscard]] int descriptor() const noexcept { return event_.get(); }
 

@@ -11,7 +11,8 @@ Reactor::Reactor(std::chrono::milliseconds tick)
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), start_(std::chrono::steady_clock::now()),
       wheel_(tick), events_(std::make_unique<std::array<epoll_event, kMaxEvents>>()) {
     epoll_event event{};
-    event.events = EPOLLIN;
+    // Each wake() is reported once, read or not: the counter is not full within 2^64 of them.
+    event.events = EPOLLIN | EPOLLET;
     event.data.ptr = nullptr;  // nobody's: wake()
     if (!epoll_.valid() ||
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.descriptor(), &event) != 0) {
@@ -29,7 +30,6 @@ Reactor::Waited Reactor::wait(std::chrono::milliseconds most) noexcept {
     for (epoll_event& event : ready_) {
         if (event.data.ptr == nullptr) {
             waited.woken = true;
-            wake_.clear();
             break;
         }
     }
