@@ -300,7 +300,7 @@ void Connection::end_now() noexcept {
         }
     }
     const CloseInfo info = closing_.info();
-    queue_close_frame(code, reason);
+    queue_close_frame(code, reason, !closing_.awaits_answer());
     if (closing_.awaits_answer() && closing_.state() < State::parting) {
         await_answer();
         return;

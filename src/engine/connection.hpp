@@ -110,9 +110,10 @@ public:
     void uncork() noexcept;
     /// The same, when something is.
     void write_corked() noexcept;
-    /// The same, and a frame behind that.
+    /// The same, and a frame behind that. `last`: the stream ends with it.
     [[nodiscard]] bool write_through(std::span<const std::uint8_t> header,
-                                     std::span<const std::uint8_t> payload) noexcept;
+                                     std::span<const std::uint8_t> payload,
+                                     bool last = false) noexcept;
 
 private:
     enum class Turn : std::uint8_t { now, later, never };
@@ -155,7 +156,8 @@ private:
     [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
     [[nodiscard]] bool keep_rest(net::IoStatus status, std::span<const std::uint8_t> first,
                                  std::span<const std::uint8_t> second) noexcept;
-    void queue_close_frame(protocol::CloseCode code, const char* reason) noexcept;
+    /// `last`: the stream ends with it.
+    void queue_close_frame(protocol::CloseCode code, const char* reason, bool last) noexcept;
     void break_off() noexcept;
 
     // in connection_deflate.cpp

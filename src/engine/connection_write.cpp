@@ -101,7 +101,7 @@ void Connection::write_corked() noexcept {
 /// Writes what is corked, then the frame, without copying; queues what the socket did not take. False
 /// when the connection is broken.
 bool Connection::write_through(std::span<const std::uint8_t> header,
-                               std::span<const std::uint8_t> payload) noexcept {
+                               std::span<const std::uint8_t> payload, bool last) noexcept {
     Cork& cork = loop_.cork();
     const bool corked_here = corked();
     std::array<std::span<const std::uint8_t>, 3> parts{
@@ -113,7 +113,8 @@ bool Connection::write_through(std::span<const std::uint8_t> header,
             slots.at(used++) = base::to_iovec(part);
         }
     }
-    const net::IoResult result = transport_.write({slots.data(), used});
+    const std::span<const iovec> all = std::span(slots).first(used);
+    const net::IoResult result = last ? transport_.write_last(all) : transport_.write(all);
     account_wire(result.count);
     std::size_t written = result.count;
     for (std::span<const std::uint8_t>& part : parts) {
@@ -218,7 +219,7 @@ void Connection::enqueue_close(SharedFrame close) {
     }
 }
 
-void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept {
+void Connection::queue_close_frame(CloseCode code, const char* reason, bool last) noexcept {
     if (closing_.close_queued()) {
         return;
     }
@@ -228,7 +229,7 @@ void Connection::queue_close_frame(CloseCode code, const char* reason) noexcept 
     if (outbox_.empty()) {
         // Allocates nothing, so that it also works when memory is what is missing.
         const protocol::EncodedHeader header(Opcode::close, payload.bytes().size());
-        static_cast<void>(write_through(header.bytes(), payload.bytes()));
+        static_cast<void>(write_through(header.bytes(), payload.bytes(), last));
         return;
     }
     try {

@@ -49,21 +49,21 @@ IoResult AnyTransport::receive(std::span<std::uint8_t> into) const noexcept {
     }
 }
 
-IoResult AnyTransport::send(std::span<const iovec> from) const noexcept {
+IoResult AnyTransport::send(std::span<const iovec> from, int flags) const noexcept {
+    flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
     if (from.size() == 1) {
-        return send_one(from.front());
+        return send_one(from.front(), flags);
     }
     msghdr message{};
     // sendmsg(2) does not write through the vector; the member just has no const.
     message.msg_iov = const_cast<iovec*>(from.data());
     message.msg_iovlen = from.size();
-    return until_done([&] { return ::sendmsg(socket(), &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
+    return until_done([&] { return ::sendmsg(socket(), &message, flags); });
 }
 
 /// Cheaper in the kernel than a vector of one.
-IoResult AnyTransport::send_one(const iovec& from) const noexcept {
-    return until_done(
-        [&] { return ::send(socket(), from.iov_base, from.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL); });
+IoResult AnyTransport::send_one(const iovec& from, int flags) const noexcept {
+    return until_done([&] { return ::send(socket(), from.iov_base, from.iov_len, flags); });
 }
 
 bool AnyTransport::shutdown_write() noexcept {

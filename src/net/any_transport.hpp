@@ -2,6 +2,8 @@
 // Plain TCP, or whatever else carries a connection, in one word: most connections are plain, and many.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -41,6 +43,11 @@ public:
     [[nodiscard]] IoResult write(std::span<const iovec> from) noexcept {
         return is_socket() ? send(from) : other()->write(from);
     }
+    /// As write(), of the last bytes: as soon as all that waits is written, shutdown_write() follows, in this
+    /// turn. A socket sends both at once.
+    [[nodiscard]] IoResult write_last(std::span<const iovec> from) noexcept {
+        return is_socket() ? send(from, MSG_MORE) : other()->write(from);
+    }
     [[nodiscard]] bool shutdown_write() noexcept;
     [[nodiscard]] int descriptor() const noexcept {
         return is_socket() ? socket() : other()->descriptor();
@@ -66,8 +73,8 @@ private:
         return reinterpret_cast<Transport*>(word_);
     }
     [[nodiscard]] IoResult receive(std::span<std::uint8_t> into) const noexcept;
-    [[nodiscard]] IoResult send(std::span<const iovec> from) const noexcept;
-    [[nodiscard]] IoResult send_one(const iovec& from) const noexcept;
+    [[nodiscard]] IoResult send(std::span<const iovec> from, int flags = 0) const noexcept;
+    [[nodiscard]] IoResult send_one(const iovec& from, int flags) const noexcept;
 
     std::uintptr_t word_ = 0;
 };

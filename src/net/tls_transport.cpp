@@ -248,7 +248,7 @@ void TlsTransport::change_key() noexcept {
 bool TlsTransport::shutdown_write() noexcept {
     clear_errors();
     socket_.full = false;
-    socket_.more_follows = false;
+    socket_.more_follows = true;  // the end of the stream, which takes along what waits for it
     const int result = failed_ ? 0 : SSL_shutdown(ssl_.get());
     notifying_ = result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE;
     clear_errors();

@@ -113,6 +113,21 @@ START_TEST(closes_the_socket_with_itself) {
 }
 END_TEST
 
+START_TEST(the_last_bytes_come_before_the_end) {
+    PlainEnds ends;
+    std::string first = "by";
+    std::string second = "e";
+    const std::array<iovec, 2> parts{iovec{first.data(), 2}, iovec{second.data(), 1}};
+    const IoResult result = ends.transport.write_last(parts);
+    ck_assert(result.status == IoStatus::done && result.count == 3);
+    ck_assert(ends.transport.shutdown_write());
+    std::array<char, 10> got;
+    ck_assert_int_eq(::recv(ends.peer.descriptor(), got.data(), got.size(), MSG_WAITALL), 3);
+    ck_assert(std::string(got.data(), 3) == "bye");
+    ends.peer.expect_end();
+}
+END_TEST
+
 START_TEST(what_is_no_socket_does_it_all_itself_and_is_destroyed_once) {
     SocketPair sockets = tcp_pair();
     const int socket = sockets.server.get();
@@ -172,6 +187,7 @@ WEBSOCKET_TEST_SUITE(any_transport) {
     tcase_add_test(tests, reading_goes_on_when_our_side_is_shut);
     tcase_add_test(tests, a_dead_peer_is_a_failure_and_no_signal);
     tcase_add_test(tests, closes_the_socket_with_itself);
+    tcase_add_test(tests, the_last_bytes_come_before_the_end);
     tcase_add_test(tests, what_is_no_socket_does_it_all_itself_and_is_destroyed_once);
     tcase_add_test(tests, is_moved_with_what_it_owns);
 }
