@@ -20,6 +20,35 @@ constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// Of each byte whether it is one of them.
+constexpr auto kInBase64 = [] {
+    std::array<bool, 256> in{};
+    for (const char c : kBase64) {
+        in.at(static_cast<unsigned char>(c)) = true;
+    }
+    return in;
+}();
+
+/// Characters of base64 at the begin of `text`.
+std::size_t base64_size(std::string_view text) noexcept {
+    const auto end = std::ranges::find_if_not(
+        text, [](char c) { return kInBase64.at(static_cast<unsigned char>(c)); });
+    return static_cast<std::size_t>(end - text.begin());
+}
+
+/// Looking for it takes OpenSSL as long as the digest of a key. Throws std::bad_alloc.
+const EVP_MD* sha1() {
+    static const EVP_MD* const found = [] {
+        const EVP_MD* digest = EVP_MD_fetch(nullptr, "SHA1", nullptr);
+        if (digest == nullptr) {
+            ERR_clear_error();
+            throw std::bad_alloc();
+        }
+        return digest;
+    }();
+    return found;
+}
+
 /// Cuts the next element off `list`, without the white space around it.
 std::string_view next_element(std::string_view& list) {
     const std::size_t comma = list.find(',');
@@ -41,7 +70,7 @@ std::string base64(std::span<const std::uint8_t> bytes) {
 std::string accept_value(std::string_view key) {
     const std::string text = std::string(key).append(kGuid);
     std::array<std::uint8_t, SHA_DIGEST_LENGTH> digest;
-    if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, EVP_sha1(), nullptr) != 1) {
+    if (EVP_Digest(text.data(), text.size(), digest.data(), nullptr, sha1(), nullptr) != 1) {
         // The digest cannot fail, only what OpenSSL allocates for it.
         ERR_clear_error();
         throw std::bad_alloc();
@@ -51,7 +80,7 @@ std::string accept_value(std::string_view key) {
 
 bool is_strict_key(std::string_view key) noexcept {
     // 16 bytes are 21 characters of 6 bits, one of 2 bits and 4 zeroes, and the padding.
-    return key.size() == 24 && key.find_first_not_of(kBase64) == 22 && key.ends_with("==") &&
+    return key.size() == 24 && base64_size(key) == 22 && key.ends_with("==") &&
            std::string_view("AQgw").find(key[21]) != std::string_view::npos;
 }
 
@@ -59,8 +88,7 @@ bool is_lenient_key(std::string_view key) noexcept {
     if (key.empty() || key.size() % 4 != 0) {
         return false;
     }
-    const std::size_t data = std::min(key.find_first_not_of(kBase64), key.size());
-    const std::string_view padding = key.substr(data);
+    const std::string_view padding = key.substr(base64_size(key));
     return padding.empty() || padding == "=" || padding == "==";
 }
 
@@ -76,6 +104,9 @@ std::optional<unsigned> parse_version(std::string_view text) noexcept {
 }
 
 bool list_has_token(std::string_view list, std::string_view token) noexcept {
+    if (base::equals_ignoring_case(list, token)) {
+        return true;  // the usual list
+    }
     while (!list.empty()) {
         const std::string_view element = next_element(list);
         if (base::equals_ignoring_case(base::trim(element.substr(0, element.find(';'))), token)) {

@@ -90,19 +90,25 @@ int ask_v1(request_rec* r, Instances& instances, const Endpoint& endpoint, engin
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     instances.tell_of_drain(instance);
-    auto snapshot = RequestSnapshot::take(r);
-    RequestSnapshot& request = *snapshot;
-    if (instance.keeps_request()) {
-        if (const int status = check_size(r, request, endpoint.handshake); status != OK) {
-            return status;
+    std::unique_ptr<plugin::Request> kept;
+    RequestSnapshot* request = nullptr;
+    if (instance.asks_for_request()) {
+        auto snapshot = RequestSnapshot::take(r);
+        request = snapshot.get();
+        kept = std::move(snapshot);
+        if (instance.keeps_request()) {
+            if (const int status = check_size(r, *request, endpoint.handshake); status != OK) {
+                return status;
+            }
         }
     }
-    std::unique_ptr<plugin::Request> kept = std::move(snapshot);
     auto candidate = V1Session::make(instance, id);
     if (const std::uint32_t status = candidate->upgrade(kept); status != 0) {
         return refuse_v1(r, static_cast<int>(status));
     }
-    request.detach();  // whoever has it now
+    if (request != nullptr) {
+        request->detach();  // whoever has it now
+    }
     session = std::move(candidate);
     return OK;
 }

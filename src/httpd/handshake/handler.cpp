@@ -100,10 +100,11 @@ int handle_request(request_rec* r) {
     }
     note_arrival(r);
     try {
-        if (wants_upgrade(r)) {
+        const bool upgrade = wants_upgrade(r);
+        if (upgrade) {
             end_http(r);
         }
-        if (!is_handshake(r)) {
+        if (!upgrade || !is_handshake_if_wanted(r)) {
             return answer_without_handshake(r);
         }
         Child* child = Child::instance();

@@ -21,7 +21,7 @@ namespace {
 
 /// The sections are known, and nothing has looked for another file or handler yet.
 int expect(request_rec* r) {
-    if (wants_upgrade(r) && config_of(r).plugin != nullptr) {
+    if (config_of(r).plugin != nullptr && wants_upgrade(r)) {
         state_of(r).handshake_expected = true;
     }
     return DECLINED;

@@ -109,10 +109,12 @@ unsigned websocket_version(const request_rec* r) {
     return version != nullptr ? protocol::parse_version(version).value_or(0) : 0;
 }
 
-bool is_handshake(const request_rec* r) {
-    return r->proto_num >= HTTP_VERSION(1, 1) && !is_for_another(r) && wants_upgrade(r) &&
+bool is_handshake_if_wanted(const request_rec* r) {
+    return r->proto_num >= HTTP_VERSION(1, 1) && !is_for_another(r) &&
            names(r, "Connection", "Upgrade");
 }
+
+bool is_handshake(const request_rec* r) { return wants_upgrade(r) && is_handshake_if_wanted(r); }
 
 int check_handshake(request_rec* r, const Endpoint& endpoint, Handshake& handshake) {
     const HandshakeOptions& options = endpoint.handshake;

@@ -22,6 +22,9 @@ struct Handshake {
 /// version of HTTP and its Connection header allow one. [httpd worker]
 [[nodiscard]] bool is_handshake(const request_rec* r);
 
+/// The rest of is_handshake(), of a request for which wants_upgrade() is true. [httpd worker]
+[[nodiscard]] bool is_handshake_if_wanted(const request_rec* r);
+
 /// The Sec-WebSocket-Version; 0 when there is none, or one that is no number. [httpd worker]
 [[nodiscard]] unsigned websocket_version(const request_rec* r);
 

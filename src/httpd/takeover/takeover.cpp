@@ -161,8 +161,13 @@ base::Descriptor duplicate_socket(conn_rec* c) {
     if (!duplicate.valid() || !leaves_reserve(duplicate.get())) {
         return {};
     }
-    const int on = 1;
-    ::setsockopt(duplicate.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // httpd sets it for each connection that it accepts, and knows.
+    apr_int32_t undelayed = 0;
+    apr_socket_opt_get(ap_get_conn_socket(c), APR_TCP_NODELAY, &undelayed);
+    if (undelayed == 0) {
+        const int on = 1;
+        ::setsockopt(duplicate.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
     return duplicate;
 }
 

@@ -43,6 +43,10 @@ public:
     [[nodiscard]] bool never_blocks() const noexcept {
         return (plugin().flags & WS_NEVER_BLOCKS) != 0;
     }
+    /// Some callback gets it.
+    [[nodiscard]] bool asks_for_request() const noexcept {
+        return plugin().on_upgrade != nullptr || keeps_request();
+    }
     [[nodiscard]] bool keeps_request() const noexcept {
         return (plugin().flags & WS_KEEP_REQUEST) != 0;
     }

@@ -24,7 +24,8 @@ public:
                                                          engine::ConnectionId id);
 
     /// Calls on_upgrade. 0 when it accepts, else the status to refuse with; then nothing but the
-    /// destructor is called. Keeps `request` if the plugin wants that. Throws std::bad_alloc before
+    /// destructor is called. Keeps `request`, which may be null unless V1Instance::asks_for_request(), if the
+    /// plugin wants that. Throws std::bad_alloc before
     /// the plugin is asked. [httpd worker]
     [[nodiscard]] std::uint32_t upgrade(std::unique_ptr<Request>& request);
 
