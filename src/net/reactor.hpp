@@ -85,6 +85,12 @@ public:
     /// Has on_time() called in the tick `deadline`, or in the next one when that is over; instead of
     /// what was set before.
     void set_time(EventHandler& handler, Tick deadline) noexcept { wheel_.arm(handler, deadline); }
+    /// The same so much time from now, not from the last wait(); never early.
+    void set_delay(EventHandler& handler, std::chrono::milliseconds delay) noexcept {
+        // The clock has cut off a part of a millisecond, and of a tick.
+        constexpr std::chrono::milliseconds kCut{1};
+        wheel_.arm(handler, wheel_.tick_of(elapsed() + delay + kCut) + 1);
+    }
     void clear_time(EventHandler& handler) noexcept { wheel_.cancel(handler); }
     [[nodiscard]] Timers& timers() noexcept { return timers_; }
 

@@ -17,7 +17,7 @@ struct FreeSsl {
 };
 using SslPointer = std::unique_ptr<SSL, FreeSsl>;
 
-/// The server's side of a TLS connection, 1.2 or 1.3. No allocation of its own while it lives;
+/// The server's side of a TLS connection, 1.2 or 1.3, or the client's. No allocation of its own while it lives;
 /// OpenSSL holds its two record buffers only while there is something in them.
 class TlsTransport final : public Transport {
 public:

@@ -146,6 +146,21 @@ START_TEST(another_thread_wakes_it_once) {
 }
 END_TEST
 
+START_TEST(a_delay_counts_from_now_and_not_from_the_last_wait) {
+    Reactor reactor(4ms);
+    Ready one;
+    static_cast<void>(reactor.wait(0ms));
+    const auto before = reactor.elapsed();
+    while (reactor.elapsed() < before + 20ms) {
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    reactor.set_delay(one, 10ms);
+    while (one.times == 0) turn(reactor, 1000ms);
+    ck_assert(std::chrono::steady_clock::now() - begin >= 10ms);
+    ck_assert_int_eq(one.times, 1);
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(reactor) {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, tells_of_what_is_ready_as_long_as_it_is_asked_to);
@@ -155,4 +170,5 @@ WEBSOCKET_TEST_SUITE(reactor) {
     tcase_add_test(tests, waits_for_the_next_time_and_no_longer);
     tcase_add_test(tests, a_time_may_be_set_anew_when_it_comes);
     tcase_add_test(tests, another_thread_wakes_it_once);
+    tcase_add_test(tests, a_delay_counts_from_now_and_not_from_the_last_wait);
 }
