@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <cstring>
 
 namespace websocket::base {
 
@@ -51,6 +52,10 @@ private:
 /// Up to eight bytes, the first one lowest.
 std::uint64_t little_endian(std::string_view bytes) noexcept {
     std::uint64_t word = 0;
+    if (std::endian::native == std::endian::little && bytes.size() == sizeof word) {
+        std::memcpy(&word, bytes.data(), sizeof word);
+        return word;
+    }
     for (std::size_t i = 0; i < bytes.size(); ++i) {
         word |= std::uint64_t{static_cast<std::uint8_t>(bytes[i])} << (8 * i);
     }
