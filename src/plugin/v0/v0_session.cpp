@@ -64,7 +64,7 @@ V0Session::V0Session(Host& host, const Endpoint& endpoint, engine::ConnectionId 
 V0Session::~V0Session() {
     // Senders that were waiting have been woken when the phase was entered that led here; they are
     // about to leave.
-    while (senders_.load() != 0) {
+    while ((senders_.load() & ~kFailed) != 0) {
         std::this_thread::yield();
     }
     request_.reset();  // may run cleanups of the plugin: the session still counts
@@ -154,7 +154,7 @@ void V0Session::handle(QueuedMessage& message) noexcept {
 }
 
 void V0Session::call_on_message(MessageType type, std::span<std::uint8_t> payload) {
-    if (failed_.load(std::memory_order_relaxed)) {
+    if ((senders_.load(std::memory_order_relaxed) & kFailed) != 0) {
         return;
     }
     static std::uint8_t nothing = 0;  // an empty payload has an address, too
@@ -178,7 +178,7 @@ void V0Session::report_exception(const char* callback) noexcept {
     const base::ExceptionText exception;
     host().log.print(base::LogLevel::error, "WS0403: plugin threw in %s%s%s", callback,
                      exception.separator, exception.text);
-    failed_.store(true);
+    senders_.fetch_or(kFailed);
     host().engine.close(
         id(), protocol::ClosePayload(protocol::CloseCode::internal_error, "plugin failed"));
 }

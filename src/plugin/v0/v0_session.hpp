@@ -88,8 +88,11 @@ private:
     void* private_ = nullptr;       // the plugin's
     std::unique_ptr<Early> early_;  // while connecting; guarded by early_mutex()
     std::atomic<Phase> phase_{Phase::connecting};
-    std::atomic<std::uint32_t> senders_{0};  // threads inside send()
-    std::atomic<bool> failed_{false};        // a callback threw: no more messages
+    static constexpr std::uint32_t kFailed = std::uint32_t{1} << 31;
+    std::atomic<std::uint32_t> senders_{0};  // threads inside send(); kFailed: a callback threw
 };
+
+// One byte more, and malloc takes 16 more for each connection.
+static_assert(sizeof(V0Session) <= 200);
 
 }  // namespace websocket::plugin
