@@ -32,7 +32,7 @@ struct Read {
     bool woken(std::chrono::milliseconds patience = 0ms) { return reactor.wait(patience).woken; }
 };
 
-constexpr auto kPatience = 60s;
+constexpr auto kLongEnough = 60s;
 
 }  // namespace
 
@@ -132,7 +132,7 @@ START_TEST(keeps_the_order_of_each_thread_and_loses_nothing) {
     }
     std::vector<std::uint32_t> last(kWriters, 0);
     for (std::uint32_t taken = 0; taken < kWriters * kEach;) {
-        if (!read.woken(kPatience)) ck_abort_msg("a wake-up is lost");
+        if (!read.woken(kLongEnough)) ck_abort_msg("a wake-up is lost");
         read.inbox.take(read.batch);
         for (const Item& item : read.batch) {
             if (item.number != ++last[item.writer]) ck_abort_msg("out of order");
