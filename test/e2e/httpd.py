@@ -108,8 +108,43 @@ def location(path, plugin, *directives):
     """A <Location> served by a plugin: "echo", "dumb_increment", or a test plugin by its name."""
     shipped = f"plugins/mod_websocket_{plugin}.so"
     file = shipped if plugin in ("echo", "dumb_increment") else f"test/plugins/{plugin}.so"
-    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/{file}" {plugin}_init', *directives]
+    return section(path, file, f"{plugin}_init", *directives)
+
+
+def shipped(path, name, *directives):
+    """The same with one of the plugins whose names begin with websocket_."""
+    return section(path, f"plugins/websocket_{name}.so", f"{name}_init", *directives)
+
+
+def section(path, file, init, *directives):
+    """A <Location> served by a plugin of the build."""
+    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/{file}" {init}', *directives]
     return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
+
+
+def several_children(count, *, threads=8, slots=None, spare=0):
+    """Lines for so many children on each MPM, for Httpd(..., children=count).
+
+    threads  of each, but with prefork
+    slots    for children, those that drain included; as many as there are children if it is not given
+    spare    with prefork: as many as `count` may be idle without being ended for it, and no more than this
+    """
+    slots = slots or count
+    idle = f"    MinSpareServers {count}\n    MaxSpareServers {spare}\n" if spare else ""
+    return f"""
+<IfModule !mpm_prefork_module>
+    ServerLimit {slots}
+    StartServers {count}
+    ThreadsPerChild {threads}
+    MaxRequestWorkers {threads * count}
+    MinSpareThreads {threads * count}
+    MaxSpareThreads {threads * count}
+</IfModule>
+<IfModule mpm_prefork_module>
+    ServerLimit {slots}
+    MaxRequestWorkers {slots}
+{idle}</IfModule>
+"""
 
 
 @functools.cache
@@ -300,6 +335,15 @@ class Httpd:
         self._assert_no_crash()
         self._process = None
         assert not left, f"had to kill {left} to stop httpd:\n{self.log()[-2000:]}"
+
+    def kill(self):
+        """Ends all of it at once, as a cut of the power does. start() begins anew."""
+        running.remove(self)
+        group = self._process.pid
+        os.killpg(group, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        wait_until(lambda: not processes.group_of(group), 10, "the end of the children")
 
     def _settle(self):
         """Waits until no connection ends just now, if such a moment comes."""

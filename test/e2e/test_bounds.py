@@ -12,7 +12,7 @@ import pytest
 import frames
 import handshake
 import httpd
-from httpd import BUILD, Httpd, location
+from httpd import BUILD, Httpd, location, several_children
 from waiting import patience, wait_until
 
 _REMOTE_IP = "RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy 127.0.0.1\n"
@@ -40,16 +40,7 @@ _PARTS = (
     + location("/free", "echo")
 )
 
-_BIG_MPM = """
-<IfModule !mpm_prefork_module>
-    ServerLimit 3
-    StartServers 3
-    ThreadsPerChild 5
-    MaxRequestWorkers 15
-    MinSpareThreads 15
-    MaxSpareThreads 15
-</IfModule>
-"""
+_BIG_MPM = several_children(3, threads=5)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import frames
 import httpd
 import processes
 from chromium import skippable
-from httpd import BUILD, Httpd
+from httpd import BUILD, Httpd, several_children
 from test_docs import TOP, snippet
 from waiting import wait_until
 
@@ -23,16 +23,7 @@ _EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
 _CHILDREN = 4
 _ALICE = ("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA==")
 
-_PARTS = f"""
-<IfModule !mpm_prefork_module>
-    ServerLimit {_CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadsPerChild 8
-    MaxRequestWorkers {8 * _CHILDREN}
-    MinSpareThreads {8 * _CHILDREN}
-    MaxSpareThreads {8 * _CHILDREN}
-</IfModule>
-<Location "/chat">
+_PARTS = f"""{several_children(_CHILDREN)}<Location "/chat">
     SetHandler websocket-handler
     WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
     WebSocketOption history 3

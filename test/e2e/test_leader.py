@@ -9,7 +9,7 @@ import pytest
 import frames
 import httpd
 import processes
-from httpd import BUILD, Httpd
+from httpd import BUILD, Httpd, several_children
 from raw import RawClient
 from waiting import wait_until
 
@@ -25,20 +25,7 @@ _LOCATION = f"""
 
 _PARTS = f"""
 WebSocketDrainTimeout 600s
-<IfModule !mpm_prefork_module>
-    ServerLimit {3 * _CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadLimit 8
-    ThreadsPerChild 8
-    MaxRequestWorkers {8 * _CHILDREN}
-    MinSpareThreads {8 * _CHILDREN}
-    MaxSpareThreads {8 * _CHILDREN}
-</IfModule>
-<IfModule mpm_prefork_module>
-    ServerLimit {4 * _CHILDREN}
-    MaxRequestWorkers {4 * _CHILDREN}
-</IfModule>
-{_LOCATION}
+{several_children(_CHILDREN, slots=4 * _CHILDREN)}{_LOCATION}
 Listen 127.0.0.1:@OTHER_PORT@
 <VirtualHost 127.0.0.1:@OTHER_PORT@>
     ServerName other.example.com

@@ -13,36 +13,18 @@ import pytest
 import frames
 import processes
 from deflate_client import DeflateClient, json_text
-from httpd import BUILD, Httpd
-from waiting import patience, wait_until
+from httpd import Httpd, section, several_children, shipped
+from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
 
 _CHILDREN = 5
 
-_MANY = f"""
-<IfModule !mpm_prefork_module>
-    ServerLimit {_CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadsPerChild 4
-    MaxRequestWorkers {4 * _CHILDREN}
-    MinSpareThreads {4 * _CHILDREN}
-    MaxSpareThreads {4 * _CHILDREN}
-</IfModule>
-<IfModule mpm_prefork_module>
-    MinSpareServers {_CHILDREN}
-    MaxSpareServers {2 * _CHILDREN}
-</IfModule>
-"""
-
-
-def _section(path, plugin, *directives):
-    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/{plugin}', *directives]
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
+_MANY = several_children(_CHILDREN, threads=4, spare=2 * _CHILDREN)
 
 
 def _topics(path, kind, *directives):
-    return _section(path, f'test/plugins/topics.so" topics_{kind}_init', *directives)
+    return section(path, "test/plugins/topics.so", f"topics_{kind}_init", *directives)
 
 
 _PARTS = (
@@ -55,9 +37,9 @@ _PARTS = (
     + _topics("/few", "loop", "WebSocketMaxSubscriptions 2")
     + _topics("/lossy", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Drop")
     + _topics("/strict", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Close")
-    + _section("/broadcast", 'plugins/websocket_broadcast.so" broadcast_init')
-    + _section("/echo", 'plugins/websocket_broadcast.so" broadcast_init', "WebSocketOption echo on")
-    + _section("/chat", 'plugins/websocket_chat.so" chat_init')
+    + shipped("/broadcast", "broadcast")
+    + shipped("/echo", "broadcast", "WebSocketOption echo on")
+    + shipped("/chat", "chat")
 )
 
 
@@ -394,9 +376,8 @@ def test_topics_work_on_after_a_graceful_restart(mpm):
 def test_generations_hear_each_other_while_one_publishes(mpm):
     # With room for all generations, and for children that seem idle to prefork: else they end early.
     slots = 5 * _CHILDREN
-    parts = _PARTS.replace(f"ServerLimit {_CHILDREN}", f"ServerLimit {slots}")
-    prefork = f"ServerLimit {slots}\nMaxRequestWorkers {slots}\nMaxSpareServers {2 * slots}\n"
-    parts += f"<IfModule mpm_prefork_module>\n{prefork}</IfModule>\nWebSocketDrainTimeout 1h\n"
+    parts = _PARTS.replace(_MANY, several_children(_CHILDREN, threads=4, slots=slots, spare=2 * slots))
+    parts += "WebSocketDrainTimeout 1h\n"
     with Httpd(mpm, parts, children=_CHILDREN) as server:
         with _Clients(server) as clients:
             publisher, listener = clients.apart(2)
@@ -577,7 +558,6 @@ def test_a_wrong_scope_stops_httpd(mpm):
     server = Httpd(mpm, "")
     code, output = server.configtest(f"WebSocketTopicScope {'x' * 201}\n")
     assert code != 0 and "WebSocketTopicScope must be 1 to 200 bytes long" in output
-    code, output = server.configtest(_section("/b", 'plugins/websocket_broadcast.so" broadcast_init',
-                                              "WebSocketOption echo maybe"))
+    code, output = server.configtest(shipped("/b", "broadcast", "WebSocketOption echo maybe"))
     assert code != 0 and "echo takes on or off" in output
     server.remove()
