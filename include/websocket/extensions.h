@@ -13,6 +13,7 @@
 #define WEBSOCKET_EXTENSIONS_H_
 
 #include "ext/buffer.h"
+#include "ext/drain.h"
 #include "ext/flow.h"
 #include "ext/http.h"
 #include "ext/io.h"

@@ -61,9 +61,9 @@ extern "C" {
 
 /*
  * Counts what was appended to version 1: 1 are the listeners of ws.topic/1 and WS_UNCOMPRESSED, 2 is
- * ws.leader/1, 3 are on_http, ws.http/1 and WS_REQUEST_BELOW.
+ * ws.leader/1, 3 are on_http, ws.http/1 and WS_REQUEST_BELOW, 4 is ws.drain/1.
  */
-#define WS_ABI_MINOR 3
+#define WS_ABI_MINOR 4
 
 /* ---- Values ----------------------------------------------------------------------------------- */
 

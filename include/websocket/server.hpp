@@ -12,6 +12,7 @@
 #include <new>
 #include <utility>
 
+#include "extension_tables.hpp"
 #include "values.hpp"
 
 namespace websocket {
@@ -207,6 +208,30 @@ private:
     ws_buffer* buffer_ = nullptr;
 };
 
+/// While it lives, the process does not end when it drains, up to the end of the drain.
+class DrainHold {
+public:
+    DrainHold() noexcept = default;
+    DrainHold(const ws_host* host, const ws_drain_1* table) noexcept : host_(host), table_(table) {}
+    DrainHold(DrainHold&& other) noexcept { *this = std::move(other); }
+    DrainHold& operator=(DrainHold&& other) noexcept {
+        std::swap(host_, other.host_);
+        std::swap(table_, other.table_);
+        return *this;
+    }
+    DrainHold(const DrainHold&) = delete;
+    DrainHold& operator=(const DrainHold&) = delete;
+    ~DrainHold() {
+        if (table_ != nullptr) table_->release(host_);
+    }
+    /// False: the server knows no such thing.
+    [[nodiscard]] explicit operator bool() const noexcept { return table_ != nullptr; }
+
+private:
+    const ws_host* host_ = nullptr;
+    const ws_drain_1* table_ = nullptr;
+};
+
 /// A figure for the administrator. Valid as long as the plugin.
 class Metric {
 public:
@@ -232,28 +257,16 @@ class Server {
 public:
     using Duration = std::chrono::milliseconds;
 
-    explicit Server(const ws_host* host) noexcept : host_(host) {
-        load(timer_, WS_TIMER_1);
-        load(post_, WS_POST_1);
-        load(io_, WS_IO_1);
-        load(buffer_, WS_BUFFER_1);
-        load(request_, WS_REQUEST_1);
-        load(http_, WS_HTTP_1);
-        load(stream_, WS_STREAM_1);
-        load(flow_, WS_FLOW_1);
-        load(metrics_, WS_METRICS_1);
-        load(topic_, WS_TOPIC_1);
-        load(leader_, WS_LEADER_1);
-    }
+    explicit Server(const ws_host* host) noexcept : host_(host), tables_(host) {}
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
     [[nodiscard]] const ws_host* host() const noexcept { return host_; }
     [[nodiscard]] std::string_view name() const noexcept { return host_->name; }
     [[nodiscard]] std::string_view version() const noexcept { return host_->version; }
-    [[nodiscard]] bool has_topics() const noexcept { return topic_ != nullptr; }
+    [[nodiscard]] bool has_topics() const noexcept { return tables_.topic != nullptr; }
     /// Whether it knows on_http.
-    [[nodiscard]] bool has_http() const noexcept { return http_ != nullptr; }
+    [[nodiscard]] bool has_http() const noexcept { return tables_.http != nullptr; }
 
     /// Lines of httpd's error log.
     void error(std::string_view text) const noexcept { log(WS_LOG_ERROR, text); }
@@ -288,7 +301,7 @@ public:
             return {};
         }
         static_cast<void>(closure.release());
-        return {host_, topic_, number};
+        return {host_, tables_.topic, number};
     }
 
     /// Whether this plugin leads, of all its instances in all processes, and of others that ask for the
@@ -327,7 +340,13 @@ public:
         if (buffer == nullptr) {
             throw std::bad_alloc();
         }
-        return {buffer_, buffer};
+        return {tables_.buffer, buffer};
+    }
+
+    /// For what has to be done before the process ends: see websocket/ext/drain.h.
+    [[nodiscard]] DrainHold hold_drain() const noexcept {
+        const bool held = tables_.drain != nullptr && tables_.drain->hold(host_) == WS_OK;
+        return held ? DrainHold(host_, tables_.drain) : DrainHold();
     }
 
     /// A figure of this process; names are of a-z, 0-9 and _.
@@ -339,16 +358,18 @@ public:
     }
 
     // The tables of extensions, and what Connection and Request build on.
-    [[nodiscard]] const ws_timer_1& timers() const { return need(timer_, WS_TIMER_1); }
-    [[nodiscard]] const ws_post_1& posts() const { return need(post_, WS_POST_1); }
-    [[nodiscard]] const ws_io_1& io() const { return need(io_, WS_IO_1); }
-    [[nodiscard]] const ws_buffer_1& buffers() const { return need(buffer_, WS_BUFFER_1); }
-    [[nodiscard]] const ws_request_1& requests() const { return need(request_, WS_REQUEST_1); }
-    [[nodiscard]] const ws_http_1& http() const { return need(http_, WS_HTTP_1); }
-    [[nodiscard]] const ws_stream_1& streams() const { return need(stream_, WS_STREAM_1); }
-    [[nodiscard]] const ws_flow_1& flow() const { return need(flow_, WS_FLOW_1); }
-    [[nodiscard]] const ws_topic_1& topics() const { return need(topic_, WS_TOPIC_1); }
-    [[nodiscard]] const ws_leader_1& leaders() const { return need(leader_, WS_LEADER_1); }
+    [[nodiscard]] const ws_timer_1& timers() const { return need(tables_.timer, WS_TIMER_1); }
+    [[nodiscard]] const ws_post_1& posts() const { return need(tables_.post, WS_POST_1); }
+    [[nodiscard]] const ws_io_1& io() const { return need(tables_.io, WS_IO_1); }
+    [[nodiscard]] const ws_buffer_1& buffers() const { return need(tables_.buffer, WS_BUFFER_1); }
+    [[nodiscard]] const ws_request_1& requests() const {
+        return need(tables_.request, WS_REQUEST_1);
+    }
+    [[nodiscard]] const ws_http_1& http() const { return need(tables_.http, WS_HTTP_1); }
+    [[nodiscard]] const ws_stream_1& streams() const { return need(tables_.stream, WS_STREAM_1); }
+    [[nodiscard]] const ws_flow_1& flow() const { return need(tables_.flow, WS_FLOW_1); }
+    [[nodiscard]] const ws_topic_1& topics() const { return need(tables_.topic, WS_TOPIC_1); }
+    [[nodiscard]] const ws_leader_1& leaders() const { return need(tables_.leader, WS_LEADER_1); }
 
     [[nodiscard]] Timer start(ws_conn conn, Duration delay, Duration period,
                               std::function<void()> function) const {
@@ -364,7 +385,7 @@ public:
             return {};
         }
         static_cast<void>(closure.release());
-        return {host_, timer_, number};
+        return {host_, tables_.timer, number};
     }
     bool post(ws_conn conn, std::function<void()> function) const {
         const ws_post_1& table = posts();
@@ -389,7 +410,7 @@ public:
             return {};
         }
         static_cast<void>(closure.release());
-        return {host_, io_, number};
+        return {host_, tables_.io, number};
     }
 
     /// For an exception that is being handled: logs it, and closes `conn`, if any, with 1011.
@@ -413,10 +434,6 @@ public:
 
 private:
     template <class Table>
-    void load(const Table*& table, const char* name) noexcept {
-        table = static_cast<const Table*>(host_->extension(host_, name));
-    }
-    template <class Table>
     [[nodiscard]] static const Table& need(const Table* table, const char* name) {
         if (table == nullptr) {
             throw MissingExtension(name);
@@ -429,8 +446,9 @@ private:
             *this, conn, [call = std::move(function)](std::uint32_t /*events*/) { call(); });
     }
     [[nodiscard]] Metric metric(std::string_view name, std::uint32_t kind) const noexcept {
-        return metrics_ != nullptr
-                   ? Metric(metrics_, metrics_->metric(host_, name.data(), name.size(), kind))
+        return tables_.metrics != nullptr
+                   ? Metric(tables_.metrics,
+                            tables_.metrics->metric(host_, name.data(), name.size(), kind))
                    : Metric();
     }
     void log(std::uint32_t level, std::string_view text) const noexcept {
@@ -438,17 +456,7 @@ private:
     }
 
     const ws_host* host_;
-    const ws_timer_1* timer_ = nullptr;
-    const ws_post_1* post_ = nullptr;
-    const ws_io_1* io_ = nullptr;
-    const ws_buffer_1* buffer_ = nullptr;
-    const ws_request_1* request_ = nullptr;
-    const ws_http_1* http_ = nullptr;
-    const ws_stream_1* stream_ = nullptr;
-    const ws_flow_1* flow_ = nullptr;
-    const ws_metrics_1* metrics_ = nullptr;
-    const ws_topic_1* topic_ = nullptr;
-    const ws_leader_1* leader_ = nullptr;
+    const detail::ExtensionTables tables_;
 };
 
 inline void detail::Listening::call(const Published& message) noexcept {

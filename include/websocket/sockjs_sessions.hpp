@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "extensions.h"
+#include "extension_tables.hpp"
 #include "sockjs_frames.hpp"
 
 namespace websocket::sockjs {
@@ -118,7 +118,7 @@ struct Buffer {
 /// The server, for a plugin that knows nothing of SockJS: what goes out to connections with frames gets them.
 class FramingHost {
 public:
-    explicit FramingHost(const ws_host* real) : table_{*real, this}, real_(real) {
+    explicit FramingHost(const ws_host* real) : table_{*real, this}, real_(real), tables_(real) {
         table_.abi.size = sizeof(ws_host);
         table_.abi.send = send;
         table_.abi.close = close;
@@ -128,26 +128,16 @@ public:
         table_.abi.log = [](const ws_host* host, std::uint32_t level, const char* text,
                             std::uint64_t n) { real_of(host)->log(real_of(host), level, text, n); };
         table_.abi.extension = extension;
-        load(timer_, WS_TIMER_1);
-        load(post_, WS_POST_1);
-        load(io_, WS_IO_1);
-        load(buffer_, WS_BUFFER_1);
-        load(request_, WS_REQUEST_1);
-        load(http_, WS_HTTP_1);
-        load(stream_, WS_STREAM_1);
-        load(flow_, WS_FLOW_1);
-        load(metrics_, WS_METRICS_1);
-        load(topic_, WS_TOPIC_1);
-        load(leader_, WS_LEADER_1);
-        if (metrics_ != nullptr)
-            own_metrics_ = {sizeof own_metrics_, 0, metric, metrics_->add, metrics_->set};
+        if (tables_.metrics != nullptr)
+            own_metrics_ = {sizeof own_metrics_, 0, metric, tables_.metrics->add,
+                            tables_.metrics->set};
     }
     FramingHost(const FramingHost&) = delete;
     FramingHost& operator=(const FramingHost&) = delete;
 
     [[nodiscard]] const ws_host* abi() const noexcept { return &table_.abi; }
     [[nodiscard]] Sessions& sessions() noexcept { return sessions_; }
-    [[nodiscard]] const ws_timer_1* timers() const noexcept { return timer_; }
+    [[nodiscard]] const ws_timer_1* timers() const noexcept { return tables_.timer; }
 
 private:
     struct Table {
@@ -158,10 +148,6 @@ private:
         return *reinterpret_cast<const Table*>(host)->server;
     }
     static const ws_host* real_of(const ws_host* host) noexcept { return of(host).real_; }
-    template <class Extension>
-    void load(const Extension*& extension, const char* name) noexcept {
-        extension = static_cast<const Extension*>(real_->extension(real_, name));
-    }
     [[nodiscard]] static std::string_view view(const void* bytes, std::uint64_t n) noexcept {
         return {static_cast<const char*>(bytes), static_cast<std::size_t>(n)};
     }
@@ -208,9 +194,10 @@ private:
     }
 
     /// What is published goes to two topics, one of them for connections with frames. Its name has the other's behind
-    /// a prefix that nobody else uses.
+    /// a prefix that no text has, so that clients who choose topics by text cannot name it.
     [[nodiscard]] static std::string framed_topic(const void* topic, std::uint64_t n) {
-        std::string name("\0sockjs\0", 8);
+        std::string name("\xFF"
+                         "sockjs:");
         if (topic != nullptr) name += view(topic, n);
         return name;
     }
@@ -220,11 +207,11 @@ private:
             const FramingHost& server = of(host);
             const auto session = server.sessions_.find(conn);
             if (session == nullptr || topic == nullptr || n == 0) {
-                return server.topic_->subscribe(server.real_, conn, topic, n);
+                return server.tables_.topic->subscribe(server.real_, conn, topic, n);
             }
             if (!session->open) return WS_GONE;
             const std::string name = framed_topic(topic, n);
-            return server.topic_->subscribe(server.real_, conn, name.data(), name.size());
+            return server.tables_.topic->subscribe(server.real_, conn, name.data(), name.size());
         });
     }
     static ws_result unsubscribe(const ws_host* host, ws_conn conn, const void* topic,
@@ -232,10 +219,10 @@ private:
         return guarded([&]() -> ws_result {
             const FramingHost& server = of(host);
             if (server.sessions_.find(conn) == nullptr || topic == nullptr || n == 0) {
-                return server.topic_->unsubscribe(server.real_, conn, topic, n);
+                return server.tables_.topic->unsubscribe(server.real_, conn, topic, n);
             }
             const std::string name = framed_topic(topic, n);
-            return server.topic_->unsubscribe(server.real_, conn, name.data(), name.size());
+            return server.tables_.topic->unsubscribe(server.real_, conn, name.data(), name.size());
         });
     }
     static ws_result publish(const ws_host* host, const void* topic, std::uint64_t topic_size,
@@ -243,15 +230,15 @@ private:
                              std::uint32_t flags) {
         return guarded([&]() -> ws_result {
             const FramingHost& server = of(host);
-            const ws_result first = server.topic_->publish(server.real_, topic, topic_size, type,
-                                                           bytes, n, except, flags);
+            const ws_result first = server.tables_.topic->publish(server.real_, topic, topic_size,
+                                                                  type, bytes, n, except, flags);
             if (type != WS_TEXT || first == WS_BAD_ARG) return first;
             const std::string name = framed_topic(topic, topic_size);
             if (name.size() > 255) return first;  // nobody could subscribe
             const std::string frame = message_frame(view(bytes, n));
             const ws_result second =
-                server.topic_->publish(server.real_, name.data(), name.size(), type, frame.data(),
-                                       frame.size(), except, flags);
+                server.tables_.topic->publish(server.real_, name.data(), name.size(), type,
+                                              frame.data(), frame.size(), except, flags);
             return first < WS_OK ? first : second;
         });
     }
@@ -260,7 +247,7 @@ private:
                            std::uint64_t n) {
         try {
             const FramingHost& server = of(host);
-            const ws_buffer_1& table = *server.buffer_;
+            const ws_buffer_1& table = *server.tables_.buffer;
             std::string frame;
             if (type == WS_TEXT && (bytes != nullptr || n == 0)) {
                 frame = message_frame(view(bytes, n));
@@ -300,11 +287,11 @@ private:
             const auto* both = reinterpret_cast<const Buffer*>(buffer);
             const auto session = server.sessions_.find(conn);
             if (session == nullptr) {
-                return server.buffer_->send(server.real_, conn, both->plain, flags);
+                return server.tables_.buffer->send(server.real_, conn, both->plain, flags);
             }
             if (!session->open || session->closing) return WS_GONE;
             return both->framed != nullptr
-                       ? server.buffer_->send(server.real_, conn, both->framed, flags)
+                       ? server.tables_.buffer->send(server.real_, conn, both->framed, flags)
                        : WS_BAD_ARG;
         });
     }
@@ -317,7 +304,7 @@ private:
             const FramingHost& server = of(host);
             const auto session = server.sessions_.find(conn);
             if (session == nullptr) {
-                return server.stream_->send(server.real_, conn, type, part, bytes, n);
+                return server.tables_.stream->send(server.real_, conn, type, part, bytes, n);
             }
             if (!session->open || session->closing) return WS_GONE;
             if (type != WS_TEXT || (bytes == nullptr && n > 0)) return WS_BAD_ARG;
@@ -345,18 +332,18 @@ private:
     static ws_result pause(const ws_host* host, ws_conn conn) {
         const FramingHost& server = of(host);
         if (const auto session = server.sessions_.find(conn)) session->paused = true;
-        return server.flow_->pause(server.real_, conn);
+        return server.tables_.flow->pause(server.real_, conn);
     }
     static ws_result resume(const ws_host* host, ws_conn conn) {
         return guarded([&]() -> ws_result {
             FramingHost& server = of(host);
             const auto session = server.sessions_.find(conn);
-            if (session == nullptr) return server.flow_->resume(server.real_, conn);
+            if (session == nullptr) return server.tables_.flow->resume(server.real_, conn);
             session->paused = false;
             // What is left of a frame comes before what is read then.
             auto resumed = std::make_unique<Resumed>(Resumed{&server, session});
-            const ws_result result =
-                server.post_->post(server.real_, conn, Resumed::run, Resumed::done, resumed.get());
+            const ws_result result = server.tables_.post->post(server.real_, conn, Resumed::run,
+                                                               Resumed::done, resumed.get());
             if (result >= WS_OK) static_cast<void>(resumed.release());
             return result;
         });
@@ -370,7 +357,7 @@ private:
             const auto& self = *static_cast<Resumed*>(data);
             self.session->deliver_waiting();
             if (!self.session->paused) {
-                self.server->flow_->resume(self.server->real_, self.session->conn);
+                self.server->tables_.flow->resume(self.server->real_, self.session->conn);
             }
         }
         static void done(void* data) { delete static_cast<Resumed*>(data); }
@@ -383,25 +370,30 @@ private:
             sizeof(ws_timer_1), 0,
             [](const ws_host* h, ws_conn conn, std::uint64_t delay, std::uint64_t period,
                ws_call run, ws_call done, void* data, std::uint64_t* timer) {
-                return of(h).timer_->start(real_of(h), conn, delay, period, run, done, data, timer);
+                return of(h).tables_.timer->start(real_of(h), conn, delay, period, run, done, data,
+                                                  timer);
             },
-            [](const ws_host* h, std::uint64_t timer) { of(h).timer_->cancel(real_of(h), timer); }};
+            [](const ws_host* h, std::uint64_t timer) {
+                of(h).tables_.timer->cancel(real_of(h), timer);
+            }};
         static constexpr ws_post_1 kPost{
             sizeof(ws_post_1), 0,
             [](const ws_host* h, ws_conn conn, ws_call run, ws_call done, void* data) {
-                return of(h).post_->post(real_of(h), conn, run, done, data);
+                return of(h).tables_.post->post(real_of(h), conn, run, done, data);
             }};
         static constexpr ws_io_1 kIo{
             sizeof(ws_io_1), 0,
             [](const ws_host* h, ws_conn conn, std::int32_t descriptor, std::uint32_t events,
                void (*run)(void*, std::uint32_t), ws_call done, void* data, std::uint64_t* watch) {
-                return of(h).io_->watch(real_of(h), conn, descriptor, events, run, done, data,
-                                        watch);
+                return of(h).tables_.io->watch(real_of(h), conn, descriptor, events, run, done,
+                                               data, watch);
             },
             [](const ws_host* h, std::uint64_t watch, std::uint32_t events) {
-                of(h).io_->change(real_of(h), watch, events);
+                of(h).tables_.io->change(real_of(h), watch, events);
             },
-            [](const ws_host* h, std::uint64_t watch) { of(h).io_->unwatch(real_of(h), watch); }};
+            [](const ws_host* h, std::uint64_t watch) {
+                of(h).tables_.io->unwatch(real_of(h), watch);
+            }};
         static constexpr ws_buffer_1 kBuffer{sizeof(ws_buffer_1), 0, make, retain, release,
                                              send_buffer};
         static constexpr ws_stream_1 kStream{sizeof(ws_stream_1), 0, send_part};
@@ -414,51 +406,48 @@ private:
             publish,
             [](const ws_host* h, const void* topic, std::uint64_t n, ws_topic_message message,
                ws_call done, void* data, std::uint64_t* listener) {
-                return of(h).topic_->listen(real_of(h), topic, n, message, done, data, listener);
+                return of(h).tables_.topic->listen(real_of(h), topic, n, message, done, data,
+                                                   listener);
             },
             [](const ws_host* h, std::uint64_t listener) {
-                of(h).topic_->ignore(real_of(h), listener);
+                of(h).tables_.topic->ignore(real_of(h), listener);
             }};
         static constexpr ws_leader_1 kLeader{
             sizeof(ws_leader_1), 0,
             [](const ws_host* h, const void* led, std::uint64_t n) {
-                return of(h).leader_->lead(real_of(h), led, n);
+                return of(h).tables_.leader->lead(real_of(h), led, n);
             },
             [](const ws_host* h, const void* led, std::uint64_t n) {
-                of(h).leader_->resign(real_of(h), led, n);
+                of(h).tables_.leader->resign(real_of(h), led, n);
             }};
-        if (wanted == WS_TIMER_1 && server.timer_ != nullptr) return &kTimer;
-        if (wanted == WS_POST_1 && server.post_ != nullptr) return &kPost;
-        if (wanted == WS_IO_1 && server.io_ != nullptr) return &kIo;
-        if (wanted == WS_BUFFER_1 && server.buffer_ != nullptr) return &kBuffer;
-        if (wanted == WS_STREAM_1 && server.stream_ != nullptr) return &kStream;
-        if (wanted == WS_FLOW_1 && server.flow_ != nullptr) return &kFlow;
-        if (wanted == WS_METRICS_1 && server.metrics_ != nullptr) return &server.own_metrics_;
-        if (wanted == WS_TOPIC_1 && server.topic_ != nullptr) return &kTopic;
-        if (wanted == WS_LEADER_1 && server.leader_ != nullptr) return &kLeader;
-        if (wanted == WS_REQUEST_1) return server.request_;
-        if (wanted == WS_HTTP_1) return server.http_;
+        static constexpr ws_drain_1 kDrain{
+            sizeof(ws_drain_1), 0,
+            [](const ws_host* h) { return of(h).tables_.drain->hold(real_of(h)); },
+            [](const ws_host* h) { of(h).tables_.drain->release(real_of(h)); }};
+        if (wanted == WS_TIMER_1 && server.tables_.timer != nullptr) return &kTimer;
+        if (wanted == WS_POST_1 && server.tables_.post != nullptr) return &kPost;
+        if (wanted == WS_IO_1 && server.tables_.io != nullptr) return &kIo;
+        if (wanted == WS_BUFFER_1 && server.tables_.buffer != nullptr) return &kBuffer;
+        if (wanted == WS_STREAM_1 && server.tables_.stream != nullptr) return &kStream;
+        if (wanted == WS_FLOW_1 && server.tables_.flow != nullptr) return &kFlow;
+        if (wanted == WS_METRICS_1 && server.tables_.metrics != nullptr)
+            return &server.own_metrics_;
+        if (wanted == WS_TOPIC_1 && server.tables_.topic != nullptr) return &kTopic;
+        if (wanted == WS_LEADER_1 && server.tables_.leader != nullptr) return &kLeader;
+        if (wanted == WS_DRAIN_1 && server.tables_.drain != nullptr) return &kDrain;
+        if (wanted == WS_REQUEST_1) return server.tables_.request;
+        if (wanted == WS_HTTP_1) return server.tables_.http;
         return nullptr;  // one that this header does not know cannot be passed on
     }
     static ws_metric* metric(const ws_host* host, const char* name, std::uint64_t n,
                              std::uint32_t kind) {
-        return of(host).metrics_->metric(real_of(host), name, n, kind);
+        return of(host).tables_.metrics->metric(real_of(host), name, n, kind);
     }
 
     Table table_;
     const ws_host* real_;
+    const websocket::detail::ExtensionTables tables_;
     Sessions sessions_;
-    const ws_timer_1* timer_ = nullptr;
-    const ws_post_1* post_ = nullptr;
-    const ws_io_1* io_ = nullptr;
-    const ws_buffer_1* buffer_ = nullptr;
-    const ws_request_1* request_ = nullptr;
-    const ws_http_1* http_ = nullptr;
-    const ws_stream_1* stream_ = nullptr;
-    const ws_flow_1* flow_ = nullptr;
-    const ws_metrics_1* metrics_ = nullptr;
-    const ws_topic_1* topic_ = nullptr;
-    const ws_leader_1* leader_ = nullptr;
     ws_metrics_1 own_metrics_{};
 };
 

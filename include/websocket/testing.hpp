@@ -197,6 +197,8 @@ public:
     }
     [[nodiscard]] const ws_plugin& plugin() const noexcept { return plugin_; }
     [[nodiscard]] const ws_host* abi() const noexcept { return &table_.abi; }
+    /// For how many things it holds a drain at the moment.
+    [[nodiscard]] std::uint32_t drain_holds() const noexcept { return drain_holds_; }
     /// What the plugin did that it must not do.
     [[nodiscard]] const std::vector<std::string>& offences() const noexcept { return offences_; }
 
@@ -271,6 +273,7 @@ private:
     std::map<std::uint64_t, TopicListener> listeners_;
     std::uint64_t hearing_ = 0;  ///< the listener that is being called
     bool leads_ = true;
+    std::uint32_t drain_holds_ = 0;
     std::map<std::string, std::int64_t> metrics_;
     std::vector<std::unique_ptr<ws_buffer>> buffers_;
     std::vector<std::string> log_;

@@ -187,6 +187,19 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             return of(host).leads_ ? WS_OK : WS_FULL;
         },
         [](const ws_host* /*host*/, const void* /*led*/, std::uint64_t /*n*/) {}};
+    static constexpr ws_drain_1 kDrain{sizeof(ws_drain_1), 0,
+                                       [](const ws_host* host) -> ws_result {
+                                           ++of(host).drain_holds_;
+                                           return WS_OK;
+                                       },
+                                       [](const ws_host* host) {
+                                           if (of(host).drain_holds_ == 0) {
+                                               of(host).offences_.emplace_back(
+                                                   "drain: released what was not held");
+                                               return;
+                                           }
+                                           --of(host).drain_holds_;
+                                       }};
     static constexpr auto kFind = [](const Pairs& pairs, std::string_view key,
                                      std::uint64_t* size) -> const char* {
         for (const auto& [one, value] : pairs) {
@@ -308,7 +321,7 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
         {WS_TIMER_1, &kTimer},   {WS_POST_1, &kPost},       {WS_IO_1, &kIo},
         {WS_BUFFER_1, &kBuffer}, {WS_REQUEST_1, &kRequest}, {WS_STREAM_1, &kStream},
         {WS_FLOW_1, &kFlow},     {WS_METRICS_1, &kMetrics}, {WS_TOPIC_1, &kTopic},
-        {WS_LEADER_1, &kLeader}, {WS_HTTP_1, &kHttp},
+        {WS_LEADER_1, &kLeader}, {WS_HTTP_1, &kHttp},       {WS_DRAIN_1, &kDrain},
     };
     for (const auto& [one, extension] : known) {
         if (one == name) return extension;

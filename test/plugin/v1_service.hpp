@@ -44,6 +44,9 @@ public:
     RecordingBus bus;
 
     [[nodiscard]] const ws_host* abi() const { return instance_->abi(); }
+    [[nodiscard]] std::uint32_t drain_holds() const { return host_.drain_holds; }
+    /// The location is no more, once nothing of it is left.
+    void end_instance() { instance_->end(); }
     template <class Table>
     [[nodiscard]] const Table* extension(const char* name) const {
         return static_cast<const Table*>(abi()->extension(abi(), name));

@@ -40,10 +40,16 @@ void Instances::begin_drain(Clock::time_point deadline) noexcept {
         }
     }
     drain_notice_.deadline = deadline;
+    host_.drain_holds.fetch_add(1);  // until plugins have said whether they hold it
     host_.pool.submit(drain_notice_);
 }
 
 void Instances::DrainNotice::run() noexcept {
+    tell_all();
+    instances.host_.drain_holds.fetch_sub(1);
+}
+
+void Instances::DrainNotice::tell_all() noexcept {
     for (std::size_t i = 0;; ++i) {
         plugin::V1Instance* instance = nullptr;
         {

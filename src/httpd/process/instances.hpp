@@ -35,6 +35,7 @@ private:
     struct DrainNotice final : plugin::PoolTask {
         explicit DrainNotice(Instances& of) noexcept : instances(of) {}
         void run() noexcept override;
+        void tell_all() noexcept;
 
         Instances& instances;
         Clock::time_point deadline;

@@ -197,8 +197,14 @@ void Lifecycle::wait_for_drain() noexcept {
             on_stop_signal();  // a stop whose signal came too early, or nobody to come back to
         }
         make_room();
-        return host_.engine.connections() == 0 || stopped_.load() || host_.engine.stopped();
+        return stopped_.load() || host_.engine.stopped() ||
+               (host_.engine.connections() == 0 && !is_held());
     });
+}
+
+/// By what plugins have for clients that other processes serve. Where none does, nobody comes for it.
+bool Lifecycle::is_held() const noexcept {
+    return host_.drain_holds.load() != 0 && close_code() != CloseCode::going_away;
 }
 
 void Lifecycle::make_room() noexcept {

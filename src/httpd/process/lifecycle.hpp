@@ -51,6 +51,7 @@ private:
 
     void wait_for_drain() noexcept;
     void wait_for_sessions(Clock::time_point limit) noexcept;
+    [[nodiscard]] bool is_held() const noexcept;
     void make_room() noexcept;
     [[nodiscard]] bool slot_is_needed_lastingly() noexcept;
     void report() const noexcept;

@@ -74,6 +74,7 @@ struct Host {
     std::size_t listener_buffer = 0;         ///< bytes that may wait for a listener of a topic
     hub::Leaders* leaders = nullptr;         ///< null: there are none
     Metrics* metrics = nullptr;              ///< null: there are none
+    std::atomic<std::uint32_t> drain_holds{0};  ///< what a drain waits for besides connections
 };
 
 }  // namespace websocket::plugin

@@ -91,7 +91,7 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 11> kKnown{{
+    static constexpr std::array<Known, 12> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
@@ -103,6 +103,7 @@ const void* extension(const ws_host* host, const char* name) {
         {WS_METRICS_1, metrics_extension},
         {WS_TOPIC_1, topic_extension},
         {WS_LEADER_1, leader_extension},
+        {WS_DRAIN_1, drain_extension},
     }};
     if (host == nullptr || name == nullptr) {
         return nullptr;

@@ -156,6 +156,20 @@ void V1Instance::drain(std::chrono::milliseconds deadline) noexcept {
     leave();
 }
 
+void V1Instance::hold_drain() noexcept {
+    host_.drain_holds.fetch_add(1);
+    held_.fetch_add(1);
+}
+
+void V1Instance::release_drain() noexcept {
+    std::uint32_t held = held_.load();
+    while (held != 0 && !held_.compare_exchange_weak(held, held - 1)) {
+    }
+    if (held != 0) {
+        host_.drain_holds.fetch_sub(1);
+    }
+}
+
 void V1Instance::leave() noexcept {
     if (users_.fetch_sub(1) != 1) {
         return;
@@ -168,6 +182,7 @@ void V1Instance::leave() noexcept {
         }
     }
     resign();
+    host_.drain_holds.fetch_sub(held_.exchange(0));
     host_.sessions.fetch_sub(1);
 }
 

@@ -59,6 +59,9 @@ public:
     void end() noexcept;
     /// Calls the plugin's on_drain, once, if it has started. [any thread]
     void drain(std::chrono::milliseconds deadline) noexcept;
+    /// The process does not end in a drain before all of this is released. [any thread]
+    void hold_drain() noexcept;
+    void release_drain() noexcept;
 
     /// Something of the instance lives: while start() has succeeded. [any thread]
     void enter() noexcept { users_.fetch_add(1); }
@@ -126,7 +129,8 @@ private:
     hub::TopicQuota topic_quota_;
     OutgoingTexts outgoing_texts_;
     std::atomic<std::uint32_t> users_{0};
-    std::mutex calls_mutex_;  // guards calls_
+    std::atomic<std::uint32_t> held_{0};  ///< of Host::drain_holds
+    std::mutex calls_mutex_;              // guards calls_
     std::unordered_map<std::uint64_t, V1Call*> calls_;
     std::mutex listeners_mutex_;  // guards listeners_ and takes_listeners_
     Listeners listeners_;
