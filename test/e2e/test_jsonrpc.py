@@ -13,42 +13,28 @@ import frames
 import processes
 import programs
 from chromium import skippable
-from httpd import BUILD, Httpd
+from httpd import Httpd, location, several_children, shipped
 from waiting import wait_until
 
 _CHILDREN = 4
 _SESSIONS = 200
 
 
-def _service(path, plugin, init, *options):
-    lines = "".join(f"    WebSocketOption {option}\n" for option in options)
-    handler = f'    SetHandler websocket-handler\n    WebSocketHandler "{BUILD}/{plugin}.so" {init}_init\n'
-    return f'<Location "{path}">\n{handler}{lines}</Location>\n'
-
-
 # Nobody needs so long to give away a session, or to come back to it, on whatever machine.
 _PATIENT = ("takeover 20000", "reconnection_timeout 600000")
-_PARTS = f"""
-<IfModule !mpm_prefork_module>
-    ServerLimit {4 * _CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadsPerChild 8
-    MaxRequestWorkers {8 * _CHILDREN}
-    MinSpareThreads {8 * _CHILDREN}
-    MaxSpareThreads {8 * _CHILDREN}
-</IfModule>
-<IfModule mpm_prefork_module>
-    ServerLimit {4 * _CHILDREN}
-    MaxRequestWorkers {4 * _CHILDREN}
-</IfModule>
-WebSocketDrainTimeout 3s
-""" + "".join(
-    [
-        _service("/jsonrpc", "plugins/websocket_jsonrpc", "jsonrpc"),
-        _service("/kurento", "plugins/websocket_jsonrpc", "jsonrpc", "compatibility kurento", "sessions kurento", "watchdog on"),
-        _service("/slow", "test/plugins/jsonrpc_slow", "jsonrpc_slow", "threads 3", "label slow", *_PATIENT),
-        _service("/hasty", "test/plugins/jsonrpc_slow", "jsonrpc_slow", "threads 1", "takeover 300", "sessions hasty"),
-    ]
+
+
+def _options(*options):
+    return [f"WebSocketOption {option}" for option in options]
+
+
+_PARTS = (
+    several_children(_CHILDREN, slots=4 * _CHILDREN)
+    + "WebSocketDrainTimeout 3s\n"
+    + shipped("/jsonrpc", "jsonrpc")
+    + shipped("/kurento", "jsonrpc", *_options("compatibility kurento", "sessions kurento", "watchdog on"))
+    + location("/slow", "jsonrpc_slow", *_options("threads 3", "label slow", *_PATIENT))
+    + location("/hasty", "jsonrpc_slow", *_options("threads 1", "takeover 300", "sessions hasty"))
 )
 
 
@@ -216,14 +202,34 @@ def test_who_was_in_a_killed_process_is_told_so_and_nobody_else_notices(rpc):
         peer.socket.close()
 
 
+def test_a_session_that_moves_in_the_middle_of_a_flood_is_in_one_process_at_a_time(rpc):
+    """Each request is handled once, in its order, or not at all: what the old process has not begun goes with it."""
+    with _Peer(rpc) as peer:
+        peer.begin("alice")
+        begun = 0
+        homes = set()
+        for _ in range(12):
+            before = peer.socket
+            for _ in range(30):
+                peer.send("append", [begun])
+                begun += 1
+            assert peer.come_back()
+            before.close()
+            homes.add(peer.call("pid"))
+            done = peer.call("get", "all") or []
+            assert done == sorted(set(done)), done
+        assert len(homes) > 1
+        assert peer.call("get", "name") == "alice"
+
+
 def _readable(peers):
     """The numbers of those to whom the server has said something."""
     sockets = {peer.socket.sock: number for number, peer in peers.items()}
     return [sockets[sock] for sock in select.select(list(sockets), [], [], 0)[0]]
 
 
-def _clients(server):
-    peers = [_Peer(server) for _ in range(_SESSIONS)]
+def _clients(server, path="/slow"):
+    peers = [_Peer(server, path) for _ in range(_SESSIONS)]
     for number, peer in enumerate(peers):
         peer.begin(f"client {number}")
     return peers
@@ -249,6 +255,42 @@ def test_after_a_restart_each_of_two_hundred_sessions_is_back_or_its_client_is_t
             if peers[number].is_back(request):
                 assert peers[number].call("get", "name") == f"client {number}"
                 back += 1
-        assert back > _SESSIONS // 2, back
+        assert back > _SESSIONS // 2, back  # all, unless the new children have begun after the end of the drain
         for peer in peers:
+            peer.socket.close()
+
+
+@pytest.mark.each_mpm
+def test_the_only_client_of_a_server_finds_its_session_after_a_graceful_restart(start_httpd):
+    """Nobody in the new child has begun the service when the old one loses its last client: it waits for who comes."""
+    parts = several_children(1, slots=4) + "WebSocketDrainTimeout 60s\nGracefulShutdownTimeout 10\n"
+    server = start_httpd(parts + location("/slow", "jsonrpc_slow", *_options(*_PATIENT)), children=1)
+    old = server.children()
+    with _Peer(server) as peer:
+        peer.begin("alice")
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: set(server.children()) - set(old), 20, "the new child")
+        peer.socket.close_handshake()
+        with contextlib.suppress(AssertionError):  # it has every chance to go too early
+            wait_until(lambda: not set(old) & set(server.children()), 0.05, "the end of the old child")
+        assert peer.come_back()
+        assert peer.call("get", "name") == "alice"
+        assert peer.call("pid") not in old
+    wait_until(lambda: not set(old) & set(server.children()), 20, "the end of the old child")
+    server.assert_unharmed()
+
+
+@pytest.mark.slow
+@pytest.mark.full
+def test_after_a_hard_restart_each_of_two_hundred_clients_is_told_that_its_session_is_gone(mpm):
+    with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
+        peers = _clients(server, "/hasty")
+        server.signal(signal.SIGHUP)
+        for peer in peers:
+            peer.socket.expect_close(1001)
+        asked = [peer.ask_back() for peer in peers]
+        for number, (peer, request) in enumerate(zip(peers, asked, strict=True)):
+            assert not peer.is_back(request)
+            peer.begin(f"again {number}")
+            assert peer.call("get", "name") == f"again {number}"
             peer.socket.close()

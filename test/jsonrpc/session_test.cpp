@@ -73,7 +73,8 @@ public:
     std::vector<std::string> heard;
 
 private:
-    static constexpr std::string_view kTopic = "websocket.jsonrpc:probe";
+    static constexpr std::string_view kTopic = "\xFF"
+                                               "websocket.jsonrpc:probe";
     const ws_host* abi_;
     const ws_topic_1* topics_;
     std::uint64_t listener_ = 0;
@@ -273,6 +274,63 @@ START_TEST(sessions_have_a_limit) {
     expect_text(rpc_result(*two, "ping", "{}"), R"({"value":"pong"})");
     one->text(rpc_request("closeSession"));
     expect_text(rpc_result(*two, "void"), "null");
+    // Whoever only waits makes way for who is here.
+    static_cast<void>(RpcProbe::happened());
+    two->vanish();
+    const auto three = host.connect();
+    expect_text(rpc_result(*three, "void"), "null");
+    expect_texts(RpcProbe::happened(),
+                 {"error close code 1006", "closed 2 others need its place", "connected"});
+    ck_assert_int_eq(host.metric("sessions"), 1);
+}
+END_TEST
+
+START_TEST(attributes_of_all_sessions_have_a_limit_and_who_waits_makes_way) {
+    SessionHost host(rpc_probe(), inline_methods({{"sessions_size", "3000"}, {"takeover", "0"}}));
+    const std::string much = R"(["a",")" + std::string(1500, 'x') + "\"]";
+    const auto one = host.connect();
+    expect_text(rpc_result(*one, "set", much), "true");
+    const auto two = host.connect();
+    expect_text(rpc_result(*two, "set", much), "false");
+    one->vanish();
+    const auto three = host.connect();
+    session_of(*three);
+    three->vanish();
+    static_cast<void>(RpcProbe::happened());
+    expect_text(rpc_result(*two, "set", much),
+                "true");  // the first one ends for it, the third one need not
+    expect_texts(RpcProbe::happened(), {"closed 2 others need its place"});
+    expect_text(rpc_result(*two, "set", R"(["a",null])"), "true");
+    const auto four = host.connect();
+    expect_text(rpc_result(*four, "set", much), "true");
+    two->text(rpc_request("closeSession"));
+    four->text(rpc_request("closeSession"));
+    const auto five = host.connect();
+    expect_text(rpc_result(*five, "set", much), "true");
+}
+END_TEST
+
+START_TEST(params_that_wait_have_a_limit_together) {
+    SessionHost host(rpc_probe(), inline_methods({{"in_flight_size", "2000"}}));
+    const auto client = host.connect();
+    const std::string much = R"(["what",")" + std::string(3000, 'x') + "\"]";
+    ck_assert(answer_to(*client, rpc_request("ask", much)).starts_with(R"({"id":1,"method")"));
+    const std::string refused = answer_to(*client, rpc_request("ask", R"(["what",[]])"));
+    ck_assert_msg(refused.find("-32000") != std::string::npos &&
+                      refused.find("2000 bytes") != std::string::npos,
+                  "%s", refused.c_str());
+    expect_text(answer_to(*client, R"({"jsonrpc":"2.0","id":1,"result":1})"),
+                R"({"id":1,"result":1,"jsonrpc":"2.0"})");
+    ck_assert(answer_to(*client, rpc_request("ask", much)).starts_with(R"({"id":2,"method")"));
+}
+END_TEST
+
+START_TEST(what_cannot_be_a_session_is_not_looked_for_elsewhere) {
+    SessionHost host(rpc_probe(), inline_methods({}));
+    const OtherProcess other(host);
+    const auto client = host.connect();
+    expect_text(answer_to(*client, rpc_reconnect(std::string(65, 'a'))), kUnknownSessionText);
+    ck_assert(!client->paused() && other.heard.empty());
 }
 END_TEST
 
@@ -375,6 +433,20 @@ START_TEST(what_a_draining_process_leaves_is_kept_until_its_client_comes) {
 }
 END_TEST
 
+START_TEST(a_draining_process_keeps_copies_of_others_and_itself_until_somebody_has_them) {
+    SessionHost host(rpc_probe(), inline_methods({}));
+    OtherProcess other(host);
+    other.say(host, rpc_packed("keep", "abc", ""));
+    host.drain(30s);
+    expect_text(other.last().find("keep")->text(), "abc");
+    ck_assert_uint_eq(host.drain_holds(), 1);
+    other.say(host, R"({"drop":"abc","from":"third"})");
+    ck_assert_uint_eq(host.drain_holds(), 0);
+    host.stop();
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
 START_TEST(a_draining_process_hands_over_what_waits_for_its_client) {
     SessionHost host(rpc_probe(), inline_methods({}));
     OtherProcess other(host);
@@ -386,14 +458,21 @@ START_TEST(a_draining_process_hands_over_what_waits_for_its_client) {
     static_cast<void>(RpcProbe::happened());
     host.drain(30s);
     expect_text(other.last().find("keep")->text(), first);
+    ck_assert_uint_eq(host.drain_holds(), 1);
     expect_text(session_of(*open), second);
     open->close(1012);
+    ck_assert_uint_eq(host.drain_holds(), 2);
     expect_text(other.last().find("keep")->text(), second);
     expect_texts(RpcProbe::happened(), {"closed 3 ", "closed 3 "});
     // As long as it lives, it answers those that have begun too late to hear it.
     other.say(host, R"({"ask":")" + second + R"(","user":"","from":"late"})");
     expect_text(other.last().find("give")->text(), second);
     ck_assert_int_eq(host.metric("sessions"), 1);
+    ck_assert_uint_eq(host.drain_holds(), 2);  // it is on its way
+    host.advance(1s);
+    ck_assert_uint_eq(host.drain_holds(), 1);
+    host.advance(10s);  // nobody has come for the first one
+    ck_assert_uint_eq(host.drain_holds(), 0);
     host.stop();
     expect_texts(RpcProbe::happened(), {});
     ck_assert(host.offences().empty());
@@ -411,9 +490,14 @@ WEBSOCKET_TEST_SUITE(jsonrpc_session) {
     tcase_add_test(tests, the_watchdog_closes_who_has_begun_to_ping_and_stopped);
     tcase_add_test(tests, attributes_have_a_limit);
     tcase_add_test(tests, sessions_have_a_limit);
+    tcase_add_test(tests, attributes_of_all_sessions_have_a_limit_and_who_waits_makes_way);
+    tcase_add_test(tests, params_that_wait_have_a_limit_together);
+    tcase_add_test(tests, what_cannot_be_a_session_is_not_looked_for_elsewhere);
     tcase_add_test(tests, a_session_goes_to_the_process_that_its_client_comes_to);
     tcase_add_test(tests, a_client_finds_its_session_in_another_process);
     tcase_add_test(tests, a_client_that_goes_while_its_session_comes_finds_it_later);
     tcase_add_test(tests, what_a_draining_process_leaves_is_kept_until_its_client_comes);
+    tcase_add_test(tests,
+                   a_draining_process_keeps_copies_of_others_and_itself_until_somebody_has_them);
     tcase_add_test(tests, a_draining_process_hands_over_what_waits_for_its_client);
 }

@@ -196,6 +196,38 @@ START_TEST(ids_come_back_as_they_were) {
 }
 END_TEST
 
+START_TEST(what_is_told_of_long_names_is_whole_characters) {
+    RpcHost host(rpc_probe(), inline_methods({}));
+    const auto client = host.connect();
+    for (const char* begin : {"", "x", "xx", "xxx"}) {
+        std::string name = begin;
+        for (int i = 0; i < 40; ++i) name += "\xE2\x82\xAC\xF0\x9F\x98\x80";
+        ck_assert(answer_to(*client, call_text("1", name, "[]")).find("-32601") !=
+                  std::string::npos);
+        const std::string twice = R"({")" + name + R"(":1,")" + name + R"(":2})";
+        ck_assert(answer_to(*client, call_text("1", "void", twice)).find("twice") !=
+                  std::string::npos);
+        ck_assert(answer_to(*client, call_text("1", "greet", R"({")" + name + R"(":1})"))
+                      .find("there is no parameter") != std::string::npos);
+    }
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(numbers_are_written_so_that_they_are_read_as_they_were) {
+    RpcHost host(rpc_probe(), inline_methods({}));
+    const auto client = host.connect();
+    for (const char* number :
+         {"0", "-0.0", "1500", "9007199254740991", "9.007199254740992e+15",
+          "1.2345678901234568e+20", "-1e+300", "5e-324", "18446744073709551615", "0.1"}) {
+        expect_text(answer_to(*client, call_text("1", "echo", "[" + std::string(number) + "]")),
+                    R"({"id":1,"result":[)" + std::string(number) + R"(],"jsonrpc":"2.0"})");
+    }
+    expect_text(answer_to(*client, call_text("1", "echo", "[1.5e3,123456789012345680000.0]")),
+                R"({"id":1,"result":[1500,1.2345678901234568e+20],"jsonrpc":"2.0"})");
+}
+END_TEST
+
 START_TEST(limits_are_kept_and_named) {
     RpcHost host(
         rpc_probe(),
@@ -306,6 +338,8 @@ WEBSOCKET_TEST_SUITE(jsonrpc_standard) {
     tcase_add_test(tests, what_is_no_request_is_answered_with_what_is_wrong);
     tcase_add_test(tests, wrong_params_are_answered_with_which_one_and_what_is_needed);
     tcase_add_test(tests, ids_come_back_as_they_were);
+    tcase_add_test(tests, what_is_told_of_long_names_is_whole_characters);
+    tcase_add_test(tests, numbers_are_written_so_that_they_are_read_as_they_were);
     tcase_add_test(tests, limits_are_kept_and_named);
     tcase_add_test(tests, errors_say_what_the_method_says_and_no_more);
     tcase_add_test(tests, a_batch_is_answered_when_its_last_request_is);

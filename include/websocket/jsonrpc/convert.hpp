@@ -135,7 +135,12 @@ struct Convert<std::map<std::string, T>> {
         }
         std::map<std::string, T> all;
         for (const Member& one : value.members()) {
-            all.emplace(one.name, member<T>(value, one.name));
+            try {
+                all.emplace(one.name, as<T>(one.value));
+            } catch (const Mismatch& wrong) {
+                throw Mismatch("member \"" + std::string(detail::excerpt(one.name)) +
+                               "\": " + wrong.what());
+            }
         }
         return all;
     }

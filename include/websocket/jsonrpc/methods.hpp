@@ -72,8 +72,8 @@ inline std::vector<const Value*> match(const Value& params, const Names& names, 
             if (at == names.size()) {
                 std::string known;
                 for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
-                throw InvalidParams("there is no parameter \"" + one.name.substr(0, 64) + "\"" +
-                                    (known.empty() ? "" : "; there are: " + known));
+                throw InvalidParams("there is no parameter \"" + std::string(excerpt(one.name)) +
+                                    "\"" + (known.empty() ? "" : "; there are: " + known));
             }
             found[at] = &one.value;
         }

@@ -160,7 +160,7 @@ private:
             if (twice != names.end()) refuse(*twice);
         }
         [[noreturn]] static void refuse(std::string_view name) {
-            throw ReadError("an object has the member \"" + std::string(name.substr(0, 64)) +
+            throw ReadError("an object has the member \"" + std::string(detail::excerpt(name)) +
                             "\" twice");
         }
     };

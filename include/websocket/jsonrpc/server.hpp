@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,6 +26,31 @@
 #include "siblings.hpp"
 
 namespace websocket::jsonrpc {
+
+namespace detail {
+
+/// Of lines that clients can cause as often as they like: one a second. [any thread]
+class LineLimit {
+public:
+    /// Nothing: no line now. Else the line's end, which tells of those that were left out.
+    [[nodiscard]] std::optional<std::string> pass() {
+        const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(
+                                     std::chrono::steady_clock::now().time_since_epoch())
+                                     .count();
+        if (logged_at_.exchange(now) == now) {
+            ++left_out_;
+            return {};
+        }
+        const std::uint64_t more = left_out_.exchange(0);
+        return more > 0 ? "; " + std::to_string(more) + " more before it" : std::string();
+    }
+
+private:
+    std::atomic<std::int64_t> logged_at_{-1};  ///< in seconds
+    std::atomic<std::uint64_t> left_out_{0};
+};
+
+}  // namespace detail
 
 /// A connection, on its own thread.
 struct Peer {
@@ -209,6 +235,11 @@ private:
     void hand_over(const State& session);
     bool end_session(const State& session, End why, std::string_view reason) override;
     void run_in(const State& session, std::function<void()> task) override;
+    bool make_room(std::size_t bytes, const detail::SessionState& asking) override;
+    /// Ends the one that has waited longest for its client, but not this one. False: nobody waits.
+    bool end_longest_waiting(const detail::SessionState* but);
+    void note_waiting(const State& session);
+    void forget_waiting(detail::SessionState& session) noexcept;
     void tell_reconnected(const State& session);
     std::string trouble(const State& session, const std::string& where) const;
 
@@ -225,11 +256,13 @@ private:
     OnTrouble on_transport_error_;
     OnTrouble on_exception_;
     std::atomic<bool> draining_{false};
-    mutable std::atomic<std::int64_t> logged_at_{-1};  // in seconds: when an exception was
-    mutable std::atomic<std::uint64_t> left_out_{0};   // exceptions that were not logged since
+    mutable detail::LineLimit exceptions_;
+    mutable detail::LineLimit unanswered_;
 
-    mutable std::mutex mutex_;  // guards table_
+    mutable std::mutex mutex_;  // guards the three below, and SessionState::place
     std::unordered_map<std::string, State> table_;
+    std::map<std::uint64_t, State> waiting_;  // for their clients, by place
+    std::uint64_t last_place_ = 0;
 
     detail::Workers workers_;  // last: its threads use the others
 };

@@ -215,14 +215,18 @@ inline void Server::dispatch(Connection connection, Call call, Peer& peer, const
     if (found == methods_.end() && !others_) {
         refuse(connection, call,
                Error(kMethodNotFound, "Method not found",
-                     Value("there is no method \"" + call.method.substr(0, 64) + "\"")),
+                     Value("there is no method \"" + std::string(detail::excerpt(call.method)) +
+                           "\"")),
                peer, batch);
         return;
     }
-    if (!session->begin_request()) {
+    const std::size_t weight = call.params.footprint();
+    if (!session->begin_request(weight)) {
         refuse(connection, call,
                Error(kTooManyRequests, "Too many requests",
-                     Value(std::to_string(settings.in_flight) + " are waiting for their answers")),
+                     Value(std::to_string(settings.in_flight) + " of this session, or " +
+                           std::to_string(settings.in_flight_size) +
+                           " bytes of their params, are waiting for their answers")),
                peer, batch);
         return;
     }
@@ -232,10 +236,16 @@ inline void Server::dispatch(Connection connection, Call call, Peer& peer, const
         call.params = Value(*value);  // Kurento's clients wrap what is no object
     }
     if (batch && call.id) batch->expect();
-    const auto state =
-        std::make_shared<detail::TransactionState>(session, connection, std::move(call), batch);
+    const auto state = std::make_shared<detail::TransactionState>(session, connection,
+                                                                  std::move(call), weight, batch);
     const detail::Method* method = found != methods_.end() ? &found->second : nullptr;
-    session->add(workers_, [this, state, method] { handle(state, method); });
+    session->add(workers_, [this, state, method] {
+        try {
+            handle(state, method);
+        } catch (...) {  // no memory for an answer
+            state->connection.close(CloseCode::internal_error, "plugin failed");
+        }
+    });
     hold_if_slow(connection, state->sent(), peer);
 }
 
@@ -271,8 +281,10 @@ inline void Server::reject(Connection connection, const Value& id, const Error& 
                            const Batch& batch) const {
     errors_.add();
     if (kurento()) {
-        log(WS_LOG_INFO, std::string("not answered: ") + error.what() + ": " +
-                             (error.data.is_text() ? error.data.text() : ""));
+        if (const auto end = unanswered_.pass()) {
+            log(WS_LOG_INFO, std::string("not answered: ") + error.what() + ": " +
+                                 (error.data.is_text() ? error.data.text() : "") + *end);
+        }
         return;
     }
     send(connection, Texts::failure(id, error), peer, batch);

@@ -43,12 +43,55 @@ namespace detail {
 inline Server::State Server::begin(const std::string& id, const std::string& user) {
     const auto session =
         std::make_shared<detail::SessionState>(static_cast<detail::SessionHost&>(*this), id, user);
-    const std::lock_guard lock(mutex_);
-    if (table_.size() >= settings.max_sessions || !table_.emplace(id, session).second) {
-        return nullptr;
+    do {
+        const std::lock_guard lock(mutex_);
+        if (table_.size() < settings.max_sessions) {
+            if (!table_.emplace(id, session).second) return nullptr;
+            gauge_.add(1);
+            return session;
+        }
+    } while (end_longest_waiting(nullptr));
+    return nullptr;
+}
+
+// Who opens one session after the other and leaves them must not keep others out, nor make them forget.
+inline bool Server::end_longest_waiting(const detail::SessionState* but) {
+    for (;;) {
+        State longest;
+        {
+            const std::lock_guard lock(mutex_);
+            auto first = waiting_.begin();
+            if (first != waiting_.end() && first->second.get() == but) ++first;
+            if (first == waiting_.end()) return false;
+            longest = first->second;
+            longest->place = 0;
+            waiting_.erase(first);
+        }
+        if (longest->connection()) continue;  // it has just come back
+        end_session(longest, End::lost, "others need its place");
+        return true;
     }
-    gauge_.add(1);
-    return session;
+}
+
+inline bool Server::make_room(std::size_t bytes, const detail::SessionState& asking) {
+    if (bytes > settings.sessions_size) return false;
+    while (attribute_bytes > settings.sessions_size - bytes) {
+        if (!end_longest_waiting(&asking)) return false;
+    }
+    return true;
+}
+
+inline void Server::note_waiting(const State& session) {
+    const std::lock_guard lock(mutex_);
+    const auto found = table_.find(session->id());
+    if (found == table_.end() || found->second != session || session->place != 0) return;
+    waiting_.emplace(++last_place_, session);
+    session->place = last_place_;
+}
+
+/// Under the lock.
+inline void Server::forget_waiting(detail::SessionState& session) noexcept {
+    waiting_.erase(std::exchange(session.place, 0));
 }
 
 inline Server::State Server::open(Connection connection, Peer& peer) {
@@ -64,6 +107,10 @@ inline Server::State Server::open(Connection connection, Peer& peer) {
 inline bool Server::bind(Connection connection, Peer& peer, const State& session) {
     bool was_copy = false;
     if (!session->bind(connection, was_copy)) return false;
+    {
+        const std::lock_guard lock(mutex_);
+        forget_waiting(*session);
+    }
     const State before = std::exchange(peer.session, session);
     if (before && before != session) lose(connection, before, "its connection has another session");
     if (was_copy) siblings_.drop(session->id());
@@ -91,7 +138,9 @@ inline void Server::lose(Connection connection, const State& session, const std:
     const bool waits = session->unbind(connection, [this, weak = std::weak_ptr(session), why] {
         if (const State lost = weak.lock()) end_session(lost, End::lost, why);
     });
-    if (waits && draining_) hand_over(session);
+    if (!waits) return;
+    note_waiting(session);
+    if (draining_) hand_over(session);
 }
 
 template <class Then>
@@ -100,7 +149,8 @@ void Server::seek(const std::string& id, Connection connection, Peer& peer, Then
         then(here->user() == peer.user ? here : nullptr);
         return;
     }
-    if (!siblings_.any()) {
+    constexpr std::size_t kLongestId = 64;  // more is not asked for in all processes
+    if (id.size() > kLongestId || !siblings_.any()) {
         then(nullptr);
         return;
     }
@@ -130,6 +180,7 @@ inline Server::State Server::adopt(const std::string& id, const Value& packed) {
         session->await_client([this, weak = std::weak_ptr(session)] {
             if (const State lost = weak.lock()) end_session(lost, End::lost, "");
         });
+        note_waiting(session);
     }
     return session;
 }
@@ -141,19 +192,26 @@ inline void Server::give(const std::string& id, const std::string& user, const s
     run_in(session, [this, session, asker, heard = std::chrono::steady_clock::now()] {
         if (std::chrono::steady_clock::now() - heard > siblings_.patience()) return;
         Value packed = session->pack();
-        if (end_session(session, End::moved, "")) {
-            siblings_.give(session->id(), asker, std::move(packed));
-        }
+        const auto hold = std::make_shared<DrainHold>(host().hold_drain());
+        if (!end_session(session, End::moved, "")) return;
+        siblings_.give(session->id(), asker, std::move(packed));
+        // Until it has arrived: nobody else has the session.
+        host().after(siblings_.patience(), [hold] {}).detach();
     });
 }
 
+/// For whom there is no other process yet, the session stays here as a copy, and this process as long as that waits.
 inline void Server::hand_over(const State& session) {
-    run_in(session, [this, session] {
-        if (session->is_copy() || session->connection()) return;
+    const auto hold = std::make_shared<DrainHold>(host().hold_drain());
+    run_in(session, [this, session, hold] {
+        if (session->connection()) return;
         const Value packed = session->pack();
-        if (!end_session(session, End::moved, "")) return;
-        // Somebody may ask here, too, as long as this process lives.
-        adopt(session->id(), packed);
+        State copy = session;
+        if (!session->is_copy()) {
+            if (!end_session(session, End::moved, "")) return;
+            copy = adopt(session->id(), packed);
+        }
+        if (copy && siblings_.any()) copy->hold(std::move(*hold));
         siblings_.keep(session->id(), packed);
     });
 }
@@ -170,6 +228,7 @@ inline bool Server::end_session(const State& session, End why, std::string_view 
     if (!session->finish("the session is over")) return false;
     {
         const std::lock_guard lock(mutex_);
+        forget_waiting(*session);
         table_.erase(session->id());
     }
     gauge_.add(-1);
@@ -191,7 +250,11 @@ inline void Server::run_in(const State& session, std::function<void()> task) {
         try {
             call();
         } catch (...) {
-            trouble(session, "an event");
+            try {
+                trouble(session, "an event");
+            } catch (...) {
+                host().error("exception in an event, and no memory to describe it");
+            }
         }
     });
 }
@@ -212,17 +275,9 @@ inline std::string Server::trouble(const State& session, const std::string& wher
     } catch (...) {
         log(WS_LOG_ERROR, "exception in on_exception: " + detail::current_exception_text());
     }
-    // Clients can make it happen as often as they like: one line a second.
-    const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(
-                                 std::chrono::steady_clock::now().time_since_epoch())
-                                 .count();
-    if (logged_at_.exchange(now) == now) {
-        ++left_out_;
-        return what;
+    if (const auto end = exceptions_.pass()) {
+        log(WS_LOG_ERROR, "exception in " + where + ": " + what + *end);
     }
-    const std::uint64_t more = left_out_.exchange(0);
-    log(WS_LOG_ERROR, "exception in " + where + ": " + what +
-                          (more > 0 ? "; " + std::to_string(more) + " more before it" : ""));
     return what;
 }
 

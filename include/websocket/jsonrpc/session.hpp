@@ -54,10 +54,13 @@ public:
     /// Runs it behind what the session is doing; what it throws is reported.
     virtual void run_in(const std::shared_ptr<SessionState>& session,
                         std::function<void()> task) = 0;
+    /// Whether attributes may take so much more memory; others that wait for their clients end for it.
+    virtual bool make_room(std::size_t bytes, const SessionState& asking) = 0;
 
     const websocket::Server& host;
     const Settings settings;
     const Texts texts;
+    std::atomic<std::size_t> attribute_bytes{0};  ///< of memory, of all sessions
 
 protected:
     SessionHost(const websocket::Server& server, Settings all)
@@ -102,6 +105,7 @@ public:
         {
             const std::lock_guard lock(mutex_);
             if (gone_) return false;
+            hold_ = DrainHold();
             was_copy = std::exchange(copy_, false);
             connection_ = connection;
             ++waits_;
@@ -120,6 +124,11 @@ public:
         wait(std::move(later));
         return true;
     }
+    /// The process has to go, but not while this waits here for its client, or for another process to ask for it.
+    void hold(DrainHold process) {
+        const std::lock_guard lock(mutex_);
+        if (!gone_) hold_ = std::move(process);
+    }
     /// The same for a copy, which never had one.
     void await_client(std::function<void()> later) {
         const std::lock_guard lock(mutex_);
@@ -128,12 +137,15 @@ public:
     /// Nothing happens any more. False when it was gone already.
     bool finish(const char* why) {
         std::map<std::int64_t, Pending> pending;
+        DrainHold released;
         {
             const std::lock_guard lock(mutex_);
             if (std::exchange(gone_, true)) return false;
+            released = std::move(hold_);
             connection_.reset();
             grace_.cancel();
             pending.swap(pending_);
+            count_attributes();
         }
         for (auto& [number, one] : pending) {
             one.timer.cancel();
@@ -144,15 +156,19 @@ public:
 
     // ---- what the client has asked
 
-    /// Whether one more request may wait for its answer.
-    [[nodiscard]] bool begin_request() noexcept {
-        if (in_flight_.fetch_add(1, std::memory_order_relaxed) < owner_.settings.in_flight) {
-            return true;
-        }
-        end_request();
+    /// Whether one more request may wait for its answer, with params of so many bytes of memory.
+    [[nodiscard]] bool begin_request(std::size_t weight) noexcept {
+        const std::size_t others = in_flight_.fetch_add(1, std::memory_order_relaxed);
+        const std::size_t bytes = in_flight_bytes_.fetch_add(weight, std::memory_order_relaxed);
+        const bool fits = bytes + weight <= owner_.settings.in_flight_size;
+        if (others == 0 || (others < owner_.settings.in_flight && fits)) return true;
+        end_request(weight);
         return false;
     }
-    void end_request() noexcept { in_flight_.fetch_sub(1, std::memory_order_relaxed); }
+    void end_request(std::size_t weight) noexcept {
+        in_flight_bytes_.fetch_sub(weight, std::memory_order_relaxed);
+        in_flight_.fetch_sub(1, std::memory_order_relaxed);
+    }
 
     /// True until the first request has been handled.
     std::atomic<bool> is_new{true};
@@ -206,12 +222,18 @@ public:
         return found != nullptr ? *found : Value();
     }
     bool set_attribute(std::string_view name, Value value) {
+        const bool removed = value.is_null();
+        if (!removed && !owner_.make_room(value.footprint() + name.size(), *this)) return false;
         const std::lock_guard lock(mutex_);
-        if (value.is_null()) return attributes_.remove(name), true;
-        Value changed = attributes_;
-        changed.set(name, std::move(value));
-        if (to_json(changed).size() > owner_.settings.session_size) return false;
-        attributes_ = std::move(changed);
+        if (removed) {
+            attributes_.remove(name);
+        } else {
+            Value changed = attributes_;
+            changed.set(name, std::move(value));
+            if (to_json(changed).size() > owner_.settings.session_size) return false;
+            attributes_ = std::move(changed);
+        }
+        count_attributes();
         return true;
     }
     Result subscribe(const std::string& topic) {
@@ -232,6 +254,9 @@ public:
     }
     /// Between the client's pings, as it has said; 0: it does not ping.
     std::atomic<std::int64_t> ping_interval{0};
+
+    /// Among those that wait for their clients, the first one is 1; 0: it is none. The server's mutex guards it.
+    std::uint64_t place = 0;
 
     /// For another process.
     [[nodiscard]] Value pack() const {
@@ -262,6 +287,7 @@ public:
         }
         const std::lock_guard lock(mutex_);
         attributes_ = *attributes;
+        count_attributes();
         for (const Value& topic : topics->items()) {
             if (topic.is_text()) topics_.insert(topic.text());
         }
@@ -311,6 +337,12 @@ private:
             call(answer);
         });
     }
+    /// Under the lock: what the attributes take counts for the process, as long as the session lives.
+    void count_attributes() noexcept {
+        const std::size_t now = gone_ ? 0 : attributes_.footprint();
+        owner_.attribute_bytes += now - counted_;
+        counted_ = now;
+    }
     /// Under the lock.
     void wait(std::function<void()> later) {
         grace_ = owner_.host.after(reconnection_timeout_, [weak = weak_from_this(), wait = ++waits_,
@@ -332,11 +364,14 @@ private:
     const std::string id_;
     const std::string user_;  ///< whom httpd had authenticated; nobody else may come back to it
     std::atomic<std::size_t> in_flight_{0};
+    std::atomic<std::size_t> in_flight_bytes_{0};
 
     mutable std::mutex mutex_;  // guards all below
     std::optional<Connection> connection_;
     bool gone_ = false;
     bool copy_ = false;
+    std::size_t counted_ = 0;  ///< bytes of attributes in SessionHost::attribute_bytes
+    DrainHold hold_;
     std::uint64_t waits_ = 0;  ///< which time it waits for its client
     Timer grace_;
     Milliseconds reconnection_timeout_;

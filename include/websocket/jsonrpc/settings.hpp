@@ -19,10 +19,13 @@ namespace websocket::jsonrpc {
 struct Settings {
     using Milliseconds = std::chrono::milliseconds;
 
-    static constexpr std::array<std::string_view, 14> kNames{
-        "compatibility", "label",           "threads",      "in_flight",    "size",
-        "depth",         "batch",           "sessions",     "max_sessions", "reconnection_timeout",
-        "takeover",      "request_timeout", "session_size", "watchdog"};
+    static constexpr std::array<std::string_view, 16> kNames{
+        "compatibility", "label",           "threads",
+        "in_flight",     "in_flight_size",  "size",
+        "depth",         "batch",           "sessions",
+        "max_sessions",  "sessions_size",   "reconnection_timeout",
+        "takeover",      "request_timeout", "session_size",
+        "watchdog"};
 
     /// `standard`, or `kurento`.
     Dialect dialect = Dialect::standard;
@@ -32,6 +35,8 @@ struct Settings {
     unsigned threads = 4;
     /// Requests of one session that are not answered yet.
     std::size_t in_flight = 100;
+    /// Bytes of memory of their params. One request is always taken, whatever it has.
+    std::size_t in_flight_size = std::size_t{4} << 20;
     /// Bytes of a message, and arrays and objects within each other.
     ReadLimits read;
     /// Requests of one batch.
@@ -39,7 +44,7 @@ struct Settings {
     /// Locations of a virtual host with the same word know each other's sessions. Default: the name of
     /// the service's class.
     std::string sessions;
-    /// Sessions of a process.
+    /// Sessions of a process. For one more, that one ends which has waited longest for its client.
     std::size_t max_sessions = 100000;
     /// How long a session waits for a client that has lost its connection.
     Milliseconds reconnection_timeout{10000};
@@ -49,6 +54,8 @@ struct Settings {
     Milliseconds request_timeout{10000};
     /// Bytes of a session's attributes, written as JSON.
     std::size_t session_size = std::size_t{64} << 10;
+    /// Bytes of memory of the attributes of all sessions of a process.
+    std::size_t sessions_size = std::size_t{256} << 20;
     /// Close the connection of a client that has begun to ping and stopped.
     bool watchdog = false;
 
@@ -60,6 +67,8 @@ struct Settings {
         label = options.text("label");
         threads = options.number<unsigned>("threads", threads, 0, 64);
         in_flight = options.number<std::size_t>("in_flight", in_flight, 1, 1000000);
+        in_flight_size = options.number<std::size_t>("in_flight_size", in_flight_size, 1024,
+                                                     std::size_t{1} << 40);
         read.size = options.number<std::size_t>("size", read.size, 64, std::size_t{256} << 20);
         read.depth = options.number<std::size_t>("depth", read.depth, 2, 512);
         batch = options.number<std::size_t>("batch", batch, 1, 1000000);
@@ -76,6 +85,8 @@ struct Settings {
         takeover = milliseconds(options, "takeover", takeover);
         request_timeout = milliseconds(options, "request_timeout", request_timeout);
         session_size = options.number<std::size_t>("session_size", session_size, 0, 1 << 20);
+        sessions_size =
+            options.number<std::size_t>("sessions_size", sessions_size, 0, std::size_t{1} << 40);
         watchdog = one_of(options, "watchdog", "off", "on");
     }
 

@@ -43,7 +43,7 @@ public:
     };
 
     Siblings(const websocket::Server& host, const std::string& word, Milliseconds patience)
-        : host_(host), topic_("websocket.jsonrpc:" + word), patience_(patience),
+        : host_(host), topic_(kPrefix + word), patience_(patience),
           reader_(ReadLimits{std::size_t{16} << 20, 600}) {
         std::random_device random;
         for (int i = 0; i < 4; ++i) self_ += std::to_string(random()) + '.';
@@ -81,6 +81,10 @@ public:
     void drop(const std::string& id) const { say(Value::object({{"drop", id}, {"from", self_}})); }
 
 private:
+    /// No text has this byte, so that clients who choose topics of any name by text do not get in here.
+    static constexpr const char* kPrefix = "\xFF"
+                                           "websocket.jsonrpc:";
+
     struct Question {
         std::vector<Found> waiting;
         Timer timer;

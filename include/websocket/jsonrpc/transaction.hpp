@@ -57,8 +57,8 @@ private:
 class TransactionState {
 public:
     TransactionState(std::shared_ptr<SessionState> of, Connection from, Call&& request,
-                     std::shared_ptr<BatchAnswers> batch)
-        : session(std::move(of)), connection(from), call(std::move(request)),
+                     std::size_t weight, std::shared_ptr<BatchAnswers> batch)
+        : session(std::move(of)), connection(from), call(std::move(request)), weight_(weight),
           batch_(std::move(batch)) {}
     TransactionState(const TransactionState&) = delete;
     TransactionState& operator=(const TransactionState&) = delete;
@@ -81,7 +81,7 @@ public:
     /// False when it has been answered, or the client is gone. A notification is not answered, whatever is said.
     bool answer(const std::string& text) {
         if (answered_.exchange(true)) return false;
-        session->end_request();
+        session->end_request(weight_);
         if (!call.id) return true;
         const bool good = is_utf8(text);
         const std::string instead =
@@ -101,6 +101,7 @@ public:
     std::atomic<bool> async{false};
 
 private:
+    const std::size_t weight_;  ///< as SessionState::begin_request() was told
     const std::shared_ptr<BatchAnswers> batch_;
     std::atomic<bool> answered_{false};
     std::atomic<Result> sent_{Result::ok};

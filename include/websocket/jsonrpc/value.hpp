@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <map>
@@ -104,6 +105,9 @@ public:
 
     bool operator==(const Value& other) const noexcept;
 
+    /// Bytes of memory that it takes, with all of its parts: up to twenty times those of its JSON text.
+    [[nodiscard]] std::size_t footprint() const noexcept;
+
     using Variant = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double,
                                  std::string, Array, Object>;
     [[nodiscard]] const Variant& variant() const noexcept { return value_; }
@@ -131,6 +135,41 @@ Value::Value(const std::map<std::string, T>& members) {
 inline Value Value::object(std::initializer_list<Member> members) { return Object(members); }
 
 inline bool Value::operator==(const Value& other) const noexcept { return value_ == other.value_; }
+
+namespace detail {
+
+/// What a string takes besides itself.
+[[nodiscard]] inline std::size_t heap_of(const std::string& text) noexcept {
+    static const std::size_t own = std::string().capacity();  // fits into the string itself
+    return text.capacity() > own ? text.capacity() + 1 : 0;
+}
+
+/// The beginning of a text, for messages: at most 64 bytes, and whole characters.
+[[nodiscard]] inline std::string_view excerpt(std::string_view text) noexcept {
+    constexpr std::size_t kMost = 64;
+    if (text.size() <= kMost) return text;
+    std::size_t end = kMost;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80) --end;
+    return text.substr(0, end);
+}
+
+}  // namespace detail
+
+inline std::size_t Value::footprint() const noexcept {
+    std::size_t bytes = sizeof(Value);
+    if (const auto* text = std::get_if<std::string>(&value_)) {
+        bytes += detail::heap_of(*text);
+    } else if (const auto* items = std::get_if<Array>(&value_)) {
+        bytes += (items->capacity() - items->size()) * sizeof(Value);
+        for (const Value& item : *items) bytes += item.footprint();
+    } else if (const auto* members = std::get_if<Object>(&value_)) {
+        bytes += (members->capacity() - members->size()) * sizeof(Member);
+        for (const Member& member : *members) {
+            bytes += sizeof(std::string) + detail::heap_of(member.name) + member.value.footprint();
+        }
+    }
+    return bytes;
+}
 
 inline const char* Value::kind() const noexcept {
     constexpr const char* kKinds[] = {"null",     "a boolean", "a number", "a number",

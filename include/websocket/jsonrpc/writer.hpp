@@ -20,6 +20,22 @@ void append_number(std::string& out, T number) {
     out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
+/// A double as a number that is read as the same double, by whatever reader: digits alone would be an integer, which
+/// many cannot take beyond 2^53, and which has no -0.
+inline void append_double(std::string& out, double number) {
+    constexpr double kExact = 9007199254740992.0;
+    if (number == 0 && std::signbit(number)) {
+        out += "-0.0";
+    } else if (std::abs(number) < kExact) {
+        append_number(out, number);
+    } else {
+        char digits[32];
+        out.append(digits, std::to_chars(digits, digits + sizeof digits, number,
+                                         std::chars_format::scientific)
+                               .ptr);
+    }
+}
+
 inline void append_escape(std::string& out, char c) {
     switch (c) {
         case '"': out += "\\\""; return;
@@ -65,7 +81,7 @@ inline void append_json(std::string& out, const Value& value) {
         void operator()(std::uint64_t number) const { detail::append_number(out, number); }
         void operator()(double number) const {
             if (std::isfinite(number)) {
-                detail::append_number(out, number);
+                detail::append_double(out, number);
             } else {
                 out += "null";
             }
