@@ -17,6 +17,7 @@
 #include <utility>
 
 #include <websocket/jsonrpc.hpp>
+#include <websocket/sockjs.hpp>
 
 namespace {
 
@@ -114,4 +115,5 @@ private:
 
 }  // namespace
 
-WEBSOCKET_JSONRPC_PLUGIN(jsonrpc_init, Example)
+// Over SockJS, too, where the administrator wants it; else WEBSOCKET_JSONRPC_PLUGIN(jsonrpc_init, Example).
+WEBSOCKET_SOCKJS_PLUGIN(jsonrpc_init, websocket::jsonrpc::Plugin<Example>)

@@ -10,6 +10,7 @@ const [packageFolder, uri, configuration] = process.argv.slice(2);
 const require = createRequire(pathToFileURL(`${packageFolder}/package.json`));
 const { JsonRpcClient } = await import(pathToFileURL(`${packageFolder}/dist/esm/index.js`));
 const { WebSocket } = require("ws");
+const SockJS = require("sockjs-client");
 
 const print = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const report = (event) => (info) => print({ event, info: info instanceof Error ? described(info) : info });
@@ -24,7 +25,7 @@ const calls = { secondTime: 0 };
 const happenings = ["onconnected", "onreconnected", "onreconnecting", "ondisconnect", "onerror"];
 const client = new JsonRpcClient({
   ...others,
-  ws: { uri, WebSocket, ...ws, ...Object.fromEntries(happenings.map((name) => [name, report(name)])) },
+  ws: { uri, WebSocket, SockJS, ...ws, ...Object.fromEntries(happenings.map((name) => [name, report(name)])) },
   rpc: {
     ...rpc,
     event: report("event"),

@@ -2,16 +2,19 @@
 """The JavaScript client of clients/js, in Node, with the JSON-RPC service that is shipped."""
 
 import pathlib
+import shutil
 import signal
 import subprocess
 
 import pytest
 
+import chromium
 import processes
+import programs
 from chromium import skippable
-from httpd import BUILD, Httpd, location
-from jsonrpc_client import ClientError, JsonRpcClient, program
-from waiting import patience
+from httpd import Httpd, location, shipped
+from jsonrpc_client import PACKAGE, ClientError, JsonRpcClient, program
+from waiting import patience, wait_until
 
 pytestmark = skippable("node")
 
@@ -20,16 +23,11 @@ _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 # Tries again soon, so that tests do.
 _SOON = {"reconnection": {"minDelay": 20, "maxDelay": 200}}
 
-
-def _service(path, *directives):
-    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/plugins/websocket_jsonrpc.so" jsonrpc_init']
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in (*lines, *directives)) + "</Location>\n"
-
-
 _PARTS = (
     "WebSocketDrainTimeout 1s\n"
-    + _service("/jsonrpc")
-    + _service("/kurento", "WebSocketOption compatibility kurento", "WebSocketOption watchdog on")
+    + shipped("/jsonrpc", "jsonrpc")
+    + shipped("/kurento", "jsonrpc", "WebSocketOption compatibility kurento", "WebSocketOption watchdog on")
+    + shipped("/sockjs", "jsonrpc", "WebSocketOption sockjs on")
     + location("/echo", "echo")
 )
 
@@ -114,6 +112,24 @@ def test_finds_its_session_again_after_a_lost_connection(rpc):
         assert client.expect("event") == {"topic": "again", "data": 1}
 
 
+def test_does_all_of_it_over_sockjs_too(rpc):
+    with _client(rpc, "/sockjs", heartbeat=100, ws={"useSockJS": True}) as client:
+        session = client.expect("onconnected")["sessionId"]
+        assert client.send("echo", {"a": ["ä€😀", "x" * 50000]}) == {"a": ["ä€😀", "x" * 50000]}
+        client.send("subscribe", {"topic": "sockjs"})
+        client.send("publish", {"topic": "sockjs", "data": 2})
+        assert client.expect("event") == {"topic": "sockjs", "data": 2}
+        assert client.send("ask", {"method": "double", "params": [21]}) == 42
+        client.send("remember", {"name": "colour", "value": "green"})
+        client.call("forceClose", 1)
+        client.expect("onreconnecting")
+        assert client.expect("onreconnected") == {"sessionId": session, "sameSession": True}
+        assert client.send("recall", {"name": "colour"}) == "green"
+        client.send("publish", {"topic": "sockjs", "data": 3})
+        assert client.expect("event") == {"topic": "sockjs", "data": 3}
+        assert client.call("close")["final"]
+
+
 def test_tells_the_server_that_it_closes_and_the_session_is_gone(rpc):
     with _client(rpc, sendCloseMessage=True) as client:
         session = client.expect("onconnected")["sessionId"]
@@ -169,3 +185,64 @@ def test_the_programs_of_its_readme_print_what_it_says(rpc):
     )
     assert done.returncode == 0, done.stdout
     assert int(done.stdout) >= 1
+
+
+# ---- Chromium ----------------------------------------------------------------------------------------
+
+_PAGE = """<!DOCTYPE html><script src="sockjs.min.js"></script><script type="module">
+import { JsonRpcClient } from "./browser.js";
+window.seen = {};
+window.clients = Object.fromEntries(["jsonrpc", "sockjs"].map((uri) => {
+    const told = seen[uri] = [];
+    return [uri, new JsonRpcClient({
+        ws: {
+            uri, useSockJS: uri === "sockjs", reconnection: { minDelay: 20, maxDelay: 200 },
+            onconnected: () => told.push("connected"),
+            onreconnecting: ({ code }) => told.push(`lost ${code}`),
+            onreconnected: ({ sameSession }) => told.push(sameSession ? "same session" : "new session"),
+        },
+        rpc: { requestTimeout: 600000 },
+    })];
+}));
+</script>"""
+
+
+@skippable("chromium")
+def test_a_page_comes_back_with_its_session_or_is_told_whatever_becomes_of_httpd(start_httpd):
+    """Over WebSocket and over SockJS: connections are lost, the child is killed, all of httpd is killed."""
+    server = start_httpd("AddType text/javascript .js\n" + _PARTS)
+    htdocs = server.root / "htdocs"
+    shutil.copy(PACKAGE / "dist/browser.js", htdocs)
+    shutil.copy(programs.node_modules() / "sockjs-client/dist/sockjs.min.js", htdocs)
+    (htdocs / "page.html").write_text(_PAGE)
+    told = []
+
+    with chromium.chromium() as browser:
+
+        def all_are_told(*more):
+            told.extend(more)
+            wanted = {"jsonrpc": told, "sockjs": told}
+            wait_until(lambda: browser.execute_script("return window.seen") == wanted, 30, f"{told} on the page")
+
+        def all_send(method, params):
+            answers = "Promise.all(Object.values(clients).map((one) => one.send(arguments[0], arguments[1])))"
+            return browser.execute_async_script(f"{answers}.then(arguments[2], (error) => arguments[2](String(error)))", method, params)
+
+        browser.set_script_timeout(patience(20))
+        browser.get(f"http://127.0.0.1:{server.port}/page.html")
+        all_are_told("connected")
+        assert all_send("remember", ["colour", "green"]) == [None, None]
+        browser.execute_script("for (const one of Object.values(clients)) one.forceClose(1)")
+        all_are_told("lost 1006", "same session")
+        assert all_send("recall", ["colour"]) == ["green", "green"]
+        processes.kill(server.child())
+        all_are_told("lost 1006", "new session")
+        server.forget_harm()
+        assert all_send("recall", ["colour"]) == [None, None]
+        assert all_send("remember", ["colour", "blue"]) == [None, None]
+        server.kill()
+        browser.execute_script("window.sums = Promise.all(Object.values(clients).map((one) => one.send('sum', [40, 2])))")
+        server.start()
+        all_are_told("lost 1006", "new session")
+        assert browser.execute_async_script("sums.then(arguments[0])") == [42, 42]
+        assert all_send("recall", ["colour"]) == [None, None]
