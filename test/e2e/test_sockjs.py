@@ -12,13 +12,12 @@ import pytest
 import frames
 import programs
 from chromium import skippable
-from httpd import BUILD, Httpd
+from httpd import BUILD, Httpd, section, shipped
 from waiting import wait_until
 
 
 def _section(path, init, *lines):
-    handler = f'WebSocketHandler "{BUILD}/test/plugins/sockjs.so" sockjs_{init}_init'
-    return "\n".join([f'<Location "{path}">', "SetHandler websocket-handler", handler, *lines, "</Location>"])
+    return section(path, "test/plugins/sockjs.so", f"sockjs_{init}_init", *lines)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +34,7 @@ def sockjs(mpm):
         _section("/friends", "loop", "WebSocketOption sockjs on", "WebSocketOriginCheck Trusted",
                  "WebSocketTrustedOrigin http://friend.example"),
         _section("/small", "loop", "WebSocketOption sockjs on", "WebSocketMaxMessageSize 1000"),
-        f'<Location "/chat">\nSetHandler websocket-handler\nWebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init\n'
-        "WebSocketOption sockjs on\n</Location>",
+        shipped("/chat", "chat", "WebSocketOption sockjs on"),
     ]  # fmt: skip
     with Httpd(mpm, "\n".join(parts)) as server:
         yield server
@@ -134,6 +132,24 @@ def test_a_websocket_needs_its_handshake(sockjs, path):
 def test_wrong_options_are_refused(configtest, option, told):
     code, output = configtest(_section("/x", "loop", f"WebSocketOption {option}"))
     assert code != 0 and told in output
+
+
+@pytest.mark.parametrize(("path", "statuses"), [
+    ("/loop/%00/abc/websocket", {400, 404}), ("/loop/a/%2e%2e/websocket", {400}), ("/loop/a%2Fb/c/websocket", {404}),
+    ("/loop/a/b%2Fwebsocket", {404}), ("/loop//b/websocket", {404}), ("/loop/a//websocket", {404}),
+    ("/loop/a/b/websocket/x", {404}), ("/loop/a/b/WEBSOCKET", {404}), ("/loop/./websocket/..", {200}), ("/loop/a/b;c/websocket", {400}),
+    ("/loop/%C3%A4/%FF/websocket", {400}), ("/loop/" + "s" * 250 + "/" + "t" * 250 + "/websocket", {400}),
+    ("/loop/info?" + "q" * 7000, {200}), ("/loop/info?" + "q" * 9000, {414}), ("/loop/info?%00%ff&&==&t=" + "%" * 1000, {200}),
+    ("/loop/info/x", {404}), ("/loop/iframe%00.html", {400, 404}), ("/loop/iframe-" + "1" * 200 + ".html", {200}),
+], ids=range(18))  # fmt: skip
+def test_odd_names_of_servers_and_sessions_do_no_harm(sockjs, path, statuses):
+    """Without the handshake: 400 is what a WebSocket of this name answers."""
+    assert _ask(sockjs, path).status in statuses
+    status = sockjs.answer(path).status
+    assert status == 101 if statuses == {400} else status in {400, 404, 414, 101}
+    with _open(sockjs) as client:
+        _tell(client, "x")
+        client.expect_text('a["x"]')
 
 
 def test_off_is_a_plugin_without_it(sockjs):
