@@ -185,7 +185,7 @@ done
 say "mod_websocket demo: http://localhost:$port/"
 say "  echo at ws://localhost:$port/echo, dumb increment at ws://localhost:$port/dumb-increment"
 say "  the echo again through a tunnel, as if another server had it: ws://localhost:$port/tunnel"
-say "  JSON-RPC at ws://localhost:$port/jsonrpc"
+say "  JSON-RPC at ws://localhost:$port/jsonrpc, with SockJS at http://localhost:$port/sockjs"
 say "  chat: http://localhost:$port/chat.html, ticker: http://localhost:$port/ticker.html"
 say "  log: $root/error.log"
 say "  Ctrl-C stops it."

@@ -10,7 +10,7 @@ import pytest
 import chromium
 import processes
 from chromium import send_text, skippable, text_of
-from httpd import BUILD, Httpd, location
+from httpd import BUILD, Httpd, location, shipped
 from waiting import wait_until
 
 pytestmark = skippable("chromium")
@@ -18,11 +18,6 @@ pytestmark = skippable("chromium")
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _EXAMPLES = _TOP / "examples"
 _PAGES = sorted(file.name for file in _EXAMPLES.glob("*.html"))
-
-
-def _shipped(path, name):
-    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/plugins/websocket_{name}.so" {name}_init']
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
 
 
 def _tunnel():
@@ -34,9 +29,10 @@ def _tunnel():
 _PARTS = (
     location("/echo", "echo")
     + location("/dumb-increment", "dumb_increment")
-    + _shipped("/chat", "chat")
-    + _shipped("/ticker", "ticker")
-    + _shipped("/jsonrpc", "jsonrpc")
+    + shipped("/chat", "chat")
+    + shipped("/ticker", "ticker")
+    + shipped("/jsonrpc", "jsonrpc")
+    + shipped("/sockjs", "jsonrpc", "WebSocketOption sockjs on")
     + _tunnel()
 )
 
@@ -123,6 +119,20 @@ def test_the_demo_calls_methods_and_keeps_its_session(pages, browser):
     call("recall", '["who"]', r'←\s*"alice"')
     browser.execute_script("document.getElementById('rpc-form').scrollIntoView({block: 'center'})")
     _picture(browser, "demo-jsonrpc.png")
+
+
+def test_the_demo_shows_what_sockjs_says(pages, browser):
+    _open(pages, browser, "demo.html")
+
+    def log():
+        return text_of(browser, "sockjs-log")
+
+    wait_until(lambda: "origins" in log() and re.search(r"^←\s*o$", log(), re.M), 20, "the first frame, and what is offered")
+    send_text(browser, "sockjs", "ä€😀 \"x\"")
+    answer = r'a["{\"id\":0,\"result\":[\"ä€😀 \\\"x\\\"\"],\"jsonrpc\":\"2.0\"}"]'
+    wait_until(lambda: answer in log(), 10, "the answer in its frame")
+    browser.execute_script("document.getElementById('sockjs-form').scrollIntoView({block: 'center'})")
+    _picture(browser, "demo-sockjs.png")
 
 
 def test_the_demo_talks_through_a_tunnel_that_holds_no_worker(pages, browser):
