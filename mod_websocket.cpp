@@ -19,6 +19,8 @@
 #include "httpd/process/descriptors.hpp"
 #include "httpd/process/loaded_files.hpp"
 #include "httpd/process/topics.hpp"
+#include "httpd/siblings/sharing.hpp"
+#include "httpd/siblings/siblings.hpp"
 #include "httpd/status/status.hpp"
 #include "httpd/takeover/handover.hpp"
 #include "httpd/takeover/pump.hpp"
@@ -34,6 +36,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::prepare_caps, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_topics, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_busy_counts, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::prepare_siblings, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
     // The virtual hosts have their scopes of topics by then.
     ap_hook_post_config(websocket::httpd::prepare_endpoints, nullptr, nullptr, APR_HOOK_MIDDLE + 1);
@@ -42,6 +45,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_child_status(websocket::httpd::take_back_busy_counts, nullptr, nullptr,
                          APR_HOOK_MIDDLE);
     ap_hook_child_status(websocket::httpd::reap_status_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_child_status(websocket::httpd::reap_load_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_status();
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);
@@ -51,6 +55,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     websocket::httpd::register_tunnels();
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
+    websocket::httpd::register_sharing();
     ap_hook_child_stopping(websocket::httpd::Child::stopping, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_handler(websocket::httpd::handle_request, nullptr, nullptr, APR_HOOK_FIRST - 1);
 }

@@ -30,6 +30,8 @@ struct EngineOptions {
     std::size_t broadcast_buffer = 16U << 20;
     /// Counts the connections that are served; outlives the engine, may be null.
     OpenCounts* open_counts = nullptr;
+    /// Where others see how many connections have a place; outlives the engine, may be null.
+    std::atomic<std::uint32_t>* connections = nullptr;
 };
 
 /// Why there is no place for a connection.
@@ -72,7 +74,9 @@ public:
 
     /// `log` outlives the engine.
     // NOLINTNEXTLINE(modernize-pass-by-value): it is made once
-    Engine(const EngineOptions& options, base::Log& log) noexcept : options_(options), log_(log) {}
+    Engine(const EngineOptions& options, base::Log& log) noexcept
+        : options_(options), log_(log),
+          connections_(options.connections != nullptr ? *options.connections : own_connections_) {}
     /// Stops and waits for the threads.
     ~Engine();
     Engine(const Engine&) = delete;
@@ -233,7 +237,8 @@ private:
 
     const EngineOptions options_;
     base::Log& log_;
-    std::atomic<std::uint32_t> connections_{0};
+    std::atomic<std::uint32_t> own_connections_{0};
+    std::atomic<std::uint32_t>& connections_;
     std::atomic<std::uint32_t> taken_{0};
     std::atomic<std::uint32_t> next_loop_{0};
     std::atomic<unsigned> running_{0};

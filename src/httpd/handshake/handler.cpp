@@ -21,6 +21,7 @@
 #include "httpd/module.hpp"
 #include "httpd/plain/plugin_answer.hpp"
 #include "httpd/process/child.hpp"
+#include "httpd/siblings/arrival.hpp"
 #include "httpd/status/own_metrics.hpp"
 #include "httpd/takeover/pump.hpp"
 #include "httpd/takeover/takeover.hpp"
@@ -36,7 +37,8 @@ int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake
         return status;
     }
     auto why = engine::Refusal::stopping;
-    auto place = host.engine.reserve(why);
+    auto early = Arrival::take(r);
+    auto place = early ? std::move(early) : host.engine.reserve(why);
     if (!place) {
         switch (why) {
             case engine::Refusal::too_many_connections:

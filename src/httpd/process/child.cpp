@@ -21,6 +21,7 @@
 #include "httpd/process/descriptors.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/topics.hpp"
+#include "httpd/siblings/arrival.hpp"
 #include "httpd/status/own_metrics.hpp"
 
 namespace websocket::httpd {
@@ -38,6 +39,8 @@ constexpr base::HashKey kLeadersHash{0x6c656164, 0x65727331};
 constexpr int kBusPatience = static_cast<int>(hub::LocalBus::kStopTimeout.count()) + 100;  // ms
 /// How long it waits for logs: a little more than the writer itself does.
 constexpr int kLogPatience = static_cast<int>(LogWriter::kStopTimeout.count()) + 100;  // ms
+/// How long it waits for threads that serve clients of siblings: their sockets are shut.
+constexpr int kGuestPatience = 500;  // ms
 /// How long it waits for a look, which takes no time unless its thread gets none.
 constexpr int kWatchPatience = 100;    // ms
 constexpr int kStopPollInterval = 10;  // ms
@@ -58,6 +61,9 @@ engine::EngineOptions engine_options(const Config& config, std::function<void()>
     options.on_end = std::move(on_end);
     options.broadcast_buffer = static_cast<std::size_t>(config.get(Setting::topic_buffer));
     options.open_counts = own_open_counts();
+    if (const Siblings* siblings = Siblings::instance()) {
+        options.connections = &siblings->own().used;
+    }
     return options;
 }
 
@@ -128,6 +134,7 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
         // Never freed: plugins that do not return from a callback keep using it until the end.
         process_child = new Child(server);
         claim_own_counts();
+        process_child->join_siblings(server);
     } catch (const std::exception&) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, server,
                      "WS0202: out of memory, this child will serve no WebSocket");
@@ -139,9 +146,36 @@ void Child::init(apr_pool_t* pchild, server_rec* server) {
     apr_pool_pre_cleanup_register(pchild, process_child, leave_pool);
 }
 
+/// With prefork there is no other thread for the clients of others: see prefork_pause.hpp.
+void Child::join_siblings(server_rec* server) noexcept {
+    const Siblings* siblings = Siblings::instance();
+    if (siblings == nullptr) {
+        return;
+    }
+    static_cast<void>(Arrival::measure());
+    if (is_prefork()) {
+        return;
+    }
+    try {
+        doorkeeper_ = std::make_unique<Doorkeeper>(
+            *siblings, engine_,
+            static_cast<std::uint32_t>(std::max(1, ask_mpm(AP_MPMQ_MAX_THREADS))));
+    } catch (const std::exception&) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server,
+                     "WS0203: no thread or descriptor for clients that other children have no room "
+                     "for: this child takes none");
+    }
+}
+
 void Child::stopping(apr_pool_t* /*pchild*/, int graceful) {
     if (process_child != nullptr) {
         process_child->lifecycle_.told_to_go(graceful != 0);
+        if (const Siblings* siblings = Siblings::instance()) {
+            siblings->own().leaves.store(true);
+        }
+        if (process_child->doorkeeper_ != nullptr) {
+            process_child->doorkeeper_->begin_drain();
+        }
     }
 }
 
@@ -152,6 +186,13 @@ void Child::leave() noexcept {
         return;
     }
     lifecycle_.leave();
+    if (doorkeeper_ != nullptr) {
+        doorkeeper_->begin_stop();
+        for (int waited = 0; waited < kGuestPatience && !doorkeeper_->stopped();
+             waited += kStopPollInterval) {
+            ::poll(nullptr, 0, kStopPollInterval);
+        }
+    }
     // What plugins have published at last goes out to other children.
     bus_.begin_stop();
     for (int waited = 0; waited < kBusPatience && !bus_.stopped(); waited += kStopPollInterval) {
@@ -176,7 +217,7 @@ void Child::leave() noexcept {
 
 bool Child::at_rest() const noexcept {
     return engine_.stopped() && bus_.stopped() && log_writer_.stopped() && watch_.stopped() &&
-           host_.sessions.load() == 0;
+           (doorkeeper_ == nullptr || doorkeeper_->stopped()) && host_.sessions.load() == 0;
 }
 
 /// exit() destroys static objects and httpd's pools, which a thread that has not come back in time uses

@@ -5,6 +5,7 @@
 #include <httpd.h>
 
 #include <chrono>
+#include <memory>
 
 #include "engine/engine.hpp"
 #include "httpd/log/error_log_sink.hpp"
@@ -13,6 +14,7 @@
 #include "httpd/process/child_watch.hpp"
 #include "httpd/process/instances.hpp"
 #include "httpd/process/lifecycle.hpp"
+#include "httpd/siblings/doorkeeper.hpp"
 #include "httpd/takeover/held_sockets.hpp"
 #include "httpd/takeover/pump_slots.hpp"
 #include "hub/hub.hpp"
@@ -54,9 +56,12 @@ public:
     [[nodiscard]] const PumpSlots& pump_slots() const noexcept { return pump_slots_; }
     [[nodiscard]] HeldSockets& held_sockets() noexcept { return held_sockets_; }
     [[nodiscard]] ChildWatch& watch() noexcept { return watch_; }
+    /// Null where the child takes no clients of siblings. [any thread]
+    [[nodiscard]] Doorkeeper* doorkeeper() const noexcept { return doorkeeper_.get(); }
 
 private:
     static apr_status_t leave_pool(void* child);
+    void join_siblings(server_rec* server) noexcept;
     static void end_process() noexcept;
     /// No thread of ours, and no plugin, uses anything any more.
     [[nodiscard]] bool at_rest() const noexcept;
@@ -80,6 +85,7 @@ private:
     ChildWatch watch_;
     plugin::Metrics metrics_;
     Lifecycle lifecycle_;
+    std::unique_ptr<Doorkeeper> doorkeeper_;
     pid_t process_;        ///< where the threads are, or will be
     bool forked_ = false;  ///< written before anything else happens in a process
     bool left_ = false;    // [main thread]

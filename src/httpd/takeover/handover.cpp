@@ -19,6 +19,7 @@
 
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/siblings/prefork_pause.hpp"
 #include "httpd/takeover/takeover.hpp"
 
 namespace websocket::httpd {
@@ -53,7 +54,11 @@ apr_status_t hand_over(void* data) {
     if (successor != nullptr && successor.use_count() == 1) {
         successor->take_over(connection.c);
     }
+    const bool from_client = connection.c->outgoing == 0;
     std::destroy_at(&connection);
+    if (from_client) {
+        wait_until_needed();
+    }
     return APR_SUCCESS;
 }
 

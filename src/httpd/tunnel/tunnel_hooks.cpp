@@ -28,6 +28,7 @@
 #include "httpd/module.hpp"
 #include "httpd/process/child.hpp"
 #include "httpd/request_state.hpp"
+#include "httpd/siblings/arrival.hpp"
 #include "httpd/takeover/takeover.hpp"
 #include "httpd/tunnel/stays_with_httpd.hpp"
 #include "httpd/tunnel/tunnel_attempt.hpp"
@@ -97,6 +98,7 @@ int begin_attempt(request_rec* r) {
         return status;
     }
     engine::Engine& engine = child->host().engine;
+    Arrival::give_back(r->connection);  // it is one of a connection
     auto why = engine::Refusal::stopping;
     auto place = engine.reserve<engine::Tunnel>(why);
     if (!place && why == engine::Refusal::too_many_connections) {

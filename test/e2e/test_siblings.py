@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Children fill evenly, and none refuses a client for which another one has room."""
+
+import os
+import select
+import signal
+import socket
+import ssl
+import threading
+
+import pytest
+
+import certificates
+import handshake
+import httpd
+import processes
+from httpd import Httpd, location
+from test_scale import open_batch, open_many
+from waiting import patience, wait_until
+
+_CHILDREN = 4
+_PLACES = 12  # of a child
+_ALL = _CHILDREN * _PLACES
+
+_PARTS = f"""
+ListenBacklog 1024
+<IfModule !mpm_prefork_module>
+    ServerLimit {_CHILDREN}
+    StartServers {_CHILDREN}
+    ThreadsPerChild 8
+    MaxRequestWorkers {8 * _CHILDREN}
+    MinSpareThreads {8 * _CHILDREN}
+    MaxSpareThreads {8 * _CHILDREN}
+</IfModule>
+KeepAliveTimeout 60
+RequestReadTimeout handshake=0 header=0 body=0
+""" + location("/echo", "echo")
+_SMALL = f"WebSocketMaxConnections {_PLACES}\n" + _PARTS
+
+
+def _await_children(server):
+    """A child that has been forked is none that others know before it serves."""
+    workers = _CHILDREN * (1 if server.mpm == "prefork" else 8)
+    others = workers - 1  # than the one that says so
+    wait_until(lambda: int(server.status()["IdleWorkers"]) >= others, 20, "all children")
+
+
+@pytest.fixture
+def server(mpm):
+    """Four children with few places each."""
+    with Httpd(mpm, _SMALL, children=_CHILDREN) as server:
+        _await_children(server)
+        yield server
+
+
+def _connect(port):
+    return socket.create_connection(("127.0.0.1", port), patience(10))
+
+
+def _close(socks):
+    for sock in socks:
+        sock.close()
+
+
+def _answer(sock):
+    """The status that a client gets; None when the server has closed."""
+    data = b""
+    try:
+        while b"\r\n\r\n" not in data:
+            more = sock.recv(65536)
+            if not more:
+                return None
+            data += more
+    except ConnectionResetError:
+        return None
+    return int(data.split()[1])
+
+
+def _flood(server, count):
+    """The statuses of so many handshakes at the same time, with the sockets that are open then."""
+    socks = [_connect(server.port) for _ in range(count)]
+    for sock in socks:
+        sock.sendall(handshake.request("/echo"))
+    return [(_answer(sock), sock) for sock in socks]
+
+
+@pytest.mark.each_mpm
+def test_no_client_is_refused_while_another_child_has_room(server):
+    socks = open_batch(server.port, _ALL)
+    refused = server.answer().status
+    assert refused == 503
+    _close(socks[:3])
+    wait_until(lambda: server.answer().status == 101, 10, "a free place")
+    _close(socks)
+
+
+@pytest.mark.each_mpm
+def test_clients_that_come_one_by_one_find_the_last_place(server):
+    socks = []
+    for _ in range(_ALL):
+        socks += open_batch(server.port, 1)
+    assert server.answer().status == 503
+    _close(socks)
+
+
+@pytest.mark.parametrize("pause", [0, 1.5], ids=["at_once", "after_a_while"])
+def test_a_head_that_comes_in_parts_finds_the_last_place(server, pause):
+    """Also when it takes longer than a child waits before it hands on a client of which it knows nothing."""
+    socks = open_batch(server.port, _ALL - 4)
+    slow = [_connect(server.port) for _ in range(4)]
+    for sock in slow:
+        sock.sendall(handshake.request("/echo")[:20])
+    readable, _, _ = select.select(slow, [], [], pause)
+    assert not readable
+    for sock in slow:
+        sock.sendall(handshake.request("/echo")[20:])
+    assert [_answer(sock) for sock in slow] == [101] * 4
+    _close(socks + slow)
+
+
+def test_a_connection_that_was_kept_alive_finds_the_last_place(server):
+    kept = [server.client() for _ in range(3)]
+    for client in kept:
+        client.send(b"GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_response().status == 200
+    socks = []
+    for _ in range(_ALL - len(kept)):  # not at once: event closes idle connections when it is busy
+        socks += open_batch(server.port, 1)
+    for client in kept:
+        client.send(handshake.request("/echo"))
+    assert [client.read_response().status for client in kept] == [101] * len(kept)
+    _close(socks + kept)
+
+
+def test_nothing_that_was_sent_behind_a_request_is_lost(server):
+    """A child that has read some of it serves it, or refuses it, itself."""
+    kept = [server.client() for _ in range(3)]
+    for client in kept:
+        client.send(b"GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_response().status == 200
+    socks = []
+    for _ in range(_ALL - len(kept)):
+        socks += open_batch(server.port, 1)
+    for client in kept:
+        client.send(b"GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n" + handshake.request("/echo"))
+    for client in kept:
+        assert client.read_response().status == 200
+        assert client.read_response().status in (101, 503)
+    _close(socks + kept)
+
+
+def test_full_children_serve_pages(server):
+    socks = open_batch(server.port, _ALL)
+    assert all(server.get("/index.html").status == 200 for _ in range(10))
+    _close(socks)
+
+
+def test_a_child_that_hangs_makes_nobody_wait_for_ever(server):
+    hanging = server.children()[0]
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        socks = open_batch(server.port, (_CHILDREN - 1) * _PLACES)
+        assert server.answer().status == 503  # although the one that hangs would have room
+        assert server.get("/index.html").status == 200
+    finally:
+        os.kill(hanging, signal.SIGCONT)
+    _close(socks)
+
+
+def test_a_child_that_is_killed_takes_nothing_of_its_siblings_along(server):
+    socks = open_batch(server.port, _ALL // 2)
+    killed = threading.Thread(target=processes.kill, args=(server.children()[1],))
+    killed.start()
+    answers = _flood(server, _ALL // 2)
+    killed.join()
+    assert {status for status, _ in answers} <= {101, None}
+    _close(socks + [sock for _, sock in answers])
+    wait_until(lambda: len(server.children()) == _CHILDREN, 20, "a child in its place")
+    _await_children(server)
+    _close(open_many(server.port, _ALL // 2))
+
+
+def test_new_clients_come_to_children_of_the_new_generation(server):
+    before = server.children()
+    socks = open_batch(server.port, _ALL - 2)
+    server.signal(signal.SIGUSR1)
+    wait_until(lambda: len(set(server.children()) - set(before)) == _CHILDREN, 20, "new children")
+    _await_children(server)
+    more = open_batch(server.port, _ALL)
+    _close(socks + more)
+
+
+def test_tls_finds_the_last_place_too(mpm):
+    port = httpd.free_port()
+    parts = _SMALL + certificates.virtual_host(port)
+    with Httpd(mpm, parts, children=_CHILDREN, modules=("ssl", "socache_shmcb")) as server:
+        _await_children(server)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        socks = []
+        for _ in range(_ALL):
+            sock = context.wrap_socket(_connect(port))
+            sock.sendall(handshake.request("/echo"))
+            assert _answer(sock) == 101
+            socks.append(sock)
+        _close(socks)
+
+
+@pytest.mark.each_mpm
+@pytest.mark.slow
+def test_children_fill_within_a_tenth_of_each_other(mpm):
+    with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
+        _await_children(server)
+        empty = {child: processes.sockets(child) for child in server.children()}
+        socks = open_many(server.port, 2000)
+        counts = [processes.sockets(child) - empty[child] for child in server.children()]
+        print(counts)
+        assert max(counts) - min(counts) <= 0.1 * max(counts)
+        _close(socks)
