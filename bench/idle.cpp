@@ -1,6 +1,10 @@
-// idle: opens N connections and holds them without a message, so that the memory of a server can be read
-// meanwhile. Prints one line of JSON when all are open; ends at a line or the end of its input.
-// Pings are answered. A connection that the server ends is counted and makes the exit status 1.
+// idle: opens N connections and holds them, so that the memory of a server can be read meanwhile. Prints one
+// line of JSON when all are open. Pings are answered. A connection that the server ends is counted and makes the
+// exit status 1. Then each line of input is a command, answered with one line of JSON:
+//     ping N    sends a Ping on N connections, evenly spread; waits for the Pongs, at most --timeout
+//     publish   sends a text message on the first connection
+//     count     how many messages have come on all of them so far
+// Any other line, or the end of the input, ends the program.
 
 #include "frames.hpp"
 #include "handshake.hpp"
@@ -10,6 +14,12 @@ using namespace websocket::bench;
 namespace {
 
 constexpr std::uint64_t standard_input = ~std::uint64_t{0};
+
+// On all connections.
+struct Received {
+    std::uint64_t messages = 0;
+    std::uint64_t pongs = 0;
+} received;
 
 class IdleConnection {
 public:
@@ -30,8 +40,14 @@ public:
     }
     [[nodiscard]] int fd() const { return stream_.fd(); }
 
-    bool frame(Opcode opcode, bool, std::uint64_t length) {
+    bool send(Opcode opcode, std::string_view payload) {
+        const std::string frame = masked_frame(opcode, payload);
+        return !over_ && stream_.send(frame) == static_cast<ssize_t>(frame.size());
+    }
+
+    bool frame(Opcode opcode, bool fin, std::uint64_t length) {
         opcode_ = opcode;
+        fin_ = fin;
         payload_.clear();
         return opcode < Opcode::close || length <= 125;
     }
@@ -40,11 +56,9 @@ public:
         return true;
     }
     bool frame_end() {
-        if (opcode_ == Opcode::ping) {
-            const std::string pong = masked_frame(Opcode::pong, payload_);
-            const ssize_t n = stream_.send(pong);
-            return n == static_cast<ssize_t>(pong.size());
-        }
+        if (opcode_ == Opcode::ping) return send(Opcode::pong, payload_);
+        if (opcode_ == Opcode::pong) ++received.pongs;
+        if (opcode_ < Opcode::close && fin_) ++received.messages;
         return opcode_ != Opcode::close;
     }
 
@@ -53,27 +67,98 @@ private:
 
     Stream stream_;
     bool over_ = false;
+    bool fin_ = true;
     Opcode opcode_ = Opcode::text;
     std::string payload_;
     FrameReader reader_;
 };
 
-// Returns how many connections ended while they were to be held.
-std::size_t hold(std::vector<IdleConnection>& connections, int epoll) {
-    std::size_t ended = 0;
-    std::array<epoll_event, 256> events;
-    while (true) {
-        const int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), -1);
+// All connections, until they are not to be held any more.
+class Holder {
+public:
+    Holder(std::vector<IdleConnection>& connections, double timeout)
+        : connections_(connections), timeout_(timeout) {
+        for (std::size_t i = 0; i < connections.size(); ++i) watch(epoll_, connections[i].fd(), i);
+        epoll_event input{};
+        input.events = EPOLLIN;
+        input.data.u64 = standard_input;
+        if (epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &input) != 0)
+            fail(usage_error, "standard input must be a pipe or a terminal");
+    }
+
+    // Returns how many connections ended meanwhile.
+    std::size_t hold() {
+        while (serve(-1)) {
+        }
+        return ended_;
+    }
+
+private:
+    // Waits for at most so many ms. False when the input has ended the program.
+    bool serve(int patience) {
+        std::array<epoll_event, 256> events;
+        const int ready =
+            epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), patience);
+        bool has_input = false;
         for (int i = 0; i < ready; ++i) {
             const std::uint64_t index = events[static_cast<std::size_t>(i)].data.u64;
-            if (index == standard_input) return ended;
-            IdleConnection& connection = connections[index];
-            if (connection.ready()) continue;
-            epoll_ctl(epoll, EPOLL_CTL_DEL, connection.fd(), nullptr);
-            ++ended;
+            if (index == standard_input) {
+                has_input = true;
+                continue;
+            }
+            if (connections_[index].ready()) continue;
+            epoll_ctl(epoll_, EPOLL_CTL_DEL, connections_[index].fd(), nullptr);
+            ++ended_;
         }
+        return !has_input || reading_ || obey();
     }
-}
+
+    bool obey() {
+        std::array<char, 64> line{};
+        const ssize_t n = read(STDIN_FILENO, line.data(), line.size() - 1);
+        const std::string_view command(line.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+        if (command == "publish\n") {
+            publish();
+        } else if (command == "count\n") {
+            std::printf("{\"messages\": %llu}\n",
+                        static_cast<unsigned long long>(received.messages));
+        } else if (command.starts_with("ping ")) {
+            ping(std::strtoull(line.data() + 5, nullptr, 10));
+        } else {
+            return false;
+        }
+        std::fflush(stdout);
+        return true;
+    }
+
+    void publish() {
+        if (!connections_.front().send(Opcode::text, "hello"))
+            fail(run_failed, "cannot publish on the first connection");
+        std::printf("{\"published\": 1}\n");
+    }
+
+    void ping(std::uint64_t count) {
+        count = std::min<std::uint64_t>(std::max<std::uint64_t>(count, 1), connections_.size());
+        received.pongs = 0;
+        const std::uint64_t begin = now_ns();
+        for (std::uint64_t i = 0; i < count; ++i)
+            static_cast<void>(
+                connections_[i * connections_.size() / count].send(Opcode::ping, "alive?"));
+        reading_ = true;  // further commands come later
+        const auto elapsed = [begin] { return static_cast<double>(now_ns() - begin) * 1e-9; };
+        while (received.pongs < count && elapsed() < timeout_) serve(10);
+        reading_ = false;
+        std::printf("{\"pings\": %llu, \"pongs\": %llu, \"seconds\": %.6f}\n",
+                    static_cast<unsigned long long>(count),
+                    static_cast<unsigned long long>(received.pongs), elapsed());
+    }
+
+    std::vector<IdleConnection>& connections_;
+    const double timeout_;
+    const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    std::size_t ended_ = 0;
+    bool reading_ = false;
+};
 
 }  // namespace
 
@@ -98,14 +183,7 @@ int main(int argc, char** argv) {
     std::printf("{\"open\": %zu, \"seconds\": %.3f}\n", connections.size(), elapsed);
     std::fflush(stdout);
 
-    const int epoll = epoll_create1(EPOLL_CLOEXEC);
-    for (std::size_t i = 0; i < connections.size(); ++i) watch(epoll, connections[i].fd(), i);
-    epoll_event input{};
-    input.events = EPOLLIN;
-    input.data.u64 = standard_input;
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &input) != 0)
-        fail(usage_error, "standard input must be a pipe or a terminal");
-    if (const std::size_t ended = hold(connections, epoll); ended > 0)
+    if (const std::size_t ended = Holder(connections, timeout).hold(); ended > 0)
         fail(run_failed, "the server ended %zu of %zu connections", ended, connections.size());
     return 0;
 }
