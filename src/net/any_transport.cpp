@@ -11,8 +11,9 @@ namespace websocket::net {
 
 namespace {
 
+/// In place, else its call costs a third of what a write does here.
 template <class Send>
-IoResult until_done(Send send) {
+[[gnu::always_inline]] inline IoResult until_done(Send send) {
     for (;;) {
         const ssize_t count = send();
         if (count > 0) return {IoStatus::done, static_cast<std::size_t>(count)};
@@ -50,20 +51,25 @@ IoResult AnyTransport::receive(std::span<std::uint8_t> into) const noexcept {
 }
 
 IoResult AnyTransport::send(std::span<const iovec> from, int flags) const noexcept {
-    flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
-    if (from.size() == 1) {
-        return send_one(from.front(), flags);
+    if (from.size() != 1) {
+        return send_all(from, flags);
     }
+    // Cheaper in the kernel than a vector of one.
+    const iovec one = from.front();
+    return until_done([=, this] {
+        return ::send(socket(), one.iov_base, one.iov_len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
+}
+
+/// A function of its own, so that the usual one needs no room for the message.
+[[gnu::noinline]] IoResult AnyTransport::send_all(std::span<const iovec> from,
+                                                  int flags) const noexcept {
     msghdr message{};
     // sendmsg(2) does not write through the vector; the member just has no const.
     message.msg_iov = const_cast<iovec*>(from.data());
     message.msg_iovlen = from.size();
-    return until_done([&] { return ::sendmsg(socket(), &message, flags); });
-}
-
-/// Cheaper in the kernel than a vector of one.
-IoResult AnyTransport::send_one(const iovec& from, int flags) const noexcept {
-    return until_done([&] { return ::send(socket(), from.iov_base, from.iov_len, flags); });
+    return until_done(
+        [&] { return ::sendmsg(socket(), &message, flags | MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
 bool AnyTransport::shutdown_write() noexcept {

@@ -74,7 +74,7 @@ private:
     }
     [[nodiscard]] IoResult receive(std::span<std::uint8_t> into) const noexcept;
     [[nodiscard]] IoResult send(std::span<const iovec> from, int flags = 0) const noexcept;
-    [[nodiscard]] IoResult send_one(const iovec& from, int flags) const noexcept;
+    [[nodiscard]] IoResult send_all(std::span<const iovec> from, int flags) const noexcept;
 
     std::uintptr_t word_ = 0;
 };
