@@ -2,6 +2,7 @@
 // What locations may take of a pool from each other, and what becomes of clients that are waited for.
 #include <algorithm>
 #include <deque>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -17,16 +18,17 @@ using websocket::plugin::PoolWait;
 
 namespace {
 
-std::size_t begun(std::deque<Blocker>& blockers) {
+std::size_t begun(std::list<Blocker>& blockers) {
     return static_cast<std::size_t>(
         std::ranges::count_if(blockers, [](Blocker& one) { return one.begun(); }));
 }
 
-void await_begun(std::deque<Blocker>& blockers, std::size_t count) {
+void await_begun(std::list<Blocker>& blockers, std::size_t count) {
     await_quietly([&] { return begun(blockers) >= count; }, "threads for blocking work");
 }
 
-void fill(std::deque<Blocker>& blockers, std::size_t count, Pool& pool, PoolLane& lane) {
+/// A list ends from its front on, in the order in which they get threads.
+void fill(std::list<Blocker>& blockers, std::size_t count, Pool& pool, PoolLane& lane) {
     while (count-- > 0) blockers.emplace_back(pool, lane);
 }
 
@@ -87,7 +89,7 @@ START_TEST(a_location_whose_callbacks_block_leaves_threads_for_others) {
     RecordingLog log;
     Pool pool({.max_threads = 8, .shared = true}, log);
     PoolLane& slow = pool.lane("slow");
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     fill(blockers, 50, pool, slow);
     await_begun(blockers, 6);
     for (int i = 0; i < 100; ++i) expect_service(pool, pool.lane("other"));
@@ -103,7 +105,7 @@ END_TEST
 START_TEST(several_locations_whose_callbacks_block_leave_threads_for_another) {
     RecordingLog log;
     Pool pool({.max_threads = 64, .shared = true}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     for (const char* name : {"a", "b"}) fill(blockers, 64, pool, pool.lane(name));
     await_begun(blockers, 50);
     expect_service(pool, pool.lane("c"));
@@ -114,7 +116,7 @@ END_TEST
 START_TEST(the_only_location_gets_all_threads) {
     RecordingLog log;
     Pool pool({.max_threads = 8}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     fill(blockers, 8, pool, pool.lane("lonely"));
     await_begun(blockers, 8);
 }
@@ -123,7 +125,7 @@ END_TEST
 START_TEST(a_location_without_a_thread_gets_the_last_one) {
     RecordingLog log;
     Pool pool({.max_threads = 2, .shared = true}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     fill(blockers, 3, pool, pool.lane("a"));
     blockers.front().await_begun();
     expect_service(pool, pool.lane("b"));
@@ -183,7 +185,7 @@ END_TEST
 START_TEST(the_log_names_the_location_that_has_used_up_its_share) {
     RecordingLog log;
     Pool pool({.max_threads = 4, .shared = true}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     fill(blockers, 10, pool, pool.lane("plugin x in section /slow"));
     log.await(
         "WS0402: all 3 threads of the plugin pool that one location may have, of 4, are blocked "
@@ -196,7 +198,7 @@ END_TEST
 START_TEST(the_log_names_the_location_that_holds_most_of_the_threads) {
     RecordingLog log;
     Pool pool({.max_threads = 4}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     fill(blockers, 4, pool, pool.lane("slow"));
     await_begun(blockers, 4);
     fill(blockers, 1, pool, pool.lane("slow"));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <list>
 #include <optional>
 #include <set>
 #include <thread>
@@ -102,7 +103,7 @@ END_TEST
 START_TEST(grows_when_all_threads_are_blocked_as_long_as_it_may) {
     RecordingLog log;
     Pool pool({.max_threads = 20}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     for (int i = 0; i < 20; ++i) blockers.emplace_back(pool);
     for (Blocker& blocker : blockers) blocker.await_begun();
     ck_assert_uint_eq(log.count("WS0402"), 0);
@@ -112,13 +113,13 @@ END_TEST
 START_TEST(says_when_all_threads_are_blocked_and_goes_on_when_one_is_free) {
     RecordingLog log;
     Pool pool({.max_threads = 3}, log);
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     for (int i = 0; i < 3; ++i) blockers.emplace_back(pool);
     for (Blocker& blocker : blockers) blocker.await_begun();
     Blocker late(pool);
     log.await("WS0402");
     ck_assert(!late.begun());
-    blockers[1].release();
+    std::next(blockers.begin())->release();
     late.await_begun();
     ck_assert_uint_eq(log.count("WS0402"), 1);
     // Blocked again, so it is news again.
@@ -153,7 +154,7 @@ START_TEST(is_ready_with_as_many_threads_as_configured) {
     Pool pool({.min_threads = 5, .max_threads = 5}, log);
     ck_assert(pool.ready());
     ck_assert(pool.ready());
-    std::deque<Blocker> blockers;
+    std::list<Blocker> blockers;
     for (int i = 0; i < 5; ++i) blockers.emplace_back(pool);
     for (Blocker& blocker : blockers) blocker.await_begun();
 }
