@@ -35,8 +35,9 @@ class ClientError(Exception):
 class JsonRpcClient:
     """`with JsonRpcClient(uri, configuration) as client:` connects and leaves no process behind."""
 
-    def __init__(self, uri, configuration=None):
-        self._command = program("jsonrpc_client.mjs", uri, json.dumps(configuration or {}))
+    def __init__(self, uri, configuration=None, *, command=None):
+        """`command` is that of another client than the JavaScript one, which obeys alike."""
+        self._command = command or program("jsonrpc_client.mjs", uri, json.dumps(configuration or {}))
         self._numbers = itertools.count()
         self._answers = {}
         self._events = queue.Queue()

@@ -12,12 +12,15 @@ import subprocess
 import pytest
 
 import frames
+from httpd import BUILD
+from waiting import SANITIZED, patience
 
 pytestmark = pytest.mark.full  # compiles a lot
 
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _PAGE = (_TOP / "docs/plugins.md").read_text()
 _JSONRPC = (_TOP / "docs/jsonrpc.md").read_text()
+_CLIENT = "jsonrpc_client.hpp"
 
 
 def _blocks(language, page=_PAGE):
@@ -96,7 +99,7 @@ def services(tmp_path_factory):
     folder = tmp_path_factory.mktemp("services")
     folder.chmod(0o755)
     folder.parent.chmod(0o755)
-    (folder / "all.cpp").write_text("\n".join(_blocks("cpp", _JSONRPC)))
+    (folder / "all.cpp").write_text("\n".join(block for block in _blocks("cpp", _JSONRPC) if _CLIENT not in block))
     compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-pthread"]
     warnings = [*_WARNINGS, "-UNDEBUG", "-fPIC", "-I", _TOP / "include"]
     subprocess.run([*compiler, *warnings, "-c", "-o", folder / "all.o", folder / "all.cpp"], check=True)
@@ -135,6 +138,23 @@ def test_the_services_say_what_their_page_says(start_httpd, services):
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
             client.send(frames.text(json.dumps(request).encode()))
             assert json.loads(client.expect_text()) == {"id": 1, "result": result, "jsonrpc": "2.0"}
+
+
+@pytest.mark.skipif(SANITIZED, reason="the library would need the sanitizer in the program, too")
+def test_the_client_of_the_page_prints_what_it_says(start_httpd, tmp_path):
+    (snippet,) = [block for block in _blocks("cpp", _JSONRPC) if _CLIENT in block]
+    (tmp_path / "news.cpp").write_text(snippet)
+    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-pthread", *_WARNINGS]
+    libraries = [BUILD / "libwebsocket-jsonrpc-client.a", "-lsimdjson", "-lz", "-lssl", "-lcrypto"]
+    command = [*compiler, "-I", _TOP / "include", "-o", tmp_path / "news", tmp_path / "news.cpp", *libraries]
+    subprocess.run(command, check=True)
+    server = start_httpd(
+        f'<Location "/jsonrpc">\nSetHandler websocket-handler\n'
+        f'WebSocketHandler "{BUILD}/plugins/websocket_jsonrpc.so" jsonrpc_init\n</Location>\n'
+    )
+    command = [tmp_path / "news", f"ws://127.0.0.1:{server.port}/jsonrpc"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=patience(30), check=True)
+    assert done.stdout.split() == re.findall(r"// (-?\w+)$", snippet, re.MULTILINE)
 
 
 def test_the_reference_is_what_the_headers_say():

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/event_thread.hpp"
+
+#include <new>
+#include <utility>
+
+#include "base/signal_mask.hpp"
+
+namespace websocket::client {
+
+EventThread::EventThread() : turns_(std::make_shared<Turns>()) {
+    const base::SignalsBlocked inherited;
+    thread_ = std::thread([turns = turns_] { turns->run(); });
+    id_ = thread_.get_id();
+}
+
+EventThread::~EventThread() {
+    turns_->ended = true;
+    turns_->reactor.wake();
+    if (here()) {
+        thread_.detach();
+    } else {
+        thread_.join();
+    }
+}
+
+void EventThread::post(Task task) {
+    if (here()) {
+        turns_->own.push_back(std::move(task));
+    } else {
+        // Without a limit it is neither full nor closed.
+        static_cast<void>(turns_->inbox.post(std::move(task)));
+    }
+}
+
+void EventThread::Turns::run() {
+    constexpr std::chrono::milliseconds kLongest{std::chrono::minutes{10}};
+    std::vector<Task> batch;
+    while (!ended) {
+        static_cast<void>(reactor.wait(own.empty() ? kLongest : std::chrono::milliseconds{0}));
+        try {
+            reactor.dispatch();
+        } catch (const std::bad_alloc&) {
+            // What was left out is found again.
+        }
+        reactor.fire_timers();
+        inbox.take(batch);
+        run_all(batch);
+        batch.swap(own);  // those that they add have their turn later
+        run_all(batch);
+    }
+}
+
+void EventThread::Turns::run_all(std::vector<Task>& tasks) {
+    for (Task& task : tasks) {
+        try {
+            std::exchange(task, nullptr)();
+        } catch (const std::bad_alloc&) {
+            // A task sees itself to what it has to undo.
+        }
+    }
+    tasks.clear();
+}
+
+}  // namespace websocket::client

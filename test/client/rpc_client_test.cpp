@@ -1,0 +1,714 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/rpc_client.hpp"
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "client/fake_server.hpp"
+#include "engine/awaiting.hpp"
+#include "unit.hpp"
+#include "websocket/jsonrpc_client.hpp"
+
+using namespace websocket::jsonrpc;
+using namespace websocket::test;
+
+namespace {
+
+/// What a client tells, in order: "connected s1", "reconnecting 1006" and so on.
+struct Log {
+    Awaited<std::vector<std::string>> lines;
+
+    void add(std::string line) {
+        lines.update([&](auto& all) { all.push_back(std::move(line)); });
+    }
+    void await(const std::string& line) {
+        if (!lines.holds(
+                [&](const auto& all) { return !all.empty() && all.front().starts_with(line); })) {
+            const auto all = lines.get();
+            ck_abort_msg("waited in vain for %s; there is %s", line.c_str(),
+                         all.empty() ? "nothing" : all.front().c_str());
+        }
+        lines.update([](auto& all) { all.erase(all.begin()); });
+    }
+};
+
+/// Tries again soon, so that tests do; listeners write to the log.
+Configuration configured(const FakeServer& server, Log& log) {
+    Configuration configuration;
+    configuration.ws.uri = server.uri();
+    configuration.ws.reconnection.min_delay = 1ms;
+    configuration.ws.reconnection.max_delay = 20ms;
+    configuration.ws.on_connected = [&log](const ConnectedInfo& info) {
+        log.add("connected " + info.session_id.value_or("none"));
+    };
+    configuration.ws.on_reconnected = [&log](const ReconnectedInfo& info) {
+        log.add("reconnected " + info.session_id.value_or("none") +
+                (info.same_session ? " same" : " other"));
+    };
+    configuration.ws.on_reconnecting = [&log](const CloseInfo& info) {
+        log.add("reconnecting " + std::to_string(info.code) + ' ' + info.reason);
+    };
+    configuration.ws.on_connection_failed = [&log](const ConnectionError& error) {
+        log.add(std::string("failed ") + error.what());
+    };
+    configuration.ws.on_disconnect = [&log](const CloseInfo& info) {
+        log.add("disconnect " + std::to_string(info.code) + ' ' + info.reason);
+    };
+    configuration.ws.on_error = [&log](const std::exception_ptr& error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const std::exception& thrown) {
+            log.add(std::string("error ") + thrown.what());
+        }
+    };
+    // No request runs out of time by chance.
+    configuration.rpc.request_timeout = 60s;
+    return configuration;
+}
+
+/// What the future throws, or "" if it throws nothing.
+template <class Wanted, class T>
+std::string thrown_by(std::future<T>& future) {
+    ck_assert_msg(future.wait_for(kPatience) == std::future_status::ready, "a future hangs");
+    try {
+        static_cast<void>(future.get());
+    } catch (const Wanted& error) {
+        return error.what();
+    }
+    return {};
+}
+
+template <class Wanted, class T>
+void expect_thrown(std::future<T>& future, const std::string& what) {
+    const std::string thrown = thrown_by<Wanted>(future);
+    ck_assert_msg(thrown == what, "thrown is \"%s\"", thrown.c_str());
+}
+
+Value got(std::future<Value>& future) {
+    ck_assert_msg(future.wait_for(kPatience) == std::future_status::ready, "a future hangs");
+    return future.get();
+}
+
+void expect_refusal(const std::function<void(Configuration&)>& change, const std::string& what) {
+    Configuration configuration{.ws = {.uri = "ws://localhost/"}};
+    change(configuration);
+    try {
+        const Client client(std::move(configuration));
+        ck_abort_msg("taken, although: %s", what.c_str());
+    } catch (const ConfigurationError& error) {
+        ck_assert_msg(std::string(error.what()).find(what) != std::string::npos, "%s",
+                      error.what());
+    }
+}
+
+}  // namespace
+
+// --- misuse --------------------------------------------------------------------------------------
+
+START_TEST(names_what_is_not_allowed_in_a_configuration) {
+    expect_refusal([](auto& c) { c.ws.uri = "example.com"; },
+                   "ws.uri must begin with ws:// or wss://");
+    expect_refusal([](auto& c) { c.ws.uri = "ws://u@h/"; }, "ws.uri must not have a user");
+    expect_refusal([](auto& c) { c.ws.uri = "ws://h:0/"; }, "port from 1 to 65535");
+    expect_refusal([](auto& c) { c.ws.uri = "ws://[::x]/"; }, "IPv6");
+    expect_refusal([](auto& c) { c.ws.uri = "ws://h/#f"; }, "fragment");
+    expect_refusal([](auto& c) { c.ws.uri = "ws://h/a b"; }, "%20");
+    expect_refusal([](auto& c) { c.heartbeat = 0ms; }, "heartbeat must be from 1 to");
+    expect_refusal([](auto& c) { c.rpc.request_timeout = -1ms; }, "rpc.request_timeout");
+    expect_refusal([](auto& c) { c.ws.reconnection.jitter = 2; }, "ws.reconnection.jitter");
+    expect_refusal([](auto& c) { c.ws.reconnection.max_delay = 1ms; }, "ws.reconnection.max_delay");
+    expect_refusal([](auto& c) { c.max_pending_requests = 0; }, "max_pending_requests");
+    expect_refusal([](auto& c) { c.ws.headers = {{"Host", "x"}}; }, "\"Host\"");
+    expect_refusal([](auto& c) { c.ws.protocols = {"a b"}; }, "subprotocol");
+    expect_refusal([](auto& c) { c.ws.final_close_codes = {7}; }, "ws.final_close_codes");
+    expect_refusal(
+        [](auto& c) {
+            c.ws.uri = "wss://h/";
+            c.ws.tls.ca_file = "/nowhere";
+        },
+        "ws.tls: certificates of /nowhere");
+}
+END_TEST
+
+START_TEST(refuses_arguments_that_cannot_be_sent) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    for (auto future : {client.send("").share(), client.send("m", 5).share(),
+                        client.send("m", Value::array({"\xff"})).share(),
+                        client.send("m", {}, SendOptions{.timeout = 0ms}).share()}) {
+        ck_assert(future.wait_for(0s) == std::future_status::ready);
+        try {
+            static_cast<void>(future.get());
+            ck_abort_msg("taken");
+        } catch (const ConfigurationError& error) {
+            ck_assert_int_gt(std::string(error.what()).size(), 0);
+        }
+    }
+    ck_assert_uint_eq(client.pending_requests(), 0);
+    try {
+        static_cast<void>(client.close(1005));
+        ck_abort_msg("taken");
+    } catch (const ConfigurationError&) {
+        ck_assert(client.state() == ClientState::connecting);
+    }
+}
+END_TEST
+
+START_TEST(has_limits_for_all_that_waits) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.max_pending_requests = 2;
+    configuration.max_queued_messages = 3;
+    configuration.ws.max_buffered_bytes = 1000;
+    Client client(std::move(configuration));
+    auto first = client.send("a");
+    auto second = client.send("b");
+    auto third = client.send("c");
+    expect_thrown<QueueFullError>(third,
+                                  "2 requests wait for an answer; that is max_pending_requests");
+    client.notify("d");
+    try {
+        client.notify("e");
+        ck_abort_msg("taken");
+    } catch (const QueueFullError& error) {
+        ck_assert_str_eq(error.what(),
+                         "3 messages wait for a connection; that is max_queued_messages");
+    }
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    served.answer(served.expect_request("a"), "1");
+    served.answer(served.expect_request("b"), "2");
+    ck_assert(got(first) == Value(1) && got(second) == Value(2));
+    try {
+        client.notify("f", Value::array({std::string(1000, 'x')}));
+        ck_abort_msg("taken");
+    } catch (const QueueFullError& error) {
+        ck_assert_ptr_nonnull(std::string_view(error.what()).find("ws.max_buffered_bytes") !=
+                                      std::string_view::npos
+                                  ? error.what()
+                                  : nullptr);
+    }
+}
+END_TEST
+
+START_TEST(says_why_it_cannot_connect_and_goes_on_trying) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    auto waits = client.send("m");
+    client.connect();
+    ServedClient first = server.accept();
+    first.read_request();
+    first.send_bytes("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    log.await("failed could not connect to " + server.uri() +
+              ": the server answered 403 Forbidden");
+    ServedClient second = server.accept();
+    second.disconnect();
+    log.await("failed could not connect");
+    ck_assert(client.state() == ClientState::connecting);
+    ServedClient third = server.accept();
+    third.welcome("s1");
+    log.await("connected s1");
+    third.answer(third.expect_request("m"), "\"here\"");
+    ck_assert(got(waits) == Value("here"));
+}
+END_TEST
+
+START_TEST(gives_up_after_as_many_tries_as_it_may) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.ws.reconnection.max_retries = 1;
+    Client client(std::move(configuration));
+    auto waits = client.send("m");
+    client.connect();
+    server.accept().disconnect();
+    server.accept().disconnect();
+    log.await("failed");
+    log.await("failed");
+    log.await("disconnect 1006");
+    ck_assert(thrown_by<ClosedError>(waits).starts_with("the connection has ended for good"));
+    auto late = client.send("m");
+    ck_assert(thrown_by<ClosedError>(late).starts_with("the connection has ended for good"));
+    ck_assert(client.state() == ClientState::disconnected);
+}
+END_TEST
+
+START_TEST(gives_up_a_server_that_does_not_finish_its_handshake) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.ws.connect_timeout = 50ms;
+    configuration.ws.reconnection.max_retries = 0;
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient silent = server.accept();
+    log.await("failed could not connect to " + server.uri() + ": no connection in 50 ms");
+    log.await("disconnect 1006");
+}
+END_TEST
+
+START_TEST(survives_what_is_no_json_rpc) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    for (const char* text :
+         {"{", "[]", R"({"jsonrpc":"1.0","id":1})", R"({"jsonrpc":"2.0"})",
+          R"({"jsonrpc":"2.0","id":{},"method":"m"})", R"({"jsonrpc":"2.0","id":9})",
+          R"({"jsonrpc":"2.0","id":9,"result":1,"error":{}})", ""}) {
+        served.send_text(text);
+        log.await("error ");
+    }
+    served.send_frame(websocket::protocol::Opcode::binary, "x");
+    log.await("error a message must be text");
+    served.answer(77, "1");  // to nothing
+    auto asks = client.send("m");
+    const auto id = served.expect_request("m");
+    served.send_text(R"({"jsonrpc":"2.0","error":5,"id":)" + std::to_string(id) + "}");
+    ck_assert(thrown_by<ProtocolError>(asks).starts_with("\"error\" must be an object"));
+}
+END_TEST
+
+START_TEST(fails_a_connection_that_breaks_the_protocol_and_makes_another) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    served.send_bytes(std::string_view("\x83\x00", 2));  // an opcode that there is not
+    ck_assert_uint_eq(served.expect_close(), 1002);
+    log.await("reconnecting 1006 the server broke the protocol of WebSocket: unknown opcode");
+    ServedClient again = server.accept();
+    again.open();
+    again.expect_text(R"({"jsonrpc":"2.0","method":"connect","params":{"sessionId":"s1"},"id":1})");
+}
+END_TEST
+
+// --- requests ------------------------------------------------------------------------------------
+
+START_TEST(completes_requests_with_results_and_errors_in_any_order) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    ServedClient served = server.accept();
+    const std::string head = served.open();
+    ck_assert(head.starts_with("GET /jsonrpc HTTP/1.1\r\n"));
+    served.expect_text(R"({"jsonrpc":"2.0","method":"connect","id":0})");
+    served.answer(0, R"({"value":"OK","sessionId":"s1"})");
+    log.await("connected s1");
+    ck_assert_str_eq(client.session_id()->c_str(), "s1");
+    auto one = client.send("one", Value::object({{"a", "\xc3\xa4"}}));
+    served.expect_text(
+        "{\"jsonrpc\":\"2.0\",\"method\":\"one\",\"params\":{\"a\":\"\xc3\xa4\"},\"id\":1}");
+    Awaited<std::string> told;
+    client.send("two", {}, [&told](const Outcome& outcome) {
+        try {
+            static_cast<void>(outcome.result());
+        } catch (const Error& error) {
+            told.update([&](auto& text) { text = std::to_string(error.code) + error.what(); });
+        }
+    });
+    const auto two = served.expect_request("two");
+    served.refuse(two, 7);
+    told.await([](const auto& text) { return text == "7no"; }, "the error");
+    served.answer(1, "[1,null]");
+    ck_assert(got(one) == Value::array({1, nullptr}));
+    ck_assert_uint_eq(client.pending_requests(), 0);
+}
+END_TEST
+
+START_TEST(a_request_runs_out_of_time_connected_or_not) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    auto waits = client.send("early", {}, {.timeout = 5ms});
+    expect_thrown<RequestTimeoutError>(waits,
+                                       "Request has timed out: no answer to \"early\" in 5 ms");
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    auto late = client.send("late", {}, {.timeout = 5ms});
+    const auto id = served.expect_request("late");  // and "early" has not left
+    ck_assert(!thrown_by<RequestTimeoutError>(late).empty());
+    served.answer(id, "1");
+    auto next = client.send("next");
+    served.answer(served.expect_request("next"), "2");
+    ck_assert(got(next) == Value(2));
+}
+END_TEST
+
+START_TEST(rejects_or_repeats_what_was_under_way_when_the_connection_is_lost) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    auto lost = client.send("lost");
+    auto repeated = client.send("repeated", {}, {.retries = 1});
+    served.expect_request("lost");
+    const auto id = served.expect_request("repeated");
+    served.disconnect();
+    ck_assert(
+        thrown_by<ConnectionError>(lost).starts_with("the connection was lost before the answer"));
+    log.await("reconnecting 1006");
+    ServedClient again = server.accept();
+    again.open();
+    again.answer(again.expect_request("connect"), R"({"sessionId":"s1"})");
+    log.await("reconnected s1 same");
+    ck_assert_int_eq(again.expect_request("repeated"), id);
+    again.answer(id, "3");
+    ck_assert(got(repeated) == Value(3));
+}
+END_TEST
+
+START_TEST(answers_the_server_at_once_or_later_and_each_request_once) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    Awaited<std::optional<ServerRequest>> kept;
+    configuration.rpc.methods = {
+        {"double", Method([](const Value& params) { return 2 * params.items().at(0).number(); })},
+        {"refuse", Method([](const Value&) -> Value { throw Error(7, "not today"); })},
+        {"fail", Method([](const Value&) { throw std::runtime_error("of the client"); })},
+        {"later", Method([&kept](const ServerRequest& request) {
+             kept.update([&](auto& one) { one = request; });
+         })},
+        {"forget", Method([](const ServerRequest&) {})}};
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    const auto ask = [&](const char* id, const char* method, const char* wanted) {
+        served.send_text(std::string(R"({"id":)") + id + R"(,"method":")" + method +
+                         R"(","params":[21],"jsonrpc":"2.0"})");
+        if (wanted != nullptr) served.expect_text(wanted);
+    };
+    ask("1", "double", R"({"jsonrpc":"2.0","result":42,"id":1})");
+    ask("1", "double", R"({"jsonrpc":"2.0","result":42,"id":1})");
+    ask("\"x\"", "refuse",
+        R"({"jsonrpc":"2.0","error":{"code":7,"message":"not today"},"id":"x"})");
+    ask("2", "fail",
+        R"({"jsonrpc":"2.0","error":{"code":-32603,"message":"of the client"},"id":2})");
+    log.await("error of the client");
+    ask("3", "unknown",
+        R"({"jsonrpc":"2.0","error":{"code":-32601,"message":"the client has no method \"unknown\""},"id":3})");
+    ask("4", "pull", R"({"jsonrpc":"2.0","result":"push","id":4})");
+    ask("5", "forget",
+        R"({"jsonrpc":"2.0","error":{"code":-32603,"message":"the client has not answered"},"id":5})");
+    ask("6", "later", nullptr);
+    kept.await([](const auto& one) { return one.has_value(); }, "the request");
+    const ServerRequest request = *kept.get();
+    request.success("now");
+    served.expect_text(R"({"jsonrpc":"2.0","result":"now","id":6})");
+    try {
+        request.success();
+        ck_abort_msg("answered twice");
+    } catch (const AlreadyAnsweredError& error) {
+        ck_assert_str_eq(error.what(), "the request \"later\" has been answered already");
+    }
+    served.send_text(R"({"method":"later","jsonrpc":"2.0"})");
+    kept.await([](const auto& one) { return one->is_notification(); }, "the notification");
+    kept.get()->success("nobody hears this");
+    served.send_frame(websocket::protocol::Opcode::ping, "p");
+    served.expect_pong("p");
+}
+END_TEST
+
+// --- sessions ------------------------------------------------------------------------------------
+
+START_TEST(is_told_that_its_session_is_gone_and_what_it_says_then_goes_first) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    std::unique_ptr<Client> client;
+    configuration.ws.on_reconnected = [&](const ReconnectedInfo& info) {
+        log.add(info.same_session ? "same" : "other");
+        client->notify("again");
+    };
+    client = std::make_unique<Client>(std::move(configuration));
+    client->connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    served.send_close(1012, "restart");
+    served.say_goodbye();
+    log.await("reconnecting 1012 restart");
+    auto waited = client->send("waited");
+    ServedClient again = server.accept();
+    again.open();
+    again.refuse(again.expect_request("connect"), 40007);
+    again.answer(again.expect_request("connect"), R"({"sessionId":"s2"})");
+    log.await("other");
+    again.expect_text(R"({"jsonrpc":"2.0","method":"again"})");
+    again.answer(again.expect_request("waited"), "1");
+    ck_assert(got(waited) == Value(1));
+    ck_assert_str_eq(client->session_id()->c_str(), "s2");
+}
+END_TEST
+
+START_TEST(a_server_without_sessions_is_fine) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    ServedClient served = server.accept();
+    served.open();
+    served.refuse(served.expect_request("connect"), -32601);
+    log.await("connected none");
+    ck_assert(!client.session_id());
+}
+END_TEST
+
+START_TEST(some_close_codes_are_final) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    auto asks = client.send("m");
+    served.expect_request("m");
+    served.send_close(1008, "go away");
+    served.say_goodbye();
+    log.await("disconnect 1008 go away");
+    expect_thrown<ClosedError>(asks, "the connection has ended for good, with code 1008 (go away)");
+}
+END_TEST
+
+START_TEST(notices_a_server_that_answers_no_pings) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.heartbeat = 10ms;
+    configuration.rpc.heartbeat_request_timeout = 20ms;
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    served.expect_text(R"({"jsonrpc":"2.0","method":"ping","params":{"interval":10},"id":1})");
+    served.expect_text(R"({"jsonrpc":"2.0","method":"ping","id":2})");
+    log.await("error the server does not answer pings");
+    log.await("reconnecting 1006");
+    ServedClient again = server.accept();
+    again.open();
+    again.expect_request("connect");
+}
+END_TEST
+
+START_TEST(gives_up_a_connection_on_which_nothing_comes) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.ws.idle_timeout = 30ms;
+    configuration.session = false;
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.open();
+    log.await("connected none");
+    log.await("reconnecting 1006 nothing came from the server in 30 ms");
+}
+END_TEST
+
+// --- the end -------------------------------------------------------------------------------------
+
+START_TEST(closes_cleanly_and_tells_the_server_before) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.send_close_message = true;
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    auto asks = client.send("m");
+    served.expect_request("m");
+    auto closed = client.close(3000, "bye");
+    auto again = client.close();
+    served.answer(served.expect_request("closeSession"), "\"bye\"");
+    served.say_goodbye();
+    const CloseInfo info = closed.get();
+    ck_assert(info.code == 3000 && info.was_clean && info.final);
+    ck_assert_uint_eq(again.get().code, 3000);
+    log.await("disconnect 3000");
+    expect_thrown<ClosedError>(asks, "the client has been closed");
+    auto late = client.send("m");
+    expect_thrown<ClosedError>(late, "the client has been closed");
+    ck_assert(client.state() == ClientState::disconnected);
+    ck_assert_uint_eq(client.close().get().code, 3000);
+}
+END_TEST
+
+START_TEST(closes_although_the_server_says_nothing_and_before_it_is_connected) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.ws.close_timeout = 20ms;
+    Client client(configuration);
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    const CloseInfo info = client.close().get();
+    ck_assert_uint_eq(info.code, 1006);
+    ck_assert_str_eq(info.reason.c_str(), "no answer to the Close in 20 ms");
+    ck_assert_uint_eq(served.expect_close(), 1005);
+    Client idle(configuration);
+    ck_assert_uint_eq(idle.close().get().code, 1006);
+    Client trying(configuration);
+    trying.connect();
+    ck_assert_uint_eq(trying.close().get().code, 1006);
+}
+END_TEST
+
+START_TEST(its_destructor_completes_all_and_calls_nobody_afterwards) {
+    const FakeServer server;
+    Log log;
+    std::future<Value> asks;
+    Awaited<int> called;
+    std::optional<ServedClient> served;
+    {
+        Client client(configured(server, log));
+        asks = client.send("m");
+        client.send("m", {}, [&called](const Outcome& outcome) {
+            ck_assert(!outcome);
+            called.update([](int& times) { ++times; });
+        });
+        client.connect();
+        served.emplace(server.accept());
+        served->welcome("s1");
+        served->expect_request("m");
+    }
+    ck_assert_uint_eq(served->expect_close(), 1001);
+    ck_assert_int_eq(called.get(), 1);
+    expect_thrown<ClosedError>(asks, "the client has been closed");
+}
+END_TEST
+
+START_TEST(may_be_destroyed_by_any_of_its_callbacks) {
+    const ClientThread thread = ClientThread::start();
+    for (const bool shared : {false, true}) {
+        for (int way = 0; way < 4; ++way) {
+            const FakeServer server;
+            Log log;
+            Door gone;
+            std::unique_ptr<Client> client;
+            const auto destroy = [&] {
+                client.reset();
+                gone.open();
+            };
+            Configuration configuration = configured(server, log);
+            configuration.thread = shared ? thread : ClientThread();
+            if (way == 0) configuration.ws.on_connected = [&](const ConnectedInfo&) { destroy(); };
+            if (way == 1) configuration.ws.on_reconnecting = [&](const CloseInfo&) { destroy(); };
+            configuration.rpc.methods = {{"end", Method([&](const ServerRequest&) { destroy(); })}};
+            client = std::make_unique<Client>(std::move(configuration));
+            auto asks = client->send("first");
+            client->connect();
+            ServedClient served = server.accept();
+            served.welcome("s1");
+            if (way > 0) {
+                log.await("connected s1");
+                const auto id = served.expect_request("first");
+                if (way == 1) served.disconnect();
+                if (way == 2) served.send_text(R"({"jsonrpc":"2.0","id":1,"method":"end"})");
+                if (way == 3) {
+                    client->send("second", {}, [&](const Outcome&) { destroy(); });
+                    served.answer(served.expect_request("second"), "1");
+                }
+                static_cast<void>(id);
+            }
+            gone.await("the destruction");
+            static_cast<void>(thrown_by<std::exception>(asks));
+        }
+    }
+}
+END_TEST
+
+START_TEST(may_be_used_by_many_threads_while_connections_come_and_go) {
+    const FakeServer server;
+    Log log;
+    Client client(configured(server, log));
+    client.connect();
+    std::vector<std::thread> threads;
+    std::atomic<int> completed{0};
+    constexpr int kThreads = 4;
+    constexpr int kRequests = 50;
+    for (int i = 0; i < kThreads; ++i) {
+        threads.emplace_back([&] {
+            for (int j = 0; j < kRequests; ++j) {
+                auto future = client.send("m", Value::array({j}), {.retries = 1000});
+                if (got(future) == Value(j)) ++completed;
+            }
+        });
+    }
+    int answered = 0;
+    while (answered < kThreads * kRequests) {
+        ServedClient served = server.accept();
+        served.open();
+        served.answer(served.expect_request("connect"), R"({"sessionId":"s1"})");
+        for (int i = 0; i < 40 && answered < kThreads * kRequests; ++i) {
+            const Value request = Reader({}).read(served.text());
+            served.answer(*request.find("id")->integer<std::int64_t>(),
+                          std::to_string(*request.find("params")->items()[0].integer<int>()));
+            ++answered;
+        }
+        if (answered == kThreads * kRequests) {
+            for (std::thread& thread : threads) thread.join();
+        }
+        // What it has answered has arrived, as the stream keeps its order.
+        served.send_close(1012);
+        served.expect_close();
+    }
+    ck_assert_int_eq(completed, kThreads * kRequests);
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(rpc_client) {
+    tcase_set_timeout(tests, kTestTimeout);
+    tcase_add_test(tests, names_what_is_not_allowed_in_a_configuration);
+    tcase_add_test(tests, refuses_arguments_that_cannot_be_sent);
+    tcase_add_test(tests, has_limits_for_all_that_waits);
+    tcase_add_test(tests, says_why_it_cannot_connect_and_goes_on_trying);
+    tcase_add_test(tests, gives_up_after_as_many_tries_as_it_may);
+    tcase_add_test(tests, gives_up_a_server_that_does_not_finish_its_handshake);
+    tcase_add_test(tests, survives_what_is_no_json_rpc);
+    tcase_add_test(tests, fails_a_connection_that_breaks_the_protocol_and_makes_another);
+    tcase_add_test(tests, completes_requests_with_results_and_errors_in_any_order);
+    tcase_add_test(tests, a_request_runs_out_of_time_connected_or_not);
+    tcase_add_test(tests, rejects_or_repeats_what_was_under_way_when_the_connection_is_lost);
+    tcase_add_test(tests, answers_the_server_at_once_or_later_and_each_request_once);
+    tcase_add_test(tests, is_told_that_its_session_is_gone_and_what_it_says_then_goes_first);
+    tcase_add_test(tests, a_server_without_sessions_is_fine);
+    tcase_add_test(tests, some_close_codes_are_final);
+    tcase_add_test(tests, notices_a_server_that_answers_no_pings);
+    tcase_add_test(tests, gives_up_a_connection_on_which_nothing_comes);
+    tcase_add_test(tests, closes_cleanly_and_tells_the_server_before);
+    tcase_add_test(tests, closes_although_the_server_says_nothing_and_before_it_is_connected);
+    tcase_add_test(tests, its_destructor_completes_all_and_calls_nobody_afterwards);
+    tcase_add_test(tests, may_be_destroyed_by_any_of_its_callbacks);
+    tcase_add_test(tests, may_be_used_by_many_threads_while_connections_come_and_go);
+}
