@@ -48,6 +48,14 @@ public:
     /// that changes something for a user whom httpd knows by cookie or password may come from somebody else's page:
     /// answer it with 403 unless this is true.
     [[nodiscard]] bool trusts_origin() const { return server().http().trusts_origin(get()) != 0; }
+
+    /// Whether httpd would let anybody do this, whoever and wherever he is: there is no Require, or none that keeps
+    /// a stranger out. A server that cannot tell says yes.
+    [[nodiscard]] bool is_open() const {
+        const ws_http_1& table = server().http();
+        return table.size < offsetof(ws_http_1, is_open) + sizeof table.is_open ||
+               table.is_open(get()) != 0;
+    }
 };
 
 /// `return {.body = "{}", .type = "application/json"};`

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace websocket {
 
@@ -55,10 +56,11 @@ struct PercentDecoded {
     return result;
 }
 
-/// The value of the first pair of this name, still encoded; empty for a name without "=". The names of
-/// the query are decoded before they are compared.
-[[nodiscard]] inline std::optional<std::string_view> query_value(std::string_view query,
-                                                                 std::string_view name) {
+namespace detail {
+
+/// Takes pairs off the query until one has this name: its value, still encoded.
+[[nodiscard]] inline std::optional<std::string_view> next_query_value(std::string_view& query,
+                                                                      std::string_view name) {
     while (!query.empty()) {
         const std::string_view pair = query.substr(0, query.find('&'));
         query.remove_prefix(std::min(query.size(), pair.size() + 1));
@@ -68,6 +70,22 @@ struct PercentDecoded {
         }
     }
     return {};
+}
+
+}  // namespace detail
+
+/// The value of the first pair of this name, still encoded; empty for a name without "=". The names of
+/// the query are decoded before they are compared.
+[[nodiscard]] inline std::optional<std::string_view> query_value(std::string_view query,
+                                                                 std::string_view name) {
+    return detail::next_query_value(query, name);
+}
+/// The same of all pairs of this name.
+[[nodiscard]] inline std::vector<std::string_view> query_values(std::string_view query,
+                                                                std::string_view name) {
+    std::vector<std::string_view> values;
+    while (const auto value = detail::next_query_value(query, name)) values.push_back(*value);
+    return values;
 }
 
 }  // namespace websocket

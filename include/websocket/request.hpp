@@ -118,19 +118,15 @@ public:
     /// software would not look.
     [[nodiscard]] std::optional<std::string> parameter_text(std::string_view name) const {
         const std::optional<std::string_view> value = query_value(query(), name);
-        if (!value) {
-            return {};
+        return value ? std::optional(parameter_value(*value, name)) : std::nullopt;
+    }
+    /// All of this name, in their order. Throws BadRequest as well.
+    [[nodiscard]] std::vector<std::string> parameters_text(std::string_view name) const {
+        std::vector<std::string> values;
+        for (const std::string_view value : query_values(query(), name)) {
+            values.push_back(parameter_value(value, name));
         }
-        PercentDecoded decoded = percent_decoded(*value);
-        const std::string what = "parameter " + std::string(name);
-        if (!decoded.well_formed) {
-            throw BadRequest(what + " has a % that begins no escape");
-        }
-        if (decoded.bytes.find('\0') != std::string::npos) {
-            throw BadRequest(what + " has a NUL in it");
-        }
-        static_cast<void>(checked_text(decoded.bytes, what));
-        return std::move(decoded.bytes);
+        return values;
     }
 
     [[nodiscard]] std::size_t subprotocol_count() const {
@@ -149,6 +145,19 @@ protected:
     [[nodiscard]] const ws_request_1& table() const { return server_->requests(); }
 
 private:
+    [[nodiscard]] static std::string parameter_value(std::string_view encoded,
+                                                     std::string_view name) {
+        PercentDecoded decoded = percent_decoded(encoded);
+        const std::string what = "parameter " + std::string(name);
+        if (!decoded.well_formed) {
+            throw BadRequest(what + " has a % that begins no escape");
+        }
+        if (decoded.bytes.find('\0') != std::string::npos) {
+            throw BadRequest(what + " has a NUL in it");
+        }
+        static_cast<void>(checked_text(decoded.bytes, what));
+        return std::move(decoded.bytes);
+    }
     [[nodiscard]] static std::string_view view(const char* text, std::uint64_t size) noexcept {
         return text != nullptr ? std::string_view(text, static_cast<std::size_t>(size))
                                : std::string_view();

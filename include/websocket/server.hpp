@@ -169,6 +169,13 @@ public:
             table_->ignore(host_, std::exchange(number_, 0));
         }
     }
+    /// It passes on what it gets, and counts as so many subscribers. Without effect in a server that is too old.
+    void stand_for(std::uint32_t subscribers) const noexcept {
+        if (number_ != 0 &&
+            table_->size >= offsetof(ws_topic_1, stand_for) + sizeof table_->stand_for) {
+            table_->stand_for(host_, number_, subscribers);
+        }
+    }
     /// False when the server did not take it: it is ending, or has too many topics.
     [[nodiscard]] explicit operator bool() const noexcept { return number_ != 0; }
 
@@ -282,6 +289,15 @@ public:
         return Result{topics().publish(host_, topic.data(), topic.size(),
                                        static_cast<std::uint32_t>(type), bytes.data(), bytes.size(),
                                        except, 0)};
+    }
+
+    /// How many clients subscribe to the topic, in all processes.
+    [[nodiscard]] std::uint64_t subscribers(std::string_view topic) const {
+        const ws_topic_1& table = topics();
+        if (table.size < offsetof(ws_topic_1, subscribers) + sizeof table.subscribers) {
+            throw MissingExtension("ws.topic/1: subscribers");
+        }
+        return table.subscribers(host_, topic.data(), topic.size());
     }
 
     /// Calls `function(message)` with what is published to a topic from now on, in whatever process,

@@ -363,6 +363,9 @@ private:
         static void done(void* data) { delete static_cast<Resumed*>(data); }
     };
 
+    /// Whether the server is not older than subscribers() and stand_for().
+    static bool counts(const ws_topic_1& real) noexcept { return real.size >= sizeof(ws_topic_1); }
+
     static const void* extension(const ws_host* host, const char* name) {
         const FramingHost& server = of(host);
         const std::string_view wanted = name != nullptr ? name : "";
@@ -411,6 +414,18 @@ private:
             },
             [](const ws_host* h, std::uint64_t listener) {
                 of(h).tables_.topic->ignore(real_of(h), listener);
+            },
+            [](const ws_host* h, const void* topic, std::uint64_t n) -> std::uint64_t {
+                const ws_topic_1& real = *of(h).tables_.topic;
+                if (!counts(real)) return 0;
+                const std::string framed = framed_topic(topic, n);
+                return real.subscribers(real_of(h), topic, n) +
+                       real.subscribers(real_of(h), framed.data(), framed.size());
+            },
+            [](const ws_host* h, std::uint64_t listener, std::uint32_t subscribers) {
+                if (counts(*of(h).tables_.topic)) {
+                    of(h).tables_.topic->stand_for(real_of(h), listener, subscribers);
+                }
             }};
         static constexpr ws_leader_1 kLeader{
             sizeof(ws_leader_1), 0,

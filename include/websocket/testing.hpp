@@ -76,6 +76,7 @@ struct Request {
     std::string section = "/";
     std::size_t max_body = std::size_t{1} << 20;  ///< WebSocketMaxRequestBody
     bool trusted_origin = true;                   ///< what trusts_origin() says
+    bool open = false;                            ///< what is_open() says
 };
 
 /// What the plugin answered.
@@ -199,6 +200,15 @@ public:
     [[nodiscard]] const ws_host* abi() const noexcept { return &table_.abi; }
     /// For how many things it holds a drain at the moment.
     [[nodiscard]] std::uint32_t drain_holds() const noexcept { return drain_holds_; }
+    /// How many clients subscribe to a topic, and those that listeners stand for.
+    [[nodiscard]] std::uint64_t subscribers(std::string_view topic) const {
+        const auto found = topics_.find(std::string(topic));
+        std::uint64_t sum = found != topics_.end() ? found->second.size() : 0;
+        for (const auto& [number, one] : listeners_) {
+            if (one.topic == topic) sum += one.stands_for;
+        }
+        return sum;
+    }
     /// What the plugin did that it must not do.
     [[nodiscard]] const std::vector<std::string>& offences() const noexcept { return offences_; }
 
@@ -225,6 +235,7 @@ private:
         ws_topic_message message;
         ws_call done;
         void* data;
+        std::uint64_t stands_for = 0;
     };
     /// A message on its way to a listener.
     struct Heard {

@@ -176,10 +176,18 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             }
             Host& self = of(host);
             *listener = self.next_call_++;
-            self.listeners_[*listener] = {std::string(detail::view(topic, n)), message, done, data};
+            self.listeners_[*listener] = {std::string(detail::view(topic, n)), message, done, data,
+                                          0};
             return WS_OK;
         },
-        [](const ws_host* host, std::uint64_t listener) { of(host).ignore(listener); }};
+        [](const ws_host* host, std::uint64_t listener) { of(host).ignore(listener); },
+        [](const ws_host* host, const void* topic, std::uint64_t n) -> std::uint64_t {
+            return of(host).subscribers(detail::view(topic, n));
+        },
+        [](const ws_host* host, std::uint64_t listener, std::uint32_t subscribers) {
+            const auto found = of(host).listeners_.find(listener);
+            if (found != of(host).listeners_.end()) found->second.stands_for = subscribers;
+        }};
     static constexpr ws_leader_1 kLeader{
         sizeof(ws_leader_1), 0,
         [](const ws_host* host, const void* led, std::uint64_t n) -> ws_result {
@@ -293,7 +301,8 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             return WS_OK;
         }};
     static constexpr ws_http_1 kHttp{
-        sizeof(ws_http_1), 0,
+        sizeof(ws_http_1),
+        0,
         [](ws_request* request, std::uint64_t most, const void** bytes,
            std::uint64_t* n) -> std::uint32_t {
             *bytes = "";
@@ -316,6 +325,10 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
         [](const ws_request* request) -> std::uint32_t {
             const std::optional<Request>& http = of(request).http;
             return !http || http->trusted_origin ? 1 : 0;
+        },
+        [](const ws_request* request) -> std::uint32_t {
+            const std::optional<Request>& http = of(request).http;
+            return !http || http->open ? 1 : 0;
         }};
     const std::pair<std::string_view, const void*> known[] = {
         {WS_TIMER_1, &kTimer},   {WS_POST_1, &kPost},       {WS_IO_1, &kIo},

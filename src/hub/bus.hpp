@@ -44,6 +44,12 @@ public:
     [[nodiscard]] virtual bool add_interest(const TopicKey& key) noexcept = 0;
     virtual void remove_interest(const TopicKey& key) noexcept = 0;
 
+    /// How many subscribers the topic has in this process, for others to see: whenever it changes, between the two
+    /// above. Calls do not overlap. [any thread]
+    virtual void show_subscribers(const TopicKey& key, std::uint64_t count) noexcept = 0;
+    /// How many it has in the other processes that can be seen. [any thread]
+    [[nodiscard]] virtual std::uint64_t subscribers(const TopicKey& key) const noexcept = 0;
+
     /// False when surely no other process has a subscriber. [any thread]
     [[nodiscard]] virtual bool wanted(const TopicKey& key) const noexcept = 0;
 

@@ -103,19 +103,20 @@ TopicResult Hub::subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
         table_.unsubscribe(id, topic);
         return why;
     };
-    if (first && !bus_.add_interest(key)) {
+    if (first && !add_interest(key)) {
         return undo(TopicResult::unavailable);
     }
     TopicResult result = TopicResult::gone;
     try {
         if (engine_.join(topic.second.group, id)) {
+            show_subscribers(topic);
             return TopicResult::ok;
         }
     } catch (const std::bad_alloc&) {
         result = TopicResult::no_memory;
     }
     if (first) {
-        bus_.remove_interest(key);
+        remove_interest(key);
     }
     return undo(result);
 }
@@ -155,13 +156,32 @@ void Hub::forget(engine::ConnectionId id) noexcept {
 
 void Hub::unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept {
     table_.unsubscribe(id, topic);
+    show_subscribers(topic);
     drop_unwanted(topic);
+}
+
+std::uint64_t Hub::subscribers_of(const Topic& topic) noexcept {
+    std::uint64_t sum = 0;
+    for (const Topic::Share& share : topic.shares) {
+        sum += share.subscribers;
+    }
+    for (const auto& listener : topic.listeners) {
+        sum += listener->stands_for_;
+    }
+    return sum;
+}
+
+void Hub::show_subscribers(const TopicTable::Entry& topic) noexcept {
+    const auto key = TopicKey::parse(TopicTable::bytes(topic), options_.hash_key);
+    if (key && !key->is_of_process()) {
+        bus_.show_subscribers(*key, subscribers_of(topic.second));
+    }
 }
 
 void Hub::drop_unwanted(TopicTable::Entry& topic) noexcept {
     if (!topic.second.wanted()) {
         if (const auto key = TopicKey::parse(TopicTable::bytes(topic), options_.hash_key)) {
-            bus_.remove_interest(*key);
+            remove_interest(*key);
         }
         table_.drop(topic);
     }
@@ -182,7 +202,7 @@ TopicResult Hub::listen(std::string_view scope, std::string_view topic,
         if (entry == nullptr) {
             return result;
         }
-        if (!entry->second.wanted() && !bus_.add_interest(*key)) {
+        if (!entry->second.wanted() && !add_interest(*key)) {
             table_.drop(*entry);
             return TopicResult::unavailable;
         }
@@ -214,8 +234,36 @@ void Hub::ignore(std::string_view scope, std::string_view topic,
         last = std::move(*found);
         listeners.erase(found);
         --listeners_;
+        show_subscribers(*entry);
         drop_unwanted(*entry);
     }
+}
+
+void Hub::stand_for(std::string_view scope, std::string_view topic, TopicListener& listener,
+                    std::uint32_t subscribers) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    const std::lock_guard lock(mutex_);
+    const TopicTable::Entry* entry = key ? table_.find(*key) : nullptr;
+    if (entry == nullptr) {
+        return;
+    }
+    const auto& listeners = entry->second.listeners;
+    const auto is = [&](const auto& one) { return one.get() == &listener; };
+    if (std::ranges::any_of(listeners, is)) {
+        listener.stands_for_ = subscribers;
+        show_subscribers(*entry);
+    }
+}
+
+std::uint64_t Hub::subscribers(std::string_view scope, std::string_view topic) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return 0;
+    }
+    const std::uint64_t elsewhere = key->is_of_process() ? 0 : bus_.subscribers(*key);
+    const std::lock_guard lock(mutex_);
+    const TopicTable::Entry* entry = table_.find(*key);
+    return elsewhere + (entry != nullptr ? subscribers_of(entry->second) : 0);
 }
 
 // --- publications --------------------------------------------------------------------------------
@@ -230,7 +278,7 @@ TopicResult Hub::publish(std::string_view scope, std::string_view topic, protoco
     if (payload.size() + protocol::kMaxUnmaskedHeader >= engine::Gate::kMaxQueued) {
         return TopicResult::too_big;
     }
-    const bool elsewhere = bus_.wanted(*key);
+    const bool elsewhere = !key->is_of_process() && bus_.wanted(*key);
     if (!elsewhere && !has_subscribers(*key)) {
         return TopicResult::ok;
     }

@@ -50,6 +50,10 @@ public:
     /// One call after the other, in the order in which subscribers get it. Does not call the hub.
     /// False when too much waits already: the message is lost. [any thread]
     [[nodiscard]] virtual bool take(const engine::SharedFrame& frame) noexcept = 0;
+
+private:
+    friend class Hub;
+    std::uint32_t stands_for_ = 0;  // guarded by the hub
 };
 
 /// Never blocks. A connection's subscriptions end with it. What is published once subscribe() has
@@ -81,7 +85,15 @@ public:
     void ignore(std::string_view scope, std::string_view topic,
                 const TopicListener& listener) noexcept;
 
-    /// Sends a message to all subscribers but `except`. Those whose send_buffer is full lose it, or are
+    /// A listener that passes on what it gets counts as so many subscribers; none at first. [any thread]
+    void stand_for(std::string_view scope, std::string_view topic, TopicListener& listener,
+                   std::uint32_t subscribers) noexcept;
+    /// Connections that have subscribed, in all processes, and those that listeners stand for. [any thread]
+    [[nodiscard]] std::uint64_t subscribers(std::string_view scope,
+                                            std::string_view topic) noexcept;
+
+    /// Sends a message to all subscribers but `except`; to those of this process if the name of the topic begins
+    /// with a NUL. Those whose send_buffer is full lose it, or are
     /// closed: see ConnectionOptions::closes_slow. [any thread]
     [[nodiscard]] TopicResult publish(std::string_view scope, std::string_view topic,
                                       protocol::MessageType type,
@@ -103,6 +115,19 @@ private:
                                                  TopicResult& refusal);
     /// False when there may be no further topic; the log says why.
     [[nodiscard]] bool has_room(const TopicQuota* quota) const noexcept;
+    /// Of the bus; a topic of this process alone has no business there.
+    [[nodiscard]] bool add_interest(const TopicKey& key) noexcept {
+        return key.is_of_process() || bus_.add_interest(key);
+    }
+    void remove_interest(const TopicKey& key) noexcept {
+        if (!key.is_of_process()) {
+            bus_.remove_interest(key);
+        }
+    }
+    /// Connections of this process, and those that listeners stand for.
+    [[nodiscard]] static std::uint64_t subscribers_of(const Topic& topic) noexcept;
+    /// Tells other processes how many subscribers there are.
+    void show_subscribers(const TopicTable::Entry& topic) noexcept;
     /// Forgets a topic that nobody wants any more.
     void drop_unwanted(TopicTable::Entry& topic) noexcept;
     void forget(engine::ConnectionId id) noexcept;

@@ -178,6 +178,25 @@ void LocalBus::remove_interest(const TopicKey& key) noexcept {
     }
 }
 
+void LocalBus::show_subscribers(const TopicKey& key, std::uint64_t count) noexcept {
+    if (registry_.address(slot_) == listening_as_.load()) {  // else it is another's by now
+        registry_.subscribers(slot_).set(key.hash(), count);
+    }
+}
+
+/// Only of those that want the topic: a look at what the others count would take memory.
+std::uint64_t LocalBus::subscribers(const TopicKey& key) const noexcept {
+    const std::uint32_t bucket = Registry::bucket_of(key.hash());
+    const std::uint32_t slots = registry_.slots_used();
+    std::uint64_t sum = 0;
+    for (std::uint32_t slot = 0; slot < slots; ++slot) {
+        if (wants(slot, registry_.address(slot), bucket)) {
+            sum += registry_.subscribers(slot).get(key.hash());
+        }
+    }
+    return sum;
+}
+
 // --- publications from here ----------------------------------------------------------------------
 
 bool LocalBus::wants(std::uint32_t slot, std::uint64_t address,

@@ -46,6 +46,8 @@ public:
     void attach(Receiver& receiver, Drops& losses) noexcept override;
     [[nodiscard]] bool add_interest(const TopicKey& key) noexcept override;
     void remove_interest(const TopicKey& key) noexcept override;
+    void show_subscribers(const TopicKey& key, std::uint64_t count) noexcept override;
+    [[nodiscard]] std::uint64_t subscribers(const TopicKey& key) const noexcept override;
     [[nodiscard]] bool wanted(const TopicKey& key) const noexcept override;
     [[nodiscard]] BusResult publish(const TopicKey& key,
                                     const engine::SharedFrame& frame) noexcept override;

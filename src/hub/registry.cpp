@@ -15,7 +15,7 @@ namespace {
 
 /// Changes whenever the memory or what goes over the sockets does: processes of different versions
 /// of this module, after a graceful restart, leave each other alone.
-constexpr std::uint64_t kLayout = 0x57534850'00000003;
+constexpr std::uint64_t kLayout = 0x57534850'00000004;
 
 template <class Value>
 void randomise(Value& value) {
@@ -24,9 +24,13 @@ void randomise(Value& value) {
     }
 }
 
+/// Where pages begin, whatever their size.
+constexpr std::size_t kPage = std::size_t{64} << 10;
+
 }  // namespace
 
-/// Behind it: the table of slots, the address of each slot, the bits of each slot.
+/// Behind it: the table of slots, the address of each slot, the bits of each slot; then, where pages begin, what each
+/// slot counts.
 struct alignas(64) Registry::Header {
     std::uint64_t layout;
     std::uint32_t slots;
@@ -34,18 +38,27 @@ struct alignas(64) Registry::Header {
     Secret secret;
 
     [[nodiscard]] char* end() noexcept { return reinterpret_cast<char*>(this + 1); }
+
+    /// Bytes in front of what the slots count.
+    [[nodiscard]] static std::size_t size(std::uint32_t slots) noexcept {
+        const std::size_t words = std::size_t{slots} * (1 + std::size_t{kWords});
+        const std::size_t bytes =
+            sizeof(Header) + shm::ProcessSlots::bytes(slots) + words * sizeof(Word);
+        return (bytes + kPage - 1) / kPage * kPage;
+    }
 };
 
 /// The kernel gives pages of zeros, which is what an array of atomic zeros looks like.
 Registry::Registry(Header* header) noexcept
     : header_(header), slots_(header->end(), header->slots),
-      addresses_(reinterpret_cast<Word*>(header->end() + shm::ProcessSlots::bytes(header->slots))) {
-}
+      addresses_(reinterpret_cast<Word*>(header->end() + shm::ProcessSlots::bytes(header->slots))),
+      cells_(reinterpret_cast<SubscriberCounts::Cell*>(reinterpret_cast<char*>(header) +
+                                                       Header::size(header->slots))) {}
 
 Registry Registry::create(std::uint32_t slots) {
     // Pages that nobody touches cost nothing; a process touches 32 KiB.
-    shm::Mapping mapping(sizeof(Header) + shm::ProcessSlots::bytes(slots) +
-                         std::size_t{slots} * (1 + std::size_t{kWords}) * sizeof(Word));
+    shm::Mapping mapping(Header::size(slots) + std::size_t{slots} * SubscriberCounts::kCells *
+                                                   sizeof(SubscriberCounts::Cell));
     auto* header = new (mapping.data()) Header{};
     randomise(header->hash_key);
     randomise(header->secret);
@@ -82,6 +95,7 @@ std::optional<std::uint32_t> Registry::claim(std::uint64_t address) noexcept {
     for (std::uint32_t word = 0; word < kWords; ++word) {
         bits(claim->slot, word).store(0, std::memory_order_relaxed);
     }
+    subscribers(claim->slot).clear();
     address_word(claim->slot).store(address);
     return claim->slot;
 }
@@ -101,6 +115,12 @@ void Registry::reap(pid_t ended) noexcept {
 
 void Registry::reap_ended() noexcept {
     slots_.reap_ended([this](std::uint32_t slot) { address_word(slot).store(0); });
+}
+
+SubscriberCounts Registry::subscribers(std::uint32_t slot) const noexcept {
+    constexpr std::size_t kCells = SubscriberCounts::kCells;
+    return SubscriberCounts(
+        std::span<SubscriberCounts::Cell, kCells>(cells_ + slot * kCells, kCells));
 }
 
 bool Registry::wants(std::uint32_t slot, std::uint32_t bucket) const noexcept {

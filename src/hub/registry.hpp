@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/sip_hash.hpp"
+#include "hub/subscriber_counts.hpp"
 #include "shm/process_slots.hpp"
 
 namespace websocket::hub {
@@ -62,6 +63,9 @@ public:
     /// For the slot's own process.
     void set_wants(std::uint32_t slot, std::uint32_t bucket, bool wanted) noexcept;
 
+    /// Of the slot's process, none when it begins.
+    [[nodiscard]] SubscriberCounts subscribers(std::uint32_t slot) const noexcept;
+
 private:
     using Word = std::atomic<std::uint64_t>;
     static_assert(Word::is_always_lock_free && sizeof(Word) == sizeof(std::uint64_t));
@@ -76,7 +80,8 @@ private:
 
     Header* header_;
     shm::ProcessSlots slots_;
-    Word* addresses_;  // one for each slot; then the bits of each
+    Word* addresses_;  // one for each slot; then the bits of each, then what each counts
+    SubscriberCounts::Cell* cells_;
 };
 
 }  // namespace websocket::hub

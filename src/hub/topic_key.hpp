@@ -47,6 +47,10 @@ public:
     }
 
     [[nodiscard]] std::string_view bytes() const noexcept { return {bytes_.data(), size_}; }
+    /// A name that begins with a NUL: other processes are not concerned.
+    [[nodiscard]] bool is_of_process() const noexcept {
+        return bytes_[1 + std::size_t{static_cast<std::uint8_t>(bytes_[0])}] == '\0';
+    }
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
 private:

@@ -332,6 +332,53 @@ START_TEST(what_others_want_goes_over_the_bus_and_what_comes_stays_here) {
 }
 END_TEST
 
+START_TEST(a_topic_whose_name_begins_with_a_nul_is_of_this_process_alone) {
+    constexpr std::string_view kName("\0own", 4);
+    Town town;
+    town.bus.elsewhere = true;
+    town.bus.available = false;  // nobody asks it
+    Client one = town.subscriber(kName);
+    const auto listener = std::make_shared<DeafListener>();
+    ck_assert(town.hub.listen("s", kName, listener) == TopicResult::ok);
+    ck_assert(town.publish(kName, "x") == TopicResult::ok);
+    one.peer.expect_text("x");
+    ck_assert(town.bus.published.empty());
+    ck_assert(town.bus.interest.get().empty());
+    town.hub.ignore("s", kName, *listener);
+    town.hub.unsubscribe("s", kName, one.id);
+    ck_assert_int_eq(static_cast<int>(town.shown.topics), 0);
+}
+END_TEST
+
+START_TEST(subscribers_are_counted_and_those_that_listeners_stand_for) {
+    Town town;
+    const auto shown = [&] { return town.bus.shown.get().begin()->second; };
+    Client one = town.subscriber("t");
+    const auto listener = std::make_shared<DeafListener>();
+    ck_assert(town.hub.listen("s", "t", listener) == TopicResult::ok);
+    {
+        Client other = town.subscriber("t");
+        ck_assert_uint_eq(town.hub.subscribers("s", "t"), 2);
+        ck_assert_uint_eq(shown(), 2);
+        town.hub.unsubscribe("s", "t", other.id);
+    }
+    town.hub.stand_for("s", "t", *listener, 10);
+    town.hub.stand_for("s", "no such topic", *listener, 10);
+    DeafListener stranger;
+    town.hub.stand_for("s", "t", stranger, 10);
+    town.bus.subscribers_elsewhere = 100;
+    ck_assert_uint_eq(town.hub.subscribers("s", "t"), 111);
+    ck_assert_uint_eq(shown(), 11);
+    town.hub.ignore("s", "t", *listener);
+    ck_assert_uint_eq(shown(), 1);
+    town.hub.unsubscribe("s", "t", one.id);
+    ck_assert_uint_eq(shown(), 0);
+    town.bus.subscribers_elsewhere = 0;
+    ck_assert_uint_eq(town.hub.subscribers("s", "t"), 0);
+    ck_assert_uint_eq(town.hub.subscribers("s", ""), 0);
+}
+END_TEST
+
 START_TEST(a_publisher_is_told_when_the_bus_cannot) {
     Town town;
     Client client = town.subscriber("t");
@@ -461,6 +508,8 @@ WEBSOCKET_TEST_SUITE(hub) {
     tcase_add_test(tests, a_slow_subscriber_is_counted_and_delays_nobody);
     tcase_add_test(tests, a_publisher_is_told_when_a_loop_has_no_room);
     tcase_add_test(tests, what_others_want_goes_over_the_bus_and_what_comes_stays_here);
+    tcase_add_test(tests, a_topic_whose_name_begins_with_a_nul_is_of_this_process_alone);
+    tcase_add_test(tests, subscribers_are_counted_and_those_that_listeners_stand_for);
     tcase_add_test(tests, a_publisher_is_told_when_the_bus_cannot);
     tcase_add_test(tests, without_the_bus_there_are_no_subscriptions);
     tcase_add_test(tests, a_loop_may_subscribe_publish_and_unsubscribe);

@@ -97,6 +97,33 @@ START_TEST(a_publication_reaches_the_subscribers_in_every_process) {
 }
 END_TEST
 
+START_TEST(each_process_knows_how_many_subscribers_there_are_in_all) {
+    Registry registry = Registry::create(4);
+    std::vector<Node> nodes;
+    for (int i = 0; i < 4; ++i) nodes.emplace_back(registry);
+    std::vector<Subscriber> subscribers;
+    for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t count = 0; count <= i; ++count)
+            subscribers.push_back(nodes[i].subscriber("t"));
+    }
+    const Subscriber other = nodes[0].subscriber("other");
+    for (Node& node : nodes) {
+        ck_assert_uint_eq(node.subscribers("t"), 6);
+        ck_assert_uint_eq(node.subscribers("other"), 1);
+        ck_assert_uint_eq(node.subscribers("t", "elsewhere"), 0);
+    }
+    nodes[0].unsubscribe(subscribers[0], "t");
+    ck_assert_uint_eq(nodes[3].subscribers("t"), 5);
+    nodes[2].kill();
+    registry.reap_ended();
+    ck_assert_uint_eq(nodes[3].subscribers("t"), 2);
+    nodes[2] = Node(registry);  // in the slot of the one that was killed
+    const Subscriber late = nodes[2].subscriber("late");
+    ck_assert_uint_eq(nodes[3].subscribers("t"), 2);
+    ck_assert_uint_eq(nodes[3].subscribers("late"), 1);
+}
+END_TEST
+
 START_TEST(fifty_processes_reach_each_other) {
     constexpr std::size_t kNodes = kThreadSanitizer ? 12 : 50;
     const Registry registry = Registry::create(kNodes);
@@ -498,6 +525,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(local_bus) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, a_publication_reaches_the_subscribers_in_every_process);
+    tcase_add_test(tests, each_process_knows_how_many_subscribers_there_are_in_all);
     tcase_add_test(tests, fifty_processes_reach_each_other);
     tcase_add_test(tests, what_is_published_after_a_subscription_reaches_it_in_any_process);
     tcase_add_test(tests, a_newcomer_hears_what_is_published_from_its_first_subscription_on);

@@ -53,6 +53,7 @@ struct Order {
         subscribe,
         unsubscribe,
         publish,      ///< `count` messages: the process id, their number and x up to `size`
+        count,        ///< subscribers of the topic in all processes
         publish_on,   ///< the same until the end, in a thread of its own
         losses,       ///< of kind `number`
         bus_running,  ///< whether the bus has a thread
@@ -125,6 +126,8 @@ private:
                 hub_.unsubscribe(order.scope.data(), order.topic.data(),
                                  connections_.at(order.number));
                 return 0;
+            case Order::Kind::count:
+                return hub_.subscribers(order.scope.data(), order.topic.data());
             case Order::Kind::publish: return publish(order);
             case Order::Kind::publish_on:
                 std::thread([this, order] {
@@ -258,6 +261,9 @@ public:
         Order order = about(Order::Kind::unsubscribe, topic, "s");
         order.number = who.number;
         static_cast<void>(ask(order));
+    }
+    [[nodiscard]] std::uint64_t subscribers(std::string_view topic, std::string_view scope = "s") {
+        return ask(about(Order::Kind::count, topic, scope));
     }
     TopicResult publish(std::string_view topic, std::string_view text,
                         std::string_view scope = "s") {

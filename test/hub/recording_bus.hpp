@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -31,6 +32,13 @@ public:
             if (keys.erase(std::string(key.bytes())) != 1) std::abort();
         });
     }
+    void show_subscribers(const hub::TopicKey& key, std::uint64_t count) noexcept override {
+        const ForTheTest memory;
+        shown.update([&](auto& counts) { counts[std::string(key.bytes())] = count; });
+    }
+    std::uint64_t subscribers(const hub::TopicKey& /*key*/) const noexcept override {
+        return subscribers_elsewhere;
+    }
     bool wanted(const hub::TopicKey& /*key*/) const noexcept override { return elsewhere; }
     hub::BusResult publish(const hub::TopicKey& /*key*/,
                            const engine::SharedFrame& frame) noexcept override {
@@ -48,6 +56,8 @@ public:
     hub::BusResult result = hub::BusResult::ok;
     std::vector<std::string> published;
     Awaited<std::set<std::string>> interest;
+    Awaited<std::map<std::string, std::uint64_t>> shown;  ///< the last of each topic
+    std::atomic<std::uint64_t> subscribers_elsewhere{0};
 };
 
 }  // namespace websocket::test

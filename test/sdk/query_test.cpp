@@ -11,6 +11,7 @@ namespace {
 
 using websocket::percent_decoded;
 using websocket::query_value;
+using websocket::query_values;
 using websocket::test::Random;
 using websocket::test::require;
 
@@ -66,6 +67,9 @@ END_TEST
 
 START_TEST(the_first_pair_of_a_name_counts) {
     ck_assert(query_value("a=1&b=2&b=3", "b") == "2");
+    ck_assert(query_values("a=1&b=2&b=3&%62", "b") ==
+              (std::vector<std::string_view>{"2", "3", ""}));
+    ck_assert(query_values("", "b").empty());
     ck_assert(query_value("a=1&b=2=3", "b") == "2=3");
     ck_assert(query_value("a=%26&b", "a") == "%26");
     ck_assert(query_value("a=%26&b", "b") == "");

@@ -54,6 +54,14 @@ typedef struct ws_http_1 {
      * from a page of somebody else: answer it with 403 unless this returns 1.
      */
     uint32_t (*trusts_origin)(const ws_request* request);
+
+    /*
+     * Whether httpd would let anybody do this: somebody whom it knows nothing of, who is not logged in, has an
+     * address that nobody has (192.0.2.1, RFC 5737) and sends no headers. Returns 1 or 0. It is 1 without
+     * Require and with Require all granted, and 0 with Require valid-user or Require ip. In on_http only; else
+     * 1. Since minor version 4.
+     */
+    uint32_t (*is_open)(const ws_request* request);
 } ws_http_1;
 
 /* ---- The layout ---------------------------------------------------------------------------------- */
@@ -62,7 +70,7 @@ typedef struct ws_http_1 {
 
 #if defined(WS_LAYOUT_)
 WS_LAYOUT_(offsetof(ws_http_1, read_body) == 8 && offsetof(ws_http_1, add_header) == 16);
-WS_LAYOUT_(offsetof(ws_http_1, trusts_origin) == 24);
+WS_LAYOUT_(offsetof(ws_http_1, trusts_origin) == 24 && offsetof(ws_http_1, is_open) == 32);
 #undef WS_LAYOUT_
 #endif
 

@@ -18,6 +18,7 @@
 #include "httpd/handshake/request_copy.hpp"
 #include "httpd/handshake/response_headers.hpp"
 #include "httpd/plain/plain_exchange.hpp"
+#include "httpd/plain/stranger.hpp"
 #include "httpd/request_state.hpp"
 #include "protocol/handshake.hpp"
 #include "protocol/response_header.hpp"
@@ -289,6 +290,8 @@ bool RequestSnapshot::trusts_origin() const {
     const PlainExchange* plain = exchange();
     return plain == nullptr || comes_from_trusted_page(real_, plain->options);
 }
+
+bool RequestSnapshot::is_open() const { return exchange() == nullptr || admits_strangers(real_); }
 
 bool RequestSnapshot::set_response_body(std::string_view type, std::span<const std::uint8_t> body) {
     if (real_ == nullptr || !protocol::is_field_value(type)) {

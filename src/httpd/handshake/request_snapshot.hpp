@@ -64,6 +64,7 @@ public:
     [[nodiscard]] std::uint32_t read_body(std::size_t most,
                                           std::span<const std::uint8_t>& body) override;
     [[nodiscard]] bool trusts_origin() const override;
+    [[nodiscard]] bool is_open() const override;
     [[nodiscard]] const char* text(std::uint32_t what) const noexcept override;
     [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
     [[nodiscard]] const char* environment(const char* name) const noexcept override;

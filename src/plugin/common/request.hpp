@@ -54,6 +54,9 @@ public:
     /// Whether it does not come from a page that could not open a WebSocket. [httpd worker]
     [[nodiscard]] virtual bool trusts_origin() const { return true; }
 
+    /// Whether httpd would let a stranger do this. [httpd worker]
+    [[nodiscard]] virtual bool is_open() const { return true; }
+
     /// One of WS_REQUEST_*; null when there is none. [any thread]
     [[nodiscard]] virtual const char* text(std::uint32_t /*what*/) const noexcept {
         return nullptr;

@@ -61,6 +61,14 @@ uint32_t trusts_origin(const ws_request* request) {
     }
 }
 
+uint32_t is_open(const ws_request* request) {
+    try {
+        return request == nullptr || asked(request).is_open() ? 1 : 0;
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
+}
+
 }  // namespace
 
 std::uint32_t answer_http(V1Instance& instance, Request& request) noexcept {
@@ -84,7 +92,7 @@ std::uint32_t answer_http(V1Instance& instance, Request& request) noexcept {
 
 const void* http_extension() noexcept {
     static constexpr ws_http_1 kTable{
-        sizeof(ws_http_1), 0, read_body, add_header, trusts_origin,
+        sizeof(ws_http_1), 0, read_body, add_header, trusts_origin, is_open,
     };
     return &kTable;
 }

@@ -116,6 +116,12 @@ bool V1Instance::add_listener(std::uint64_t number, std::shared_ptr<V1Listener> 
     return takes_listeners_ && listeners_.emplace(number, std::move(listener)).second;
 }
 
+std::shared_ptr<V1Listener> V1Instance::find_listener(std::uint64_t number) noexcept {
+    const std::lock_guard lock(listeners_mutex_);
+    const auto found = listeners_.find(number);
+    return found != listeners_.end() ? found->second : nullptr;
+}
+
 void V1Instance::end_listener(std::uint64_t number) noexcept {
     Listeners::node_type listener;
     {

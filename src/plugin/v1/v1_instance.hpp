@@ -101,6 +101,7 @@ public:
     // Listeners of topics, by number. [any thread]
     /// False when the instance is ending. Throws std::bad_alloc.
     [[nodiscard]] bool add_listener(std::uint64_t number, std::shared_ptr<V1Listener> listener);
+    [[nodiscard]] std::shared_ptr<V1Listener> find_listener(std::uint64_t number) noexcept;
     void end_listener(std::uint64_t number) noexcept;
 
 private:

@@ -50,6 +50,11 @@ void V1Listener::end() noexcept {
     instance_.host().topics->ignore(instance_.endpoint().topics.scope, topic_, *this);
 }
 
+void V1Listener::stand_for(std::uint32_t subscribers) noexcept {
+    instance_.host().topics->stand_for(instance_.endpoint().topics.scope, topic_, *this,
+                                       subscribers);
+}
+
 bool V1Listener::take(const engine::SharedFrame& frame) noexcept {
     const std::lock_guard lock(mutex_);
     if (ended_.load()) {

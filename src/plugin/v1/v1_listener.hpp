@@ -36,6 +36,8 @@ public:
     [[nodiscard]] hub::TopicResult begin() noexcept;
     /// No further message is begun. [any thread]
     void end() noexcept;
+    /// [any thread]
+    void stand_for(std::uint32_t subscribers) noexcept;
     /// It came to nothing: done is not called either.
     void forget() noexcept { functions_.done = nullptr; }
 

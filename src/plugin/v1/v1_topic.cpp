@@ -119,11 +119,29 @@ void ignore(const ws_host* host, uint64_t listener) {
     }
 }
 
+uint64_t subscribers(const ws_host* host, const void* topic, uint64_t n) {
+    if (host == nullptr || !is_topic(topic, n)) {
+        return 0;
+    }
+    const V1Instance& instance = V1Instance::of(host);
+    return instance.host().topics->subscribers(instance.endpoint().topics.scope, name_of(topic, n));
+}
+
+void stand_for(const ws_host* host, uint64_t listener, uint32_t subscribers) {
+    if (host == nullptr) {
+        return;
+    }
+    if (const auto found = V1Instance::of(host).find_listener(listener)) {
+        found->stand_for(subscribers);
+    }
+}
+
 }  // namespace
 
 const void* topic_extension() noexcept {
     static constexpr ws_topic_1 kTable{
-        sizeof(ws_topic_1), 0, subscribe, unsubscribe, publish, listen, ignore};
+        sizeof(ws_topic_1), 0,        subscribe, unsubscribe, publish, listen, ignore,
+        subscribers,        stand_for};
     return &kTable;
 }
 

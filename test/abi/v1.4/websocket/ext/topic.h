@@ -22,8 +22,8 @@ extern "C" {
 typedef void (*ws_topic_message)(void* data, uint32_t type, const void* bytes, uint64_t n);
 
 /*
- * One message to all who want it. A topic is a name, 1 to 255 bytes of anything; it exists as long
- * as somebody has subscribed. Topics belong to the virtual host: its plugins share them.
+ * One message to all who want it. A topic is a name of 1 to 255 bytes, which is there while somebody has subscribed. It
+ * belongs to the virtual host, whose plugins share it; since minor version 4, to the process alone if it begins with NUL.
  */
 typedef struct ws_topic_1 {
     uint32_t size;
@@ -78,6 +78,18 @@ typedef struct ws_topic_1 {
      * not any more, is ignored.                                                     [any thread]
      */
     void (*ignore)(const ws_host* host, uint64_t listener);
+
+    /*
+     * How many connections subscribe to the topic, in all processes of this httpd that can be seen: a figure
+     * for people, as it is old when it is returned. Since minor version 4.           [any thread]
+     */
+    uint64_t (*subscribers)(const ws_host* host, const void* topic, uint64_t n);
+
+    /*
+     * A listener that passes on what it gets, in another form, counts as so many subscribers; as none at
+     * first. A number that is not known is ignored. Since minor version 4.           [any thread]
+     */
+    void (*stand_for)(const ws_host* host, uint64_t listener, uint32_t subscribers);
 } ws_topic_1;
 
 /* ---- The layout ---------------------------------------------------------------------------------- */
@@ -87,7 +99,8 @@ typedef struct ws_topic_1 {
 #if defined(WS_LAYOUT_)
 WS_LAYOUT_(offsetof(ws_topic_1, subscribe) == 8 && offsetof(ws_topic_1, unsubscribe) == 16);
 WS_LAYOUT_(offsetof(ws_topic_1, publish) == 24 && offsetof(ws_topic_1, listen) == 32);
-WS_LAYOUT_(offsetof(ws_topic_1, ignore) == 40);
+WS_LAYOUT_(offsetof(ws_topic_1, ignore) == 40 && offsetof(ws_topic_1, subscribers) == 48);
+WS_LAYOUT_(offsetof(ws_topic_1, stand_for) == 56);
 #undef WS_LAYOUT_
 #endif
 
