@@ -93,7 +93,7 @@ choose_port() {
 module_lines() {
     local name builtin
     builtin=$("$httpd" -l)
-    for name in mpm_event unixd authz_core mime dir proxy proxy_http; do
+    for name in mpm_event unixd authz_core authz_host mime dir proxy proxy_http; do
         case $builtin in
             *mod_$name.c* | *" $name.c"*) ;;
             *) say "LoadModule ${name}_module \"$modules/mod_$name.so\"" ;;
@@ -186,6 +186,7 @@ say "mod_websocket demo: http://localhost:$port/"
 say "  echo at ws://localhost:$port/echo, dumb increment at ws://localhost:$port/dumb-increment"
 say "  the echo again through a tunnel, as if another server had it: ws://localhost:$port/tunnel"
 say "  JSON-RPC at ws://localhost:$port/jsonrpc, with SockJS at http://localhost:$port/sockjs"
+say "  topics at ws://localhost:$port/topics; to publish: POST to http://localhost:$port/publish/demo"
 say "  chat: http://localhost:$port/chat.html, ticker: http://localhost:$port/ticker.html"
 say "  log: $root/error.log"
 say "  Ctrl-C stops it."

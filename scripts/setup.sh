@@ -39,6 +39,8 @@ test   mosquitto            mosquitto
 test   tigervnc-standalone-server Xtigervnc
 test   nodejs               node
 test   npm                  npm
+test   php-cli              php
+test   libapache2-mod-php   /usr/lib/apache2/modules/libphp8.2.so
 test   openssl              openssl
 test   ca-certificates      /etc/ssl/certs/ca-certificates.crt
 full   nginx                nginx

@@ -20,10 +20,10 @@ _EXAMPLES = _TOP / "examples"
 _PAGES = sorted(file.name for file in _EXAMPLES.glob("*.html"))
 
 
-def _tunnel():
+def _section(path):
     """As ./run.sh has it, to this server itself."""
-    [section] = re.findall(r'^<Location "/tunnel">\n.*?^</Location>\n', (_TOP / "conf/demo.conf.in").read_text(), re.M | re.S)
-    return section.replace("@port@", "@PORT@")
+    [section] = re.findall(rf'^<Location "{path}">\n.*?^</Location>\n', (_TOP / "conf/demo.conf.in").read_text(), re.M | re.S)
+    return section.replace("@port@", "@PORT@").replace("@build@", str(BUILD))
 
 
 _PARTS = (
@@ -33,7 +33,9 @@ _PARTS = (
     + shipped("/ticker", "ticker")
     + shipped("/jsonrpc", "jsonrpc")
     + shipped("/sockjs", "jsonrpc", "WebSocketOption sockjs on")
-    + _tunnel()
+    + _section("/topics")
+    + _section("/publish")
+    + _section("/tunnel")
 )
 
 
@@ -193,3 +195,25 @@ def test_the_chat_does_not_remember_messages_for_ever(pages, browser):
     )
     assert known == 2000
     assert len(browser.find_elements("css selector", "#messages li")) == 500
+
+
+def test_what_one_tab_publishes_by_http_comes_to_both(pages, browser):
+    said = r"←\s*to both ä😀"
+
+    def log():
+        return text_of(browser, "publish-log")
+
+    _open(pages, browser, "demo.html")
+    wait_until(lambda: "subscribed to demo" in log(), 10, "the subscription")
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    try:
+        _open(pages, browser, "demo.html")
+        wait_until(lambda: "subscribed to demo" in log(), 10, "the subscription of the second tab")
+        send_text(browser, "publish", "to both ä😀")
+        wait_until(lambda: re.search(r"published to \d+ subscribers", log()) and re.search(said, log()), 10, "the answer and the message")
+    finally:
+        browser.close()
+        browser.switch_to.window(first)
+    wait_until(lambda: re.search(said, log()), 10, "the message in the first tab")
+    _picture(browser, "publish.png")

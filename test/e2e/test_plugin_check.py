@@ -21,6 +21,13 @@ def test_what_is_shipped_is_good(name):
     assert "not checked further" not in output
 
 
+@pytest.mark.parametrize("how", [("topic_init", "topic=news", "publish=on"), ("topic_init", "protocol=json", "allow=**", "publish=on"),
+                                 ("publish_init",), ("publish_init", "open=on")])
+def test_topics_and_publishing_are_good(how):
+    code, output = _check("plugins/websocket_topic.so", *how)
+    assert (code, output.splitlines()[-1]) == (0, "good"), output
+
+
 def test_a_plugin_of_version_0_just_loads():
     code, output = _check("plugins/mod_websocket_echo.so", "echo_init")
     assert code == 0 and "version 0" in output

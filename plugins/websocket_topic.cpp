@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// Topics for clients, without a plugin of one's own: docs/publish.md tells how they are used.
+//
+//     WebSocketOption topic "news weather"  what all clients subscribe to; {user} is the name of the user
+//     WebSocketOption topic-from path       clients name one besides: what is below the section, or
+//                                           with "query" ?topic=NAME, which may be repeated
+//     WebSocketOption allow "news/*"        which topics clients may name; "*" is all but "/", "**" all
+//     WebSocketOption deny "news/secret/**" and which they may not all the same
+//     WebSocketOption protocol json         messages in envelopes, and requests of clients; raw: as they are
+//     WebSocketOption publish on            clients may publish
+//     WebSocketOption echo off              with raw: to all but themselves
+//     WebSocketOption topics 20             of one client, 1 to 1000
+//     WebSocketOption name-length 128       bytes, 1 to 255
+//
+// With publish_init, publishing by HTTP:
+//
+//     WebSocketOption allow "news/*"        only to these topics
+//     WebSocketOption deny "news/secret/**" and not to these
+//     WebSocketOption open on               without a Require that says who may
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <websocket/jsonrpc/reader.hpp>
+#include <websocket/plugin.hpp>
+
+#include "topic_messages.hpp"
+#include "topic_pattern.hpp"
+#include "topic_publisher.hpp"
+#include "topic_relays.hpp"
+#include "topic_settings.hpp"
+
+namespace {
+
+using topic::Complaint;
+using topic::Settings;
+using topic::Value;
+using websocket::CloseCode;
+using websocket::Refusal;
+using websocket::Result;
+
+class Topics {
+public:
+    static constexpr const char* name = "topic";
+    static constexpr bool never_blocks = true;
+
+    struct Client {
+        std::string user;
+        std::vector<std::string> topics;  ///< which it subscribes to
+    };
+
+    static void check(const websocket::Options& options) { static_cast<void>(Settings(options)); }
+    Topics(const websocket::Server& server, const websocket::Options& options)
+        : server_(server), settings_(options), requests_(settings_.longest_name), relays_(server) {
+        static_cast<void>(server.topics());  // throws when there are none
+    }
+
+    void on_upgrade(websocket::Upgrade& upgrade, Client& client) {
+        client.user = user_of(upgrade);
+        client.topics = topics_of(upgrade, client.user);
+        if (settings_.json) upgrade.choose_subprotocol("topic.v1");
+    }
+
+    void on_open(websocket::Connection connection, Client& client) {
+        for (const std::string& wanted : std::exchange(client.topics, {})) {
+            if (!taken(subscribe(connection, client, wanted))) {
+                connection.close(CloseCode::try_again_later, "too many topics");
+                return;
+            }
+            if (settings_.json) say(connection, topic::answer("subscribed", wanted, {}));
+        }
+    }
+
+    void on_message(websocket::Connection connection, websocket::Message message, Client& client) {
+        if (settings_.json) {
+            handle(connection, message, client);
+        } else if (settings_.publish && !client.topics.empty()) {  // none: it is being closed
+            server_.publish(client.topics.front(), message.type, message.bytes,
+                            settings_.echo ? 0 : connection.id());
+        }
+    }
+
+    void on_writable(websocket::Connection connection) { connection.resume(); }
+
+    void on_close(websocket::Connection connection, const websocket::Close& /*why*/,
+                  Client& client) {
+        if (!settings_.json) return;
+        for (const std::string& one : client.topics) relays_.leave(connection, one);
+    }
+
+private:
+    // ---- which topics a client gets
+
+    /// Empty where nobody asks for it.
+    [[nodiscard]] std::string user_of(const websocket::Request& request) const {
+        if (!settings_.wants_user()) return {};
+        std::string user(request.user_text());
+        if (user.empty()) throw Refusal(403, "topics of users need a user: nobody is logged in");
+        if (user.find('/') != std::string::npos) {
+            throw Refusal(403,
+                          "the name of the user has a \"/\", so it cannot be a part of a topic's");
+        }
+        return user;
+    }
+
+    /// Those that the configuration and the request name, each once. Throws Refusal.
+    [[nodiscard]] std::vector<std::string> topics_of(const websocket::Request& request,
+                                                     const std::string& user) const {
+        std::vector<std::string> topics;
+        for (const std::string& one : settings_.topics) add(topics, topic::with_user(one, user));
+        for (std::string& one : named_by(request)) {
+            if (!settings_.permissions.allows(one, user)) {
+                throw Refusal(403, "this endpoint does not have the topic \"" + one + '"');
+            }
+            add(topics, std::move(one));
+        }
+        if (topics.size() > settings_.most_topics) {
+            throw Refusal(400, std::to_string(topics.size()) +
+                                   " topics are too many; allowed are " +
+                                   std::to_string(settings_.most_topics));
+        }
+        if (!settings_.json && settings_.publish && topics.size() != 1) {
+            throw Refusal(400, "name one topic, which is the one to publish to");
+        }
+        return topics;
+    }
+    static void add(std::vector<std::string>& topics, std::string one) {
+        if (const std::string why = topic::objection_to_name(one, topic::kLongestName);
+            !why.empty()) {
+            throw websocket::BadRequest("the name of the topic " + why);
+        }
+        if (std::ranges::find(topics, one) == topics.end()) topics.push_back(std::move(one));
+    }
+
+    [[nodiscard]] std::vector<std::string> named_by(const websocket::Request& request) const {
+        std::vector<std::string> names;
+        if (settings_.named_by == topic::NamedBy::path) {
+            std::string_view below = request.below_text();
+            if (below.starts_with('/')) below.remove_prefix(1);
+            names.emplace_back(below);
+        } else if (settings_.named_by == topic::NamedBy::query) {
+            names = request.parameters_text("topic");
+            if (names.empty() && !settings_.json && settings_.topics.empty()) {
+                throw websocket::BadRequest("name a topic: ?topic=NAME");
+            }
+        }
+        for (const std::string& one : names) {
+            if (const std::string why = topic::objection_to_name(one, settings_.longest_name);
+                !why.empty()) {
+                throw websocket::BadRequest("the name of the topic " + why);
+            }
+        }
+        return names;
+    }
+
+    [[nodiscard]] bool may_use(const std::string& wanted, const Client& client) const {
+        const auto is = [&](const std::string& one) {
+            return topic::with_user(one, client.user) == wanted;
+        };
+        return settings_.permissions.allows(wanted, client.user) ||
+               std::ranges::any_of(settings_.topics, is);
+    }
+
+    [[nodiscard]] Result subscribe(websocket::Connection connection, Client& client,
+                                   const std::string& wanted) {
+        client.topics.push_back(wanted);
+        const Result result =
+            settings_.json ? relays_.join(connection, wanted) : connection.subscribe(wanted);
+        if (!taken(result)) client.topics.pop_back();
+        return result;
+    }
+
+    // ---- protocol json
+
+    void handle(websocket::Connection connection, websocket::Message message, Client& client) {
+        if (!message.is_text()) {
+            connection.close(CloseCode::unsupported_data, "text only");
+            return;
+        }
+        Value id;
+        std::string about;
+        try {
+            const topic::Request request = requests_.read(message.text(), id);
+            about = request.topic;
+            if (const std::string text = carry_out(connection, client, request, id);
+                !text.empty()) {
+                say(connection, text);
+            }
+        } catch (const Complaint& complaint) {
+            say(connection, topic::error(complaint.code(), complaint.what(), about, id));
+        }
+    }
+
+    /// The answer; empty for none. Throws Complaint.
+    [[nodiscard]] std::string carry_out(websocket::Connection connection, Client& client,
+                                        const topic::Request& request, const Value& id) {
+        using Kind = topic::Request::Kind;
+        switch (request.kind) {
+            case Kind::ping: return topic::answer("pong", {}, id);
+            case Kind::subscribe: join(connection, client, request.topic); break;
+            case Kind::unsubscribe: leave(connection, client, request.topic); break;
+            case Kind::publish:
+                publish(client, request);
+                return id.is_null() ? std::string() : topic::answer("published", request.topic, id);
+        }
+        const bool joined = request.kind == Kind::subscribe;
+        return topic::answer(joined ? "subscribed" : "unsubscribed", request.topic, id);
+    }
+    void join(websocket::Connection connection, Client& client, const std::string& wanted) {
+        if (!may_use(wanted, client)) throw Complaint(403, "this endpoint does not have the topic");
+        if (std::ranges::find(client.topics, wanted) != client.topics.end()) return;
+        if (client.topics.size() >= settings_.most_topics) {
+            throw Complaint(429, "there are " + std::to_string(client.topics.size()) +
+                                     " topics already, which is what is allowed");
+        }
+        if (!taken(subscribe(connection, client, wanted))) {
+            throw Complaint(503, "the server has too many topics");
+        }
+    }
+    void leave(websocket::Connection connection, Client& client, const std::string& wanted) {
+        const auto found = std::ranges::find(client.topics, wanted);
+        if (found == client.topics.end()) return;
+        relays_.leave(connection, wanted);
+        client.topics.erase(found);
+    }
+    void publish(const Client& client, const topic::Request& request) const {
+        if (!settings_.publish) throw Complaint(403, "clients of this endpoint may not publish");
+        if (!may_use(request.topic, client))
+            throw Complaint(403, "this endpoint does not have the topic");
+        const Result result =
+            server_.publish(request.topic, request.type, websocket::bytes_of(request.payload));
+        if (!taken(result)) throw Complaint(503, "the server is busy: not all will get it");
+    }
+
+    /// What is asked for is answered: who does not read his answers is not read from, until he does.
+    static void say(websocket::Connection connection, const std::string& text) {
+        const Result result = connection.send(text);
+        if (result == Result::queued) {
+            connection.pause();
+        } else if (!taken(result)) {
+            connection.close(CloseCode::policy_violation, "answers are not read");
+        }
+    }
+
+    const websocket::Server& server_;
+    const Settings settings_;
+    const topic::Requests requests_;
+    topic::Relays relays_;
+};
+
+}  // namespace
+
+WEBSOCKET_PLUGIN(topic_init, Topics)
+WEBSOCKET_PLUGIN(publish_init, topic::Publisher)
