@@ -108,6 +108,11 @@ void Channel::retire() noexcept {
     }
 }
 
+void Channel::fail_without_memory() noexcept {
+    report_no_memory(loop_.log());
+    fail(protocol::CloseCode::internal_error, "out of memory");
+}
+
 void Channel::die() noexcept {
     dead_ = true;
     stop_pause_timer();

@@ -9,6 +9,7 @@
 #include <new>
 #include <utility>
 
+#include "base/log.hpp"
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
 #include "engine/connection_record.hpp"
@@ -25,6 +26,11 @@
 namespace websocket::engine {
 
 class Loop;
+
+/// Says that this costs a connection. [any thread]
+inline void report_no_memory(base::Log& log) noexcept {
+    log.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
+}
 
 /// How a channel fares when the time of a drain is over.
 enum class Departure : std::uint8_t {
@@ -62,8 +68,10 @@ public:
     [[nodiscard]] bool retired() const noexcept { return retired_; }
     /// The loop frees it.
     [[nodiscard]] bool dead() const noexcept { return dead_; }
-    /// It is a Connection.
-    [[nodiscard]] bool takes_messages() const noexcept { return takes_messages_; }
+    [[nodiscard]] bool is_connection() const noexcept { return is_connection_; }
+    [[nodiscard]] bool is_event_stream() const noexcept { return is_event_stream_; }
+    /// Has the loop told of its end for its groups.
+    void make_member() noexcept { member_ = true; }
 
     // --- what its loop has it do ---
 
@@ -81,6 +89,8 @@ public:
     virtual bool leave(protocol::CloseCode code, const char* reason) noexcept = 0;
     /// Ends at once; what is queued goes out first, within close_timeout.
     virtual void fail(protocol::CloseCode code, const char* reason) noexcept = 0;
+    /// As fail(), and the log says why.
+    void fail_without_memory() noexcept;
     /// The same, when the time is over.
     virtual Departure cut_short(protocol::CloseCode code, const char* reason) noexcept = 0;
     /// Ends everything at once; the loop frees it.
@@ -177,9 +187,10 @@ protected:
     const ConnectionOptions* options_ = nullptr;
     Outbox outbox_;
     Liveness liveness_;
-    std::uint8_t polled_ = 0;  ///< what epoll watches now
-    bool takes_messages_ : 1 = false;
-    bool registered_ : 1 = false;  ///< epoll knows the descriptor
+    std::uint8_t polled_ = 0;           ///< what epoll watches now
+    bool is_connection_ : 1 = false;    ///< a Connection
+    bool is_event_stream_ : 1 = false;  ///< an EventStream
+    bool registered_ : 1 = false;       ///< epoll knows the descriptor
     bool watches_input_ : 1 = false;
     bool broken_ : 1 = false;         ///< a write failed during a callback; service() ends it
     bool end_of_stream_ : 1 = false;  ///< the peer's side is shut

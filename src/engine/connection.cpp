@@ -16,7 +16,7 @@ using protocol::Opcode;
 using State = Closing::State;
 
 Connection::Connection(Loop& loop, Gate& gate, ConnectionId id) noexcept : Channel(loop, gate, id) {
-    takes_messages_ = true;
+    is_connection_ = true;
 }
 
 void Connection::prepare(net::AnyTransport transport, std::unique_ptr<Session> session,
@@ -244,11 +244,6 @@ void Connection::fail(CloseCode code, const char* reason) noexcept {
         closing_.fail(code, reason);
         end_now();
     }
-}
-
-void Connection::fail_without_memory() noexcept {
-    report_no_memory(loop_.log());
-    fail(CloseCode::internal_error, "out of memory");
 }
 
 Departure Connection::cut_short(CloseCode code, const char* reason) noexcept {

@@ -28,11 +28,6 @@ namespace websocket::engine {
     return protocol::ClosePayload(protocol::CloseCode::policy_violation, "too slow");
 }
 
-/// Says that this costs a connection. [any thread]
-inline void report_no_memory(base::Log& log) noexcept {
-    log.write(base::LogLevel::error, "WS0301: out of memory, closing one connection");
-}
-
 /// [loop]
 class Connection final : public Channel {
 public:
@@ -61,14 +56,10 @@ public:
     Departure cut_short(protocol::CloseCode code, const char* reason) noexcept override;
     void kill() noexcept override;
 
-    /// As fail(), and the log says why.
-    void fail_without_memory() noexcept;
     /// The session can take messages again.
     void resume() noexcept;
     /// Reads nothing, or reads again, as the application wishes.
     void hold(bool still) noexcept;
-    /// Has the loop told of its end for its groups.
-    void make_member() noexcept { member_ = true; }
 
     /// A message or control frame from a callback that runs on the loop now.
     [[nodiscard]] SendResult transmit(protocol::Opcode opcode,

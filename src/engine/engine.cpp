@@ -124,7 +124,7 @@ void Engine::adopt(Place place, net::AnyTransport transport, std::unique_ptr<Ses
     serve(std::move(place));
 }
 
-/// On the connection's own loop `transmit(Connection&)`, elsewhere `post(Loop&)`.
+/// On the connection's own loop `transmit` with it, be it a Connection or an EventStream; elsewhere `post(Loop&)`.
 template <class Transmit, class Post>
 inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tell,
                                Transmit transmit, Post post) noexcept {
@@ -140,6 +140,9 @@ inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tel
     } else if (Connection* connection = loop->find(id)) {
         result = transmit(*connection);
         much = connection->queued() > low_water;
+    } else if (EventStream* stream = loop->find_stream(id)) {
+        result = transmit(*stream);
+        much = stream->queued() > low_water;
     }
     return result == SendResult::ok && tell == Tell::session && much &&
                    loop->tell_when_writable(id, low_water)
@@ -166,7 +169,7 @@ SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
     }
     return send(
         id, high_water, tell,
-        [&](Connection& connection) { return connection.transmit(opcode, payload, compression); },
+        [&](auto& channel) { return channel.transmit(opcode, payload, compression); },
         [&](Loop& loop) {
             return loop.post_message(id, opcode, payload, high_water, compression);
         });
@@ -175,8 +178,7 @@ SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
 SendResult Engine::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
                         Compression compression, Tell tell) noexcept {
     return send(
-        id, high_water, tell,
-        [&](Connection& connection) { return connection.transmit(frame, compression); },
+        id, high_water, tell, [&](auto& channel) { return channel.transmit(frame, compression); },
         [&](Loop& loop) { return loop.post_message(id, frame, high_water, compression); });
 }
 

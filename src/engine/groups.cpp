@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/connection.hpp"
+#include "engine/channel.hpp"
 
 namespace websocket::engine {
 
@@ -40,8 +40,8 @@ private:
 
 }  // namespace
 
-void Groups::join(GroupId id, Connection& connection) {
-    Entry mine(memberships_, connection.id().slot());
+void Groups::join(GroupId id, Channel& member) {
+    Entry mine(memberships_, member.id().slot());
     Memberships& memberships = mine.vector();
     if (std::ranges::find(memberships, id, &Membership::group) != memberships.end()) {
         return;
@@ -51,7 +51,7 @@ void Groups::join(GroupId id, Connection& connection) {
     make_room(memberships);
     make_room(members);
     memberships.push_back({id, members.size()});
-    members.push_back({&connection, memberships.size() - 1});
+    members.push_back({&member, memberships.size() - 1});
 }
 
 void Groups::leave(GroupId id, ConnectionId connection) noexcept {
@@ -89,7 +89,7 @@ void Groups::remove(Memberships& memberships, std::size_t index) noexcept {
     if (gone.place + 1 != members.size()) {
         const Member moved = members.back();
         members[gone.place] = moved;
-        memberships_.find(moved.connection->id().slot())->second[moved.place].place = gone.place;
+        memberships_.find(moved.channel->id().slot())->second[moved.place].place = gone.place;
     }
     members.pop_back();
     if (members.empty()) {

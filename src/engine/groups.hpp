@@ -11,7 +11,7 @@
 
 namespace websocket::engine {
 
-class Connection;
+class Channel;
 
 /// Names a group of connections of any loops. Whoever gives them out uses each number once, so that
 /// what is still on its way to an old group cannot reach the members of a new one.
@@ -32,12 +32,12 @@ public:
 class Groups {
 public:
     /// Does nothing when it is a member already. Throws std::bad_alloc and has then done nothing.
-    void join(GroupId id, Connection& connection);
+    void join(GroupId id, Channel& member);
     void leave(GroupId id, ConnectionId connection) noexcept;
     void leave_all(ConnectionId connection) noexcept;
 
-    /// Calls `visit(Connection&)` for each member. Nobody may join meanwhile, and none but the
-    /// visited connection may leave.
+    /// Calls `visit(Channel&)` for each member. Nobody may join meanwhile, and none but the
+    /// visited one may leave.
     template <class Visit>
     void for_each(GroupId id, Visit visit) {
         const auto found = groups_.find(id);
@@ -47,14 +47,14 @@ public:
         Members& members = found->second;
         // From the last to the first: who leaves is replaced by one that had its turn.
         for (std::size_t i = members.size(); i-- > 0;) {
-            visit(*members[i].connection);
+            visit(*members[i].channel);
         }
     }
 
 private:
     /// `place` is the index of the other record of the same membership.
     struct Member {
-        Connection* connection;
+        Channel* channel;
         std::size_t place;
     };
     struct Membership {

@@ -147,6 +147,11 @@ std::vector<Command>::iterator Loop::carry_out_corked(std::vector<Command>::iter
         std::for_each(command, end, [&](Command& one) { carry_out(one, connection); });
         return end;
     }
+    if (EventStream* stream = find_stream(id)) {
+        heartbeat_.note(&stream->options());
+        std::for_each(command, end, [&](Command& one) { carry_out(one, *stream); });
+        return end;
+    }
     for (; command != end; ++command) {
         if (command->kind == Command::Kind::call) {
             command->task->run(*this, nullptr);
@@ -173,6 +178,24 @@ void Loop::carry_out(Command& command, Connection* connection) {
         }
     } catch (const std::bad_alloc&) {
         connection->fail_without_memory();
+    }
+}
+
+void Loop::carry_out(Command& command, EventStream& stream) noexcept {
+    try {
+        switch (command.kind) {
+            case Command::Kind::send:
+            case Command::Kind::messages:
+            case Command::Kind::deflate: stream.enqueue(command.frame); break;
+            case Command::Kind::close: stream.enqueue_close(command.frame); break;
+            case Command::Kind::call:
+                command.task->run(*this, serving(command.id));
+                command.task.reset();
+                break;
+            default: break;  // what is not read is not resumed
+        }
+    } catch (const std::bad_alloc&) {
+        stream.fail_without_memory();
     }
 }
 
@@ -255,9 +278,22 @@ void Loop::free_channel(Channel* channel) noexcept {
     on_slot_free_();
 }
 
-Connection* Loop::serving(ConnectionId id) noexcept {
-    Connection* connection = find(id);
-    return connection != nullptr && connection->session() != nullptr ? connection : nullptr;
+/// Null unless it is served, of whatever kind.
+Channel* Loop::find_any(ConnectionId id) noexcept {
+    Slot* slot = slots_.find(id.slot());
+    Channel* channel = slot != nullptr ? slot->channel : nullptr;
+    return channel != nullptr && channel->id() == id ? channel : nullptr;
+}
+
+EventStream* Loop::find_stream(ConnectionId id) noexcept {
+    Channel* channel = find_any(id);
+    return channel != nullptr && channel->is_event_stream() ? static_cast<EventStream*>(channel)
+                                                            : nullptr;
+}
+
+Channel* Loop::serving(ConnectionId id) noexcept {
+    Channel* channel = find_any(id);
+    return channel != nullptr && channel->session() != nullptr ? channel : nullptr;
 }
 
 void Loop::forget(ConnectionId id) noexcept {

@@ -20,6 +20,7 @@
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
+#include "engine/event_stream.hpp"
 #include "engine/groups.hpp"
 #include "engine/heap_trim.hpp"
 #include "engine/heartbeat.hpp"
@@ -163,12 +164,14 @@ public:
     [[nodiscard]] Connection* find(ConnectionId id) noexcept {
         Slot* slot = slots_.find(id.slot());
         Channel* channel = slot != nullptr ? slot->channel : nullptr;
-        return channel != nullptr && channel->id() == id && channel->takes_messages()
+        return channel != nullptr && channel->id() == id && channel->is_connection()
                    ? static_cast<Connection*>(channel)
                    : nullptr;
     }
-    /// Null unless the connection is served and its session has not ended.
-    [[nodiscard]] Connection* serving(ConnectionId id) noexcept;
+    /// The same of an event stream.
+    [[nodiscard]] EventStream* find_stream(ConnectionId id) noexcept;
+    /// Null unless it is served and its session has not ended.
+    [[nodiscard]] Channel* serving(ConnectionId id) noexcept;
     /// What is read now may have been sent any time since then: the present, but for a while after
     /// the loop stood still. For connections with rates only.
     [[nodiscard]] std::chrono::milliseconds unread_since() const noexcept {
@@ -191,11 +194,16 @@ private:
     [[nodiscard]] std::vector<Command>::iterator
     carry_out_corked(std::vector<Command>::iterator command);
     void carry_out(Command& command, Connection* connection);
+    void carry_out(Command& command, EventStream& stream) noexcept;
+    [[nodiscard]] Channel* find_any(ConnectionId id) noexcept;
     void carry_out_for_group(Command& command) noexcept;
     void join_now(const Command& command) noexcept;
     [[nodiscard]] std::vector<Command>::iterator
     broadcast_now(std::vector<Command>::iterator command) noexcept;
-    [[nodiscard]] bool send_broadcast(Connection& connection, const SharedFrame& frame) noexcept;
+    template <class Member>
+    [[nodiscard]] bool send_broadcast(Member& member, const SharedFrame& frame) noexcept;
+    [[nodiscard]] std::size_t send_broadcasts(EventStream& stream, std::span<const Command> all,
+                                              bool last) noexcept;
     void leave_or_close(Command&& command) noexcept;
     void start_serving(std::unique_ptr<Channel> channel);
     void service_dirty();

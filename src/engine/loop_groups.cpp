@@ -102,7 +102,7 @@ SendResult Loop::broadcast(GroupId group, const SharedFrame& frame, ConnectionId
 void Loop::carry_out_for_group(Command& command) noexcept {
     if (command.kind == Command::Kind::join) {
         join_now(command);
-    } else if (find(command.id) != nullptr) {
+    } else if (find_any(command.id) != nullptr) {
         if (command.kind == Command::Kind::leave) {
             groups_.leave(command.group, command.id);
         } else {
@@ -112,18 +112,18 @@ void Loop::carry_out_for_group(Command& command) noexcept {
 }
 
 void Loop::join_now(const Command& command) noexcept {
-    Connection* connection = find(command.id);
-    if (connection == nullptr || connection->retired()) {
+    Channel* member = find_any(command.id);
+    if (member == nullptr || member->session() == nullptr || member->retired()) {
         if (group_listener_ != nullptr) {
             group_listener_->on_gone(command.id);
         }
         return;
     }
-    connection->make_member();  // also when it fails: then the end has to be reported as well
+    member->make_member();  // also when it fails: then the end has to be reported as well
     try {
-        groups_.join(command.group, *connection);
+        groups_.join(command.group, *member);
     } catch (const std::bad_alloc&) {
-        connection->fail_without_memory();
+        member->fail_without_memory();
     }
 }
 
@@ -138,9 +138,17 @@ Loop::broadcast_now(std::vector<Command>::iterator command) noexcept {
     const std::span<const Command> all(command, end);
     const SharedFrame joined = end == broadcasts_end_ ? joined_frames(all) : SharedFrame();
     std::size_t too_slow = 0;
-    groups_.for_each(command->group, [&](Connection& connection) {
-        if (connection.id() == command->id ||
-            (joined && connection.write_shared(joined, all.size()))) {
+    groups_.for_each(command->group, [&](Channel& member) {
+        if (member.id() == command->id) {
+            return;
+        }
+        if (!member.is_connection()) [[unlikely]] {
+            too_slow +=
+                send_broadcasts(static_cast<EventStream&>(member), all, end == broadcasts_end_);
+            return;
+        }
+        auto& connection = static_cast<Connection&>(member);
+        if (joined && connection.write_shared(joined, all.size())) {
             return;
         }
         for (const Command& one : all) {
@@ -156,20 +164,34 @@ Loop::broadcast_now(std::vector<Command>::iterator command) noexcept {
     return end;
 }
 
-/// False when the connection is too slow for it.
-bool Loop::send_broadcast(Connection& connection, const SharedFrame& frame) noexcept {
+/// False when the member is too slow for it.
+template <class Member>
+bool Loop::send_broadcast(Member& member, const SharedFrame& frame) noexcept {
     try {
-        if (connection.enqueue_shared(frame)) {
+        if (member.enqueue_shared(frame)) {
             return true;
         }
-        if (connection.options().closes_slow) {
-            close(connection.id(), too_slow());
+        if (member.options().closes_slow) {
+            close(member.id(), too_slow());
         }
         return false;
     } catch (const std::bad_alloc&) {
-        connection.fail_without_memory();
+        member.fail_without_memory();
         return true;
     }
+}
+
+/// Each becomes an event of its own, which all streams share. How many were too many.
+std::size_t Loop::send_broadcasts(EventStream& stream, std::span<const Command> all,
+                                  bool last) noexcept {
+    if (last && all.size() == 1 && stream.write_shared(all.front().frame)) {
+        return 0;
+    }
+    std::size_t too_slow = 0;
+    for (const Command& one : all) {
+        too_slow += send_broadcast(stream, one.frame) ? 0 : 1;
+    }
+    return too_slow;
 }
 
 void Loop::end_memberships(ConnectionId id) noexcept {

@@ -167,6 +167,8 @@ bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcep
             post_or_remember(Command(Command::Kind::close, id, std::move(frame)));
         } else if (Connection* connection = find(id)) {
             connection->enqueue_close(std::move(frame));
+        } else if (EventStream* stream = find_stream(id)) {
+            stream->enqueue_close(frame);
         }
     } catch (const std::bad_alloc&) {
         lost_requests_.store(true);

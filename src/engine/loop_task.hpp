@@ -4,7 +4,7 @@
 
 namespace websocket::engine {
 
-class Connection;
+class Channel;
 class Loop;
 
 class LoopTask {
@@ -14,9 +14,9 @@ public:
     LoopTask& operator=(const LoopTask&) = delete;
     virtual ~LoopTask() = default;
 
-    /// `connection` is the one that the task was posted for, or null when its session has ended or
-    /// the task was posted for none. Deleted afterwards. [loop]
-    virtual void run(Loop& loop, Connection* connection) noexcept = 0;
+    /// `channel` is the one that the task was posted for, or null when its session has ended or the
+    /// task was posted for none. Deleted afterwards. [loop]
+    virtual void run(Loop& loop, Channel* channel) noexcept = 0;
 };
 
 }  // namespace websocket::engine

@@ -183,7 +183,7 @@ START_TEST(a_drain_tells_it_and_waits_until_it_has_left) {
 }
 END_TEST
 
-START_TEST(the_end_of_the_engine_ends_it) {
+START_TEST(the_end_of_the_engine_ends_the_channel) {
     Service service;
     EchoClient client(service);
     expect_echo(client.peer, "there");
@@ -228,7 +228,7 @@ WEBSOCKET_TEST_SUITE(channel) {
     tcase_add_test(tests, more_than_the_socket_takes_waits_in_bounds_and_arrives_in_order);
     tcase_add_test(tests, nobody_sends_messages_to_what_takes_none);
     tcase_add_test(tests, a_drain_tells_it_and_waits_until_it_has_left);
-    tcase_add_test(tests, the_end_of_the_engine_ends_it);
+    tcase_add_test(tests, the_end_of_the_engine_ends_the_channel);
     tcase_add_test(tests, its_client_ends_it);
     tcase_add_test(tests, an_unused_place_is_given_back_and_one_that_comes_too_late_is_abandoned);
 }

@@ -85,7 +85,9 @@ struct Fixture {
     void on_loop(std::function<void(Connection*)> work) {
         struct Task final : LoopTask {
             std::function<void(Connection*)> work;
-            void run(Loop& /*loop*/, Connection* connection) noexcept override { work(connection); }
+            void run(Loop& /*loop*/, websocket::engine::Channel* channel) noexcept override {
+                work(static_cast<Connection*>(channel));
+            }
         };
         auto task = std::make_unique<Task>();
         task->work = std::move(work);

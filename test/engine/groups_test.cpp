@@ -13,6 +13,7 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
+using websocket::engine::Channel;
 using websocket::engine::Connection;
 using websocket::engine::GroupId;
 using websocket::engine::Groups;
@@ -42,7 +43,7 @@ private:
 
 std::multiset<std::uint32_t> visited(Groups& groups, GroupId id) {
     std::multiset<std::uint32_t> slots;
-    groups.for_each(id, [&](Connection& member) { slots.insert(member.id().slot()); });
+    groups.for_each(id, [&](const Channel& member) { slots.insert(member.id().slot()); });
     return slots;
 }
 
@@ -94,7 +95,7 @@ START_TEST(a_member_may_leave_during_its_own_visit) {
     Groups groups;
     for (std::size_t i = 0; i < 5; ++i) groups.join(1, crowd[i]);
     std::multiset<std::uint32_t> seen;
-    groups.for_each(1, [&](Connection& member) {
+    groups.for_each(1, [&](const Channel& member) {
         seen.insert(member.id().slot());
         groups.leave_all(member.id());
     });

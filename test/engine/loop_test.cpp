@@ -183,7 +183,9 @@ START_TEST(messages_of_the_loop_keep_their_order_also_behind_one_of_another_thre
     };
     struct Task final : LoopTask {
         explicit Task(std::function<void()> what) : what_(std::move(what)) {}
-        void run(Loop& /*loop*/, Connection* /*connection*/) noexcept override { what_(); }
+        void run(Loop& /*loop*/, websocket::engine::Channel* /*channel*/) noexcept override {
+            what_();
+        }
         const std::function<void()> what_;
     };
     Last last;

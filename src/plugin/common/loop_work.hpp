@@ -16,15 +16,15 @@ template <class Work>
 class LoopWork final : public engine::LoopTask {
 public:
     explicit LoopWork(Work&& work) noexcept : work_(std::move(work)) {}
-    void run(engine::Loop& loop, engine::Connection* connection) noexcept override {
-        work_(loop, connection);
+    void run(engine::Loop& loop, engine::Channel* channel) noexcept override {
+        work_(loop, channel);
     }
 
 private:
     Work work_;
 };
 
-/// Has `work(Loop&, Connection*)` run on the loop of `id`, later; see Engine::post(). `work` throws
+/// Has `work(Loop&, Channel*)` run on the loop of `id`, later; see Engine::post(). `work` throws
 /// nothing. Unless this returns WS_OK, it is destroyed without. [any thread]
 template <class Work>
 [[nodiscard]] ws_result post_to_loop(engine::Engine& engine, engine::ConnectionId id,

@@ -43,7 +43,7 @@ void run_in_pool(Host& host, V1Call& call, std::uint32_t events) noexcept {
     if (call.is_watch()) {
         const std::uint64_t number = call.number();
         static_cast<void>(on_loop(host.engine, V1Instance::loop_of(number),
-                                  [number](engine::Loop& loop, engine::Connection*) noexcept {
+                                  [number](engine::Loop& loop, engine::Channel*) noexcept {
                                       loop.watches().rearm(number);
                                   }));
     }

@@ -10,15 +10,22 @@ void deliver(engine::Loop& loop, const V1Call::Ref& call, std::uint32_t events) 
         call->instance().call(call, events);
         return;
     }
-    engine::Connection* connection = loop.serving(call->owner());
-    if (connection == nullptr) {
+    engine::Channel* channel = loop.serving(call->owner());
+    if (channel == nullptr) {
         return;
     }
     // A plugin may name connections of others, which may be of another version.
-    if (auto* session = dynamic_cast<V1Session*>(connection->session())) {
-        const engine::Corked corked(loop.cork(), *connection);
-        session->call(call, events);
+    auto* session = dynamic_cast<V1Session*>(channel->session());
+    if (session == nullptr) {
+        return;
     }
+    if (!channel->is_connection()) {
+        session->call(call,
+                      events);  // what it sends to an event stream leaves at the end of the turn
+        return;
+    }
+    const engine::Corked corked(loop.cork(), *static_cast<engine::Connection*>(channel));
+    session->call(call, events);
 }
 
 bool is_open(V1Instance& instance, engine::ConnectionId owner) noexcept {

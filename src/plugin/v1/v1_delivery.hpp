@@ -42,8 +42,8 @@ template <class Begin>
     if (loop == nullptr || loop->index() != target.loop()) {
         result = post_to_loop(
             instance.host().engine, target,
-            [call, owned, begin](engine::Loop& there, engine::Connection* connection) noexcept {
-                if (!owned || connection != nullptr) {
+            [call, owned, begin](engine::Loop& there, engine::Channel* channel) noexcept {
+                if (!owned || channel != nullptr) {
                     static_cast<void>(begin(there, call));
                 }
             });
@@ -62,9 +62,9 @@ void end_call(V1Instance& instance, std::uint64_t number, End end) noexcept {
     if (!instance.cancel(number)) {
         return;
     }
-    static_cast<void>(on_loop(
-        instance.host().engine, V1Instance::loop_of(number),
-        [end](engine::Loop& loop, engine::Connection* /*connection*/) noexcept { end(loop); }));
+    static_cast<void>(
+        on_loop(instance.host().engine, V1Instance::loop_of(number),
+                [end](engine::Loop& loop, engine::Channel* /*channel*/) noexcept { end(loop); }));
 }
 
 }  // namespace websocket::plugin

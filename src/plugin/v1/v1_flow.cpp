@@ -20,9 +20,9 @@ ws_result hold(const ws_host* host, ws_conn conn, bool still) {
         return WS_GONE;
     }
     return on_loop(instance.host().engine, id,
-                   [still](engine::Loop& /*loop*/, engine::Connection* connection) noexcept {
-                       if (connection != nullptr) {
-                           connection->hold(still);
+                   [still](engine::Loop& /*loop*/, engine::Channel* channel) noexcept {
+                       if (channel != nullptr && channel->is_connection()) {
+                           static_cast<engine::Connection*>(channel)->hold(still);
                        }
                    });
 }

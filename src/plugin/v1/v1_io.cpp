@@ -92,7 +92,7 @@ void change(const ws_host* host, uint64_t number, uint32_t events) {
         return;
     }
     static_cast<void>(on_loop(V1Instance::of(host).host().engine, V1Instance::loop_of(number),
-                              [=](Loop& loop, engine::Connection* /*connection*/) noexcept {
+                              [=](Loop& loop, engine::Channel* /*channel*/) noexcept {
                                   loop.watches().change(number, epoll_events(events));
                               }));
 }

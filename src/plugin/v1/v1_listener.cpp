@@ -91,7 +91,7 @@ ws_result V1Listener::schedule() noexcept {
                           [](void* data) { delete static_cast<Self*>(data); }, self.get()});
         static_cast<void>(self.release());
         return post_to_loop(instance_.host().engine, instance_.home(),
-                            [call](engine::Loop& loop, engine::Connection*) noexcept {
+                            [call](engine::Loop& loop, engine::Channel*) noexcept {
                                 plugin::deliver(loop, call, 0);
                             });
     } catch (const std::bad_alloc&) {

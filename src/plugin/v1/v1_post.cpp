@@ -29,7 +29,7 @@ ws_result post(const ws_host* host, ws_conn conn, ws_call run, ws_call done, voi
     const ConnectionId target = owner.generation() != 0 ? owner : instance.home();
     const ws_result result =
         post_to_loop(instance.host().engine, target,
-                     [call](engine::Loop& loop, engine::Connection* /*connection*/) noexcept {
+                     [call](engine::Loop& loop, engine::Channel* /*channel*/) noexcept {
                          deliver(loop, call, 0);
                      });
     if (result != WS_OK) {
