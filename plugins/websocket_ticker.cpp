@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Publishes the time to all its clients. A client only listens.
+// Publishes the time to all its clients: WebSockets, and event streams of browsers (EventSource) and curl. A
+// client only listens.
 //
 //     WebSocketOption interval 1000     milliseconds, 10 to 3600000
 //     WebSocketOption topic ticker      what others publish there comes as well
@@ -7,6 +8,7 @@
 // Of all children that have clients, and of all locations with the same topic, the one that leads ticks.
 #include <ctime>
 
+#include <websocket/event_stream.hpp>
 #include <websocket/plugin.hpp>
 
 namespace {
@@ -25,11 +27,16 @@ public:
         }
     }
     Ticker(const websocket::Server& server, const websocket::Options& options)
-        : server_(server), topic_(options.text("topic", "ticker")),
-          ticks_(server.gauge("clients")) {
+        : server_(server), topic_(options.text("topic", "ticker")), ticks_(server.gauge("clients")),
+          streams_(server) {
         static_cast<void>(server.topics());  // these throw when there are none
         static_cast<void>(server.leaders());
         timer_ = server.every(interval(options), [this] { tick(); });
+    }
+    websocket::HttpResponse on_http(const websocket::HttpRequest& request) const {
+        return streams_.available() && websocket::wants_event_stream(request)
+                   ? streams_.accept(request)
+                   : websocket::HttpResponse::of_server();
     }
     void on_open(websocket::Connection client) {
         ticks_.add(1);
@@ -55,6 +62,7 @@ private:
     const websocket::Server& server_;
     const std::string topic_;
     const websocket::Metric ticks_;
+    const websocket::EventStreams streams_;
     websocket::Timer timer_;
 };
 

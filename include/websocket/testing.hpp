@@ -38,6 +38,7 @@
 #include <utility>
 #include <vector>
 
+#include "ext/draft/event_stream.h"
 #include "extensions.h"
 #include "plugin.h"
 #include "utf8.hpp"
@@ -51,6 +52,8 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 struct Sent {
     std::uint32_t type;  ///< WS_TEXT and so on
     std::string payload;
+    std::optional<std::string> event = {};  ///< with websocket/event_stream.hpp: its type
+    std::optional<std::string> id = {};     ///< the same: its id
 };
 
 /// Who asks for a connection.
@@ -97,6 +100,7 @@ struct Exchange {
     Handshake request;
     std::optional<Request> http = {};  ///< none: a handshake
     bool answering = false;            ///< the plugin's callback runs
+    bool stream = false;               ///< to be answered with an event stream
     Answer answer = {};
 };
 
@@ -171,6 +175,13 @@ public:
         Handshake handshake;
         handshake.target = target;
         return connect(std::move(handshake));
+    }
+
+    /// A client that asks for an event stream: of the answer() with 200 if it got one, and then it is open. It only
+    /// listens.
+    std::shared_ptr<Client> listen(Request request);
+    std::shared_ptr<Client> listen(const std::string& target = "/") {
+        return listen(Request{.target = target, .headers = {{"Accept", "text/event-stream"}}});
     }
 
     /// What the plugin answers to a request that is no handshake: with 426 or 405, if it does not want any.
@@ -262,7 +273,11 @@ private:
     void end(Client& client, std::uint32_t code, std::string_view reason, bool by_peer, bool clean);
     void finish(std::uint64_t number);
     void ignore(std::uint64_t listener);
-    ws_result deliver(Client& client, std::uint32_t type, std::string_view payload);
+    ws_result deliver(Client& client, Sent message);
+    std::shared_ptr<Client> open(Handshake handshake, const detail::Exchange* stream);
+    [[nodiscard]] detail::Exchange& ask(Request request, std::uint32_t& status);
+    ws_result publish(const void* topic, std::uint64_t topic_size, ws_conn except,
+                      const Sent& message);
     static const void* table(const ws_host* host, const char* name);
 
     ws_plugin plugin_{};

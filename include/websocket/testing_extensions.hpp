@@ -26,6 +26,25 @@ inline void Host::count_buffers() {
     }
 }
 
+inline ws_result Host::publish(const void* topic, std::uint64_t topic_size, ws_conn except,
+                               const Sent& message) {
+    if (topic == nullptr || topic_size == 0 || topic_size > 255) return WS_BAD_ARG;
+    const std::string name(detail::view(topic, topic_size));
+    for (const ws_conn conn : topics_[name]) {
+        Client* client = conn != except ? find(conn) : nullptr;
+        if (client != nullptr && !client->close_code_) {
+            static_cast<void>(deliver(*client, message));
+        }
+    }
+    for (const auto& [number, one] : listeners_) {
+        if (one.topic != name) continue;
+        auto* heard = new Heard{*this, number, message.type, message.payload};
+        posted_.push_back(
+            {0, Heard::run, nullptr, Heard::done, heard, Milliseconds(0), Milliseconds(0), -1, 0});
+    }
+    return WS_OK;
+}
+
 inline const void* Host::table(const ws_host* /*host*/, const char* name) {
     static constexpr ws_timer_1 kTimer{
         sizeof(ws_timer_1), 0,
@@ -111,7 +130,7 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             if ((part & WS_LAST) == 0) return WS_OK;
             const Sent whole = std::move(*client->stream_);
             client->stream_.reset();
-            return of(host).deliver(*client, whole.type, whole.payload);
+            return of(host).deliver(*client, whole);
         }};
     static constexpr auto kHold = [](const ws_host* host, ws_conn conn, bool still) -> ws_result {
         Client* client = of(host).find(conn);
@@ -152,21 +171,8 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
         [](const ws_host* host, const void* topic, std::uint64_t topic_size, std::uint32_t type,
            const void* bytes, std::uint64_t n, ws_conn except,
            std::uint32_t /*flags*/) -> ws_result {
-            Host& self = of(host);
-            if (topic == nullptr || topic_size == 0 || topic_size > 255) return WS_BAD_ARG;
-            for (const ws_conn conn : self.topics_[std::string(detail::view(topic, topic_size))]) {
-                Client* client = conn != except ? self.find(conn) : nullptr;
-                if (client != nullptr && !client->close_code_) {
-                    static_cast<void>(self.deliver(*client, type, detail::view(bytes, n)));
-                }
-            }
-            for (const auto& [number, one] : self.listeners_) {
-                if (one.topic != detail::view(topic, topic_size)) continue;
-                auto* heard = new Heard{self, number, type, std::string(detail::view(bytes, n))};
-                self.posted_.push_back({0, Heard::run, nullptr, Heard::done, heard, Milliseconds(0),
-                                        Milliseconds(0), -1, 0});
-            }
-            return WS_OK;
+            return of(host).publish(topic, topic_size, except,
+                                    {type, std::string(detail::view(bytes, n))});
         },
         [](const ws_host* host, const void* topic, std::uint64_t n, ws_topic_message message,
            ws_call done, void* data, std::uint64_t* listener) -> ws_result {
@@ -330,11 +336,64 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
             const std::optional<Request>& http = of(request).http;
             return !http || http->open ? 1 : 0;
         }};
+    static constexpr auto kField = [](const char* text, std::uint64_t n) {
+        return text != nullptr ? std::optional<std::string>(detail::view(text, n)) : std::nullopt;
+    };
+    static constexpr auto kMayBeFields = [](const Sent& event) {
+        const auto has = [](const std::optional<std::string>& text, std::string_view none_of) {
+            return text &&
+                   (text->size() > 255 || text->find_first_of(none_of) != std::string::npos);
+        };
+        return (event.type == WS_TEXT || event.type == WS_BINARY) && !has(event.event, "\r\n") &&
+               !has(event.id, std::string_view("\r\n\0", 3));
+    };
+    static constexpr ws_event_stream_draft_1 kEventStream{
+        sizeof(ws_event_stream_draft_1),
+        0,
+        [](ws_request* request, std::uint64_t retry_ms) -> ws_result {
+            detail::Exchange& exchange = of(request);
+            const bool reads = exchange.http &&
+                               (exchange.http->method == "GET" || exchange.http->method == "HEAD");
+            if (!exchange.answering || !reads || retry_ms > 86'400'000) return WS_BAD_ARG;
+            exchange.stream = true;
+            return WS_OK;
+        },
+        [](const ws_request* request) -> std::uint32_t { return of(request).stream ? 1 : 0; },
+        [](const ws_host* host, ws_conn conn, std::uint32_t type, const void* bytes,
+           std::uint64_t n, const char* event, std::uint64_t event_size, const char* id,
+           std::uint64_t id_size) -> ws_result {
+            const Sent message{type, std::string(detail::view(bytes, n)), kField(event, event_size),
+                               kField(id, id_size)};
+            if (!kMayBeFields(message)) {
+                of(host).offences_.emplace_back("send of an event: a wrong argument");
+                return WS_BAD_ARG;
+            }
+            Client* client = of(host).find(conn);
+            if (client == nullptr || client->close_code_) return WS_GONE;
+            return of(host).deliver(*client, message);
+        },
+        [](const ws_host* host, const void* topic, std::uint64_t topic_size, std::uint32_t type,
+           const void* bytes, std::uint64_t n, ws_conn except, const char* event,
+           std::uint64_t event_size, const char* id, std::uint64_t id_size) -> ws_result {
+            const Sent message{type, std::string(detail::view(bytes, n)), kField(event, event_size),
+                               kField(id, id_size)};
+            return kMayBeFields(message) ? of(host).publish(topic, topic_size, except, message)
+                                         : WS_BAD_ARG;
+        }};
     const std::pair<std::string_view, const void*> known[] = {
-        {WS_TIMER_1, &kTimer},   {WS_POST_1, &kPost},       {WS_IO_1, &kIo},
-        {WS_BUFFER_1, &kBuffer}, {WS_REQUEST_1, &kRequest}, {WS_STREAM_1, &kStream},
-        {WS_FLOW_1, &kFlow},     {WS_METRICS_1, &kMetrics}, {WS_TOPIC_1, &kTopic},
-        {WS_LEADER_1, &kLeader}, {WS_HTTP_1, &kHttp},       {WS_DRAIN_1, &kDrain},
+        {WS_TIMER_1, &kTimer},
+        {WS_POST_1, &kPost},
+        {WS_IO_1, &kIo},
+        {WS_BUFFER_1, &kBuffer},
+        {WS_REQUEST_1, &kRequest},
+        {WS_STREAM_1, &kStream},
+        {WS_FLOW_1, &kFlow},
+        {WS_METRICS_1, &kMetrics},
+        {WS_TOPIC_1, &kTopic},
+        {WS_LEADER_1, &kLeader},
+        {WS_HTTP_1, &kHttp},
+        {WS_DRAIN_1, &kDrain},
+        {WS_EVENT_STREAM_DRAFT_1, &kEventStream},
     };
     for (const auto& [one, extension] : known) {
         if (one == name) return extension;

@@ -100,7 +100,7 @@ inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options) : option_
         Client* client = of(host).find(conn);
         if (client == nullptr || client->close_code_) return WS_GONE;
         if (control && n > 125) return WS_TOO_BIG;
-        return of(host).deliver(*client, type, detail::view(bytes, n));
+        return of(host).deliver(*client, {type, std::string(detail::view(bytes, n))});
     };
     abi.close = [](const ws_host* host, ws_conn conn, std::uint32_t code, const char* reason,
                    std::uint64_t n) -> ws_result {
@@ -134,25 +134,48 @@ inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options) : option_
     settle();
 }
 
-inline ws_result Host::deliver(Client& client, std::uint32_t type, std::string_view payload) {
+inline ws_result Host::deliver(Client& client, Sent message) {
+    if (!client.exchange_.stream) message.event = message.id = std::nullopt;
     if (client.room_) {
         if (client.waiting_ >= *client.room_) {
             client.wants_room_ = true;
             return WS_FULL;
         }
-        client.waiting_ += payload.size();
+        client.waiting_ += message.payload.size();
     }
-    if (type == WS_TEXT && !is_utf8(payload)) {
+    if (message.type == WS_TEXT && !is_utf8(message.payload)) {
         offences_.emplace_back("send: text that is not UTF-8");
     }
-    client.received_.push_back({type, std::string(payload)});
+    client.received_.push_back(std::move(message));
     const bool much = client.room_ && client.waiting_ > *client.room_ / 2;
     client.wants_room_ = client.wants_room_ || much;
     return much ? WS_QUEUED : WS_OK;
 }
 
 inline std::shared_ptr<Client> Host::connect(Handshake handshake) {
+    return open(std::move(handshake), nullptr);
+}
+
+inline std::shared_ptr<Client> Host::listen(Request request) {
+    std::uint32_t status = 0;
+    detail::Exchange& exchange = ask(std::move(request), status);
+    if (exchange.stream && status == 200) {
+        return open(exchange.request, &exchange);
+    }
+    const std::shared_ptr<Client> client(new Client(*this, 0, exchange.request));
+    client->exchange_.answer = exchange.answer;
+    client->exchange_.answer.status = status != 0 ? status : 426;
+    return client;
+}
+
+/// A handshake, or what on_http has accepted as a stream.
+inline std::shared_ptr<Client> Host::open(Handshake handshake, const detail::Exchange* stream) {
     const std::shared_ptr<Client> client(new Client(*this, next_client_, std::move(handshake)));
+    if (stream != nullptr) {
+        client->exchange_.stream = true;
+        client->exchange_.answer = stream->answer;
+        client->exchange_.answer.status = 200;
+    }
     next_client_ += (std::uint64_t{1} << 32) + 1;
     clients_.emplace(client->id_, client);
     if (plugin_.on_upgrade != nullptr) {
@@ -174,23 +197,28 @@ inline std::shared_ptr<Client> Host::connect(Handshake handshake) {
     return client;
 }
 
-inline Answer Host::answer(Request request) {
-    const std::string method = request.method;
-    std::uint32_t status = 0;
-    Answer answer;
+/// Asks the plugin's on_http; `status` is what it has returned.
+inline detail::Exchange& Host::ask(Request request, std::uint32_t& status) {
+    Handshake shared{request.target,      request.headers, {}, request.user, request.client,
+                     request.environment, request.section};
+    exchanges_.push_back(std::make_unique<detail::Exchange>(
+        detail::Exchange{this, std::move(shared), std::move(request)}));
+    detail::Exchange& exchange = *exchanges_.back();
+    status = 0;
     if (plugin_.on_http != nullptr) {
-        Handshake shared{request.target,      request.headers, {}, request.user, request.client,
-                         request.environment, request.section};
-        exchanges_.push_back(std::make_unique<detail::Exchange>(
-            detail::Exchange{this, std::move(shared), std::move(request)}));
-        detail::Exchange& exchange = *exchanges_.back();
         exchange.answering = true;
         status = plugin_.on_http(self_, reinterpret_cast<ws_request*>(&exchange));
         exchange.answering = false;
         exchange.http->body = {};
-        answer = exchange.answer;
         settle();
     }
+    return exchange;
+}
+
+inline Answer Host::answer(Request request) {
+    const std::string method = request.method;
+    std::uint32_t status = 0;
+    Answer answer = ask(std::move(request), status).answer;
     if (status == 0) {
         const bool reads = method == "GET" || method == "HEAD";
         return {reads ? 426U : method == "OPTIONS" ? 200U : 405U, {}, {}, {}};

@@ -14,7 +14,7 @@ class OpenCounts {
 public:
     using Count = std::atomic<std::int64_t>;
     static_assert(Count::is_always_lock_free, "it may lie in memory that processes share");
-    static constexpr std::size_t kCategories = 16;
+    static constexpr std::size_t kCategories = 18;
 
     OpenCounts() noexcept { counts_.fill(&unseen_); }
     OpenCounts(const OpenCounts&) = delete;

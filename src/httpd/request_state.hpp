@@ -21,6 +21,7 @@ struct RequestState {
     bool handshake_arrived = false;     ///< at the handler
     TunnelAttempt* attempt = nullptr;   ///< what mod_proxy serves may become a tunnel of ours
     PlainExchange* exchange = nullptr;  ///< while a plugin answers what is no handshake
+    bool event_stream = false;          ///< the answer is one
 };
 
 /// Null when nothing is known.

@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "engine/event_form.hpp"
+
 namespace websocket::hub {
 
 namespace {
@@ -269,8 +271,8 @@ std::uint64_t Hub::subscribers(std::string_view scope, std::string_view topic) n
 // --- publications --------------------------------------------------------------------------------
 
 TopicResult Hub::publish(std::string_view scope, std::string_view topic, protocol::MessageType type,
-                         std::span<const std::uint8_t> payload,
-                         engine::ConnectionId except) noexcept {
+                         std::span<const std::uint8_t> payload, engine::ConnectionId except,
+                         std::string_view event_fields) noexcept {
     const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
     if (!key) {
         return TopicResult::bad_name;
@@ -287,6 +289,7 @@ TopicResult Hub::publish(std::string_view scope, std::string_view topic, protoco
         frame = engine::SharedFrame::build(
             type == protocol::MessageType::text ? protocol::Opcode::text : protocol::Opcode::binary,
             payload);
+        engine::set_event_fields(frame, event_fields);
     } catch (const std::bad_alloc&) {
         count(Drop::no_resources);
         return TopicResult::no_memory;

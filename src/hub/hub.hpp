@@ -92,13 +92,15 @@ public:
     [[nodiscard]] std::uint64_t subscribers(std::string_view scope,
                                             std::string_view topic) noexcept;
 
-    /// Sends a message to all subscribers but `except`; to those of this process if the name of the topic begins
-    /// with a NUL. Those whose send_buffer is full lose it, or are
-    /// closed: see ConnectionOptions::closes_slow. [any thread]
+    /// Sends a message to all subscribers but `except`; to those of this process if the name of the topic
+    /// begins with a NUL. Those whose send_buffer is full lose it, or are closed: see
+    /// ConnectionOptions::closes_slow. Event streams get `event_fields` as well, which
+    /// protocol::event_fields() has made. [any thread]
     [[nodiscard]] TopicResult publish(std::string_view scope, std::string_view topic,
                                       protocol::MessageType type,
                                       std::span<const std::uint8_t> payload,
-                                      engine::ConnectionId except = {}) noexcept;
+                                      engine::ConnectionId except = {},
+                                      std::string_view event_fields = {}) noexcept;
 
     [[nodiscard]] const Drops& drops() const noexcept { return drops_; }
 

@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <string_view>
 
+#include "engine/event_form.hpp"
 #include "engine/gate.hpp"
 #include "hub/record.hpp"
 
@@ -66,7 +68,7 @@ std::size_t IncomingLink::wanted() const noexcept {
     switch (state_) {
         case State::hello: return sizeof(Hello);
         case State::head: return sizeof(RecordHead);
-        case State::key: return key_size_;
+        case State::key: return key_size_ + fields_size_;
         case State::frame:
         case State::skipping: break;
     }
@@ -112,16 +114,18 @@ bool IncomingLink::take_head(std::span<const std::uint8_t> bytes) noexcept {
     const auto head = value_of<RecordHead>(bytes);
     frame_size_ = head.frame_size;
     key_size_ = head.key_size;
+    fields_size_ = head.fields_size;
     state_ = State::key;
     return frame_size_ > 0 && frame_size_ < engine::Gate::kMaxQueued && key_size_ > 0;
 }
 
 bool IncomingLink::take_key(std::span<const std::uint8_t> bytes, Sink& sink) noexcept {
-    key_ = TopicKey::parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
-                           registry_.hash_key());
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    key_ = TopicKey::parse(text.substr(0, key_size_), registry_.hash_key());
     state_ = State::frame;
     try {
         frame_ = engine::SharedFrame::unwritten(frame_size_);
+        engine::set_event_fields(frame_, text.substr(key_size_));
     } catch (const std::bad_alloc&) {
         state_ = State::skipping;
         sink.on_lost_record();

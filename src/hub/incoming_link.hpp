@@ -51,9 +51,10 @@ private:
     base::Descriptor socket_;
     const Registry& registry_;
     State state_ = State::hello;
-    base::ByteBuffer partial_;  // of a hello, head or key
+    base::ByteBuffer partial_;  // of a hello, a head, or a key with fields
     std::size_t frame_size_ = 0;
     std::size_t key_size_ = 0;
+    std::size_t fields_size_ = 0;
     std::optional<TopicKey> key_;
     engine::SharedFrame frame_;
     std::size_t received_ = 0;  // of the frame

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "base/signal_mask.hpp"
+#include "engine/event_form.hpp"
 #include "hub/local_socket.hpp"
 #include "hub/record.hpp"
 
@@ -222,13 +223,15 @@ BusResult LocalBus::publish(const TopicKey& key, const SharedFrame& frame) noexc
     }
     try {
         const std::string_view name = key.bytes();
+        const std::string_view fields = engine::event_fields_of(frame);
         const RecordHead head{static_cast<std::uint32_t>(frame.bytes().size()),
-                              static_cast<std::uint16_t>(name.size()), 0};
-        Publication publication{
-            Registry::bucket_of(key.hash()),
-            SharedFrame::join(bytes_of(head),
-                              {reinterpret_cast<const std::uint8_t*>(name.data()), name.size()}),
-            frame};
+                              static_cast<std::uint16_t>(name.size()),
+                              static_cast<std::uint16_t>(fields.size())};
+        SharedFrame before = SharedFrame::join(bytes_of(head), engine::text_bytes(name));
+        if (!fields.empty()) {
+            before.append(engine::text_bytes(fields), {});
+        }
+        Publication publication{Registry::bucket_of(key.hash()), std::move(before), frame};
         const std::size_t cost = publication.cost();
         switch (inbox_->post(std::move(publication), cost)) {
             case net::Posted::yes: break;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What processes of one host write to each other: a Hello, then a RecordHead, a topic's key and a
-// frame for each publication. In the machine's own byte order; see kLayout in registry.cpp.
+// What processes of one host write to each other: a Hello, then a RecordHead, a topic's key, the fields of an
+// event and a frame for each publication. In the machine's own byte order; see kLayout in registry.cpp.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct Hello {
 struct RecordHead {
     std::uint32_t frame_size;
     std::uint16_t key_size;
-    std::uint16_t reserved;
+    std::uint16_t fields_size;  ///< see engine::set_event_fields(); 0 for none
 };
 static_assert(sizeof(RecordHead) == 8);
 

@@ -60,7 +60,7 @@ def _page(server):
 def test_without_websockets_all_is_zero(start_httpd):
     server = start_httpd(_ECHOES)
     assert _figures(server) == dict.fromkeys(
-        ["", "Tcp", "Tls", "H2", "Pump", "Tunnel", "DeflateShared", "DeflateDedicated"], 0
+        ["", "Tcp", "Tls", "H2", "Pump", "Tunnel", "Sse", "DeflateShared", "DeflateDedicated"], 0
     )
     page = _page(server)
     assert "<p>0 open in 0 child processes</p>" in page

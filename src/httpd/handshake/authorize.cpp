@@ -90,18 +90,22 @@ int ask_v1(request_rec* r, Instances& instances, const Endpoint& endpoint, engin
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     instances.tell_of_drain(instance);
-    std::unique_ptr<plugin::Request> kept;
-    RequestSnapshot* request = nullptr;
-    if (instance.asks_for_request()) {
-        auto snapshot = RequestSnapshot::take(r);
-        request = snapshot.get();
-        kept = std::move(snapshot);
-        if (instance.keeps_request()) {
-            if (const int status = check_size(r, *request, endpoint.handshake); status != OK) {
-                return status;
-            }
+    return ask_plugin(r, instance, endpoint, id,
+                      instance.asks_for_request() ? RequestSnapshot::take(r) : nullptr, session);
+}
+
+}  // namespace
+
+int ask_plugin(request_rec* r, plugin::V1Instance& instance, const Endpoint& endpoint,
+               engine::ConnectionId id, std::unique_ptr<RequestSnapshot> snapshot,
+               std::unique_ptr<engine::Session>& session) {
+    RequestSnapshot* request = snapshot.get();
+    if (request != nullptr && instance.keeps_request()) {
+        if (const int status = check_size(r, *request, endpoint.handshake); status != OK) {
+            return status;
         }
     }
+    std::unique_ptr<plugin::Request> kept = std::move(snapshot);
     auto candidate = V1Session::make(instance, id);
     if (const std::uint32_t status = candidate->upgrade(kept); status != 0) {
         return refuse_v1(r, static_cast<int>(status));
@@ -112,8 +116,6 @@ int ask_v1(request_rec* r, Instances& instances, const Endpoint& endpoint, engin
     session = std::move(candidate);
     return OK;
 }
-
-}  // namespace
 
 int authorize(request_rec* r, Child& child, const Endpoint& endpoint, engine::ConnectionId id,
               std::unique_ptr<engine::Session>& session) {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "httpd/config/endpoints.hpp"
+#include "httpd/handshake/request_snapshot.hpp"
 #include "httpd/process/child.hpp"
 
 namespace websocket::httpd {
@@ -16,5 +17,10 @@ namespace websocket::httpd {
 /// plugin is asked. [httpd worker]
 [[nodiscard]] int authorize(request_rec* r, Child& child, const Endpoint& endpoint,
                             engine::ConnectionId id, std::unique_ptr<engine::Session>& session);
+
+/// The same of one of version 1 that has started, about a request that need be no handshake.
+[[nodiscard]] int ask_plugin(request_rec* r, plugin::V1Instance& instance, const Endpoint& endpoint,
+                             engine::ConnectionId id, std::unique_ptr<RequestSnapshot> snapshot,
+                             std::unique_ptr<engine::Session>& session);
 
 }  // namespace websocket::httpd

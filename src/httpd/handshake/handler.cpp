@@ -40,15 +40,7 @@ int connect(request_rec* r, const Endpoint& endpoint, const Handshake& handshake
     auto early = Arrival::take(r);
     auto place = early ? std::move(early) : host.engine.reserve(why);
     if (!place) {
-        switch (why) {
-            case engine::Refusal::too_many_connections:
-                return refuse_for_child_cap(r, host.engine.connections());
-            case engine::Refusal::no_resources:
-                return unavailable(r, "out of memory, descriptors or threads");
-            case engine::Refusal::hanging:
-                return unavailable(r, "all event loops of this child hang (see WS0306)");
-            case engine::Refusal::stopping: return ask_to_come_again(r);
-        }
+        return refuse_place(r, why, host.engine.connections());
     }
     std::optional<Pump> pump;
     if (const char* why_pumped = obstacle(r)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "httpd/handshake/refusal.hpp"
 
+#include "httpd/handshake/connection_caps.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
@@ -27,6 +28,17 @@ int ask_to_come_again(request_rec* r) {
         APLOG_INFO);
     apr_table_setn(r->err_headers_out, "Retry-After", "1");
     return status;
+}
+
+int refuse_place(request_rec* r, engine::Refusal why, std::uint32_t open) {
+    switch (why) {
+        case engine::Refusal::too_many_connections: return refuse_for_child_cap(r, open);
+        case engine::Refusal::no_resources: break;
+        case engine::Refusal::hanging:
+            return unavailable(r, "all event loops of this child hang (see WS0306)");
+        case engine::Refusal::stopping: return ask_to_come_again(r);
+    }
+    return unavailable(r, "out of memory, descriptors or threads");
 }
 
 int refuse_fork(request_rec* r) {

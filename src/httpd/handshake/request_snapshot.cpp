@@ -15,6 +15,7 @@
 #include "httpd/config/config.hpp"
 #include "httpd/handshake/header_names.hpp"
 #include "httpd/handshake/origin.hpp"
+#include "httpd/handshake/plain_request.hpp"
 #include "httpd/handshake/request_copy.hpp"
 #include "httpd/handshake/response_headers.hpp"
 #include "httpd/plain/plain_exchange.hpp"
@@ -292,6 +293,16 @@ bool RequestSnapshot::trusts_origin() const {
 }
 
 bool RequestSnapshot::is_open() const { return exchange() == nullptr || admits_strangers(real_); }
+
+bool RequestSnapshot::accept_event_stream(std::chrono::milliseconds retry) {
+    PlainExchange* plain = exchange();
+    if (plain == nullptr || real_->method_number != M_GET || is_for_another(real_)) {
+        return false;
+    }
+    plain->event_stream = retry;
+    event_stream_ = true;
+    return true;
+}
 
 bool RequestSnapshot::set_response_body(std::string_view type, std::span<const std::uint8_t> body) {
     if (real_ == nullptr || !protocol::is_field_value(type)) {

@@ -6,6 +6,7 @@
 #include <httpd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -65,6 +66,8 @@ public:
                                           std::span<const std::uint8_t>& body) override;
     [[nodiscard]] bool trusts_origin() const override;
     [[nodiscard]] bool is_open() const override;
+    bool accept_event_stream(std::chrono::milliseconds retry) override;
+    [[nodiscard]] bool is_event_stream() const noexcept override { return event_stream_; }
     [[nodiscard]] const char* text(std::uint32_t what) const noexcept override;
     [[nodiscard]] std::uint16_t port(std::uint32_t which) const noexcept override;
     [[nodiscard]] const char* environment(const char* name) const noexcept override;
@@ -136,6 +139,7 @@ private:
     request_rec* native_ = nullptr;  // owns its pool
     apr_port_t client_port_;
     apr_port_t useragent_port_;  // 0 when a proxy did not tell it
+    bool event_stream_ = false;
 };
 
 }  // namespace websocket::httpd

@@ -2,6 +2,7 @@
 // A request that a plugin answers, and its answer so far.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ struct PlainExchange {
     const HandshakeOptions& options;
     RequestBody body;                ///< the client's
     std::optional<Content> content;  ///< of the response
+    /// The plugin wants it to be an event stream, whose clients come back after this time.
+    std::optional<std::chrono::milliseconds> event_stream;
 };
 
 }  // namespace websocket::httpd

@@ -15,6 +15,7 @@
 #include "httpd/handshake/plain_request.hpp"
 #include "httpd/handshake/refusal.hpp"
 #include "httpd/handshake/request_snapshot.hpp"
+#include "httpd/plain/event_stream_answer.hpp"
 #include "httpd/plain/plain_exchange.hpp"
 #include "httpd/process/child.hpp"
 #include "httpd/request_state.hpp"
@@ -140,12 +141,12 @@ int send_answer(request_rec* r, int status, const PlainExchange& exchange) {
     return OK;
 }
 
-int ask(request_rec* r, plugin::V1Instance& instance, const HandshakeOptions& options) {
-    PlainExchange exchange(r, options);
+int ask(request_rec* r, Child& child, plugin::V1Instance& instance, const Endpoint& endpoint) {
+    PlainExchange exchange(r, endpoint.handshake);
+    std::unique_ptr<RequestSnapshot> request = RequestSnapshot::take(r);
     std::uint32_t status = 0;
     {
         const ExchangeScope scope(r, exchange);
-        const std::unique_ptr<RequestSnapshot> request = RequestSnapshot::take(r);
         status = plugin::answer_http(instance, *request);
     }
     if (const int answered = exchange.body.finish(); answered != OK) {
@@ -155,10 +156,17 @@ int ask(request_rec* r, plugin::V1Instance& instance, const HandshakeOptions& op
         apr_table_clear(r->headers_out);
         return answer_plain_request(r);
     }
+    if (exchange.event_stream && status == HTTP_OK) {
+        return open_event_stream(r, child, endpoint, instance, std::move(request),
+                                 *exchange.event_stream);
+    }
     return send_answer(r, static_cast<int>(status), exchange);
 }
 
 int refuse_request(request_rec* r, engine::Refusal why) {
+    if (why == engine::Refusal::stopping && wants_event_stream(r)) {
+        return ask_listener_to_come_again(r);
+    }
     return why == engine::Refusal::stopping
                ? ask_to_come_again(r)
                : unavailable(r, "out of memory, descriptors or threads");
@@ -181,7 +189,7 @@ int answer_with_child(request_rec* r, Child& child) {
     }
     instances.tell_of_drain(instance);
     const InstanceInUse use(instance);
-    return use ? ask(r, instance, endpoint.handshake) : ask_to_come_again(r);
+    return use ? ask(r, child, instance, endpoint) : refuse_request(r, engine::Refusal::stopping);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ constexpr std::array<const char*, kCompressors> kCompressorNames{"none", "shared
 static_assert(kTransports * kCompressors <= OpenCounts::kCategories);
 
 /// The number changes with the layout of MetricCatalogue, and with what stands in it.
-constexpr const char* kMetricsKey = "mod_websocket metrics 2";
+constexpr const char* kMetricsKey = "mod_websocket metrics 3";
 
 // httpd's hooks have no other place for them.
 MetricCatalogue* shared_catalogue = nullptr;
@@ -45,7 +45,7 @@ OwnMetrics add_own(MetricCatalogue& to) {
                                     MetricLabel{"compression", kCompressorNames.at(compressor)}};
             all.connections.at(transport).at(compressor) =
                 add_metric(to, {"websocket_connections", MetricType::gauge,
-                                "Open WebSocket connections.", labels});
+                                "Open WebSocket connections and event streams.", labels});
         }
     }
     all.topics = {

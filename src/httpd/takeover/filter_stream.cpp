@@ -29,16 +29,20 @@ bool FilterStream::possible(const request_rec* r) noexcept {
     return find_descriptor(r->connection, wait_for);
 }
 
-FilterStream::FilterStream(request_rec* r) noexcept
+FilterStream::FilterStream(request_rec* r, Use use) noexcept
     : request_(r), connection_(r->connection),
       input_(apr_brigade_create(r->pool, r->connection->bucket_alloc)),
-      output_(apr_brigade_create(r->pool, r->connection->bucket_alloc)),
+      output_(apr_brigade_create(r->pool, r->connection->bucket_alloc)), use_(use),
+      ignores_input_(use == Use::body && r->connection->master != nullptr),
       // mod_http2 shows a handshake as a request whose body has ended.
       end_expected_(r->connection->master != nullptr) {
     static_cast<void>(find_descriptor(connection_, wait_for_));
 }
 
 ClientStream::Input FilterStream::input() noexcept {
+    if (ignores_input_) {
+        return {net::IoStatus::would_block, {}};
+    }
     for (;;) {
         while (!APR_BRIGADE_EMPTY(input_)) {
             apr_bucket* first = APR_BRIGADE_FIRST(input_);
@@ -85,7 +89,9 @@ bool FilterStream::output(std::span<const std::uint8_t> bytes) noexcept {
     APR_BRIGADE_INSERT_TAIL(output_,
                             apr_bucket_transient_create(reinterpret_cast<const char*>(bytes.data()),
                                                         bytes.size(), connection_->bucket_alloc));
-    request_->bytes_sent += static_cast<apr_off_t>(bytes.size());
+    if (use_ == Use::tunnel) {
+        request_->bytes_sent += static_cast<apr_off_t>(bytes.size());
+    }
     return pass_output();
 }
 
@@ -96,12 +102,16 @@ void FilterStream::end_output() noexcept {
 
 bool FilterStream::pass_output() noexcept {
     APR_BRIGADE_INSERT_TAIL(output_, apr_bucket_flush_create(connection_->bucket_alloc));
-    const apr_status_t status = ap_pass_brigade(connection_->output_filters, output_);
+    ap_filter_t* first = use_ == Use::body ? request_->output_filters : connection_->output_filters;
+    const apr_status_t status = ap_pass_brigade(first, output_);
     apr_brigade_cleanup(output_);
     return status == APR_SUCCESS && connection_->aborted == 0;
 }
 
 int FilterStream::descriptor() const noexcept {
+    if (ignores_input_) {
+        return -1;  // it would be ready for ever
+    }
     int fd = -1;  // also that of a socket which the MPM has closed meanwhile, to end at once
     if (wait_for_.desc_type == APR_POLL_SOCKET) {
         apr_os_sock_get(&fd, wait_for_.desc.s);
@@ -113,7 +123,7 @@ int FilterStream::descriptor() const noexcept {
 
 bool FilterStream::aborted() const noexcept {
     return connection_->aborted != 0 ||
-           (wait_for_.desc_type == APR_POLL_SOCKET && descriptor() < 0);
+           (!ignores_input_ && wait_for_.desc_type == APR_POLL_SOCKET && descriptor() < 0);
 }
 
 }  // namespace websocket::httpd

@@ -16,8 +16,12 @@ public:
     /// streams of HTTP/2.
     [[nodiscard]] static bool possible(const request_rec* r) noexcept;
 
-    /// After the 101; `r` outlives it.
-    explicit FilterStream(request_rec* r) noexcept;
+    enum class Use : std::uint8_t {
+        tunnel,  ///< after a 101: bytes both ways, with the connection alone
+        body,    ///< after the head of a response, through the filters of the request
+    };
+    /// `r` outlives it.
+    FilterStream(request_rec* r, Use use) noexcept;
 
     [[nodiscard]] Input input() noexcept override;
     void consume(std::size_t bytes) noexcept override { used_ += bytes; }
@@ -42,7 +46,9 @@ private:
     apr_bucket_brigade* output_;
     apr_pollfd_t wait_for_{};
     std::size_t used_ = 0;  ///< bytes of the first bucket of input_ that are consumed
-    bool end_expected_;     ///< an EOS will come that ends the request and not the stream
+    const Use use_;
+    const bool ignores_input_;  ///< the request has ended, and an abort is all that can still come
+    bool end_expected_;         ///< an EOS will come that ends the request and not the stream
 };
 
 }  // namespace websocket::httpd

@@ -14,7 +14,6 @@
 #include "httpd/config/config.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
-#include "httpd/takeover/filter_stream.hpp"
 #include "httpd/takeover/relay.hpp"
 #include "httpd/takeover/stop_watch.hpp"
 
@@ -93,12 +92,15 @@ int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
 }
 
 int run_pump(request_rec* r, Child& child, Pump pump, std::unique_ptr<Handover> handover) {
-    conn_rec* c = r->connection;
     send_switching_protocols(r);
-    handover->take_over(c);
+    handover->take_over(r->connection);
     handover.reset();
+    FilterStream client(r, FilterStream::Use::tunnel);
+    return relay(r, child, std::move(pump), client);
+}
 
-    FilterStream client(r);
+int relay(request_rec* r, Child& child, Pump pump, FilterStream& client) {
+    conn_rec* c = r->connection;
     bool ended = false;
     {
         StopWatch watch;

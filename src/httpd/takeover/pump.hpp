@@ -10,6 +10,7 @@
 
 #include "base/descriptor.hpp"
 #include "httpd/process/child.hpp"
+#include "httpd/takeover/filter_stream.hpp"
 #include "httpd/takeover/pump_slots.hpp"
 #include "httpd/takeover/takeover.hpp"
 
@@ -29,6 +30,10 @@ struct Pump {
 /// log says why. [httpd worker]
 [[nodiscard]] int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                                std::optional<Pump>& into);
+
+/// Carries bytes between the client and the engine, which serves the pump's end of the socketpair, until the
+/// end of the connection. Returns what the handler has to return. [httpd worker]
+[[nodiscard]] int relay(request_rec* r, Child& child, Pump pump, FilterStream& client);
 
 /// Sends the 101 and returns at the end of the connection, with what the handler has to return.
 /// [httpd worker]

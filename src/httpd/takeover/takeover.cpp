@@ -23,6 +23,7 @@
 #include "httpd/module.hpp"
 #include "httpd/process/child.hpp"
 #include "httpd/process/descriptors.hpp"
+#include "httpd/request_state.hpp"
 #include "httpd/tunnel/tunnel_attempt.hpp"
 
 namespace websocket::httpd {
@@ -138,6 +139,9 @@ TransportKind transport_of(const request_rec* r) {
     if (const TunnelAttempt* attempt = attempt_of(r); attempt != nullptr && attempt->taken) {
         return TransportKind::tunnel;
     }
+    if (const RequestState* state = find_state(r); state != nullptr && state->event_stream) {
+        return TransportKind::sse;
+    }
     if (r->connection->master != nullptr) {
         return TransportKind::h2;
     }
@@ -172,12 +176,17 @@ base::Descriptor duplicate_socket(conn_rec* c) {
 }
 
 void send_switching_protocols(request_rec* r) {
-    conn_rec* c = r->connection;
     remove_http_filters(r);
     r->status = HTTP_SWITCHING_PROTOCOLS;
     r->status_line = ap_get_status_line(r->status);
     ap_send_interim_response(r, 1);
 
+    leave_http(r);
+}
+
+void leave_http(request_rec* r) {
+    conn_rec* c = r->connection;
+    remove_http_filters(r);
     c->keepalive = AP_CONN_CLOSE;
     r->eos_sent = 1;
     r->output_filters = c->output_filters;

@@ -41,6 +41,9 @@ void take_early_input(conn_rec* c, TakenConnection& taken);
 /// closes its descriptor. [httpd worker]
 void let_go_after(request_rec* r);
 
+/// Of what the request gets, httpd has written all that it will. [httpd worker]
+void leave_http(request_rec* r);
+
 /// Sends the 101; nothing of HTTP follows on this connection. [httpd worker]
 void send_switching_protocols(request_rec* r);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the bytes of a connection travel.
+// How the bytes of a connection travel, or what it is if that says more.
 #pragma once
 
 #include <httpd.h>
@@ -16,10 +16,12 @@ enum class TransportKind : std::uint8_t {
     h2,      ///< a stream of HTTP/2
     pump,    ///< through filters of httpd
     tunnel,  ///< between a client and a backend of mod_proxy
+    sse,     ///< an event stream, however its bytes travel
 };
 
 /// Their names in logs and status, in the order of the enumeration.
-inline constexpr std::array<const char*, 5> kTransportNames{"tcp", "tls", "h2", "pump", "tunnel"};
+inline constexpr std::array<const char*, 6> kTransportNames{"tcp",  "tls",    "h2",
+                                                            "pump", "tunnel", "sse"};
 
 [[nodiscard]] constexpr const char* name_of(TransportKind kind) noexcept {
     return kTransportNames.at(static_cast<std::size_t>(kind));

@@ -3,6 +3,7 @@
 // while it answers that.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -56,6 +57,12 @@ public:
 
     /// Whether httpd would let a stranger do this. [httpd worker]
     [[nodiscard]] virtual bool is_open() const { return true; }
+
+    /// Has the request answered with an event stream, whose clients come back after `retry`. False when that
+    /// cannot be: while on_http runs only. [httpd worker]
+    virtual bool accept_event_stream(std::chrono::milliseconds /*retry*/) { return false; }
+    /// That was accepted. [any thread]
+    [[nodiscard]] virtual bool is_event_stream() const noexcept { return false; }
 
     /// One of WS_REQUEST_*; null when there is none. [any thread]
     [[nodiscard]] virtual const char* text(std::uint32_t /*what*/) const noexcept {

@@ -12,6 +12,7 @@
 #include "plugin/v1/v1_send.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
+#include "websocket/ext/draft/event_stream.h"
 
 namespace websocket::plugin {
 
@@ -91,7 +92,7 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 12> kKnown{{
+    static constexpr std::array<Known, 13> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
@@ -104,6 +105,7 @@ const void* extension(const ws_host* host, const char* name) {
         {WS_TOPIC_1, topic_extension},
         {WS_LEADER_1, leader_extension},
         {WS_DRAIN_1, drain_extension},
+        {WS_EVENT_STREAM_DRAFT_1, event_stream_extension},
     }};
     if (host == nullptr || name == nullptr) {
         return nullptr;

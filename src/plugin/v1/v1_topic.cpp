@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ws.topic/1
+#include "plugin/v1/v1_topic.hpp"
+
 #include <memory>
 #include <new>
 #include <string_view>
@@ -69,23 +71,14 @@ ws_result unsubscribe(const ws_host* host, ws_conn conn, const void* topic, uint
     return WS_OK;
 }
 
-ws_result publish(const ws_host* host, const void* topic, uint64_t topic_size, uint32_t type,
-                  const void* bytes, uint64_t n, ws_conn except, uint32_t flags) {
-    if (host == nullptr || !is_topic(topic, topic_size) || !is_valid(bytes, n) || flags != 0 ||
-        (type != WS_TEXT && type != WS_BINARY)) {
+ws_result publish_message(const ws_host* host, const void* topic, uint64_t topic_size,
+                          uint32_t type, const void* bytes, uint64_t n, ws_conn except,
+                          uint32_t flags) {
+    if (host == nullptr || flags != 0) {
         return WS_BAD_ARG;
     }
-    if (n >= engine::Gate::kMaxQueued) {
-        return WS_TOO_BIG;
-    }
-    const V1Instance& instance = V1Instance::of(host);
-    if (type == WS_TEXT && !may_leave(instance.host(), instance.endpoint(), span_of(bytes, n))) {
-        return WS_BAD_ARG;
-    }
-    const auto kind = type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
-    return abi_result(instance.host().topics->publish(
-        instance.endpoint().topics.scope, name_of(topic, topic_size), kind, span_of(bytes, n),
-        ConnectionId::from_value(except)));
+    return publish(V1Instance::of(host),
+                   {topic, topic_size, type, bytes, n, ConnectionId::from_value(except)});
 }
 
 ws_result listen(const ws_host* host, const void* topic, uint64_t n, ws_topic_message message,
@@ -138,10 +131,29 @@ void stand_for(const ws_host* host, uint64_t listener, uint32_t subscribers) {
 
 }  // namespace
 
+ws_result publish(const V1Instance& instance, const Publishing& what) noexcept {
+    if (!is_topic(what.topic, what.topic_size) || !is_valid(what.bytes, what.size) ||
+        (what.type != WS_TEXT && what.type != WS_BINARY)) {
+        return WS_BAD_ARG;
+    }
+    if (what.size >= engine::Gate::kMaxQueued) {
+        return WS_TOO_BIG;
+    }
+    const auto message = span_of(what.bytes, what.size);
+    if (what.type == WS_TEXT && !may_leave(instance.host(), instance.endpoint(), message)) {
+        return WS_BAD_ARG;
+    }
+    const auto kind =
+        what.type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
+    return abi_result(instance.host().topics->publish(instance.endpoint().topics.scope,
+                                                      name_of(what.topic, what.topic_size), kind,
+                                                      message, what.except, what.fields));
+}
+
 const void* topic_extension() noexcept {
-    static constexpr ws_topic_1 kTable{
-        sizeof(ws_topic_1), 0,        subscribe, unsubscribe, publish, listen, ignore,
-        subscribers,        stand_for};
+    static constexpr ws_topic_1 kTable{sizeof(ws_topic_1), 0,      subscribe, unsubscribe,
+                                       publish_message,    listen, ignore,    subscribers,
+                                       stand_for};
     return &kTable;
 }
 
