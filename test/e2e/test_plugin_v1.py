@@ -71,7 +71,7 @@ def test_a_plugin_of_minor_version_0_written_without_headers(v1):
     start = v1.log_size()
     with v1.websocket("/layout") as client:
         client.send(frames.text(b"layout"))
-        assert client.expect_text() == "host 1 minor 3 name mod_websocket timer 1"
+        assert client.expect_text() == "host 1 minor 4 name mod_websocket timer 1"
         client.expect_text("late")
         client.send(frames.binary(b"\x00\xff"))
         client.expect(frames.BINARY, b"\x00\xff")
