@@ -143,6 +143,7 @@ bool Lifecycle::wait(Clock::time_point limit, Done done) noexcept {
 
 void Lifecycle::leave() noexcept {
     if (draining_.load()) {
+        scoreboard_.show_threads_as_ended();
         if (!announced_ && host_.engine.connections() != 0) {
             // Their handshakes were answered after the drain had begun.
             announce(std::max(milliseconds{0},

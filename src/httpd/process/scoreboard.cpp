@@ -32,6 +32,8 @@ Scoreboard::Scoreboard() noexcept : self_(::getpid()) {
     if (name == "event") {
         mpm_ = Mpm::event;
         wanted_spare_ = (ask_mpm(AP_MPMQ_MIN_SPARE_THREADS) + threads_ - 1) / threads_;
+    } else if (name == "worker") {
+        mpm_ = Mpm::worker;
     } else if (name == "prefork") {
         mpm_ = Mpm::prefork;
         slots_ = most_serving_;
@@ -76,6 +78,18 @@ void Scoreboard::show_as_leaving() const noexcept {
     }
 }
 
+// Its threads that end before its listener has said so are left as ones that still work, and the parent waits for one
+// that does not.
+void Scoreboard::show_threads_as_ended() const noexcept {
+    for (int slot = 0; mpm_ == Mpm::worker && slot < slots_; ++slot) {
+        for (int thread = 0; process(slot).pid == self_ && thread < threads_; ++thread) {
+            if (ap_scoreboard_image->servers[slot][thread].status == SERVER_GRACEFUL) {
+                ap_update_child_status_from_indexes(slot, thread, SERVER_DEAD, nullptr);
+            }
+        }
+    }
+}
+
 struct Scoreboard::Census {
     int free = 0;
     int serving = 0;
@@ -104,7 +118,7 @@ Scoreboard::Census Scoreboard::count() const noexcept {
 }
 
 bool Scoreboard::slot_is_needed() const noexcept {
-    if (mpm_ == Mpm::other) {
+    if (mpm_ == Mpm::worker || mpm_ == Mpm::other) {
         return false;
     }
     const Census census = count();

@@ -23,13 +23,16 @@ public:
     /// prefork: the parent no longer takes this child for one that waits for connections.
     void show_as_leaving() const noexcept;
 
+    /// worker: the parent may give the slots of this child's threads to a new child. When they have ended.
+    void show_threads_as_ended() const noexcept;
+
     /// True when httpd wants to start a child, has no slot for it, and this child is among those that
     /// should give theirs up: the oldest that are leaving, as many as there are slots missing.
     /// Never with worker, where new children take the slots of those that are leaving.
     [[nodiscard]] bool slot_is_needed() const noexcept;
 
 private:
-    enum class Mpm : unsigned char { event, prefork, other };
+    enum class Mpm : unsigned char { event, worker, prefork, other };
 
     struct Census;
 
