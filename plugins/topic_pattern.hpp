@@ -73,10 +73,11 @@ public:
         const std::vector<Part> parts = names_user() ? for_user(user) : parts_;
         // reached[i]: what was seen of the name so far may be parts[0] to parts[i - 1].
         std::vector<char> reached(parts.size() + 1, 0);
+        std::vector<char> next(parts.size() + 1);
         reached[0] = 1;
         pass_wildcards(parts, reached);
         for (const char c : name) {
-            std::vector<char> next(parts.size() + 1, 0);
+            std::ranges::fill(next, 0);
             for (std::size_t i = 0; i < parts.size(); ++i) {
                 if (reached[i] == 0) continue;
                 switch (parts[i].kind) {
@@ -86,7 +87,7 @@ public:
                     case Kind::user: break;
                 }
             }
-            reached = std::move(next);
+            reached.swap(next);
             pass_wildcards(parts, reached);
         }
         return reached.back() != 0;
