@@ -127,7 +127,7 @@ unit_tests() {
     for suite in "${suites[@]}"; do : >"$folder/$suite.log"; done
     run=(timeout --foreground --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests")
     local -x ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
-        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0
+        TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0:suppressions=$PWD/test/tsan.suppressions
     # shellcheck disable=SC2016  # for that shell
     printf '%s\n' "${suites[@]}" |
         xargs -P "$processes" -I SUITE bash -c 'log=$1; shift; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"

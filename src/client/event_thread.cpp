@@ -15,20 +15,32 @@ EventThread::EventThread() : turns_(std::make_shared<Turns>()) {
 }
 
 EventThread::~EventThread() {
-    turns_->ended = true;
-    turns_->reactor.wake();
     if (here()) {
+        turns_->ended = true;
         thread_.detach();
     } else {
-        thread_.join();
+        end();
     }
+}
+
+void EventThread::end() noexcept {
+    if (!thread_.joinable()) {
+        return;
+    }
+    turns_->ended = true;
+    turns_->reactor.wake();
+    thread_.join();
+    turns_->inbox.close();
+    std::vector<Task> left;
+    turns_->inbox.take(left);
+    std::exchange(turns_->own, {}).clear();
 }
 
 void EventThread::post(Task task) {
     if (here()) {
         turns_->own.push_back(std::move(task));
     } else {
-        // Without a limit it is neither full nor closed.
+        // Without a limit it is never full; and what comes behind the end concerns nobody.
         static_cast<void>(turns_->inbox.post(std::move(task)));
     }
 }

@@ -26,6 +26,9 @@ public:
     EventThread& operator=(const EventThread&) = delete;
     ~EventThread();
 
+    /// Waits for its end, and forgets what it has not done; what is posted later is forgotten at once. [another thread]
+    void end() noexcept;
+
     /// Runs the task soon: those of one thread in their order. What it throws ends the program, but std::bad_alloc. Throws
     /// std::bad_alloc. [any thread]
     void post(Task task);

@@ -158,6 +158,10 @@ void RpcClient::dismantle() {
         done->set_value();
     });
     apart.wait();
+    if (!configuration_.thread) {
+        // Here, as otherwise the last task that knows the client may outlive its destructor.
+        thread_->end();
+    }
 }
 
 // --- callbacks -----------------------------------------------------------------------------------
