@@ -100,7 +100,7 @@ std::variant<ServerCall, ServerAnswer, NoMessage> read_message(const jsonrpc::Re
     const Value* const answered = calls ? nullptr : id;
     const Value* const version = message.find("jsonrpc");
     if (version == nullptr || *version != Value("2.0")) {
-        return refuse("\"jsonrpc\" must be \"2.0\"", text, answered);
+        return refuse(R"("jsonrpc" must be "2.0")", text, answered);
     }
     if (id != nullptr && !id->is_text() && !id->is_number() && !id->is_null()) {
         return refuse("\"id\" must be a number, a string or null", text);
@@ -114,20 +114,20 @@ std::variant<ServerCall, ServerAnswer, NoMessage> read_message(const jsonrpc::Re
                           method->text(), params != nullptr ? std::move(*params) : Value()};
     }
     if (id == nullptr) {
-        return refuse("a message has neither \"method\" nor \"id\"", text);
+        return refuse(R"(a message has neither "method" nor "id")", text);
     }
     Value* const result = message.find("result");
     const Value* const error = message.find("error");
     const bool failed = error != nullptr && !error->is_null();
     if (failed == (result != nullptr)) {
-        return refuse("an answer must have one of \"result\" and \"error\"", text, answered);
+        return refuse(R"(an answer must have one of "result" and "error")", text, answered);
     }
     if (!failed) {
         return ServerAnswer{*id, {}, std::move(*result)};
     }
     std::optional<jsonrpc::Error> told = error_of(*error);
     if (!told) {
-        return refuse("\"error\" must be an object with an integer \"code\" and a text \"message\"",
+        return refuse(R"("error" must be an object with an integer "code" and a text "message")",
                       text, answered);
     }
     return ServerAnswer{*id, std::move(told), {}};

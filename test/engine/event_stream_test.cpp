@@ -23,7 +23,6 @@ using websocket::engine::RatePolicy;
 using websocket::engine::SharedFrame;
 using websocket::protocol::BodyFraming;
 using websocket::protocol::CloseCode;
-using websocket::protocol::ClosePayload;
 
 namespace {
 

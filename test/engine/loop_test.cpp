@@ -13,7 +13,6 @@
 #include "unit.hpp"
 
 using namespace websocket::test;
-using websocket::engine::Connection;
 using websocket::engine::Loop;
 using websocket::engine::LoopTask;
 using websocket::engine::SharedFrame;

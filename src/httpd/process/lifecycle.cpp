@@ -155,7 +155,8 @@ void Lifecycle::leave() noexcept {
     const Clock::time_point limit = Clock::now() + kLatest;
     wait(limit, [this] { return host_.engine.stopped(); });
     wait_for_sessions(std::min(limit, Clock::now() + kPatience));
-    if (announced_) {
+    // Those that came while it drained may be gone before anything was announced.
+    if (announced_ || (draining_.load() && host_.engine.taken() != taken_before_)) {
         report();
     }
 }
