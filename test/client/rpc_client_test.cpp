@@ -1,100 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
+// Requests of a client and of its server, and what neither takes.
 #include "client/rpc_client.hpp"
 
-#include <chrono>
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "client/fake_server.hpp"
-#include "engine/awaiting.hpp"
-#include "unit.hpp"
-#include "websocket/jsonrpc_client.hpp"
+#include "client/client_log.hpp"
 
 using namespace websocket::jsonrpc;
 using namespace websocket::test;
 
 namespace {
-
-/// What a client tells, in order: "connected s1", "reconnecting 1006" and so on.
-struct Log {
-    Awaited<std::vector<std::string>> lines;
-
-    void add(std::string line) {
-        lines.update([&](auto& all) { all.push_back(std::move(line)); });
-    }
-    void await(const std::string& line) {
-        if (!lines.holds(
-                [&](const auto& all) { return !all.empty() && all.front().starts_with(line); })) {
-            const auto all = lines.get();
-            ck_abort_msg("waited in vain for %s; there is %s", line.c_str(),
-                         all.empty() ? "nothing" : all.front().c_str());
-        }
-        lines.update([](auto& all) { all.erase(all.begin()); });
-    }
-};
-
-/// Tries again soon, so that tests do; listeners write to the log.
-Configuration configured(const FakeServer& server, Log& log) {
-    Configuration configuration;
-    configuration.ws.uri = server.uri();
-    configuration.ws.reconnection.min_delay = 1ms;
-    configuration.ws.reconnection.max_delay = 20ms;
-    configuration.ws.on_connected = [&log](const ConnectedInfo& info) {
-        log.add("connected " + info.session_id.value_or("none"));
-    };
-    configuration.ws.on_reconnected = [&log](const ReconnectedInfo& info) {
-        log.add("reconnected " + info.session_id.value_or("none") +
-                (info.same_session ? " same" : " other"));
-    };
-    configuration.ws.on_reconnecting = [&log](const CloseInfo& info) {
-        log.add("reconnecting " + std::to_string(info.code) + ' ' + info.reason);
-    };
-    configuration.ws.on_connection_failed = [&log](const ConnectionError& error) {
-        log.add(std::string("failed ") + error.what());
-    };
-    configuration.ws.on_disconnect = [&log](const CloseInfo& info) {
-        log.add("disconnect " + std::to_string(info.code) + ' ' + info.reason);
-    };
-    configuration.ws.on_error = [&log](const std::exception_ptr& error) {
-        try {
-            std::rethrow_exception(error);
-        } catch (const std::exception& thrown) {
-            log.add(std::string("error ") + thrown.what());
-        }
-    };
-    // No request runs out of time by chance.
-    configuration.rpc.request_timeout = 60s;
-    return configuration;
-}
-
-/// What the future throws, or "" if it throws nothing.
-template <class Wanted, class T>
-std::string thrown_by(std::future<T>& future) {
-    ck_assert_msg(future.wait_for(kPatience) == std::future_status::ready, "a future hangs");
-    try {
-        static_cast<void>(future.get());
-    } catch (const Wanted& error) {
-        return error.what();
-    }
-    return {};
-}
-
-template <class Wanted, class T>
-void expect_thrown(std::future<T>& future, const std::string& what) {
-    const std::string thrown = thrown_by<Wanted>(future);
-    ck_assert_msg(thrown == what, "thrown is \"%s\"", thrown.c_str());
-}
-
-Value got(std::future<Value>& future) {
-    ck_assert_msg(future.wait_for(kPatience) == std::future_status::ready, "a future hangs");
-    return future.get();
-}
 
 void expect_refusal(const std::function<void(Configuration&)>& change, const std::string& what) {
     Configuration configuration{.ws = {.uri = "ws://localhost/"}};
@@ -201,63 +123,6 @@ START_TEST(has_limits_for_all_that_waits) {
 }
 END_TEST
 
-START_TEST(says_why_it_cannot_connect_and_goes_on_trying) {
-    const FakeServer server;
-    Log log;
-    Client client(configured(server, log));
-    auto waits = client.send("m");
-    client.connect();
-    ServedClient first = server.accept();
-    first.read_request();
-    first.send_bytes("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-    log.await("failed could not connect to " + server.uri() +
-              ": the server answered 403 Forbidden");
-    ServedClient second = server.accept();
-    second.disconnect();
-    log.await("failed could not connect");
-    ck_assert(client.state() == ClientState::connecting);
-    ServedClient third = server.accept();
-    third.welcome("s1");
-    log.await("connected s1");
-    third.answer(third.expect_request("m"), "\"here\"");
-    ck_assert(got(waits) == Value("here"));
-}
-END_TEST
-
-START_TEST(gives_up_after_as_many_tries_as_it_may) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.ws.reconnection.max_retries = 1;
-    Client client(std::move(configuration));
-    auto waits = client.send("m");
-    client.connect();
-    server.accept().disconnect();
-    server.accept().disconnect();
-    log.await("failed");
-    log.await("failed");
-    log.await("disconnect 1006");
-    ck_assert(thrown_by<ClosedError>(waits).starts_with("the connection has ended for good"));
-    auto late = client.send("m");
-    ck_assert(thrown_by<ClosedError>(late).starts_with("the connection has ended for good"));
-    ck_assert(client.state() == ClientState::disconnected);
-}
-END_TEST
-
-START_TEST(gives_up_a_server_that_does_not_finish_its_handshake) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.ws.connect_timeout = 50ms;
-    configuration.ws.reconnection.max_retries = 0;
-    Client client(std::move(configuration));
-    client.connect();
-    ServedClient silent = server.accept();
-    log.await("failed could not connect to " + server.uri() + ": no connection in 50 ms");
-    log.await("disconnect 1006");
-}
-END_TEST
-
 START_TEST(survives_what_is_no_json_rpc) {
     const FakeServer server;
     Log log;
@@ -280,23 +145,6 @@ START_TEST(survives_what_is_no_json_rpc) {
     const auto id = served.expect_request("m");
     served.send_text(R"({"jsonrpc":"2.0","error":5,"id":)" + std::to_string(id) + "}");
     ck_assert(thrown_by<ProtocolError>(asks).starts_with("\"error\" must be an object"));
-}
-END_TEST
-
-START_TEST(fails_a_connection_that_breaks_the_protocol_and_makes_another) {
-    const FakeServer server;
-    Log log;
-    Client client(configured(server, log));
-    client.connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    served.send_bytes(std::string_view("\x83\x00", 2));  // an opcode that there is not
-    ck_assert_uint_eq(served.expect_close(), 1002);
-    log.await("reconnecting 1006 the server broke the protocol of WebSocket: unknown opcode");
-    ServedClient again = server.accept();
-    again.open();
-    again.expect_text(R"({"jsonrpc":"2.0","method":"connect","params":{"sessionId":"s1"},"id":1})");
 }
 END_TEST
 
@@ -434,220 +282,6 @@ START_TEST(answers_the_server_at_once_or_later_and_each_request_once) {
 }
 END_TEST
 
-// --- sessions ------------------------------------------------------------------------------------
-
-START_TEST(is_told_that_its_session_is_gone_and_what_it_says_then_goes_first) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    std::unique_ptr<Client> client;
-    configuration.ws.on_reconnected = [&](const ReconnectedInfo& info) {
-        log.add(info.same_session ? "same" : "other");
-        client->notify("again");
-    };
-    client = std::make_unique<Client>(std::move(configuration));
-    client->connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    served.send_close(1012, "restart");
-    served.say_goodbye();
-    log.await("reconnecting 1012 restart");
-    auto waited = client->send("waited");
-    ServedClient again = server.accept();
-    again.open();
-    again.refuse(again.expect_request("connect"), 40007);
-    again.answer(again.expect_request("connect"), R"({"sessionId":"s2"})");
-    log.await("other");
-    again.expect_text(R"({"jsonrpc":"2.0","method":"again"})");
-    again.answer(again.expect_request("waited"), "1");
-    ck_assert(got(waited) == Value(1));
-    ck_assert(client->session_id() == "s2");
-}
-END_TEST
-
-START_TEST(a_server_without_sessions_is_fine) {
-    const FakeServer server;
-    Log log;
-    Client client(configured(server, log));
-    client.connect();
-    ServedClient served = server.accept();
-    served.open();
-    served.refuse(served.expect_request("connect"), -32601);
-    log.await("connected none");
-    ck_assert(!client.session_id());
-}
-END_TEST
-
-START_TEST(some_close_codes_are_final) {
-    const FakeServer server;
-    Log log;
-    Client client(configured(server, log));
-    client.connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    auto asks = client.send("m");
-    served.expect_request("m");
-    served.send_close(1008, "go away");
-    served.say_goodbye();
-    log.await("disconnect 1008 go away");
-    expect_thrown<ClosedError>(asks, "the connection has ended for good, with code 1008 (go away)");
-}
-END_TEST
-
-START_TEST(notices_a_server_that_answers_no_pings) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.heartbeat = 10ms;
-    configuration.rpc.heartbeat_request_timeout = 20ms;
-    Client client(std::move(configuration));
-    client.connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    served.expect_text(R"({"jsonrpc":"2.0","method":"ping","params":{"interval":10},"id":1})");
-    served.expect_text(R"({"jsonrpc":"2.0","method":"ping","id":2})");
-    log.await("error the server does not answer pings");
-    log.await("reconnecting 1006");
-    ServedClient again = server.accept();
-    again.open();
-    again.expect_request("connect");
-}
-END_TEST
-
-START_TEST(gives_up_a_connection_on_which_nothing_comes) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.ws.idle_timeout = 30ms;
-    configuration.session = false;
-    Client client(std::move(configuration));
-    client.connect();
-    ServedClient served = server.accept();
-    served.open();
-    log.await("connected none");
-    log.await("reconnecting 1006 nothing came from the server in 30 ms");
-}
-END_TEST
-
-// --- the end -------------------------------------------------------------------------------------
-
-START_TEST(closes_cleanly_and_tells_the_server_before) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.send_close_message = true;
-    Client client(std::move(configuration));
-    client.connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    auto asks = client.send("m");
-    served.expect_request("m");
-    auto closed = client.close(3000, "bye");
-    auto again = client.close();
-    served.answer(served.expect_request("closeSession"), "\"bye\"");
-    served.say_goodbye();
-    const CloseInfo info = closed.get();
-    ck_assert(info.code == 3000 && info.was_clean && info.final);
-    ck_assert_uint_eq(again.get().code, 3000);
-    log.await("disconnect 3000");
-    expect_thrown<ClosedError>(asks, "the client has been closed");
-    auto late = client.send("m");
-    expect_thrown<ClosedError>(late, "the client has been closed");
-    ck_assert(client.state() == ClientState::disconnected);
-    ck_assert_uint_eq(client.close().get().code, 3000);
-}
-END_TEST
-
-START_TEST(closes_although_the_server_says_nothing_and_before_it_is_connected) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.ws.close_timeout = 20ms;
-    Client client(configuration);
-    client.connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    const CloseInfo info = client.close().get();
-    ck_assert_uint_eq(info.code, 1006);
-    ck_assert_str_eq(info.reason.c_str(), "no answer to the Close in 20 ms");
-    ck_assert_uint_eq(served.expect_close(), 1005);
-    Client idle(configuration);
-    ck_assert_uint_eq(idle.close().get().code, 1006);
-    Client trying(configuration);
-    trying.connect();
-    ck_assert_uint_eq(trying.close().get().code, 1006);
-}
-END_TEST
-
-START_TEST(its_destructor_completes_all_and_calls_nobody_afterwards) {
-    const FakeServer server;
-    Log log;
-    std::future<Value> asks;
-    Awaited<int> called;
-    std::optional<ServedClient> served;
-    {
-        Client client(configured(server, log));
-        asks = client.send("m");
-        client.send("m", {}, [&called](const Outcome& outcome) {
-            ck_assert(!outcome);
-            called.update([](int& times) { ++times; });
-        });
-        client.connect();
-        served.emplace(server.accept());
-        served->welcome("s1");
-        served->expect_request("m");
-    }
-    ck_assert_uint_eq(served->expect_close(), 1001);
-    ck_assert_int_eq(called.get(), 1);
-    expect_thrown<ClosedError>(asks, "the client has been closed");
-}
-END_TEST
-
-START_TEST(may_be_destroyed_by_any_of_its_callbacks) {
-    const ClientThread thread = ClientThread::start();
-    for (const bool shared : {false, true}) {
-        for (int way = 0; way < 4; ++way) {
-            const FakeServer server;
-            Log log;
-            Door gone;
-            std::unique_ptr<Client> client;
-            const auto destroy = [&] {
-                client.reset();
-                gone.open();
-            };
-            Configuration configuration = configured(server, log);
-            configuration.thread = shared ? thread : ClientThread();
-            if (way == 0) configuration.ws.on_connected = [&](const ConnectedInfo&) { destroy(); };
-            if (way == 1) configuration.ws.on_reconnecting = [&](const CloseInfo&) { destroy(); };
-            configuration.rpc.methods = {{"end", Method([&](const ServerRequest&) { destroy(); })}};
-            client = std::make_unique<Client>(std::move(configuration));
-            auto asks = client->send("first");
-            client->connect();
-            ServedClient served = server.accept();
-            served.welcome("s1");
-            if (way > 0) {
-                log.await("connected s1");
-                const auto id = served.expect_request("first");
-                if (way == 1) served.disconnect();
-                if (way == 2) served.send_text(R"({"jsonrpc":"2.0","id":1,"method":"end"})");
-                if (way == 3) {
-                    client->send("second", {}, [&](const Outcome&) { destroy(); });
-                    served.answer(served.expect_request("second"), "1");
-                }
-                static_cast<void>(id);
-            }
-            gone.await("the destruction");
-            static_cast<void>(thrown_by<std::exception>(asks));
-        }
-    }
-}
-END_TEST
-
 START_TEST(may_be_used_by_many_threads_while_connections_come_and_go) {
     const FakeServer server;
     Log log;
@@ -692,23 +326,10 @@ WEBSOCKET_TEST_SUITE(rpc_client) {
     tcase_add_test(tests, names_what_is_not_allowed_in_a_configuration);
     tcase_add_test(tests, refuses_arguments_that_cannot_be_sent);
     tcase_add_test(tests, has_limits_for_all_that_waits);
-    tcase_add_test(tests, says_why_it_cannot_connect_and_goes_on_trying);
-    tcase_add_test(tests, gives_up_after_as_many_tries_as_it_may);
-    tcase_add_test(tests, gives_up_a_server_that_does_not_finish_its_handshake);
     tcase_add_test(tests, survives_what_is_no_json_rpc);
-    tcase_add_test(tests, fails_a_connection_that_breaks_the_protocol_and_makes_another);
     tcase_add_test(tests, completes_requests_with_results_and_errors_in_any_order);
     tcase_add_test(tests, a_request_runs_out_of_time_connected_or_not);
     tcase_add_test(tests, rejects_or_repeats_what_was_under_way_when_the_connection_is_lost);
     tcase_add_test(tests, answers_the_server_at_once_or_later_and_each_request_once);
-    tcase_add_test(tests, is_told_that_its_session_is_gone_and_what_it_says_then_goes_first);
-    tcase_add_test(tests, a_server_without_sessions_is_fine);
-    tcase_add_test(tests, some_close_codes_are_final);
-    tcase_add_test(tests, notices_a_server_that_answers_no_pings);
-    tcase_add_test(tests, gives_up_a_connection_on_which_nothing_comes);
-    tcase_add_test(tests, closes_cleanly_and_tells_the_server_before);
-    tcase_add_test(tests, closes_although_the_server_says_nothing_and_before_it_is_connected);
-    tcase_add_test(tests, its_destructor_completes_all_and_calls_nobody_afterwards);
-    tcase_add_test(tests, may_be_destroyed_by_any_of_its_callbacks);
     tcase_add_test(tests, may_be_used_by_many_threads_while_connections_come_and_go);
 }
