@@ -2,6 +2,7 @@
 #include "engine/channel.hpp"
 
 #include <array>
+#include <new>
 #include <span>
 
 #include "engine/loop.hpp"
@@ -54,6 +55,20 @@ void Channel::queue(SharedFrame frame) {
         gate_.add(bytes);
     }
     loop_.mark_dirty(*this);
+}
+
+bool Channel::queue_rest(const SharedFrame& frame, const net::IoResult& result) noexcept {
+    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
+    if (healthy && result.count < frame.bytes().size()) {
+        try {
+            queue(frame);
+            outbox_.drop_front(result.count);
+            account_written(result.count);
+        } catch (const std::bad_alloc&) {
+            healthy = false;
+        }
+    }
+    return healthy;
 }
 
 bool Channel::flush() noexcept {

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <span>
 #include <utility>
 
+#include "base/iovec.hpp"
 #include "base/log.hpp"
 #include "engine/connection_id.hpp"
 #include "engine/connection_options.hpp"
@@ -144,6 +146,16 @@ protected:
     }
     /// Queues what was not admitted, but has to be sent. Throws std::bad_alloc.
     void queue(SharedFrame frame);
+    /// Writes it at once, and queues what the socket does not take; with an empty outbox. False when the
+    /// connection is broken, or is now for want of memory.
+    [[nodiscard]] bool write_or_queue(const SharedFrame& frame) noexcept {
+        const std::span<const std::uint8_t> bytes = frame.bytes();
+        const iovec slot = base::to_iovec(bytes);
+        const net::IoResult result = transport_.write({&slot, 1});
+        account_wire(result.count);
+        return (result.status == net::IoStatus::done && result.count == bytes.size()) ||
+               queue_rest(frame, result);
+    }
     /// Writes what waits, as far as the socket takes it. True when nothing is left.
     [[nodiscard]] bool flush() noexcept;
     void account_written(std::size_t bytes) noexcept;
@@ -200,6 +212,8 @@ protected:
     bool dead_ : 1 = false;
 
 private:
+    /// What a write with this result has not taken.
+    [[nodiscard]] bool queue_rest(const SharedFrame& frame, const net::IoResult& result) noexcept;
     [[nodiscard]] std::size_t largest_recorded_read() const noexcept;
     [[nodiscard]] bool record_message() noexcept;
     [[nodiscard]] bool record_frame() noexcept;

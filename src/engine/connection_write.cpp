@@ -180,20 +180,7 @@ bool Connection::write_shared(const SharedFrame& frames, std::size_t count) noex
         !outbox_.empty() || corked()) {
         return false;
     }
-    const std::span<const std::uint8_t> bytes = frames.bytes();
-    const iovec slot = base::to_iovec(bytes);
-    const net::IoResult result = transport_.write({&slot, 1});
-    account_wire(result.count);
-    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
-    if (healthy && result.count < bytes.size()) {
-        try {
-            queue(frames);
-            outbox_.drop_front(result.count);
-            account_written(result.count);
-        } catch (const std::bad_alloc&) {
-            healthy = false;
-        }
-    }
+    const bool healthy = write_or_queue(frames);
     if (record_ != nullptr) {
         record_->traffic.messages_out += count;
     }

@@ -7,7 +7,6 @@
 #include <new>
 #include <utility>
 
-#include "base/iovec.hpp"
 #include "engine/event_form.hpp"
 #include "engine/loop.hpp"
 
@@ -249,8 +248,7 @@ void EventStream::enqueue(const SharedFrame& frames) {
         account_written(admitted);
         throw;
     }
-    account_written(
-        admitted);  // after what they became is counted: nobody is told of room in between
+    account_written(admitted);  // behind what they became: nobody is told of room in between
 }
 
 void EventStream::queue_all(const SharedFrame& frames) {
@@ -300,23 +298,10 @@ bool EventStream::write_shared(const SharedFrame& frame) {
     } catch (const std::bad_alloc&) {
         return false;
     }
-    const std::span<const std::uint8_t> bytes = event.bytes();
-    const iovec slot = base::to_iovec(bytes);
-    const net::IoResult result = transport_.write({&slot, 1});
-    account_wire(result.count);
+    const bool healthy = write_or_queue(event);
     note_written();
     if (record_ != nullptr) {
         ++record_->traffic.messages_out;
-    }
-    bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
-    if (healthy && result.count < bytes.size()) {
-        try {
-            queue(event);
-            outbox_.drop_front(result.count);
-            account_written(result.count);
-        } catch (const std::bad_alloc&) {
-            healthy = false;
-        }
     }
     if (!healthy) {
         broken_ = true;  // service() ends it
