@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What /proc says about a process."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -50,6 +51,23 @@ def kill(pid):
     """Kills a process and waits for its end: whoever connects after that does not meet it."""
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(pid), 10, f"the end of process {pid}")
+
+
+def _is_stopped(pid):
+    """Whether none of its threads runs any more."""
+    tasks = pathlib.Path(f"/proc/{pid}/task").iterdir()
+    return all(stat is None or stat[0] in "TX" for stat in (_stat(f"{pid}/task/{task.name}") for task in tasks))
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """A process stands still inside of this. SIGSTOP alone lets its threads run on until one of them has seen it."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: _is_stopped(pid), 10, f"the standstill of process {pid}")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def cpu_seconds(pid):

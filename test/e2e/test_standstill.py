@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A child that was stopped for a while does not blame its clients."""
 
-import os
 import selectors
-import signal
 import socket
 import time
 
@@ -11,7 +9,7 @@ import frames
 import handshake
 import processes
 from httpd import location
-from waiting import patience, wait_until
+from waiting import patience
 
 MPMS = ["event"]  # what is tested knows nothing of httpd
 
@@ -96,13 +94,9 @@ def test_a_child_that_was_stopped_drops_nobody_who_has_answered(start_httpd):
         clients.say(b"all alive")
         clients.await_all(_PING, after=_echo(b"all alive"))
         child = server.child()
-        os.kill(child, signal.SIGSTOP)
-        try:
-            wait_until(lambda: processes.status(child)["State"].startswith("T"), 10, "the standstill")
+        with processes.stopped(child):
             clients.send(frames.pong(b"ping"))
             time.sleep(_PONG_TIMEOUT + 0.5)  # the standstill itself
-        finally:
-            os.kill(child, signal.SIGCONT)
         clients.answers = True
         clients.say(b"still here")
     finally:

@@ -339,13 +339,10 @@ def test_a_stopped_child_delays_nobody_and_gets_it_later(topics):
         awake, asleep, publisher = clients.apart(3)
         for client in (awake, asleep):
             _subscribe(client, "t")
-        os.kill(asleep.pid, signal.SIGSTOP)
-        try:
+        with processes.stopped(asleep.pid):
             for _ in range(10):
                 assert _ask(publisher, "many t 1 1000000") == "many ok"
                 assert len(awake.expect_text()) == 1000000
-        finally:
-            os.kill(asleep.pid, signal.SIGCONT)
         for _ in range(10):
             assert len(asleep.expect_text()) == 1000000
 

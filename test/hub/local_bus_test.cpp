@@ -366,7 +366,7 @@ START_TEST(a_stopped_process_delays_nobody_and_gets_what_the_queue_had_room_for)
     quick.peer.expect_text("ready");
     late.peer.expect_text("ready");
 
-    asleep.signal(SIGSTOP);
+    asleep.suspend();
     for (std::uint32_t i = 0; i < kMessages; ++i) {
         ck_assert(publisher.publish_many("t", 1, kSize, i) == TopicResult::ok);
         quick.peer.expect_text(publisher.numbered(i, kSize));
@@ -390,7 +390,7 @@ START_TEST(a_stopped_process_may_be_subscribed_with_published_to_and_killed) {
     const Registry registry = Registry::create(8);
     Node asleep(registry);
     const Subscriber late = asleep.subscriber("t");
-    asleep.signal(SIGSTOP);
+    asleep.suspend();
     Node publisher(registry, {.bus_buffer = 4U << 20});
     Node subscriber(registry);
     Subscriber awake = subscriber.subscriber("t");
@@ -411,7 +411,7 @@ START_TEST(a_stopped_process_does_not_keep_others_from_ending) {
     const Registry registry = Registry::create(4);
     Node asleep(registry);
     const Subscriber late = asleep.subscriber("t");
-    asleep.signal(SIGSTOP);
+    asleep.suspend();
     Node publisher(registry);
     ck_assert(publisher.publish_many("t", 10, 1'000'000) == TopicResult::ok);
     publisher.stop();

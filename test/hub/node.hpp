@@ -312,6 +312,13 @@ public:
         reap();
     }
     void signal(int number) const { ck_assert_int_eq(::kill(pid_, number), 0); }
+    /// Returns when none of its threads runs any more; until SIGCONT.
+    void suspend() const {
+        signal(SIGSTOP);
+        int status = 0;
+        ck_assert_int_eq(::waitpid(pid_, &status, WUNTRACED), pid_);
+        ck_assert(WIFSTOPPED(status));
+    }
     /// At once, with kill -9.
     void kill() {
         if (pid_ > 0) {
