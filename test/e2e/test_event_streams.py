@@ -149,7 +149,7 @@ def test_a_filter_that_wants_the_body_gets_it_and_the_stream_holds_a_thread(even
         assert client.chunked
         _publish(events, "an apple")
         client.expect("an pear")
-        assert events.status()["WebSocketConnectionsSse"] == "1"
+        wait_until(lambda: events.status()["WebSocketConnectionsSse"] == "1", 10, "one stream")
     wait_until(lambda: events.status()["WebSocketConnectionsSse"] == "0", 10, "the end of the stream")
 
 
@@ -203,7 +203,7 @@ def test_streams_of_several_processes_get_it_all_and_hold_no_worker(events):
     with contextlib.ExitStack() as stack:
         count = 6 if events.mpm == "prefork" else 60
         clients = [stack.enter_context(_open(events)) for _ in range(count)]
-        assert events.status()["WebSocketConnectionsSse"] == str(count)
+        wait_until(lambda: events.status()["WebSocketConnectionsSse"] == str(count), 10, "all streams, and no others")
         assert events.get("/index.html").status == 200  # no worker is held by any of them
         _publish(events, "for all", "?id=x-1")
         for client in clients:

@@ -295,8 +295,8 @@ def test_whoever_is_accepted_is_served_also_when_the_child_has_had_its_connectio
 
 @long
 def test_a_child_that_has_had_its_connections_drains(start, mpm):
-    # With prefork more come than all children may have, as they are filled evenly.
-    most = SOCKETS // (50 if mpm == "prefork" else 4)
+    # So few that all children have had theirs, at about the same time, as they are filled evenly.
+    most = SOCKETS // (50 if mpm == "prefork" else 8)
     server = start("WebSocketDrainTimeout 2s", f"MaxConnectionsPerChild {most}")
     with Traffic(server, SOCKETS) as traffic:
         server.expect_log(rf"WS0211: .* closing [1-9]\d* connections with {RESTART} ")

@@ -21,7 +21,7 @@ namespace {
 constexpr auto kForgotten = 200ms;
 /// A client for which no place is found is refused after that.
 constexpr auto kMaxWait = 5s;
-/// The same where all seem full, which a connection that ends may change.
+/// The same where all seem full and stay, which a connection that ends may change.
 constexpr auto kMaxWaitWithoutRoom = 400ms;
 /// A child that could not take one leaves the next to others for so long.
 constexpr auto kRest = 100ms;
@@ -137,7 +137,7 @@ void Doorkeeper::receive(net::SocketQueue::Item item) noexcept {
     if (!place || !guests_.has_free_thread()) {
         takes_none_until_ = Clock::now() + kRest;
         take_clients(false);  // so that another is woken for it
-        const auto patience = siblings_.have_room() ? kMaxWait : kMaxWaitWithoutRoom;
+        const auto patience = siblings_.will_have_room() ? kMaxWait : kMaxWaitWithoutRoom;
         if (Clock::now() - item.first_put_in < patience && siblings_.queue().put_again(item)) {
             has_left_some_.store(true);
             return;

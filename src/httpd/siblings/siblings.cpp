@@ -77,6 +77,14 @@ bool Siblings::have_room() const noexcept {
     return found;
 }
 
+bool Siblings::will_have_room() const noexcept {
+    bool found = own().leaves.load(std::memory_order_relaxed);
+    for_each_other([&](const ChildLoad& load) {
+        found = found || load.has_room() || load.leaves.load(std::memory_order_relaxed);
+    });
+    return found;
+}
+
 void Siblings::doubt() const noexcept {
     const std::int64_t until = steady_time() + kDoubt.count();
     for_each_other([&](ChildLoad& load) {

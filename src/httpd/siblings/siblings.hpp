@@ -40,6 +40,8 @@ public:
 
     /// Whether another child has room, although it may not wait just now. [any thread]
     [[nodiscard]] bool have_room() const noexcept;
+    /// The same, or one leaves and httpd starts another in its place. [any thread]
+    [[nodiscard]] bool will_have_room() const noexcept;
 
     /// A client has waited in vain for those that have room: nobody counts on them for a while.
     /// [any thread]
