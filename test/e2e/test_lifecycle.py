@@ -297,7 +297,7 @@ def test_whoever_is_accepted_is_served_also_when_the_child_has_had_its_connectio
 def test_a_child_that_has_had_its_connections_drains(start, mpm):
     # So few that all children have had theirs, at about the same time, as they are filled evenly.
     most = SOCKETS // (50 if mpm == "prefork" else 8)
-    server = start("WebSocketDrainTimeout 2s", f"MaxConnectionsPerChild {most}")
+    server = start("WebSocketDrainTimeout 4s", f"MaxConnectionsPerChild {most}")
     with Traffic(server, SOCKETS) as traffic:
         server.expect_log(rf"WS0211: .* closing [1-9]\d* connections with {RESTART} ")
         server.expect_log("WS0212: ")
