@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/signal_mask.hpp"
 #include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/module.hpp"
@@ -127,6 +128,7 @@ Child::Child(server_rec* server)
 Child* Child::instance() noexcept { return process_child; }
 
 void Child::init(apr_pool_t* pchild, server_rec* server) {
+    const base::SignalsBlocked held;  // prefork would end the process inside of an allocation
     raise_descriptor_limit(process_config(server), server);
     stay_loaded();
     try {
