@@ -203,6 +203,7 @@ def test_tls_finds_the_last_place_too(mpm):
 
 @pytest.mark.each_mpm
 @pytest.mark.slow
+@pytest.mark.full
 def test_children_fill_within_a_tenth_of_each_other(mpm):
     """A child that the machine lets wait too long is passed over, so it is seen in one of three tries."""
     with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
