@@ -55,11 +55,17 @@ public:
     /// For the replaced functions: false when this allocation has to fail. [any thread]
     [[nodiscard]] static bool permits(std::size_t size) noexcept {
         if (size > kLargestPossible) return false;
+        begun_ = true;
         if (nested_ || !(armed_here_ || armed_everywhere_)) return true;
         std::size_t largest = largest_;
         while (largest < size && !largest_.compare_exchange_weak(largest, size)) {
         }
         return count_.fetch_add(1) != failing_;
+    }
+
+    /// The same for realloc, which a sanitizer needs before a thread gets to what it is for.
+    [[nodiscard]] static bool permits_realloc(std::size_t size) noexcept {
+        return (!begun_ && !armed_here_) || permits(size);
     }
 
     /// One allocation function may call another, which is still one allocation.
@@ -81,6 +87,7 @@ private:
     static constinit inline std::atomic<bool> armed_everywhere_{false};
     static constinit inline thread_local bool armed_here_ = false;
     static constinit inline thread_local bool nested_ = false;
+    static constinit inline thread_local bool begun_ = false;  // has called new
 };
 
 /// Runs `work` with its first allocation failing, then with its second, until a run needs no more;
@@ -155,7 +162,7 @@ extern "C" [[gnu::weak, gnu::visibility("default")]] void* realloc(void* old,
     using websocket::test::FailingAllocator;
     static auto* const next =
         websocket::test::next_definition<void*(void*, std::size_t)>("realloc");
-    if (!FailingAllocator::permits(size)) return nullptr;
+    if (!FailingAllocator::permits_realloc(size)) return nullptr;
     return next(old, size);
 }
 #endif
