@@ -9,6 +9,9 @@ KEY = "36zg57EA+cDLixMBxrDj4g=="
 ACCEPT = "eGic2At3BJQkGyA4Dq+3nczxEJo="
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
+# Arguments of request() for a request that is none.
+NONE = {"upgrade": None, "connection": "close", "key": None, "version": None}
+
 
 def accept_of(key):
     """Sec-WebSocket-Accept for a Sec-WebSocket-Key."""

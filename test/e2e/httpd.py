@@ -493,6 +493,12 @@ class Httpd:
             client.send(handshake.request(path, **options))
             return client.read_response(head_only=options.get("method") == "HEAD")
 
+    def ask(self, path, method="GET", *, headers=(), body=None, **options):
+        """The response to one request that is no handshake; the connection is closed then."""
+        if body is not None:
+            headers = [*headers, ("Content-Length", len(body))]
+        return self.answer(path, method=method, headers=headers, body=body or b"", **handshake.NONE, **options)
+
     def refusal(self, pattern, path="/echo", **options):
         """The line of the log that one opening handshake causes, and the response. It is tried again as long
         as the line is left out because many of its kind came before."""

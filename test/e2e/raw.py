@@ -74,6 +74,12 @@ class FrameClient:
     def expect_pong(self, payload, seconds=_SECONDS):
         self.expect(frames.PONG, payload, seconds)
 
+    def settle(self):
+        """What the server did when the connection was opened, and with all that was sent, has been done: the Pong
+        comes after it."""
+        self.send(frames.ping(b"settled?"))
+        self.expect_pong(b"settled?")
+
     def expect_close(self, code, seconds=_SECONDS, *, then_end=True):
         """The next frame is a Close with this code, and after our own Close the stream ends."""
         got = self.next_frame(seconds, f"Close {code}")

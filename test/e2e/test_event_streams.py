@@ -52,8 +52,7 @@ def events(mpm):
 
 
 def _publish(server, text, query="", section="/events"):
-    response = server.answer(f"{section}/publish{query}", method="POST", upgrade=None, connection="close", key=None, version=None,
-                             headers=[("Content-Length", len(text.encode()))], body=text.encode())
+    response = server.ask(f"{section}/publish{query}", "POST", body=text.encode())
     assert response.status == 200, response
     return response.body.decode()
 

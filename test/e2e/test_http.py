@@ -65,10 +65,7 @@ def plain(mpm):
 
 
 def _ask(server, path, method="GET", *, headers=(), body=None, host="main.example", more=()):
-    if body is not None:
-        headers = [*headers, ("Content-Length", len(body))]
-    return server.answer(path, method=method, host=host, upgrade=None, connection="close", key=None, version=None,
-                         headers=[*headers, *more], body=body or b"")
+    return server.ask(path, method, host=host, headers=[*headers, *more], body=body)
 
 
 def _shown(response):

@@ -10,7 +10,7 @@ import pytest
 
 import frames
 import httpd
-from httpd import BUILD, Httpd
+from httpd import Httpd, section, several_children, shipped
 from test_docs import TOP, snippet, with_our_files
 from waiting import SANITIZED, wait_until
 
@@ -20,13 +20,8 @@ _TEXT = ("Content-Type", "text/plain")
 _PAGE = TOP / "docs/publish.md"
 
 
-def _section(path, init, *lines):
-    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/plugins/websocket_topic.so" {init}', *lines]
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
-
-
 def _publish(path, *lines):
-    return _section(path, "publish_init", *lines)
+    return section(path, "plugins/websocket_topic.so", "publish_init", *lines)
 
 
 _BASIC = ("AuthType Basic", "AuthName x", "AuthBasicProvider file", 'AuthUserFile "@ROOT@/passwords"')
@@ -51,23 +46,14 @@ _CLOSED = {
 }
 
 _PARTS = (
-    f"""
-<IfModule !mpm_prefork_module>
-    ServerLimit {_CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadsPerChild 8
-    MaxRequestWorkers {8 * _CHILDREN}
-    MinSpareThreads {8 * _CHILDREN}
-    MaxSpareThreads {8 * _CHILDREN}
-</IfModule>
-"""
+    several_children(_CHILDREN)
     + with_our_files(snippet(_PAGE, "apache", "publish_init"))
     + _publish("/private", *_BASIC, "Require valid-user", 'WebSocketOption deny "secret/*"', "WebSocketMaxRequestBody 1000")
     + _publish("/declared", "WebSocketOption open on")
     + "".join(_publish(f"/open/{name}", *lines) for name, lines in _OPEN.items())
     + "".join(_publish(f"/closed/{name}", *lines) for name, lines in _CLOSED.items())
-    + _section("/news", "topic_init", "WebSocketOption topic news")
-    + _section("/json", "topic_init", "WebSocketOption protocol json", 'WebSocketOption allow "**"')
+    + shipped("/news", "topic", "WebSocketOption topic news")
+    + shipped("/json", "topic", "WebSocketOption protocol json", 'WebSocketOption allow "**"')
 )
 
 
@@ -84,16 +70,13 @@ def server(publish_server):
 
 
 def _ask(server, path, method="POST", *, headers=(_TEXT,), body=b"x"):
-    headers = [*headers, *([("Content-Length", len(body))] if body is not None else [])]
-    return server.answer(path, method=method, upgrade=None, connection="close", key=None, version=None, headers=headers,
-                         body=body or b"")
+    return server.ask(path, method, headers=headers, body=body)
 
 
 def _subscriber(server, path="/news"):
-    """Whose subscription has been made: the Pong comes after it."""
+    """Whose subscription has been made."""
     client = server.websocket(path)
-    client.send(frames.ping(b"now"))
-    client.expect_pong(b"now")
+    client.settle()
     return client
 
 

@@ -13,7 +13,7 @@ import certificates
 import handshake
 import httpd
 import processes
-from httpd import Httpd, location
+from httpd import Httpd, location, several_children
 from test_scale import open_batch, open_many
 from waiting import patience, wait_until
 
@@ -23,15 +23,7 @@ _ALL = _CHILDREN * _PLACES
 
 _PARTS = f"""
 ListenBacklog 1024
-<IfModule !mpm_prefork_module>
-    ServerLimit {_CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadsPerChild 8
-    MaxRequestWorkers {8 * _CHILDREN}
-    MinSpareThreads {8 * _CHILDREN}
-    MaxSpareThreads {8 * _CHILDREN}
-</IfModule>
-KeepAliveTimeout 60
+{several_children(_CHILDREN)}KeepAliveTimeout 60
 RequestReadTimeout handshake=0 header=0 body=0
 """ + location("/echo", "echo")
 _SMALL = f"WebSocketMaxConnections {_PLACES}\n" + _PARTS

@@ -42,7 +42,7 @@ def sockjs(mpm):
 
 
 def _ask(server, path, method="GET", headers=(), **options):
-    return server.answer(path, method=method, upgrade=None, connection="close", key=None, version=None, headers=headers, **options)
+    return server.ask(path, method, headers=headers, **options)
 
 
 def _open(server, path="/loop", **options):

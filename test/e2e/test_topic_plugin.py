@@ -9,7 +9,7 @@ import pytest
 
 import frames
 from chromium import skippable
-from httpd import BUILD, Httpd
+from httpd import Httpd, several_children, shipped
 from test_docs import TOP, snippet, with_our_files
 
 _CHILDREN = 4
@@ -22,21 +22,12 @@ def _documented(containing):
 
 
 def _section(path, *options):
-    lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/plugins/websocket_topic.so" topic_init', *options]
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
+    return shipped(path, "topic", *options)
 
 
-_PARTS = f"""
-<IfModule !mpm_prefork_module>
-    ServerLimit {_CHILDREN}
-    StartServers {_CHILDREN}
-    ThreadsPerChild 8
-    MaxRequestWorkers {8 * _CHILDREN}
-    MinSpareThreads {8 * _CHILDREN}
-    MaxSpareThreads {8 * _CHILDREN}
-</IfModule>
-""" + "".join(
+_PARTS = "".join(
     [
+        several_children(_CHILDREN),
         _documented('"/news"'),
         _documented('"/inbox"').replace("Require valid-user", "AuthBasicProvider file\nRequire valid-user"),
         _documented('"/topics"').replace("WebSocketMaxMessageRate 20", ""),
@@ -75,15 +66,10 @@ def _subscriber(server, topic, path="/topics"):
 
 
 def _listener(server, path, **options):
-    """Whose subscriptions have been made: the Pong comes after them."""
+    """Whose subscriptions have been made."""
     client = server.websocket(path, **options)
-    _await_pong(client)
+    client.settle()
     return client
-
-
-def _await_pong(client):
-    client.send(frames.ping(b"now"))
-    client.expect_pong(b"now")
 
 
 # ---- what goes wrong -------------------------------------------------------------------------------
@@ -103,7 +89,7 @@ def test_topics_that_are_not_allowed_are_refused(topics):
     for path, status in (("/room", 400), ("/room/", 400), ("/room/a/b", 403), ("/room/%01", 400), ("/room/%ff", 400)):
         assert topics.answer(path).status == status, path
     assert topics.answer("/inbox").status == 401
-    assert topics.answer("/news", upgrade=None, connection="close", key=None, version=None).status == 426
+    assert topics.ask("/news").status == 426
 
 
 def test_a_flood_of_subscriptions_ends_at_the_limit_and_harms_nobody(topics):
@@ -189,8 +175,8 @@ def test_a_room_of_the_path_carries_text_and_bytes_to_the_others(topics):
         one.send(frames.text(b"tea?") + frames.binary(b"\0\xff"))
         other.expect_text("tea?")
         other.expect(frames.BINARY, b"\0\xff")
-        _await_pong(one)  # and nothing before it: there is no echo
-        _await_pong(away)
+        one.settle()  # and nothing came: there is no echo
+        away.settle()
 
 
 def test_each_user_has_an_inbox(topics):
