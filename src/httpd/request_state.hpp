@@ -21,7 +21,7 @@ struct RequestState {
     bool handshake_arrived = false;     ///< at the handler
     TunnelAttempt* attempt = nullptr;   ///< what mod_proxy serves may become a tunnel of ours
     PlainExchange* exchange = nullptr;  ///< while a plugin answers what is no handshake
-    bool event_stream = false;          ///< the answer is one
+    bool event_stream = false;          ///< the answer is one, unless it is refused
 };
 
 /// Null when nothing is known.
@@ -36,6 +36,12 @@ struct RequestState {
         ap_set_module_config(r->request_config, &websocket_module, state);
     }
     return *state;
+}
+
+/// What a line of the log calls a request that wants a connection.
+[[nodiscard]] inline const char* wanted_connection(const request_rec* r) noexcept {
+    const RequestState* state = find_state(r);
+    return state != nullptr && state->event_stream ? "event stream" : "WebSocket handshake";
 }
 
 }  // namespace websocket::httpd

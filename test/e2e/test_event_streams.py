@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 import chromium
+import handshake
 from event_client import EventClient
 from h2client import H2Client
 from httpd import BUILD, Httpd, location
@@ -108,6 +109,9 @@ def test_a_foreign_page_is_refused_and_a_trusted_one_may_read(events):
     with EventClient(events.port, "/trusted", headers=foreign) as client:
         assert client.response.status == 403
         assert client.response.header("Access-Control-Allow-Origin") is None
+    foreign.append(("Accept", "text/event-stream"))
+    for path, words in (("/events", "WS0104: event stream refused: Origin"), ("/trusted", "WS0103: event stream refused: Origin")):
+        events.refusal(words, path, headers=foreign, **handshake.NONE)
     with _open(events, "/trusted", headers=[("Origin", "https://friend.example")]) as client:
         assert client.response.header("Access-Control-Allow-Origin") == "https://friend.example"
         assert client.response.header("Access-Control-Allow-Credentials") == "true"

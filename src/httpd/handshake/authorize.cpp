@@ -11,6 +11,7 @@
 #include "httpd/handshake/response_headers.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/request_state.hpp"
 #include "httpd/response.hpp"
 #include "plugin/v0/v0_session.hpp"
 #include "plugin/v1/v1_session.hpp"
@@ -30,10 +31,10 @@ int check_size(request_rec* r, const RequestSnapshot& request, const HandshakeOp
         return OK;
     }
     log_limited(r, APLOG_WARNING,
-                "WS0406: WebSocket handshake refused with 431: its URI, headers and environment, "
+                "WS0406: %s refused with 431: its URI, headers and environment, "
                 "which the plugin may ask for later, take %" APR_SIZE_T_FMT
                 " bytes; see WebSocketMaxRequestSize, %" APR_SIZE_T_FMT,
-                size, most);
+                wanted_connection(r), size, most);
     apr_table_clear(r->headers_out);
     return HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
 }

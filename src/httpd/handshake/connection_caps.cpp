@@ -14,6 +14,7 @@
 #include "httpd/module.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/process_lifetime.hpp"
+#include "httpd/request_state.hpp"
 
 namespace websocket::httpd {
 
@@ -59,9 +60,10 @@ const char* network_suffix(const request_rec* r) {
 int refuse(const request_rec* r, int status, std::int64_t most, const char* what,
            const char* directive) {
     log_limited(r, APLOG_WARNING,
-                "WS0130: WebSocket handshake of %s for %s refused with %d: %" APR_INT64_T_FMT
+                "WS0130: %s of %s for %s refused with %d: %" APR_INT64_T_FMT
                 " connections of %s are open (%s)",
-                r->useragent_ip, printable(r->pool, r->uri), status, most, what, directive);
+                wanted_connection(r), r->useragent_ip, printable(r->pool, r->uri), status, most,
+                what, directive);
     return status;
 }
 

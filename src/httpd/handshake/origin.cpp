@@ -14,6 +14,7 @@
 
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/request_state.hpp"
 #include "protocol/origin.hpp"
 
 namespace websocket::httpd {
@@ -55,15 +56,16 @@ bool is_same(request_rec* r, const char* name, const char* text,
     }
     if (own.by_host == own.by_server) {
         log_limited(r, APLOG_WARNING,
-                    "WS0104: WebSocket handshake refused: %s %s is not the request's own %s (see "
+                    "WS0104: %s refused: %s %s is not the request's own %s (see "
                     "WebSocketOriginCheck)",
-                    name, printable(r->pool, text), shown(r->pool, own.by_host));
+                    wanted_connection(r), name, printable(r->pool, text),
+                    shown(r->pool, own.by_host));
     } else {
         log_limited(r, APLOG_WARNING,
-                    "WS0104: WebSocket handshake refused: %s %s is not the request's own, which is "
+                    "WS0104: %s refused: %s %s is not the request's own, which is "
                     "%s by the Host header and %s by the ServerName (see WebSocketOriginCheck)",
-                    name, printable(r->pool, text), shown(r->pool, own.by_host),
-                    shown(r->pool, own.by_server));
+                    wanted_connection(r), name, printable(r->pool, text),
+                    shown(r->pool, own.by_host), shown(r->pool, own.by_server));
     }
     return false;
 }
@@ -88,9 +90,8 @@ bool is_trusted(request_rec* r, const HandshakeOptions& options, const char* nam
     if (is_listed(options.trusted_origins, text, origin)) {
         return true;
     }
-    log_limited(r, APLOG_WARNING,
-                "WS0103: WebSocket handshake refused: %s %s is not among WebSocketTrustedOrigin",
-                name, printable(r->pool, text));
+    log_limited(r, APLOG_WARNING, "WS0103: %s refused: %s %s is not among WebSocketTrustedOrigin",
+                wanted_connection(r), name, printable(r->pool, text));
     return false;
 }
 

@@ -5,13 +5,16 @@
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/request_state.hpp"
 
 namespace websocket::httpd {
 
 namespace {
 
 const char* kind_of(const request_rec* r) {
-    return is_handshake(r) ? "WebSocket handshake" : "request";
+    const RequestState* state = find_state(r);
+    const bool stream = state != nullptr && state->event_stream;
+    return stream || is_handshake(r) ? wanted_connection(r) : "request";
 }
 
 }  // namespace

@@ -154,10 +154,10 @@ int open_event_stream(request_rec* r, Child& child, const Endpoint& endpoint,
                       plugin::V1Instance& instance, std::unique_ptr<RequestSnapshot> request,
                       std::chrono::milliseconds retry) {
     constexpr unsigned kOfToday = 13;
+    state_of(r).event_stream = true;
     if (!is_trusted_origin(r, endpoint.handshake, kOfToday)) {
         return HTTP_FORBIDDEN;
     }
-    state_of(r).event_stream = true;
     let_trusted_page_read(r, endpoint.handshake);
     if (r->header_only != 0) {
         prepare_head(r);

@@ -14,6 +14,7 @@
 #include "httpd/config/config.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/request_state.hpp"
 #include "httpd/takeover/relay.hpp"
 #include "httpd/takeover/stop_watch.hpp"
 
@@ -66,24 +67,24 @@ void register_pump() {
 int prepare_pump(const request_rec* r, Child& child, const char* obstacle,
                  std::optional<Pump>& into) {
     if (!FilterStream::possible(r)) {
-        log_limited(r, APLOG_ERR,
-                    "WS0120: WebSocket handshake refused with 501: this httpd has no way to wait "
-                    "for an HTTP/2 stream");
+        log_limited(
+            r, APLOG_ERR,
+            "WS0120: %s refused with 501: this httpd has no way to wait for an HTTP/2 stream",
+            wanted_connection(r));
         return HTTP_NOT_IMPLEMENTED;
     }
     auto slot = child.pump_slots().take();
     if (!slot) {
         log_limited(r, APLOG_ERR,
-                    "WS0121: WebSocket handshake refused with 503: %u connections "
+                    "WS0121: %s refused with 503: %u connections "
                     "(WebSocketMaxPumped) hold a thread already, and so would this one because %s",
-                    child.pump_slots().count(), obstacle);
+                    wanted_connection(r), child.pump_slots().count(), obstacle);
         return HTTP_SERVICE_UNAVAILABLE;
     }
     into.emplace(Pump{std::move(*slot), {}, {}});
     if (!make_ends(*into) || !hold_socket(r->connection, child.held_sockets())) {
-        log_limited(r, APLOG_ERR,
-                    "WS0122: WebSocket handshake refused with 503: out of descriptors (see ulimit "
-                    "-n)");
+        log_limited(r, APLOG_ERR, "WS0122: %s refused with 503: out of descriptors (see ulimit -n)",
+                    wanted_connection(r));
         return HTTP_SERVICE_UNAVAILABLE;
     }
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r,
