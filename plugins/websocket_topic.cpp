@@ -12,6 +12,8 @@
 //     WebSocketOption topics 20             of one client, 1 to 1000
 //     WebSocketOption name-length 128       bytes, 1 to 255
 //
+// Clients are WebSockets, and event streams, which cannot publish or ask for anything.
+//
 // With publish_init, publishing by HTTP:
 //
 //     WebSocketOption allow "news/*"        only to these topics
@@ -24,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include <websocket/event_stream.hpp>
 #include <websocket/jsonrpc/reader.hpp>
 #include <websocket/plugin.hpp>
 
@@ -36,6 +39,7 @@
 namespace {
 
 using topic::Complaint;
+using topic::NamedBy;
 using topic::Settings;
 using topic::Value;
 using websocket::CloseCode;
@@ -54,14 +58,25 @@ public:
 
     static void check(const websocket::Options& options) { static_cast<void>(Settings(options)); }
     Topics(const websocket::Server& server, const websocket::Options& options)
-        : server_(server), settings_(options), requests_(settings_.longest_name), relays_(server) {
+        : server_(server), settings_(options), requests_(settings_.longest_name), relays_(server),
+          streams_(server) {
         static_cast<void>(server.topics());  // throws when there are none
+    }
+
+    websocket::HttpResponse on_http(const websocket::HttpRequest& request) const {
+        if (!streams_.available() || !websocket::wants_event_stream(request)) {
+            return websocket::HttpResponse::of_server();
+        }
+        websocket::HttpResponse response = streams_.accept(request);
+        // A HEAD comes no further, and is refused what a GET would be.
+        if (response.status == 200) static_cast<void>(topics_of(request, user_of(request)));
+        return response;
     }
 
     void on_upgrade(websocket::Upgrade& upgrade, Client& client) {
         client.user = user_of(upgrade);
         client.topics = topics_of(upgrade, client.user);
-        if (settings_.json) upgrade.choose_subprotocol("topic.v1");
+        if (settings_.json && !streams_.is_stream(upgrade)) upgrade.choose_subprotocol("topic.v1");
     }
 
     void on_open(websocket::Connection connection, Client& client) {
@@ -109,10 +124,11 @@ private:
     /// Those that the configuration and the request name, each once. Throws Refusal.
     [[nodiscard]] std::vector<std::string> topics_of(const websocket::Request& request,
                                                      const std::string& user) const {
+        const bool stream = streams_.is_stream(request);
         std::vector<std::string> topics;
         for (const std::string& one : settings_.topics) add(topics, topic::with_user(one, user));
-        for (std::string& one : named_by(request)) {
-            if (!settings_.permissions.allows(one, user)) {
+        for (std::string& one : named_by(request, stream)) {
+            if (!may_use(one, user)) {
                 throw Refusal(403, "this endpoint does not have the topic \"" + one + '"');
             }
             add(topics, std::move(one));
@@ -122,7 +138,7 @@ private:
                                    " topics are too many; allowed are " +
                                    std::to_string(settings_.most_topics));
         }
-        if (!settings_.json && settings_.publish && topics.size() != 1) {
+        if (!stream && !settings_.json && settings_.publish && topics.size() != 1) {
             throw Refusal(400, "name one topic, which is the one to publish to");
         }
         return topics;
@@ -135,15 +151,20 @@ private:
         if (std::ranges::find(topics, one) == topics.end()) topics.push_back(std::move(one));
     }
 
-    [[nodiscard]] std::vector<std::string> named_by(const websocket::Request& request) const {
+    [[nodiscard]] std::vector<std::string> named_by(const websocket::Request& request,
+                                                    bool stream) const {
+        const bool asks = settings_.json && !stream;  // in messages; streams have only the query
+        const bool nobody = settings_.named_by == NamedBy::nobody;
+        const NamedBy how =
+            nobody && settings_.json && stream ? NamedBy::query : settings_.named_by;
         std::vector<std::string> names;
-        if (settings_.named_by == topic::NamedBy::path) {
+        if (how == NamedBy::path) {
             std::string_view below = request.below_text();
             if (below.starts_with('/')) below.remove_prefix(1);
             names.emplace_back(below);
-        } else if (settings_.named_by == topic::NamedBy::query) {
+        } else if (how == NamedBy::query) {
             names = request.parameters_text("topic");
-            if (names.empty() && !settings_.json && settings_.topics.empty()) {
+            if (names.empty() && !asks && settings_.topics.empty()) {
                 throw websocket::BadRequest("name a topic: ?topic=NAME");
             }
         }
@@ -156,11 +177,11 @@ private:
         return names;
     }
 
-    [[nodiscard]] bool may_use(const std::string& wanted, const Client& client) const {
+    [[nodiscard]] bool may_use(const std::string& wanted, const std::string& user) const {
         const auto is = [&](const std::string& one) {
-            return topic::with_user(one, client.user) == wanted;
+            return topic::with_user(one, user) == wanted;
         };
-        return settings_.permissions.allows(wanted, client.user) ||
+        return settings_.permissions.allows(wanted, user) ||
                std::ranges::any_of(settings_.topics, is);
     }
 
@@ -210,7 +231,8 @@ private:
         return topic::answer(joined ? "subscribed" : "unsubscribed", request.topic, id);
     }
     void join(websocket::Connection connection, Client& client, const std::string& wanted) {
-        if (!may_use(wanted, client)) throw Complaint(403, "this endpoint does not have the topic");
+        if (!may_use(wanted, client.user))
+            throw Complaint(403, "this endpoint does not have the topic");
         if (std::ranges::find(client.topics, wanted) != client.topics.end()) return;
         if (client.topics.size() >= settings_.most_topics) {
             throw Complaint(429, "there are " + std::to_string(client.topics.size()) +
@@ -228,7 +250,7 @@ private:
     }
     void publish(const Client& client, const topic::Request& request) const {
         if (!settings_.publish) throw Complaint(403, "clients of this endpoint may not publish");
-        if (!may_use(request.topic, client))
+        if (!may_use(request.topic, client.user))
             throw Complaint(403, "this endpoint does not have the topic");
         const Result result =
             server_.publish(request.topic, request.type, websocket::bytes_of(request.payload));
@@ -249,6 +271,7 @@ private:
     const Settings settings_;
     const topic::Requests requests_;
     topic::Relays relays_;
+    const websocket::EventStreams streams_;
 };
 
 }  // namespace

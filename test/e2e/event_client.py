@@ -108,8 +108,9 @@ class EventClient:
         while not self.comments:
             assert time.monotonic() < deadline, "no comment"
             block = self._blocks()
-            assert block is not None and block.startswith(":"), block
-            self.comments.append(block)
+            assert block is not None and block.startswith((":", "retry:")), block
+            if block.startswith(":"):
+                self.comments.append(block)
 
     def expect_end(self):
         """The body ends as it should, and the connection behind it."""

@@ -198,22 +198,24 @@ def test_the_chat_does_not_remember_messages_for_ever(pages, browser):
 
 
 def test_what_one_tab_publishes_by_http_comes_to_both(pages, browser):
-    said = r"←\s*to both ä😀"
-
     def log():
         return text_of(browser, "publish-log")
 
+    def got_it():  # by the WebSocket, and by the event stream
+        return all(re.search(rf"{mark}\s*to both ä😀", log()) for mark in "←⇠")
+
     _open(pages, browser, "demo.html")
-    wait_until(lambda: "subscribed to demo" in log(), 10, "the subscription")
+    wait_until(lambda: len(re.findall("subscribed to demo", log())) == 2, 10, "the subscriptions of socket and event stream")
     first = browser.current_window_handle
     browser.switch_to.new_window("tab")
     try:
         _open(pages, browser, "demo.html")
-        wait_until(lambda: "subscribed to demo" in log(), 10, "the subscription of the second tab")
+        wait_until(lambda: len(re.findall("subscribed to demo", log())) == 2, 10, "the subscriptions of the second tab")
         send_text(browser, "publish", "to both ä😀")
-        wait_until(lambda: re.search(r"published to \d+ subscribers", log()) and re.search(said, log()), 10, "the answer and the message")
+        wait_until(lambda: re.search(r"published to \d+ subscribers", log()) and got_it(), 10, "the answer and the message")
     finally:
         browser.close()
         browser.switch_to.window(first)
-    wait_until(lambda: re.search(said, log()), 10, "the message in the first tab")
+    wait_until(got_it, 10, "the message in the first tab")
+    browser.execute_script("document.getElementById('publish-form').scrollIntoView({block: 'center'})")
     _picture(browser, "publish.png")

@@ -205,7 +205,7 @@ def _run(*command, **options):
 def test_the_curl_of_the_documentation(server):
     _await_subscribers(server, 0)
     with _subscriber(server) as client:
-        answer = _run("sh", "-c", _here(snippet(_PAGE, "sh", "curl"), server))
+        answer = _run("sh", "-c", _here(snippet(_PAGE, "sh", "--data-binary"), server))
         wanted = snippet(_PAGE, "text", '"subscribers"').replace("2", "1")
         assert answer == wanted
         client.expect_text("It rains.")

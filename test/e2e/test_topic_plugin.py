@@ -188,7 +188,7 @@ def test_each_user_has_an_inbox(topics):
 
 @skippable("node")
 def test_the_subscription_of_the_documentation_in_node(topics):
-    text = snippet(_PAGE, "js", "onmessage").replace("www.example.com", f"127.0.0.1:{topics.port}")
+    text = snippet(_PAGE, "js", "new WebSocket").replace("www.example.com", f"127.0.0.1:{topics.port}")
     program = f'const WebSocket = require("ws");\n{text}\nsocket.on("pong", () => console.log("open"));\nsocket.onopen = () => socket.ping();\n'
     with subprocess.Popen(["node", "-e", program], stdout=subprocess.PIPE, text=True) as node:
         try:

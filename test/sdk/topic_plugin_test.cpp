@@ -55,6 +55,22 @@ void assert_refused(Host& host, const Handshake& handshake, std::uint32_t status
                   answer.body.c_str(), words.c_str());
 }
 
+Request stream_of(const std::string& target, const std::string& user = {}) {
+    return {.target = target,
+            .headers = {{"Accept", "text/event-stream"}},
+            .user = user,
+            .section = "/topic"};
+}
+
+void assert_no_stream(Host& host, Request request, std::uint32_t status, const std::string& words) {
+    const std::string what = request.method + ' ' + request.target;
+    const Client client = host.listen(std::move(request));
+    const Answer& answer = client->answer();
+    ck_assert_msg(answer.status == status && answer.body.find(words) != std::string::npos &&
+                      !client->open(),
+                  "%s: %u %s", what.c_str(), answer.status, answer.body.c_str());
+}
+
 void publish(Host& host, const std::string& topic, const std::string& bytes,
              std::uint32_t type = WS_TEXT) {
     const auto* topics =
@@ -416,6 +432,88 @@ START_TEST(clients_in_envelopes_count_as_subscribers) {
 }
 END_TEST
 
+START_TEST(streams_that_ask_for_what_there_is_not_are_refused_as_sockets_are) {
+    Host host(load(), {{"topic-from", "query"}, {"allow", "news/* {user}"}, {"topics", "2"}});
+    assert_no_stream(host, stream_of("/topic?topic=news/a"), 403, "nobody is logged in");
+    for (const char* method : {"GET", "HEAD"}) {
+        const auto refused = [&](const char* target, std::uint32_t status, const char* words) {
+            Request request = stream_of(target, "alice");
+            request.method = method;
+            assert_no_stream(host, std::move(request), status, words);
+        };
+        refused("/topic?topic=bob", 403, "does not have the topic \"bob\"");
+        refused("/topic?topic=news/a/b", 403, "does not have the topic");
+        refused("/topic?topic=%ff", 400, "UTF-8");
+        refused("/topic?topic=news/%0a", 400, "control");
+        refused("/topic?topic=", 400, "0 bytes");
+        refused("/topic", 400, "?topic=NAME");
+        refused("/topic?topic=news/1&topic=news/2&topic=news/3", 400, "3 topics are too many");
+    }
+    Request posted = stream_of("/topic?topic=news/a", "alice");
+    posted.method = "POST";
+    assert_no_stream(host, posted, 405, "");
+    Request page = stream_of("/topic?topic=news/a", "alice");
+    page.headers = {{"Accept", "text/html"}};
+    assert_no_stream(host, page, 426, "");
+    host.stop();
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(a_stream_gets_what_sockets_get) {
+    Host host(load(), {{"topic", "news"}, {"topic-from", "query"}, {"allow", "sport/*"}});
+    const auto stream = host.listen(stream_of("/topic?topic=sport/a&topic=sport/b"));
+    ck_assert(stream->open());
+    ck_assert_uint_eq(host.subscribers("sport/b"), 1);
+    publish(host, "news", "a");
+    publish(host, "sport/b", "b");
+    publish(host, "sport/c", "c");
+    publish(host, "news", std::string("\0\xFF", 2), WS_BINARY);
+    expect(stream, {"a", "b"});
+    ck_assert(stream->received().back().type == WS_BINARY);
+    stream->vanish();
+    ck_assert_uint_eq(host.subscribers("sport/b"), 0);
+    host.stop();
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(a_stream_where_a_socket_would_be_asked_for_one_topic_may_have_several) {
+    Host host(load(), {{"topic-from", "query"}, {"allow", "*"}, {"publish", "on"}});
+    assert_refused(host, to("/topic?topic=a&topic=b"), 400, "one topic");
+    const auto stream = host.listen(stream_of("/topic?topic=a&topic=b"));
+    publish(host, "b", "x");
+    expect(stream, {"x"});
+    host.stop();
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(a_stream_in_envelopes_names_its_topics_in_the_query) {
+    Host host(load(), {{"protocol", "json"}, {"allow", "room/*"}, {"topics", "3"}});
+    assert_no_stream(host, stream_of("/topic"), 400, "?topic=NAME");
+    assert_no_stream(host, stream_of("/topic?topic=secret"), 403, "does not have the topic");
+    const auto stream = host.listen(stream_of("/topic?topic=room/1&topic=room/2&topic=room/1"));
+    publish(host, "room/2", "x");
+    publish(host, "room/1", std::string("\0\xFF", 2), WS_BINARY);
+    expect(stream, {R"({"type":"subscribed","topic":"room/1"})",
+                    R"({"type":"subscribed","topic":"room/2"})",
+                    R"({"type":"message","topic":"room/2","data":"x"})",
+                    R"({"type":"message","topic":"room/1","base64":"AP8="})"});
+    stream->vanish();
+    ck_assert_uint_eq(host.subscribers("room/1"), 0);
+    Host fixed(load(), {{"protocol", "json"}, {"topic", "a"}});
+    const auto named = fixed.listen(stream_of("/topic"));
+    expect(named, {R"({"type":"subscribed","topic":"a"})"});
+    assert_no_stream(fixed, stream_of("/topic?topic=b"), 403, "does not have the topic");
+    named->vanish();
+    host.stop();
+    fixed.stop();
+    ck_assert(host.offences().empty());
+    ck_assert(fixed.offences().empty());
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(topic_plugin) {
     tcase_add_test(tests, options_that_make_no_sense_together_are_refused);
     tcase_add_test(tests, clients_get_the_topics_of_the_administrator_as_they_are);
@@ -429,4 +527,8 @@ WEBSOCKET_TEST_SUITE(topic_plugin) {
     tcase_add_test(tests, what_may_not_be_published_is_refused_with_what_is_wrong);
     tcase_add_test(tests, what_is_published_is_counted_and_of_its_type);
     tcase_add_test(tests, clients_in_envelopes_count_as_subscribers);
+    tcase_add_test(tests, streams_that_ask_for_what_there_is_not_are_refused_as_sockets_are);
+    tcase_add_test(tests, a_stream_gets_what_sockets_get);
+    tcase_add_test(tests, a_stream_where_a_socket_would_be_asked_for_one_topic_may_have_several);
+    tcase_add_test(tests, a_stream_in_envelopes_names_its_topics_in_the_query);
 }
