@@ -3,18 +3,20 @@
 // memory, with good and hostile traffic, and says what breaks the contract of websocket/plugin.h. A
 // trial may take 10 s, or SECONDS. Exit code 0 when nothing does, 1 when something does, 2 for a wrong
 // command line.
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
+#include <memory>
 #include <string>
+#include <vector>
 #include <websocket/testing.hpp>
 
+#include "event_stream_trials.hpp"
 #include "plugin/common/loader.hpp"
+#include "trial.hpp"
 #include "watched_plugin.hpp"
 
 namespace {
@@ -25,66 +27,15 @@ using websocket::testing::Handshake;
 using websocket::testing::Host;
 using websocket::testing::Pairs;
 using websocket::testing::Request;
-using websocket::tools::running;
-
-struct Trial {
-    const char* name;
-    std::function<void()> run;
-};
-
-void complain(const std::string& what) {
-    std::printf("  %s\n", what.c_str());
-    std::fflush(stdout);
-}
-
-/// Runs a trial in a process of its own, so that a crash or a hang is one failed trial. The number of
-/// complaints is its exit code.
-bool passes(const Trial& trial, unsigned patience) {
-    std::printf("%s\n", trial.name);
-    std::fflush(stdout);
-    running().name = nullptr;
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::alarm(patience);
-        try {
-            trial.run();
-        } catch (const websocket::tools::LeftByException& left) {
-            complain(std::string(left.name) + ": an exception left it");
-            std::_Exit(1);
-        } catch (const std::exception& error) {
-            complain(error.what());
-            std::_Exit(1);
-        }
-        std::_Exit(0);
-    }
-    int status = 0;
-    if (child < 0 || ::waitpid(child, &status, 0) != child) {
-        complain("cannot start a process");
-        return false;
-    }
-    if (WIFSIGNALED(status)) {
-        const char* name = running().name;
-        const std::string where = name != nullptr ? name : "a timer, a posted function or a thread";
-        const int signal = WTERMSIG(status);
-        complain(where + (signal == SIGALRM
-                              ? ": does not return within " + std::to_string(patience) + " s"
-                              : ": crashes, signal " + std::to_string(signal)));
-        return false;
-    }
-    return WEXITSTATUS(status) == 0;
-}
-
-/// Ends the trial with a failure when the plugin has done something wrong.
-void judge(Host& host) {
-    host.stop();
-    for (const std::string& offence : host.offences()) complain(offence);
-    if (!host.offences().empty()) std::_Exit(1);
-}
+using websocket::tools::complain;
+using websocket::tools::judge;
+using websocket::tools::passes;
+using websocket::tools::Trial;
 
 /// A client that the plugin accepts, or null: it may have its reasons.
 std::shared_ptr<Client> accepted(Host& host) {
     Handshake handshake;
-    handshake.target = "/check?name=check&room=check";
+    handshake.target = "/check?name=check&room=check&topic=check";
     handshake.user = "check";
     handshake.headers = {{"Host", "localhost"}, {"Origin", "http://localhost"}};
     const auto client = host.connect(handshake);
@@ -272,9 +223,10 @@ int main(int argc, char** argv) {
     }
     int failed = 0;
     const websocket::tools::WatchedPlugin watched(plugin->callbacks());
-    for (const Trial& trial : trials(watched.get(), options)) {
-        failed += passes(trial, patience) ? 0 : 1;
-    }
+    std::vector<Trial> all = trials(watched.get(), options);
+    std::ranges::move(websocket::tools::event_stream_trials(watched.get(), options),
+                      std::back_inserter(all));
+    for (const Trial& trial : all) failed += passes(trial, patience) ? 0 : 1;
     std::printf(failed == 0 ? "good\n" : "%d trials failed\n", failed);
     return failed == 0 ? 0 : 1;
 }

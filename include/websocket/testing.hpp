@@ -112,6 +112,8 @@ public:
     [[nodiscard]] ws_conn id() const noexcept { return id_; }
     [[nodiscard]] bool open() const noexcept { return open_; }
     [[nodiscard]] const Answer& answer() const noexcept { return exchange_.answer; }
+    /// Whether the plugin has accepted it as an event stream, which may have been refused all the same.
+    [[nodiscard]] bool stream() const noexcept { return exchange_.stream; }
     [[nodiscard]] const std::vector<Sent>& received() const noexcept { return received_; }
     /// The text messages that came since the last call.
     [[nodiscard]] std::vector<std::string> texts() {
@@ -177,8 +179,8 @@ public:
         return connect(std::move(handshake));
     }
 
-    /// A client that asks for an event stream: of the answer() with 200 if it got one, and then it is open. It only
-    /// listens.
+    /// A client that asks for an event stream: of the answer() with 200 if it got one, and then it is open unless the
+    /// method is HEAD. It only listens.
     std::shared_ptr<Client> listen(Request request);
     std::shared_ptr<Client> listen(const std::string& target = "/") {
         return listen(Request{.target = target, .headers = {{"Accept", "text/event-stream"}}});

@@ -377,8 +377,11 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
            std::uint64_t event_size, const char* id, std::uint64_t id_size) -> ws_result {
             const Sent message{type, std::string(detail::view(bytes, n)), kField(event, event_size),
                                kField(id, id_size)};
-            return kMayBeFields(message) ? of(host).publish(topic, topic_size, except, message)
-                                         : WS_BAD_ARG;
+            if (!kMayBeFields(message)) {
+                of(host).offences_.emplace_back("publish of an event: a wrong argument");
+                return WS_BAD_ARG;
+            }
+            return of(host).publish(topic, topic_size, except, message);
         }};
     const std::pair<std::string_view, const void*> known[] = {
         {WS_TIMER_1, &kTimer},

@@ -159,10 +159,11 @@ inline std::shared_ptr<Client> Host::connect(Handshake handshake) {
 inline std::shared_ptr<Client> Host::listen(Request request) {
     std::uint32_t status = 0;
     detail::Exchange& exchange = ask(std::move(request), status);
-    if (exchange.stream && status == 200) {
+    if (exchange.stream && status == 200 && exchange.http->method != "HEAD") {
         return open(exchange.request, &exchange);
     }
     const std::shared_ptr<Client> client(new Client(*this, 0, exchange.request));
+    client->exchange_.stream = exchange.stream;
     client->exchange_.answer = exchange.answer;
     client->exchange_.answer.status = status != 0 ? status : 426;
     return client;

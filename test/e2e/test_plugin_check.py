@@ -21,11 +21,13 @@ def test_what_is_shipped_is_good(name):
     assert "not checked further" not in output
 
 
-@pytest.mark.parametrize("how", [("topic_init", "topic=news", "publish=on"), ("topic_init", "protocol=json", "allow=**", "publish=on"),
+@pytest.mark.parametrize("how", [("topic_init", "topic=news", "publish=on"), ("topic_init", "topic-from=query", "allow=check"),
+                                 ("topic_init", "protocol=json", "allow=**", "publish=on"),
                                  ("publish_init",), ("publish_init", "open=on")])
 def test_topics_and_publishing_are_good(how):
     code, output = _check("plugins/websocket_topic.so", *how)
     assert (code, output.splitlines()[-1]) == (0, "good"), output
+    assert "event stream with" not in output
 
 
 def test_a_plugin_of_version_0_just_loads():
@@ -67,6 +69,31 @@ def test_what_breaks_the_contract_is_named(name, complaint):
     assert code == 1 and complaint in output, output
 
 
+@pytest.mark.parametrize(
+    "name, trial, complaint",
+    [
+        ("crashes_for_a_stream", "an event stream: events, and the client leaves", "on_open: crashes, signal 6"),
+        ("throws_behind_a_stream", "an event stream: events, and the client leaves", "on_close: an exception left it"),
+        ("sends_a_bad_id", "many event streams, and a drain", "send of an event: a wrong argument"),
+        ("publishes_a_bad_type", "an event stream: events, and the client leaves", "publish of an event: a wrong argument"),
+    ],
+)
+def test_what_breaks_the_contract_with_event_streams_is_named(name, trial, complaint):
+    code, output = _check("test/plugins/v1_bad.so", f"{name}_init")
+    assert code == 1 and f"{trial}\n  {complaint}" in output, output
+
+
+def test_who_waits_for_an_event_stream_that_is_not_read_is_named():
+    code, output = _check("test/plugins/v1_bad.so", "insists_init", options=("-t", "1"))
+    said = "an event stream whose client does not read, then does\n  on_message: does not return within 1 s"
+    assert code == 1 and said in output, output
+
+
+def test_a_refused_event_stream_is_told():
+    code, output = _check("plugins/websocket_topic.so", "topic_init", "topic-from=query", "allow=other")
+    assert code == 0 and "refuses the event stream with 403; not checked further" in output, output
+
+
 def test_a_callback_that_does_not_return_is_named():
     code, output = _check("test/plugins/v1_bad.so", "hangs_init", options=("-t", "1"))
     assert code == 1 and "on_message: does not return within 1 s" in output, output
@@ -79,6 +106,11 @@ def test_the_plugins_of_our_own_tests_are_good(init):
     code, output = _check(f"test/plugins/{file}.so", init, *settings)
     assert (code, output.splitlines()[-1]) == (0, "good"), output
     assert "not checked further" not in output
+
+
+def test_a_plugin_that_answers_with_event_streams_is_good():
+    code, output = _check("test/plugins/events.so", "events_init", options=("-t", "60"))
+    assert (code, output.splitlines()[-1]) == (0, "good"), output
 
 
 def test_a_plugin_that_answers_requests_is_asked():

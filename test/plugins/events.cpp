@@ -4,6 +4,7 @@
 #include <mutex>
 #include <websocket/event_stream.hpp>
 #include <websocket/plugin.hpp>
+#include <websocket/utf8.hpp>
 
 namespace {
 
@@ -42,7 +43,8 @@ public:
     }
     void on_upgrade(websocket::Upgrade& upgrade, Client& client) {
         client.stream = streams_.is_stream(upgrade);
-        client.last_id = streams_.last_id(upgrade);
+        const std::string_view last_id = streams_.last_id(upgrade);
+        client.last_id = websocket::is_utf8(last_id) ? last_id : "no text";
         client.mode = upgrade.below();
         upgrade.set_header("X-Below", upgrade.below());
         if (client.mode == "/refused") throw websocket::Refusal(402, "pay first");

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <websocket/ext/draft/event_stream.h>
 #include <websocket/extensions.h>
 #include <websocket/plugin.h>
 
@@ -92,6 +93,40 @@ std::uint32_t answers_later(void*, ws_request* request) {
     last = request;
     return 204;
 }
+// Those that go wrong with event streams alone: the state of a client says whether it is one.
+const ws_event_stream_draft_1& event_streams() {
+    return *static_cast<const ws_event_stream_draft_1*>(
+        host->extension(host, WS_EVENT_STREAM_DRAFT_1));
+}
+std::uint32_t accepts_streams(void*, ws_request* request) {
+    return event_streams().accept(request, 1000) == WS_OK ? 200 : 405;
+}
+std::uint32_t notes_kind(void*, ws_request* request, ws_conn, void** state) {
+    *state = event_streams().is_stream(request) != 0 ? request : nullptr;
+    return 0;
+}
+void crashes_for_a_stream(void*, void* state, ws_conn) {
+    if (state != nullptr) std::abort();
+}
+void throws_behind_a_stream(void*, void* state, ws_conn, const ws_close_info*) {
+    if (state != nullptr) throw 1;
+}
+ws_conn last_stream = 0;
+void remembers_a_stream(void*, void* state, ws_conn conn) {
+    if (state != nullptr) last_stream = conn;
+}
+void insists(void*, void*, ws_conn, std::uint32_t, std::uint8_t* bytes, std::uint64_t n) {
+    while (host->send(host, last_stream, WS_BINARY, bytes, n, 0) == WS_FULL) {
+    }
+}
+void publishes_a_bad_type(void*, void*, ws_conn, std::uint32_t, std::uint8_t*, std::uint64_t) {
+    event_streams().publish(host, "x", 1, WS_TEXT, "x", 1, 0, "a\nb", 3, nullptr, 0);
+}
+void sends_a_bad_id(void*, void* state, ws_conn conn) {
+    if (state != nullptr) {
+        event_streams().send(host, conn, WS_TEXT, "x", 1, nullptr, 0, "a\0b", 3);
+    }
+}
 std::uint32_t odd_status(void*, ws_request*, ws_conn, void**) { return 200; }
 
 ws_plugin describe(OnMessage on_message) {
@@ -140,3 +175,14 @@ BAD(drains_badly, quiet, plugin.on_drain = drains_badly)
 BAD(starts_timers_in_stop, quiet, plugin.stop = starts_timers_in_stop)
 BAD(asks_too_late, asks_too_late, plugin.on_upgrade = remember_request)
 BAD(does_not_start, quiet, plugin.start = does_not_start)
+
+// clang-format off
+#define BAD_STREAM(name, on_message, change)                                                       \
+    BAD(name, on_message, plugin.on_http = accepts_streams; plugin.on_upgrade = notes_kind; change)
+// clang-format on
+
+BAD_STREAM(crashes_for_a_stream, quiet, plugin.on_open = crashes_for_a_stream)
+BAD_STREAM(throws_behind_a_stream, quiet, plugin.on_close = throws_behind_a_stream)
+BAD_STREAM(insists, insists, plugin.on_open = remembers_a_stream)
+BAD_STREAM(publishes_a_bad_type, publishes_a_bad_type, )
+BAD_STREAM(sends_a_bad_id, quiet, plugin.on_open = sends_a_bad_id)

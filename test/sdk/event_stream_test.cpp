@@ -55,8 +55,26 @@ START_TEST(who_asks_for_no_stream_or_is_refused_gets_none) {
     ck_assert(posted->answer().status == 405 && !posted->open());
     const auto refused = host.listen(
         {.target = "/x/refused", .headers = {{"Accept", "text/event-stream"}}, .section = "/x"});
-    ck_assert(refused->answer().status == 402 && !refused->open());
+    ck_assert(refused->answer().status == 402 && !refused->open() && refused->stream());
+    ck_assert(!posted->stream());
+    const auto head = host.listen({.method = "HEAD", .headers = {{"Accept", "text/event-stream"}}});
+    ck_assert(head->answer().status == 200 && head->stream() && !head->open());
     ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(fields_that_cannot_be_written_are_an_offence) {
+    Host host(*sdk_stream_news_init());
+    const auto listener = host.listen();
+    const auto& table = *static_cast<const ws_event_stream_draft_1*>(
+        host.abi()->extension(host.abi(), WS_EVENT_STREAM_DRAFT_1));
+    ck_assert_int_eq(
+        table.publish(host.abi(), "news", 4, WS_TEXT, "x", 1, 0, "a\nb", 3, nullptr, 0),
+        WS_BAD_ARG);
+    ck_assert_int_eq(table.send(host.abi(), listener->id(), WS_TEXT, "x", 1, nullptr, 0, "a\0b", 3),
+                     WS_BAD_ARG);
+    ck_assert_uint_eq(host.offences().size(), 2);
+    ck_assert_uint_eq(listener->received().size(), 1);  // what on_open has sent
 }
 END_TEST
 
@@ -83,5 +101,6 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(sdk_event_stream) {
     tcase_add_test(tests, who_asks_for_no_stream_or_is_refused_gets_none);
+    tcase_add_test(tests, fields_that_cannot_be_written_are_an_offence);
     tcase_add_test(tests, a_stream_is_a_client_that_listens);
 }
