@@ -1,4 +1,4 @@
-// One connection from connect() to the 101, and many of them at once.
+// One connection from connect() to the 101, or the head of an event stream, and many of them at once.
 #pragma once
 
 #include <sys/epoll.h>
@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "http_exchange.hpp"
 #include "measure.hpp"
 #include "protocol/client_handshake.hpp"
 #include "stream.hpp"
@@ -22,6 +24,7 @@ class Handshake {
 public:
     Handshake(const Target& target, std::size_t index)
         : stream_(target.connect(index), target.tls.get()), protocol_(target.offer) {
+        if (target.events) events_.emplace(target.offer);
         if (stream_.fd() < 0) error_ = std::string("connect: ") + std::strerror(errno);
     }
 
@@ -45,10 +48,12 @@ private:
     }
     [[nodiscard]] Progress secure();
     [[nodiscard]] Progress send_request();
-    [[nodiscard]] Progress take_reply(std::string_view bytes);
+    template <class Protocol>
+    [[nodiscard]] Progress take_reply(Protocol& protocol, std::string_view bytes);
 
     Stream stream_;
     protocol::ClientHandshake protocol_;
+    std::optional<EventStreamRequest> events_;  // instead of it
     bool secured_ = false;
     std::size_t sent_ = 0;
     std::string rest_;
@@ -65,7 +70,7 @@ inline Progress Handshake::secure() {
 }
 
 inline Progress Handshake::send_request() {
-    const std::string_view request = protocol_.request();
+    const std::string_view request = events_ ? events_->request() : protocol_.request();
     while (sent_ < request.size()) {
         const ssize_t n = stream_.send(request.substr(sent_));
         if (n < 0 && (errno == EAGAIN || errno == ENOTCONN)) return Progress::waiting;
@@ -75,12 +80,12 @@ inline Progress Handshake::send_request() {
     return Progress::open;
 }
 
-inline Progress Handshake::take_reply(std::string_view bytes) {
+template <class Protocol>
+Progress Handshake::take_reply(Protocol& protocol, std::string_view bytes) {
     using Status = protocol::ClientHandshake::Status;
-    bytes.remove_prefix(protocol_.consume(bytes));
-    if (protocol_.status() == Status::waiting) return Progress::waiting;
-    if (protocol_.status() != Status::open)
-        return refuse("handshake refused: " + protocol_.error());
+    bytes.remove_prefix(protocol.consume(bytes));
+    if (protocol.status() == Status::waiting) return Progress::waiting;
+    if (protocol.status() != Status::open) return refuse("handshake refused: " + protocol.error());
     rest_ = bytes;
     return Progress::open;
 }
@@ -95,9 +100,10 @@ inline Progress Handshake::advance() {
         if (n < 0 && errno == EAGAIN) return Progress::waiting;
         if (n < 0) return refuse(std::string("handshake: ") + std::strerror(errno));
         if (n == 0) return refuse("the server closed the connection during the handshake");
-        if (const Progress progress = take_reply({buffer.data(), static_cast<std::size_t>(n)});
-            progress != Progress::waiting)
-            return progress;
+        const std::string_view bytes(buffer.data(), static_cast<std::size_t>(n));
+        const Progress progress =
+            events_ ? take_reply(*events_, bytes) : take_reply(protocol_, bytes);
+        if (progress != Progress::waiting) return progress;
     }
 }
 

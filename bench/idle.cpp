@@ -1,10 +1,11 @@
-// idle: opens N connections and holds them, so that the memory of a server can be read meanwhile. Prints one
-// line of JSON when all are open. Pings are answered. A connection that the server ends is counted and makes the
-// exit status 1. Then each line of input is a command, answered with one line of JSON:
+// idle: opens N connections, WebSockets or with --kind events event streams, and holds them, so that the memory of a
+// server can be read meanwhile. Prints one line of JSON when all are open. Pings are answered. A connection that the
+// server ends is counted and makes the exit status 1. Then each line of input is a command, answered with one line of
+// JSON:
 //     ping N    sends a Ping on N connections, evenly spread; waits for the Pongs, at most --timeout
 //     publish   sends a text message on the first connection
 //     count     how many messages have come on all of them so far
-// Any other line, or the end of the input, ends the program.
+// Event streams can only be counted. Any other line, or the end of the input, ends the program.
 
 #include "frames.hpp"
 #include "handshake.hpp"
@@ -23,7 +24,8 @@ struct Received {
 
 class IdleConnection {
 public:
-    explicit IdleConnection(Opened&& opened) : stream_(std::move(opened.stream)) {
+    IdleConnection(Opened&& opened, bool events)
+        : stream_(std::move(opened.stream)), events_(events) {
         consume(opened.rest);
     }
 
@@ -63,9 +65,28 @@ public:
     }
 
 private:
-    void consume(std::string_view bytes) { over_ = over_ || !reader_.read(bytes, *this); }
+    void consume(std::string_view bytes) {
+        if (events_) {
+            received.messages += static_cast<std::uint64_t>(events_in(bytes));
+        } else {
+            over_ = over_ || !reader_.read(bytes, *this);
+        }
+    }
+    // Each line of data is one, as messages of the bench have no line ends; it begins behind one.
+    [[nodiscard]] std::size_t events_in(std::string_view bytes) {
+        constexpr std::string_view begin = "\ndata:";
+        std::size_t found = 0;
+        for (const char c : bytes) {
+            seen_ = c == begin[seen_] ? seen_ + 1 : c == begin[0] ? 1 : 0;
+            found += seen_ == begin.size() ? 1 : 0;
+            seen_ %= begin.size();
+        }
+        return found;
+    }
 
     Stream stream_;
+    bool events_;
+    std::size_t seen_ = 0;  // bytes of what begins an event
     bool over_ = false;
     bool fin_ = true;
     Opcode opcode_ = Opcode::text;
@@ -76,8 +97,8 @@ private:
 // All connections, until they are not to be held any more.
 class Holder {
 public:
-    Holder(std::vector<IdleConnection>& connections, double timeout)
-        : connections_(connections), timeout_(timeout) {
+    Holder(std::vector<IdleConnection>& connections, bool events, double timeout)
+        : connections_(connections), events_(events), timeout_(timeout) {
         for (std::size_t i = 0; i < connections.size(); ++i) watch(epoll_, connections[i].fd(), i);
         epoll_event input{};
         input.events = EPOLLIN;
@@ -117,12 +138,12 @@ private:
         std::array<char, 64> line{};
         const ssize_t n = read(STDIN_FILENO, line.data(), line.size() - 1);
         const std::string_view command(line.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-        if (command == "publish\n") {
+        if (command == "publish\n" && !events_) {
             publish();
         } else if (command == "count\n") {
             std::printf("{\"messages\": %llu}\n",
                         static_cast<unsigned long long>(received.messages));
-        } else if (command.starts_with("ping ")) {
+        } else if (command.starts_with("ping ") && !events_) {
             ping(std::strtoull(line.data() + 5, nullptr, 10));
         } else {
             return false;
@@ -154,6 +175,7 @@ private:
     }
 
     std::vector<IdleConnection>& connections_;
+    const bool events_;
     const double timeout_;
     const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
     std::size_t ended_ = 0;
@@ -171,19 +193,25 @@ int main(int argc, char** argv) {
     table.push_back(number("--connections", "connections (1000)", count, 1, 60000));
     table.push_back(number("--in-flight", "handshakes at a time (64)", in_flight, 1, 4096));
     table.push_back(seconds("--timeout", "longest time without any progress (10)", timeout, 0.1));
-    parse_options(argc, argv, "holds idle WebSocket connections", table);
+    table.push_back({"--kind", "sockets|events", "WebSockets or event streams (sockets)",
+                     [&target](const char* given) {
+                         target.events = std::string_view(given) == "events";
+                         if (!target.events && std::string_view(given) != "sockets")
+                             refuse_value("--kind", given, "sockets or events");
+                     }});
+    parse_options(argc, argv, "holds idle connections", table);
     target.resolve();
 
     const std::uint64_t begin = now_ns();
     std::vector<IdleConnection> connections;
     connections.reserve(count);
     for (Opened& opened : open_connections(target, count, in_flight, timeout))
-        connections.emplace_back(std::move(opened));
+        connections.emplace_back(std::move(opened), target.events);
     const double elapsed = static_cast<double>(now_ns() - begin) * 1e-9;
     std::printf("{\"open\": %zu, \"seconds\": %.3f}\n", connections.size(), elapsed);
     std::fflush(stdout);
 
-    if (const std::size_t ended = Holder(connections, timeout).hold(); ended > 0)
+    if (const std::size_t ended = Holder(connections, target.events, timeout).hold(); ended > 0)
         fail(run_failed, "the server ended %zu of %zu connections", ended, connections.size());
     return 0;
 }

@@ -41,14 +41,14 @@ def settled_bytes(pid: int) -> int:
 
 
 class IdleConnections:
-    """Idle programs that hold `count` connections between them, each from addresses of its own."""
+    """Idle programs that hold `count` connections between them, each from addresses of its own: sockets or events."""
 
-    def __init__(self, server: Server, count: int, network: int, arguments: argparse.Namespace) -> None:
+    def __init__(self, server: Server, count: int, network: int, arguments: argparse.Namespace, kind: str) -> None:
         self.processes = []
         while count > 0:
             part = min(count, PER_PROCESS)
             command = [str(arguments.build / "bench" / "idle"), "--url", server.url,
-                       "--connections", str(part), "--source", f"127.{network}.{len(self.processes)}.1"]
+                       "--kind", kind, "--connections", str(part), "--source", f"127.{network}.{len(self.processes)}.1"]
             self.processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                                    text=True, preexec_fn=pinned(arguments.client_core, first=False)))
             count -= part
@@ -65,17 +65,17 @@ class IdleConnections:
             process.stdout.close()
 
 
-def measure_server(server: Server, arguments: argparse.Namespace) -> dict:
+def measure_server(server: Server, arguments: argparse.Namespace, kind: str = "sockets") -> dict:
     if server.pid is None:
         raise BenchError(f"{server.name}: memory needs its PID: --peer NAME=URL,PID")
     count = arguments.connections or 10000
     half = count // 2
     open_before = descriptors(server.pid)
     before = settled_bytes(server.pid)
-    first = IdleConnections(server, half, 1, arguments)
+    first = IdleConnections(server, half, 1, arguments, kind)
     try:
         with_half = settled_bytes(server.pid)
-        second = IdleConnections(server, count - half, 2, arguments)
+        second = IdleConnections(server, count - half, 2, arguments, kind)
         try:
             with_all = settled_bytes(server.pid)
         finally:

@@ -18,10 +18,10 @@ import servers
 # What the rate and the costs of a kind are called in the runs, and in the tables.
 RATE = {"echo": ("messages_per_second", "messages/s"), "deflate": ("messages_per_second", "messages/s"),
         "fanout": ("deliveries_per_second", "deliveries/s"), "churn": ("rounds_per_second", "rounds/s"),
-        "latency": ("messages_per_second", "messages/s")}
+        "latency": ("messages_per_second", "messages/s"), "publish": ("publications_per_second", "publications/s")}
 CPU = {"echo": ("server_cpu_us_per_message", "message"), "deflate": ("server_cpu_us_per_message", "message"),
        "fanout": ("server_cpu_us_per_delivery", "delivery"), "churn": ("server_cpu_us_per_round", "round"),
-       "latency": ("server_cpu_us_per_message", "message")}
+       "latency": ("server_cpu_us_per_message", "message"), "publish": ("server_cpu_us_per_publication", "publication")}
 # Rounds that others disturbed count only where fewer than this are left.
 ENOUGH_ROUNDS = 3
 

@@ -18,6 +18,7 @@ FANOUT = {
 }
 DEFLATE = {"1 KiB": ["--size", "1K"], "16 KiB": ["--size", "16K"]}
 CHURN = {"connect, upgrade, close": []}
+PUBLISH = {"125 B": ["--size", "125"], "16 KiB": ["--size", "16K"]}
 LATENCY = {case: ECHO[case] for case in ("125 B x 1", "16 KiB x 1")}
 TUNNELS = {case: ECHO[case] for case in ("125 B x 1", "125 B x 16", "16 KiB x 1")}
 H2 = TUNNELS

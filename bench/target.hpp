@@ -41,6 +41,7 @@ struct Target {
     std::string url;
     std::string source = "127.0.0.1";  // first local address, for a server on 127.0.0.0/8
     std::vector<std::string> headers;
+    bool events = false;  // asks for an event stream instead of a WebSocket
 
     std::string tls_version = "any";  // of a wss:// URL
 

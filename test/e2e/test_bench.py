@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from httpd import BUILD
+from httpd import BUILD, Httpd, section, shipped
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 
@@ -23,6 +23,7 @@ import measuring  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
 from servers import Peer, Server  # noqa: E402
+from waiting import wait_until  # noqa: E402
 
 _HERE = {"compiler": "GCC 12.2.0", "processor": "x86_64, AVX2", "valgrind": "3.19.0", "C library": "glibc 2.36"}
 _RECORDED = {"environment": _HERE, "instructions": {"v1: echo": {"module and plugin": 1000.0, "all": 1100.0}}}
@@ -237,13 +238,68 @@ class _StallingEcho:
         self._listener.close()
 
 
+def _program(name):
+    program = BUILD / "bench" / name
+    if not program.exists():
+        pytest.skip("the bench is not built")
+    return program
+
+
+@pytest.fixture
+def topic_server(mpm):
+    publish = "plugins/websocket_topic.so", "publish_init"
+    parts = shipped("/news", "topic", "WebSocketOption topic news") + section("/publish", *publish, "WebSocketOption open on")
+    with Httpd(mpm, parts + section("/closed", *publish), children=2) as server:
+        yield server
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("path", "subscribers", "words"), [
+    ("/closed/news", 0, "status 403: Everybody could publish"),
+    ("/news", 0, "status 405"),
+    ("/publish/news", 1, 'an answer without "subscribers":1}: {"topic":"news","subscribers":0}'),
+])
+def test_publications_that_are_refused_or_reach_others_fail_the_run(topic_server, path, subscribers, words):
+    done = subprocess.run([_program("publish"), "--url", f"ws://127.0.0.1:{topic_server.port}{path}", "--connections", "1",
+                           "--subscribers", str(subscribers), "--warmup", "0", "--duration", "0.2"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and words in done.stderr, done
+
+
+@pytest.mark.full
+def test_what_is_published_comes_to_all_event_streams_that_are_held(topic_server):
+    url = f"ws://127.0.0.1:{topic_server.port}"
+    command = [_program("idle"), "--url", f"{url}/news", "--kind", "events", "--connections", "5"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as idle:
+        assert json.loads(idle.stdout.readline())["open"] == 5
+        done = subprocess.run([_program("publish"), "--url", f"{url}/publish/news", "--connections", "1", "--subscribers", "5",
+                               "--warmup", "0", "--duration", "0.2"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done
+        published = int(json.loads(done.stdout)["publications"])
+
+        def count():
+            idle.stdin.write("count\n")
+            idle.stdin.flush()
+            return json.loads(idle.stdout.readline())["messages"]
+
+        wait_until(lambda: count() >= 5 * published, 10, "all deliveries")
+        assert published >= 1 and count() <= 5 * (published + 1)  # one may be under way at the end
+        idle.stdin.close()
+        assert idle.wait(30) == 0
+
+
+@pytest.mark.full
+def test_an_event_stream_that_is_none_fails_the_run(topic_server):
+    done = subprocess.run([_program("idle"), "--url", f"ws://127.0.0.1:{topic_server.port}/closed/news", "--kind", "events",
+                           "--connections", "1"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "handshake refused: status 403" in done.stderr, done
+
+
 @pytest.mark.full
 def test_a_fixed_rate_charges_a_stall_to_every_message_that_was_due_meanwhile():
     """The server sleeps for half a second after the first of 400 messages, which the 20 that are due within 0.1 s feel for
     0.4 s and more: 5 of 100. A closed loop would know of one message."""
-    program = BUILD / "bench" / "load"
-    if not program.exists():
-        pytest.skip("the bench is not built")
+    program = _program("load")
     echo = _StallingEcho(0.5)
     done = subprocess.run([program, "--url", echo.url, "--connections", "1", "--size", "16", "--rate", "200", "--warmup", "0",
                            "--duration", "2"], capture_output=True, text=True, timeout=60)
@@ -256,9 +312,7 @@ def test_a_fixed_rate_charges_a_stall_to_every_message_that_was_due_meanwhile():
 
 @pytest.mark.full
 def test_a_fixed_rate_goes_with_no_number_of_messages():
-    program = BUILD / "bench" / "load"
-    if not program.exists():
-        pytest.skip("the bench is not built")
+    program = _program("load")
     done = subprocess.run([program, "--url", "ws://127.0.0.1:9/", "--rate", "5", "--messages", "4"], capture_output=True,
                           text=True, timeout=60)
     assert done.returncode == 2 and "--rate does not go with --messages" in done.stderr
