@@ -113,11 +113,32 @@ Wish wish_of_tls(std::string_view text) {
     return Wish::tls_http1;
 }
 
-bool upgrades(std::string_view line) {
+/// Whether one of the media ranges is text/event-stream.
+bool accepts_events(std::string_view ranges) {
+    while (!ranges.empty()) {
+        const std::size_t comma = std::min(ranges.find(','), ranges.size());
+        const std::string_view range = ranges.substr(0, comma);
+        if (list_has_token(range.substr(0, range.find(';')), "text/event-stream")) {
+            return true;
+        }
+        ranges.remove_prefix(std::min(comma + 1, ranges.size()));
+    }
+    return false;
+}
+
+/// What a line of the head asks for, if it tells.
+Wish wish_of_line(std::string_view line) {
     const std::size_t colon = line.find(':');
-    return colon != std::string_view::npos &&
-           base::equals_ignoring_case(line.substr(0, colon), "Upgrade") &&
-           list_has_token(line.substr(colon + 1), "websocket");
+    const std::string_view name = line.substr(0, colon);
+    const std::string_view value =
+        colon != std::string_view::npos ? line.substr(colon + 1) : std::string_view();
+    if (base::equals_ignoring_case(name, "Upgrade") && list_has_token(value, "websocket")) {
+        return Wish::upgrade;
+    }
+    if (base::equals_ignoring_case(name, "Accept") && accepts_events(value)) {
+        return Wish::event_stream;
+    }
+    return Wish::incomplete;
 }
 
 /// Lines may end without CR, as httpd allows it.
@@ -133,8 +154,9 @@ Wish wish_of_http(std::string_view text) {
         if (end != std::string_view::npos && line.empty()) {
             return Wish::something_else;
         }
-        if (end != std::string_view::npos && upgrades(line)) {
-            return Wish::upgrade;
+        const Wish wish = end != std::string_view::npos ? wish_of_line(line) : Wish::incomplete;
+        if (wish != Wish::incomplete) {
+            return wish;
         }
     }
     return Wish::incomplete;

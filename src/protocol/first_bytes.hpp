@@ -8,9 +8,10 @@
 namespace websocket::protocol {
 
 enum class Wish : std::uint8_t {
-    incomplete,  ///< there may be more to come that tells
-    upgrade,     ///< a request of HTTP/1 with "Upgrade: websocket"
-    tls_http1,   ///< a ClientHello of TLS that does not offer HTTP/2, so it may be for a WebSocket
+    incomplete,    ///< there may be more to come that tells
+    upgrade,       ///< a request of HTTP/1 with "Upgrade: websocket"
+    event_stream,  ///< one that accepts text/event-stream
+    tls_http1,  ///< a ClientHello of TLS that does not offer HTTP/2, so it may be for a WebSocket
     something_else,  ///< also what nobody understands
 };
 

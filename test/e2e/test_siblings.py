@@ -13,7 +13,8 @@ import certificates
 import handshake
 import httpd
 import processes
-from httpd import Httpd, location, several_children
+from event_client import EventClient
+from httpd import Httpd, location, several_children, shipped
 from test_scale import open_batch, open_many
 from waiting import patience, wait_until
 
@@ -25,7 +26,7 @@ _PARTS = f"""
 ListenBacklog 1024
 {several_children(_CHILDREN)}KeepAliveTimeout 60
 RequestReadTimeout handshake=0 header=0 body=0
-""" + location("/echo", "echo")
+""" + location("/echo", "echo") + shipped("/news", "topic", "WebSocketOption topic news")
 _SMALL = f"WebSocketMaxConnections {_PLACES}\n" + _PARTS
 
 
@@ -92,6 +93,15 @@ def test_clients_that_come_one_by_one_find_the_last_place(server):
         socks += open_batch(server.port, 1)
     assert server.answer().status == 503
     _close(socks)
+
+
+@pytest.mark.each_mpm
+def test_event_streams_find_the_last_place_too(server):
+    socks = open_batch(server.port, _ALL - 8)
+    streams = [EventClient(server.port, "/news") for _ in range(8)]
+    assert [stream.response.status for stream in streams] == [200] * 8
+    assert EventClient(server.port, "/news").response.status == 503
+    _close(socks + [stream.sock for stream in streams])
 
 
 @pytest.mark.parametrize("pause", [0, 1.5], ids=["at_once", "after_a_while"])

@@ -56,6 +56,23 @@ START_TEST(knows_a_request_for_an_upgrade) {
 }
 END_TEST
 
+START_TEST(knows_a_request_for_an_event_stream) {
+    for (const std::string_view accepted :
+         {"text/event-stream", " TEXT/Event-Stream", "text/html, text/event-stream;q=0.5",
+          "text/event-stream ; charset=utf-8,*/*"}) {
+        const std::string head = "GET / HTTP/1.1\r\nAccept:" + std::string(accepted) + "\r\n\r\n";
+        ck_assert_msg(wish(head) == Wish::event_stream, "%s", head.c_str());
+        ck_assert(wish(head.substr(0, head.size() - 4)) == Wish::incomplete);
+    }
+    for (const std::string_view accepted :
+         {"", "*/*", "text/*", "text/event-streams", "text/html;text/event-stream", ",,;,"}) {
+        const std::string head = "GET / HTTP/1.1\r\nAccept:" + std::string(accepted) + "\r\n\r\n";
+        ck_assert_msg(wish(head) == Wish::something_else, "%s", head.c_str());
+    }
+    ck_assert(wish("POST / HTTP/1.1\r\nAccept: text/event-stream\r\n\r\n") == Wish::something_else);
+}
+END_TEST
+
 START_TEST(takes_no_page_for_an_upgrade) {
     for (const std::string_view text :
          {std::string_view(kPage), std::string_view("GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n"),
@@ -131,6 +148,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(first_bytes) {
     tcase_add_test(tests, knows_a_request_for_an_upgrade);
+    tcase_add_test(tests, knows_a_request_for_an_event_stream);
     tcase_add_test(tests, takes_no_page_for_an_upgrade);
     tcase_add_test(tests, waits_for_the_rest_wherever_a_request_is_cut);
     tcase_add_test(tests, gives_up_on_a_head_without_end);

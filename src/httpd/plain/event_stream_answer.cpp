@@ -23,6 +23,7 @@
 #include "httpd/module.hpp"
 #include "httpd/request_state.hpp"
 #include "httpd/response.hpp"
+#include "httpd/siblings/arrival.hpp"
 #include "httpd/status/own_metrics.hpp"
 #include "httpd/takeover/pump.hpp"
 #include "httpd/takeover/stream_handover.hpp"
@@ -169,6 +170,7 @@ int open_event_stream(request_rec* r, Child& child, const Endpoint& endpoint,
     }
     plugin::Host& host = child.host();
     auto why = engine::Refusal::stopping;
+    Arrival::give_back(r->connection);  // it is one of a WebSocket
     auto place = host.engine.reserve<engine::EventStream>(why);
     if (!place) {
         return why == engine::Refusal::stopping ? ask_listener_to_come_again(r)

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "httpd/module.hpp"
+#include "httpd/plain/event_stream_answer.hpp"
 #include "httpd/process/child.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/siblings/arrival.hpp"
@@ -183,7 +184,8 @@ int look_at_first_bytes(conn_rec* c) {
 /// Hook post_read_request: who asks for something else needs no place.
 int give_place_back(request_rec* r) {
     conn_rec* c = r->connection;
-    if (c->master == nullptr && apr_table_get(r->headers_in, "Upgrade") == nullptr) {
+    if (c->master == nullptr && apr_table_get(r->headers_in, "Upgrade") == nullptr &&
+        !wants_event_stream(r)) {
         Arrival::give_back(c);
     }
     return DECLINED;
