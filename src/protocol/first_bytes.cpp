@@ -113,19 +113,6 @@ Wish wish_of_tls(std::string_view text) {
     return Wish::tls_http1;
 }
 
-/// Whether one of the media ranges is text/event-stream.
-bool accepts_events(std::string_view ranges) {
-    while (!ranges.empty()) {
-        const std::size_t comma = std::min(ranges.find(','), ranges.size());
-        const std::string_view range = ranges.substr(0, comma);
-        if (list_has_token(range.substr(0, range.find(';')), "text/event-stream")) {
-            return true;
-        }
-        ranges.remove_prefix(std::min(comma + 1, ranges.size()));
-    }
-    return false;
-}
-
 /// What a line of the head asks for, if it tells.
 Wish wish_of_line(std::string_view line) {
     const std::size_t colon = line.find(':');
@@ -135,7 +122,7 @@ Wish wish_of_line(std::string_view line) {
     if (base::equals_ignoring_case(name, "Upgrade") && list_has_token(value, "websocket")) {
         return Wish::upgrade;
     }
-    if (base::equals_ignoring_case(name, "Accept") && accepts_events(value)) {
+    if (base::equals_ignoring_case(name, "Accept") && list_has_token(value, "text/event-stream")) {
         return Wish::event_stream;
     }
     return Wish::incomplete;

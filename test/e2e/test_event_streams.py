@@ -118,6 +118,22 @@ def test_a_foreign_page_is_refused_and_a_trusted_one_may_read(events):
         assert "Origin" in client.response.header("Vary")
 
 
+_OF_BROWSERS = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("path", ["/index.html", "/events"])
+@pytest.mark.parametrize("accept", [_OF_BROWSERS, ";", ",;,", "a;b;c", "a;b=\"c,d\";e, f", "text/html;text/event-stream", ";" * 1000])
+def test_whatever_else_is_accepted_is_no_event_stream(events, path, accept):
+    response = events.answer(path, headers=[("Accept", accept)], **handshake.NONE)
+    assert response.header("Content-Type") != "text/event-stream"
+
+
+@pytest.mark.parametrize("accept", [f"{_OF_BROWSERS},text/event-stream", "Text/Event-Stream ;q=0.5", ",, text/event-stream"])
+def test_an_event_stream_among_others_is_one(events, accept):
+    with EventClient(events.port, "/events", accept=accept) as client:
+        assert client.response.header("Content-Type") == "text/event-stream"
+
+
 def test_limits_are_those_of_sockets(events):
     with _open(events, "/limited"):
         with EventClient(events.port, "/limited") as second:

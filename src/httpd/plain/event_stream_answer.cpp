@@ -13,7 +13,6 @@
 #include <string_view>
 #include <utility>
 
-#include "base/ascii.hpp"
 #include "httpd/handshake/authorize.hpp"
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/handshake/origin.hpp"
@@ -29,6 +28,7 @@
 #include "httpd/takeover/stream_handover.hpp"
 #include "httpd/takeover/takeover.hpp"
 #include "protocol/event_encoder.hpp"
+#include "protocol/handshake.hpp"
 
 namespace websocket::httpd {
 
@@ -127,17 +127,8 @@ int begin_stream(request_rec* r, Child& child, std::optional<Pump> pump,
 }  // namespace
 
 bool wants_event_stream(const request_rec* r) {
-    const char* rest = apr_table_get(r->headers_in, "Accept");
-    while (rest != nullptr && *rest != '\0') {
-        const char* item = ap_get_token(r->pool, &rest, 1);
-        std::string_view type(item != nullptr ? item : "");
-        type = type.substr(0, type.find_first_of("; \t"));
-        if (base::equals_ignoring_case(type, kType)) {
-            return true;
-        }
-        rest += *rest == ',' ? 1 : 0;
-    }
-    return false;
+    const char* accepted = apr_table_get(r->headers_in, "Accept");
+    return accepted != nullptr && protocol::list_has_token(accepted, kType);
 }
 
 int ask_listener_to_come_again(request_rec* r) {
