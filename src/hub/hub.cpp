@@ -42,9 +42,31 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     if (!key) {
         return TopicResult::bad_name;
     }
+    return subscribe(*key, id, quota, {}, nullptr);
+}
+
+TopicResult Hub::subscribe_again(std::string_view scope, std::string_view topic,
+                                 engine::ConnectionId id, TopicQuota& quota,
+                                 const std::optional<Return>& from, Recovered& recovered) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return TopicResult::bad_name;
+    }
+    if (options_.history == nullptr || options_.history->limits_of(*key) == nullptr) {
+        return TopicResult::no_history;
+    }
+    return subscribe(*key, id, quota, from, &recovered);
+}
+
+TopicResult Hub::subscribe(const TopicKey& key, engine::ConnectionId id, TopicQuota& quota,
+                           const std::optional<Return>& from, Recovered* recovered) noexcept {
     const Change change(*this);
-    TopicTable::Entry* known = table_.find(*key);
+    TopicTable::Entry* known = table_.find(key);
     if (known != nullptr && table_.is_subscribed(id, *known)) {
+        if (recovered != nullptr) {
+            recovered->now = known->second.delivered;
+            recovered->complete = from && from->since.epoch == recovered->now.epoch;
+        }
         return TopicResult::ok;
     }
     if (table_.subscriptions_of(id) >= quota.most_of_connection) {
@@ -52,12 +74,12 @@ TopicResult Hub::subscribe(std::string_view scope, std::string_view topic, engin
     }
     try {
         TopicResult result = TopicResult::no_memory;
-        TopicTable::Entry* entry = find_or_add(*key, &quota, result);
+        TopicTable::Entry* entry = find_or_add(key, &quota, result);
         if (entry == nullptr) {
             return result;
         }
         try {
-            result = subscribe_new(*entry, *key, id);
+            result = subscribe_new(*entry, key, id, from, recovered);
         } catch (const std::bad_alloc&) {
         }
         if (!entry->second.wanted()) {
@@ -96,20 +118,49 @@ bool Hub::has_room(const TopicQuota* quota) const noexcept {
     return true;
 }
 
+bool Hub::add_interest(TopicTable::Entry& topic, const TopicKey& key) noexcept {
+    if (key.is_of_process()) {
+        return true;
+    }
+    if (!bus_.add_interest(key)) {
+        return false;
+    }
+    topic.second.history = options_.history != nullptr ? options_.history->limits_of(key) : nullptr;
+    if (topic.second.history == nullptr) {
+        return true;
+    }
+    const std::optional<Position> top = options_.history->top(key, *topic.second.history);
+    if (!top) {
+        bus_.remove_interest(key);
+        return false;
+    }
+    topic.second.delivered = *top;
+    return true;
+}
+
 /// When it fails or throws std::bad_alloc nothing has changed.
 TopicResult Hub::subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
-                               engine::ConnectionId id) {
+                               engine::ConnectionId id, const std::optional<Return>& from,
+                               Recovered* recovered) {
     const bool first = !topic.second.wanted();
     table_.subscribe(id, topic);
     const auto undo = [&](TopicResult why) {
         table_.unsubscribe(id, topic);
         return why;
     };
-    if (first && !add_interest(key)) {
+    if (first && !add_interest(topic, key)) {
         return undo(TopicResult::unavailable);
     }
     TopicResult result = TopicResult::gone;
     try {
+        if (recovered != nullptr) {
+            // All who have subscribed are brought to the top, then so is this one: from there on they are equals.
+            static_cast<void>(count(catch_up(topic.second, key, kTop)));
+            recovered->now = topic.second.delivered;
+            if (from) {
+                send_missed(key, topic.second, id, *from, *recovered);
+            }
+        }
         if (engine_.join(topic.second.group, id)) {
             show_subscribers(topic);
             return TopicResult::ok;
@@ -204,7 +255,7 @@ TopicResult Hub::listen(std::string_view scope, std::string_view topic,
         if (entry == nullptr) {
             return result;
         }
-        if (!entry->second.wanted() && !add_interest(*key)) {
+        if (!entry->second.wanted() && !add_interest(*entry, *key)) {
             table_.drop(*entry);
             return TopicResult::unavailable;
         }
@@ -272,7 +323,7 @@ std::uint64_t Hub::subscribers(std::string_view scope, std::string_view topic) n
 
 TopicResult Hub::publish(std::string_view scope, std::string_view topic, protocol::MessageType type,
                          std::span<const std::uint8_t> payload, engine::ConnectionId except,
-                         std::string_view event_fields) noexcept {
+                         std::string_view event_fields, Position* position) noexcept {
     const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
     if (!key) {
         return TopicResult::bad_name;
@@ -280,29 +331,48 @@ TopicResult Hub::publish(std::string_view scope, std::string_view topic, protoco
     if (payload.size() + protocol::kMaxUnmaskedHeader >= engine::Gate::kMaxQueued) {
         return TopicResult::too_big;
     }
+    const protocol::Opcode opcode =
+        type == protocol::MessageType::text ? protocol::Opcode::text : protocol::Opcode::binary;
+    if (options_.history != nullptr) {
+        if (const HistoryLimits* limits = options_.history->limits_of(*key)) {
+            return publish_kept(*key, *limits, opcode, payload, except, event_fields, position);
+        }
+    }
     const bool elsewhere = !key->is_of_process() && bus_.wanted(*key);
     if (!elsewhere && !has_subscribers(*key)) {
         return TopicResult::ok;
     }
     engine::SharedFrame frame;
     try {
-        frame = engine::SharedFrame::build(
-            type == protocol::MessageType::text ? protocol::Opcode::text : protocol::Opcode::binary,
-            payload);
+        frame = engine::SharedFrame::build(opcode, payload);
         engine::set_event_fields(frame, event_fields);
     } catch (const std::bad_alloc&) {
         count(Drop::no_resources);
         return TopicResult::no_memory;
     }
-    TopicResult result = broadcast(*key, frame, except);
-    if (elsewhere) {
-        const BusResult sent = bus_.publish(*key, frame);
-        if (sent != BusResult::ok) {
-            count(sent == BusResult::full ? Drop::busy_process : Drop::no_resources);
-        }
-        result = worst_of(result, result_of(sent));
+    const TopicResult result = broadcast(*key, frame, except);
+    return elsewhere ? worst_of(result, publish_elsewhere(*key, frame)) : result;
+}
+
+TopicResult Hub::publish_elsewhere(const TopicKey& key, const engine::SharedFrame& frame) noexcept {
+    const BusResult sent = bus_.publish(key, frame);
+    if (sent != BusResult::ok) {
+        count(sent == BusResult::full ? Drop::busy_process : Drop::no_resources);
     }
-    return result;
+    return result_of(sent);
+}
+
+void Hub::publish_here(std::string_view scope, std::string_view topic) noexcept {
+    const std::optional<TopicKey> key = TopicKey::make(scope, topic, options_.hash_key);
+    if (!key) {
+        return;
+    }
+    try {
+        static_cast<void>(
+            broadcast(*key, engine::SharedFrame::build(protocol::Opcode::binary, {}), {}));
+    } catch (const std::bad_alloc&) {
+        count(Drop::no_resources);
+    }
 }
 
 bool Hub::has_subscribers(const TopicKey& key) noexcept {
@@ -311,38 +381,49 @@ bool Hub::has_subscribers(const TopicKey& key) noexcept {
 }
 
 void Hub::receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept {
-    static_cast<void>(broadcast(key, frame, {}));
+    const Position position = position_of(frame);
+    static_cast<void>(position ? broadcast_kept(key, frame, position) : broadcast(key, frame, {}));
 }
 
 TopicResult Hub::broadcast(const TopicKey& key, const engine::SharedFrame& frame,
                            engine::ConnectionId except) noexcept {
-    std::size_t full = 0;
-    std::size_t failed = 0;
+    Missed missed;
     {
         const std::lock_guard lock(mutex_);
-        const TopicTable::Entry* topic = table_.find(key);
+        TopicTable::Entry* topic = table_.find(key);
         if (topic == nullptr) {
             return TopicResult::ok;
         }
-        for (const Topic::Share& share : topic->second.shares) {
-            switch (engine_.broadcast(share.loop, topic->second.group, frame, except)) {
-                case engine::SendResult::full: ++full; break;
-                case engine::SendResult::no_memory: ++failed; break;
-                default: break;  // a loop that has ended has no subscribers
-            }
-        }
-        for (const auto& listener : topic->second.listeners) {
-            if (!listener->take(frame)) {
-                ++full;
-            }
+        missed = send_to_members(topic->second, frame, except);
+    }
+    return count(missed);
+}
+
+Hub::Missed Hub::send_to_members(const Topic& topic, const engine::SharedFrame& frame,
+                                 engine::ConnectionId except) noexcept {
+    Missed missed;
+    for (const Topic::Share& share : topic.shares) {
+        switch (engine_.broadcast(share.loop, topic.group, frame, except)) {
+            case engine::SendResult::full: ++missed.full; break;
+            case engine::SendResult::no_memory: ++missed.failed; break;
+            default: break;  // a loop that has ended has no subscribers
         }
     }
-    count(Drop::busy_loop, full);
-    count(Drop::no_resources, failed);
-    if (failed > 0) {
+    for (const auto& listener : topic.listeners) {
+        if (!listener->take(frame)) {
+            ++missed.full;
+        }
+    }
+    return missed;
+}
+
+TopicResult Hub::count(const Missed& missed) noexcept {
+    count(Drop::busy_loop, missed.full);
+    count(Drop::no_resources, missed.failed);
+    if (missed.failed > 0) {
         return TopicResult::no_memory;
     }
-    return full > 0 ? TopicResult::full : TopicResult::ok;
+    return missed.full > 0 ? TopicResult::full : TopicResult::ok;
 }
 
 void Hub::on_too_slow(std::size_t members) noexcept { count(Drop::slow_subscriber, members); }

@@ -2,16 +2,19 @@
 // Topics: what one connection publishes, all that subscribe get, in whatever process they are.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "engine/engine.hpp"
 #include "hub/bus.hpp"
 #include "hub/drops.hpp"
+#include "hub/history.hpp"
 #include "hub/limit_names.hpp"
 #include "hub/topic_counts.hpp"
 #include "hub/topic_table.hpp"
@@ -26,6 +29,8 @@ struct HubOptions {
     /// Where the hub says what it has; null for nowhere. Outlives it.
     TopicCounts* counts = nullptr;
     LimitNames names = {};
+    /// Of topics, in memory that the processes of the bus share; null for none. Outlives the hub.
+    History* history = nullptr;
 };
 
 enum class TopicResult : std::uint8_t {
@@ -38,6 +43,18 @@ enum class TopicResult : std::uint8_t {
     too_many_topics,         ///< HubOptions::max_topics, or TopicQuota::most
     no_memory,               ///< not subscribed; published to some at most
     unavailable,  ///< other processes cannot be reached: not subscribed; published in this one only
+    no_history,   ///< the topic has none
+};
+
+/// How a subscriber comes back: from where, and how many bytes may wait for it.
+struct Return {
+    Position since;
+    std::size_t room;
+};
+/// What has come of it.
+struct Recovered {
+    Position now = {};      ///< what comes next is behind it
+    bool complete = false;  ///< what was missed is sent first; else something is missing
 };
 
 /// Part of this process that is told what is published.
@@ -70,6 +87,13 @@ public:
     /// apart. A topic that is new counts for `quota`, which outlives the hub. [any thread]
     [[nodiscard]] TopicResult subscribe(std::string_view scope, std::string_view topic,
                                         engine::ConnectionId id, TopicQuota& quota) noexcept;
+    /// The same for a topic with history: what was published since `from` is sent to the connection first, and nothing
+    /// twice. Where not all of that is left, or it is more than fits, nothing of it is sent. Who has subscribed already
+    /// gets what it would get anyway. [any thread]
+    [[nodiscard]] TopicResult subscribe_again(std::string_view scope, std::string_view topic,
+                                              engine::ConnectionId id, TopicQuota& quota,
+                                              const std::optional<Return>& from,
+                                              Recovered& recovered) noexcept;
     /// What was published before in this process still comes. [any thread]
     void unsubscribe(std::string_view scope, std::string_view topic,
                      engine::ConnectionId id) noexcept;
@@ -93,14 +117,28 @@ public:
                                             std::string_view topic) noexcept;
 
     /// Sends a message to all subscribers but `except`; to those of this process if the name of the topic
-    /// begins with a NUL. Those whose send_buffer is full lose it, or are closed: see
+    /// begins with a NUL. With a history, it gets the next position, which `position` is set to. Those whose send_buffer is full lose it, or are closed: see
     /// ConnectionOptions::closes_slow. Event streams get `event_fields` as well, which
     /// protocol::event_fields() has made. [any thread]
-    [[nodiscard]] TopicResult publish(std::string_view scope, std::string_view topic,
-                                      protocol::MessageType type,
-                                      std::span<const std::uint8_t> payload,
-                                      engine::ConnectionId except = {},
-                                      std::string_view event_fields = {}) noexcept;
+    [[nodiscard]] TopicResult
+    publish(std::string_view scope, std::string_view topic, protocol::MessageType type,
+            std::span<const std::uint8_t> payload, engine::ConnectionId except = {},
+            std::string_view event_fields = {}, Position* position = nullptr) noexcept;
+
+    /// A message without content to those of this process. [any thread]
+    void publish_here(std::string_view scope, std::string_view topic) noexcept;
+
+    /// Whether some topics have a history, and whether this one has. [any thread]
+    [[nodiscard]] bool has_history() const noexcept { return options_.history != nullptr; }
+    [[nodiscard]] bool keeps(std::string_view scope, std::string_view topic) const noexcept;
+    /// What the history of a topic has. Listeners have been given everything up to HistoryExcerpt::top when it returns.
+    /// [any thread]
+    [[nodiscard]] TopicResult read(std::string_view scope, std::string_view topic,
+                                   const HistoryRange& range, HistoryExcerpt& excerpt) noexcept;
+
+    /// To be called once a second or so: what a process had published and could not tell of when it was killed, subscribers
+    /// here get now. [any thread]
+    void look_after_history() noexcept;
 
     [[nodiscard]] const Drops& drops() const noexcept { return drops_; }
 
@@ -109,18 +147,22 @@ private:
     void on_too_slow(std::size_t members) noexcept override;
     void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
 
+    [[nodiscard]] TopicResult subscribe(const TopicKey& key, engine::ConnectionId id,
+                                        TopicQuota& quota, const std::optional<Return>& from,
+                                        Recovered* recovered) noexcept;
     [[nodiscard]] TopicResult subscribe_new(TopicTable::Entry& topic, const TopicKey& key,
-                                            engine::ConnectionId id);
+                                            engine::ConnectionId id,
+                                            const std::optional<Return>& from,
+                                            Recovered* recovered);
     void unsubscribe(TopicTable::Entry& topic, engine::ConnectionId id) noexcept;
     /// The topic, perhaps new; null with the reason. Throws std::bad_alloc.
     [[nodiscard]] TopicTable::Entry* find_or_add(const TopicKey& key, TopicQuota* quota,
                                                  TopicResult& refusal);
     /// False when there may be no further topic; the log says why.
     [[nodiscard]] bool has_room(const TopicQuota* quota) const noexcept;
-    /// Of the bus; a topic of this process alone has no business there.
-    [[nodiscard]] bool add_interest(const TopicKey& key) noexcept {
-        return key.is_of_process() || bus_.add_interest(key);
-    }
+    /// Of the bus; a topic of this process alone has no business there. What a topic with history has so far is not for
+    /// those who come now.
+    [[nodiscard]] bool add_interest(TopicTable::Entry& topic, const TopicKey& key) noexcept;
     void remove_interest(const TopicKey& key) noexcept {
         if (!key.is_of_process()) {
             bus_.remove_interest(key);
@@ -136,6 +178,43 @@ private:
     [[nodiscard]] bool has_subscribers(const TopicKey& key) noexcept;
     [[nodiscard]] TopicResult broadcast(const TopicKey& key, const engine::SharedFrame& frame,
                                         engine::ConnectionId except) noexcept;
+    /// Of those who get a message, who cannot.
+    struct Missed {
+        std::size_t full = 0;
+        std::size_t failed = 0;
+        Missed& operator+=(const Missed& more) noexcept {
+            full += more.full;
+            failed += more.failed;
+            return *this;
+        }
+    };
+    [[nodiscard]] Missed send_to_members(const Topic& topic, const engine::SharedFrame& frame,
+                                         engine::ConnectionId except) noexcept;
+    [[nodiscard]] TopicResult count(const Missed& missed) noexcept;
+
+    [[nodiscard]] TopicResult publish_elsewhere(const TopicKey& key,
+                                                const engine::SharedFrame& frame) noexcept;
+
+    // Topics with history: hub_history.cpp.
+    [[nodiscard]] TopicResult
+    publish_kept(const TopicKey& key, const HistoryLimits& limits, protocol::Opcode opcode,
+                 std::span<const std::uint8_t> payload, engine::ConnectionId except,
+                 std::string_view event_fields, Position* position) noexcept;
+    [[nodiscard]] TopicResult broadcast_kept(const TopicKey& key, const engine::SharedFrame& frame,
+                                             const Position& position) noexcept;
+    // The lock is held.
+    [[nodiscard]] Missed advance(Topic& topic, const TopicKey& key,
+                                 const engine::SharedFrame& frame, const Position& position,
+                                 engine::ConnectionId except) noexcept;
+    /// False when it is not of the history that this process knows.
+    [[nodiscard]] bool belongs(Topic& topic, const TopicKey& key,
+                               const Position& position) noexcept;
+    static constexpr std::uint64_t kTop = UINT64_MAX;
+    /// Gives all who have subscribed what they have not got up to an offset, from the history.
+    [[nodiscard]] Missed catch_up(Topic& topic, const TopicKey& key, std::uint64_t until) noexcept;
+    void send_missed(const TopicKey& key, const Topic& topic, engine::ConnectionId id,
+                     const Return& from, Recovered& recovered);
+
     void count(Drop why, std::size_t messages = 1) noexcept;
     /// Holds the lock while subscriptions change, and shows the figures in the end.
     struct Change {
@@ -153,7 +232,8 @@ private:
     Drops drops_;
     std::mutex mutex_;  // guards table_, and orders it with the inboxes of the loops and the bus
     TopicTable table_;
-    std::size_t listeners_ = 0;  // guarded as well
+    std::size_t listeners_ = 0;                // guarded as well
+    std::atomic<std::uint64_t> looked_at_{0};  // History::appended() then
 };
 
 }  // namespace websocket::hub

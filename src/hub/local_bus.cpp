@@ -14,6 +14,7 @@
 #include "base/signal_mask.hpp"
 #include "engine/event_form.hpp"
 #include "hub/local_socket.hpp"
+#include "hub/position.hpp"
 #include "hub/record.hpp"
 
 namespace websocket::hub {
@@ -224,12 +225,17 @@ BusResult LocalBus::publish(const TopicKey& key, const SharedFrame& frame) noexc
     try {
         const std::string_view name = key.bytes();
         const std::string_view fields = engine::event_fields_of(frame);
-        const RecordHead head{static_cast<std::uint32_t>(frame.bytes().size()),
-                              static_cast<std::uint16_t>(name.size()),
-                              static_cast<std::uint16_t>(fields.size())};
+        const Position position = position_of(frame);
+        const RecordHead head{
+            static_cast<std::uint32_t>(frame.bytes().size()),
+            static_cast<std::uint16_t>(name.size()),
+            static_cast<std::uint16_t>(fields.size() | (position ? RecordHead::kHasPosition : 0U))};
         SharedFrame before = SharedFrame::join(bytes_of(head), engine::text_bytes(name));
         if (!fields.empty()) {
             before.append(engine::text_bytes(fields), {});
+        }
+        if (position) {
+            before.append(bytes_of(position), {});
         }
         Publication publication{Registry::bucket_of(key.hash()), std::move(before), frame};
         const std::size_t cost = publication.cost();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What processes of one host write to each other: a Hello, then a RecordHead, a topic's key, the fields of an
-// event and a frame for each publication. In the machine's own byte order; see kLayout in registry.cpp.
+// event, the Position of a topic with history and a frame for each publication. In the machine's own byte order; see kLayout in registry.cpp.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,9 @@ struct Hello {
 struct RecordHead {
     std::uint32_t frame_size;
     std::uint16_t key_size;
-    std::uint16_t fields_size;  ///< see engine::set_event_fields(); 0 for none
+    std::uint16_t fields_size;  ///< see engine::set_event_fields(); 0 for none. With kHasPosition
+
+    static constexpr std::uint16_t kHasPosition = std::uint16_t{1} << 15;
 };
 static_assert(sizeof(RecordHead) == 8);
 

@@ -47,14 +47,21 @@ public:
     }
 
     [[nodiscard]] std::string_view bytes() const noexcept { return {bytes_.data(), size_}; }
-    /// A name that begins with a NUL: other processes are not concerned.
-    [[nodiscard]] bool is_of_process() const noexcept {
-        return bytes_[1 + std::size_t{static_cast<std::uint8_t>(bytes_[0])}] == '\0';
+    [[nodiscard]] std::string_view scope() const noexcept {
+        return bytes().substr(1, scope_size());
     }
+    [[nodiscard]] std::string_view name() const noexcept {
+        return bytes().substr(1 + scope_size());
+    }
+    /// A name that begins with a NUL: other processes are not concerned.
+    [[nodiscard]] bool is_of_process() const noexcept { return bytes_[1 + scope_size()] == '\0'; }
     [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
 
 private:
     TopicKey() noexcept = default;
+    [[nodiscard]] std::size_t scope_size() const noexcept {
+        return static_cast<std::uint8_t>(bytes_[0]);
+    }
 
     std::uint64_t hash_;
     std::size_t size_;

@@ -12,6 +12,8 @@
 
 #include "engine/connection_id.hpp"
 #include "engine/groups.hpp"
+#include "hub/history_store.hpp"
+#include "hub/position.hpp"
 #include "hub/topic_key.hpp"
 
 namespace websocket::hub {
@@ -37,7 +39,9 @@ struct Topic {
     engine::GroupId group = 0;
     std::vector<Share> shares;  ///< of the loops that have any
     std::vector<std::shared_ptr<TopicListener>> listeners = {};
-    TopicQuota* quota = nullptr;  ///< what it counts for; null for none
+    TopicQuota* quota = nullptr;             ///< what it counts for; null for none
+    const HistoryLimits* history = nullptr;  ///< null for a topic without
+    Position delivered = {};  ///< with history: of the last message that all here have got
 
     [[nodiscard]] bool wanted() const noexcept { return !shares.empty() || !listeners.empty(); }
 };
@@ -71,6 +75,14 @@ public:
     [[nodiscard]] std::size_t topics() const noexcept { return topics_.size(); }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return subscriptions_; }
     [[nodiscard]] std::size_t subscriptions_of(engine::ConnectionId id) const noexcept;
+
+    /// Calls visit(entry) for all.
+    template <class Visit>
+    void for_each(Visit visit) {
+        for (Entry& topic : topics_) {
+            visit(topic);
+        }
+    }
 
     /// As in TopicKey::bytes().
     [[nodiscard]] static std::string_view bytes(const Entry& topic) noexcept {

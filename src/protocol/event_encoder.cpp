@@ -148,6 +148,11 @@ std::optional<std::string> event_fields(std::optional<std::string_view> type,
     return fields;
 }
 
+bool has_event_id(std::string_view fields) noexcept {
+    const std::size_t type = fields.starts_with(kTypeField) ? fields.find('\n') + 1 : 0;
+    return fields.substr(type).starts_with(kIdField);
+}
+
 std::string retry_field(std::chrono::milliseconds time) {
     return "retry: " + std::to_string(time.count()) + "\n\n";
 }

@@ -59,6 +59,9 @@ private:
 [[nodiscard]] std::optional<std::string> event_fields(std::optional<std::string_view> type,
                                                       std::optional<std::string_view> id);
 
+/// Whether event_fields() was given an id. [any thread]
+[[nodiscard]] bool has_event_id(std::string_view fields) noexcept;
+
 /// A comment, which a client ignores: that something comes is all that it says.
 inline constexpr std::string_view kEventComment = ":\n\n";
 

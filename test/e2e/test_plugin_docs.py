@@ -20,6 +20,7 @@ pytestmark = pytest.mark.full  # compiles a lot
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _PAGE = (_TOP / "docs/plugins.md").read_text()
 _JSONRPC = (_TOP / "docs/jsonrpc.md").read_text()
+_HISTORY = (_TOP / "docs/history.md").read_text()
 _CLIENT = "jsonrpc_client.hpp"
 
 
@@ -160,3 +161,8 @@ def test_the_client_of_the_page_prints_what_it_says(start_httpd, tmp_path):
 def test_the_reference_is_what_the_headers_say():
     made = subprocess.run([_TOP / "tools/plugin-reference.py"], capture_output=True, text=True, check=True).stdout
     assert (_TOP / "docs/plugin-reference.md").read_text() == made, "run tools/plugin-reference.py > docs/plugin-reference.md"
+
+
+def test_the_plugin_of_the_page_on_history_compiles(tmp_path):
+    (snippet,) = _blocks("cpp", _HISTORY)
+    _compile(snippet, "cpp", tmp_path, *_SHARED)

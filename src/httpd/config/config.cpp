@@ -18,6 +18,7 @@
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/log/connection_log.hpp"
 #include "httpd/module.hpp"
+#include "httpd/process/history.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/topics.hpp"
 #include "protocol/origin.hpp"
@@ -149,6 +150,11 @@ const char* add_log(cmd_parms* cmd, void* /*section*/, const char* target, const
     return without_exceptions([&] { return add_connection_log(cmd, target, format, events); });
 }
 
+const char* add_history(cmd_parms* cmd, void* /*section*/, const char* pattern,
+                        const char* messages, const char* ttl) {
+    return without_exceptions([&] { return add_topic_history(cmd, pattern, messages, ttl); });
+}
+
 /// httpd calls each through the type that its args_how implies.
 template <class Function>
 cmd_func as_command(Function* function) {
@@ -188,6 +194,10 @@ command_rec command_of(const Directive& directive) {
         case Setting::topic_scope:
             command.func = as_command(set_topic_scope);
             command.args_how = TAKE1;
+            break;
+        case Setting::history:
+            command.func = as_command(add_history);
+            command.args_how = TAKE3;
             break;
         case Setting::log:
             command.func = as_command(add_log);

@@ -38,6 +38,7 @@ struct Config {
     /// Of a host: as configured, null for not; and what results, of a host that has been read.
     const char* chosen_topic_scope = nullptr;
     const char* topic_scope = "";
+    apr_array_header_t* histories = nullptr;  ///< of TopicHistory, of a host; null: none
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;

@@ -60,6 +60,7 @@ enum class Setting : std::uint8_t {
     drain_timeout,
     max_topics,
     topic_buffer,
+    history_memory,
     raise_descriptor_limit,
     // not a number: kept elsewhere
     handler,
@@ -67,6 +68,7 @@ enum class Setting : std::uint8_t {
     log,
     option,
     topic_scope,
+    history,
 };
 constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
 
@@ -281,6 +283,10 @@ inline constexpr std::array kDirectives{
               {}, "*name*", "the virtual host",
               "Hosts with the same name share their topics; others never see each other's. That of "
               "the main server goes for all hosts without one."},
+    Directive{"WebSocketHistory", Setting::history, Scope::host, ValueKind::special, 0, 0, 0, {},
+              "*pattern* *messages* *time*", "none",
+              "How many messages of a topic are kept, at most, and for how long, for those who come back; of several "
+              "patterns that match, the first one holds; see [history](history.md). May be repeated."},
     Directive{"WebSocketTunnel", Setting::tunnel, Scope::guarded, ValueKind::choice, 0, 0, 2,
               kTunnelModes, "Off\\|On\\|Frames", "Off",
               "Whether WebSockets to backends of mod_proxy are served without a thread: as bytes, or, with "
@@ -317,6 +323,10 @@ inline constexpr std::array kDirectives{
               16 * kMiB, 1, 1024 * kMiB, {}, "*size*", "16M",
               "Bytes of published messages that may wait for an event loop or for another child "
               "process; above, they are lost there."},
+    Directive{"WebSocketHistoryMemory", Setting::history_memory, Scope::process, ValueKind::size,
+              16 * kMiB, kMiB, 64 * 1024 * kMiB, {}, "*size*", "16M",
+              "Bytes of memory for what WebSocketHistory keeps, shared by all child processes; when it is full, "
+              "the topic that takes the most gives its oldest message. A restart that is not graceful changes it."},
     Directive{"WebSocketRaiseDescriptorLimit", Setting::raise_descriptor_limit, Scope::process,
               ValueKind::flag, 1, 0, 1, {}, "On\\|Off", "On",
               "Whether a child process raises its limit of descriptors from the soft to the hard one."},

@@ -20,6 +20,7 @@
 #include "httpd/handshake/connection_caps.hpp"
 #include "httpd/module.hpp"
 #include "httpd/process/descriptors.hpp"
+#include "httpd/process/history.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/topics.hpp"
 #include "httpd/siblings/arrival.hpp"
@@ -74,11 +75,12 @@ hub::LocalBusOptions bus_options(const Config& config) {
     return options;
 }
 
-hub::HubOptions hub_options(const Config& config) {
+hub::HubOptions hub_options(const Config& config, hub::History* history) {
     hub::HubOptions options;
     options.max_topics = static_cast<std::size_t>(config.get(Setting::max_topics));
     options.hash_key = topic_registry().hash_key();
     options.counts = own_topic_counts();
+    options.history = history;
     options.names = {"WebSocketSendBuffer", "WebSocketTopicBuffer", "WebSocketMaxTopics",
                      "WebSocketMaxTopicsPerLocation"};
     return options;
@@ -110,7 +112,8 @@ Child::Child(server_rec* server)
     : log_(server), log_writer_(report_left_out),
       engine_(engine_options(process_config(server), [this] { instances_.end(); }), log_),
       bus_(topic_registry(), bus_options(process_config(server)), log_),
-      hub_(engine_, bus_, log_, hub_options(process_config(server))),
+      history_(history_of_process(log_)),
+      hub_(engine_, bus_, log_, hub_options(process_config(server), history_.get())),
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       instances_(host_), pump_slots_(process_config(server).pump_slots),
@@ -254,6 +257,7 @@ bool Child::settle() noexcept {
 void Child::look(ChildWatch::Clock::time_point now) noexcept {
     show_hanging_loops(engine_.look_for_hangs(
         now, [this](const engine::Engine::Hang& hang) { report_hang(hang); }));
+    hub_.look_after_history();
     const auto end = lifecycle_.handlers_end(now);
     const std::size_t ended = end && now >= *end ? held_sockets_.shut_down() : 0;
     if (ended > 0) {

@@ -75,6 +75,7 @@ private:
     LogWriter log_writer_;
     engine::Engine engine_;
     hub::LocalBus bus_;
+    std::unique_ptr<hub::History> history_;  // null: no topic has any
     hub::Hub hub_;
     hub::Leaders leaders_;
     plugin::Pool pool_;

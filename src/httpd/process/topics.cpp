@@ -13,6 +13,7 @@
 
 #include "httpd/config/config.hpp"
 #include "httpd/module.hpp"
+#include "httpd/process/history.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/process_lifetime.hpp"
 #include "hub/leaders.hpp"
@@ -135,7 +136,7 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
         own_config(pconf, server, host);
         name_scope(pconf, server, host);
     }
-    if (!prepare_leaders(server)) {
+    if (!prepare_leaders(server) || !prepare_history(server)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     void* memory = nullptr;

@@ -8,11 +8,13 @@
 #include <string>
 #include <string_view>
 
+#include "hub/hub.hpp"
 #include "plugin/v1/v1_instance.hpp"
 #include "plugin/v1/v1_send.hpp"
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 #include "websocket/ext/draft/event_stream.h"
+#include "websocket/ext/draft/history.h"
 
 namespace websocket::plugin {
 
@@ -92,7 +94,7 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 13> kKnown{{
+    static constexpr std::array<Known, 14> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
@@ -106,13 +108,16 @@ const void* extension(const ws_host* host, const char* name) {
         {WS_LEADER_1, leader_extension},
         {WS_DRAIN_1, drain_extension},
         {WS_EVENT_STREAM_DRAFT_1, event_stream_extension},
+        {WS_HISTORY_DRAFT_1, history_extension},
     }};
     if (host == nullptr || name == nullptr) {
         return nullptr;
     }
     const Host& server = V1Instance::of(host).host();
     const std::string_view wanted = name;
+    const bool keeps = server.topics != nullptr && server.topics->has_history();
     if ((wanted == WS_TOPIC_1 && server.topics == nullptr) ||
+        (wanted == WS_HISTORY_DRAFT_1 && !keeps) ||
         (wanted == WS_LEADER_1 && server.leaders == nullptr) ||
         (wanted == WS_METRICS_1 && server.metrics == nullptr)) {
         return nullptr;

@@ -116,12 +116,23 @@ void V1Listener::deliver() noexcept {
         const bool text = (frame.bytes().front() & protocol::kOpcodeBits) ==
                           static_cast<std::uint8_t>(protocol::Opcode::text);
         try {
-            functions_.message(functions_.data, text ? WS_TEXT : WS_BINARY, payload.data(),
-                               payload.size());
+            call(text ? WS_TEXT : WS_BINARY, payload, frame);
         } catch (...) {
             instance_.report_exception("a listener of a topic", {});
         }
     }
+}
+
+void V1Listener::call(std::uint32_t type, std::span<const std::uint8_t> payload,
+                      const engine::SharedFrame& frame) {
+    if (functions_.remembered == nullptr) {
+        functions_.message(functions_.data, type, payload.data(), payload.size());
+        return;
+    }
+    const hub::Position position = hub::position_of(frame);
+    const ws_position at{position.epoch, position.offset};
+    functions_.remembered(functions_.data, type, payload.data(), payload.size(),
+                          position ? &at : nullptr);
 }
 
 }  // namespace websocket::plugin

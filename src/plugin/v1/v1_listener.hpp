@@ -4,15 +4,18 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "engine/shared_frame.hpp"
 #include "hub/hub.hpp"
 #include "plugin/v1/v1_instance.hpp"
+#include "websocket/ext/draft/history.h"
 #include "websocket/extensions.h"
 
 namespace websocket::plugin {
@@ -24,6 +27,7 @@ class V1Listener final : public hub::TopicListener,
 public:
     struct Functions {
         ws_topic_message message = nullptr;
+        ws_history_message remembered = nullptr;  ///< instead of message: with positions
         ws_call done = nullptr;
         void* data = nullptr;
     };
@@ -46,6 +50,8 @@ public:
 private:
     [[nodiscard]] ws_result schedule() noexcept;
     void deliver() noexcept;
+    void call(std::uint32_t type, std::span<const std::uint8_t> payload,
+              const engine::SharedFrame& frame);
 
     V1Instance& instance_;
     const std::string topic_;

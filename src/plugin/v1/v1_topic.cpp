@@ -6,10 +6,7 @@
 #include <new>
 #include <string_view>
 
-#include "hub/hub.hpp"
-#include "plugin/v1/v1_delivery.hpp"
 #include "plugin/v1/v1_host.hpp"
-#include "plugin/v1/v1_listener.hpp"
 
 namespace websocket::plugin {
 
@@ -18,47 +15,15 @@ using hub::TopicResult;
 
 namespace {
 
-bool is_topic(const void* topic, uint64_t n) {
-    return topic != nullptr && n >= 1 && n <= hub::TopicKey::kMaxName;
-}
-
-std::string_view name_of(const void* topic, uint64_t n) {
-    return {static_cast<const char*>(topic), static_cast<std::size_t>(n)};
-}
-
-ws_result abi_result(TopicResult result) {
-    switch (result) {
-        case TopicResult::ok: return WS_OK;
-        case TopicResult::bad_name:  // names are checked before, and scopes are short
-        case TopicResult::gone: return WS_GONE;
-        case TopicResult::full:
-        case TopicResult::too_many_subscriptions:
-        case TopicResult::too_many_topics: return WS_FULL;
-        case TopicResult::too_big: return WS_TOO_BIG;
-        case TopicResult::no_memory:
-        case TopicResult::unavailable: break;
-    }
-    return WS_NO_MEMORY;
-}
-
 ws_result subscribe(const ws_host* host, ws_conn conn, const void* topic, uint64_t n) {
     if (host == nullptr || !is_topic(topic, n)) {
         return WS_BAD_ARG;
     }
-    V1Instance& instance = V1Instance::of(host);
     const ConnectionId id = ConnectionId::from_value(conn);
-    if (id.generation() == 0 || !is_open(instance, id)) {
-        return WS_GONE;
-    }
-    instance.note_topics();
-    hub::Hub& topics = *instance.host().topics;
-    const TopicResult result = topics.subscribe(instance.endpoint().topics.scope, name_of(topic, n),
-                                                id, instance.topic_quota());
-    if (result == TopicResult::ok && !is_open(instance, id)) {
-        topics.unsubscribe_all(id);  // it ended meanwhile, and nobody else would do this
-        return WS_GONE;
-    }
-    return abi_result(result);
+    return subscribe_with(V1Instance::of(host), id,
+                          [&](hub::Hub& topics, std::string_view scope, hub::TopicQuota& quota) {
+                              return topics.subscribe(scope, topic_name(topic, n), id, quota);
+                          });
 }
 
 ws_result unsubscribe(const ws_host* host, ws_conn conn, const void* topic, uint64_t n) {
@@ -66,7 +31,7 @@ ws_result unsubscribe(const ws_host* host, ws_conn conn, const void* topic, uint
         return WS_BAD_ARG;
     }
     const V1Instance& instance = V1Instance::of(host);
-    instance.host().topics->unsubscribe(instance.endpoint().topics.scope, name_of(topic, n),
+    instance.host().topics->unsubscribe(instance.endpoint().topics.scope, topic_name(topic, n),
                                         ConnectionId::from_value(conn));
     return WS_OK;
 }
@@ -86,24 +51,8 @@ ws_result listen(const ws_host* host, const void* topic, uint64_t n, ws_topic_me
     if (host == nullptr || !is_topic(topic, n) || message == nullptr || listener == nullptr) {
         return WS_BAD_ARG;
     }
-    V1Instance& instance = V1Instance::of(host);
-    try {
-        const auto made = std::make_shared<V1Listener>(instance, name_of(topic, n),
-                                                       V1Listener::Functions{message, done, data});
-        *listener = instance.next_number({});
-        if (!instance.add_listener(*listener, made)) {
-            made->forget();
-            return WS_GONE;
-        }
-        const TopicResult result = made->begin();
-        if (result != TopicResult::ok) {
-            made->forget();
-            instance.end_listener(*listener);
-        }
-        return abi_result(result);
-    } catch (const std::bad_alloc&) {
-        return WS_NO_MEMORY;
-    }
+    return plugin::listen(V1Instance::of(host), topic_name(topic, n),
+                          {.message = message, .done = done, .data = data}, *listener);
 }
 
 void ignore(const ws_host* host, uint64_t listener) {
@@ -117,7 +66,8 @@ uint64_t subscribers(const ws_host* host, const void* topic, uint64_t n) {
         return 0;
     }
     const V1Instance& instance = V1Instance::of(host);
-    return instance.host().topics->subscribers(instance.endpoint().topics.scope, name_of(topic, n));
+    return instance.host().topics->subscribers(instance.endpoint().topics.scope,
+                                               topic_name(topic, n));
 }
 
 void stand_for(const ws_host* host, uint64_t listener, uint32_t subscribers) {
@@ -130,6 +80,42 @@ void stand_for(const ws_host* host, uint64_t listener, uint32_t subscribers) {
 }
 
 }  // namespace
+
+ws_result abi_result(TopicResult result) noexcept {
+    switch (result) {
+        case TopicResult::ok: return WS_OK;
+        case TopicResult::bad_name:  // names are checked before, and scopes are short
+        case TopicResult::gone: return WS_GONE;
+        case TopicResult::full:
+        case TopicResult::too_many_subscriptions:
+        case TopicResult::too_many_topics: return WS_FULL;
+        case TopicResult::no_history: return WS_BAD_ARG;
+        case TopicResult::too_big: return WS_TOO_BIG;
+        case TopicResult::no_memory:
+        case TopicResult::unavailable: break;
+    }
+    return WS_NO_MEMORY;
+}
+
+ws_result listen(V1Instance& instance, std::string_view topic,
+                 const V1Listener::Functions& functions, std::uint64_t& listener) noexcept {
+    try {
+        const auto made = std::make_shared<V1Listener>(instance, topic, functions);
+        listener = instance.next_number({});
+        if (!instance.add_listener(listener, made)) {
+            made->forget();
+            return WS_GONE;
+        }
+        const TopicResult result = made->begin();
+        if (result != TopicResult::ok) {
+            made->forget();
+            instance.end_listener(listener);
+        }
+        return abi_result(result);
+    } catch (const std::bad_alloc&) {
+        return WS_NO_MEMORY;
+    }
+}
 
 ws_result publish(const V1Instance& instance, const Publishing& what) noexcept {
     if (!is_topic(what.topic, what.topic_size) || !is_valid(what.bytes, what.size) ||
@@ -145,9 +131,9 @@ ws_result publish(const V1Instance& instance, const Publishing& what) noexcept {
     }
     const auto kind =
         what.type == WS_TEXT ? protocol::MessageType::text : protocol::MessageType::binary;
-    return abi_result(instance.host().topics->publish(instance.endpoint().topics.scope,
-                                                      name_of(what.topic, what.topic_size), kind,
-                                                      message, what.except, what.fields));
+    return abi_result(instance.host().topics->publish(
+        instance.endpoint().topics.scope, topic_name(what.topic, what.topic_size), kind, message,
+        what.except, what.fields, what.position));
 }
 
 const void* topic_extension() noexcept {

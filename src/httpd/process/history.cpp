@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "httpd/process/history.hpp"
+
+#include <apr_strings.h>
+#include <http_log.h>
+
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "httpd/config/config.hpp"
+#include "httpd/config/setting_value.hpp"
+#include "httpd/module.hpp"
+#include "httpd/process/topics.hpp"
+
+namespace websocket::httpd {
+
+namespace {
+
+/// Under this name the process keeps the memory, also while the module is unloaded and loaded.
+constexpr const char* kHistoryKey = "mod_websocket history";
+
+/// As configured; lives in a pool.
+struct TopicHistory {
+    const char* pattern;
+    hub::HistoryLimits limits;
+};
+
+// httpd's hooks have no other place for them. Children inherit both.
+std::optional<hub::HistoryStore> store;
+std::vector<hub::HistoryRule>& rules() {
+    static std::vector<hub::HistoryRule> all;
+    return all;
+}
+
+Config& host_config(const server_rec* server) {
+    return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
+}
+
+constexpr Directive argument(const char* name, ValueKind kind, std::int64_t least,
+                             std::int64_t most) {
+    return {name, Setting::history, Scope::host, kind, 0, least, most, {}, "", "", ""};
+}
+constexpr Directive kMessages =
+    argument("WebSocketHistory: number of messages", ValueKind::count, 1, 1'000'000);
+constexpr Directive kTime = argument("WebSocketHistory: time", ValueKind::duration, 1, 30 * kDay);
+
+void add_rules(const Config& config, const char* scope) {
+    const apr_array_header_t* histories = config.histories;
+    for (int i = 0; histories != nullptr && i < histories->nelts; ++i) {
+        const auto& one = reinterpret_cast<const TopicHistory*>(histories->elts)[i];
+        rules().push_back({scope, hub::TopicPattern(one.pattern), one.limits});
+    }
+}
+
+/// Those of virtual hosts come first; those of the main server go for all.
+void collect_rules(const server_rec* main) {
+    rules().clear();
+    for (const server_rec* host = main->next; host != nullptr; host = host->next) {
+        if (host_config(host).histories !=
+            host_config(main).histories) {  // else it has none of its own
+            add_rules(host_config(host), host_config(host).topic_scope);
+        }
+    }
+    add_rules(host_config(main), "");
+}
+
+}  // namespace
+
+const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* messages,
+                              const char* ttl) {
+    if (*pattern == '\0' || std::strlen(pattern) > hub::TopicPattern::kMax) {
+        return apr_psprintf(
+            cmd->pool,
+            "WebSocketHistory: a pattern of topics must be 1 to %d bytes long, not \"%s\"",
+            static_cast<int>(hub::TopicPattern::kMax), pattern);
+    }
+    const ParsedValue count = parse_setting(kMessages, messages);
+    const ParsedValue time = parse_setting(kTime, ttl);
+    for (const ParsedValue* value : {&count, &time}) {
+        if (!value->error.empty()) {
+            return apr_pstrdup(cmd->pool, value->error.c_str());
+        }
+    }
+    Config& config = host_config(cmd->server);
+    if (config.histories == nullptr) {
+        config.histories = apr_array_make(cmd->pool, 4, sizeof(TopicHistory));
+    }
+    *static_cast<TopicHistory*>(apr_array_push(config.histories)) = {
+        apr_pstrdup(cmd->pool, pattern),
+        {static_cast<std::uint32_t>(count.value), std::chrono::milliseconds(time.value)}};
+    return nullptr;
+}
+
+bool prepare_history(server_rec* server) {
+    collect_rules(server);
+    store.reset();
+    if (rules().empty()) {
+        return true;
+    }
+    apr_pool_t* process = server->process->pool;
+    void* memory = nullptr;
+    apr_pool_userdata_get(&memory, kHistoryKey, process);
+    const auto bytes =
+        static_cast<std::size_t>(process_config(server).get(Setting::history_memory));
+    store = hub::HistoryStore::at(memory);
+    if (store) {
+        if (store->bytes() != bytes) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
+                         "WS0512: WebSocketHistoryMemory stays as it was, %" APR_SIZE_T_FMT
+                         " bytes, until httpd is stopped and started",
+                         store->bytes());
+        }
+        return true;
+    }
+    try {
+        store = hub::HistoryStore::create(bytes);
+    } catch (const std::system_error& error) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
+                     "WS0513: no memory that the children could share for the history of topics");
+        return false;
+    }
+    // As the registry's: without a cleanup.
+    apr_pool_userdata_set(store->memory(), kHistoryKey, nullptr, process);
+    return true;
+}
+
+std::unique_ptr<hub::History> history_of_process(base::Log& log) {
+    return store ? std::make_unique<hub::History>(*store, rules(), log) : nullptr;
+}
+
+}  // namespace websocket::httpd

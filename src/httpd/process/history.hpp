@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which topics have a history, as configured, and the memory that it is in.
+#pragma once
+
+#include <httpd.h>
+
+#include <http_config.h>
+
+#include <memory>
+
+#include "base/log.hpp"
+#include "hub/history.hpp"
+
+namespace websocket::httpd {
+
+/// Setter of WebSocketHistory. May throw std::bad_alloc.
+const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* messages,
+                              const char* ttl);
+
+/// Makes the memory, or finds that of earlier generations, if some topic has a history. False, and the log says why, when
+/// there is none. Scopes are named. [config]
+[[nodiscard]] bool prepare_history(server_rec* server);
+
+/// Null when no topic has any. Throws std::bad_alloc.
+[[nodiscard]] std::unique_ptr<hub::History> history_of_process(base::Log& log);
+
+}  // namespace websocket::httpd

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/history_store.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <new>
+#include <string>
+
+#include "engine/event_form.hpp"
+#include "protocol/event_encoder.hpp"
+#include "shm/mapping.hpp"
+
+namespace websocket::hub {
+
+using engine::SharedFrame;
+using engine::text_bytes;
+
+namespace {
+
+/// Changes whenever the memory does.
+constexpr std::uint64_t kLayout = 0x57534849'00000001;
+/// Lists of topics that take about as much: n of them 2^(n-1) to 2^n blocks, the first one none.
+constexpr std::size_t kLists = 33;
+
+std::uint64_t new_epoch() noexcept {
+    std::uint64_t epoch = 0;
+    while (epoch == 0) {
+        if (::getrandom(&epoch, sizeof epoch, 0) != sizeof epoch) {
+            epoch = static_cast<std::uint64_t>(
+                std::chrono::system_clock::now().time_since_epoch().count());
+        }
+    }
+    return epoch;
+}
+
+}  // namespace
+
+/// Begins a chain; the fields of events and the payload follow.
+struct HistoryStore::Message {
+    std::uint64_t offset;
+    std::int64_t time;
+    Index next;  ///< of the topic
+    std::uint32_t size;
+    std::uint32_t blocks;
+    std::uint16_t fields_size;
+    std::uint8_t opcode;
+};
+
+/// Begins a chain; the key follows. What is not said to be derived is what recover() believes.
+struct HistoryStore::Topic {
+    std::uint64_t hash;
+    std::uint64_t epoch;
+    std::uint64_t top;  ///< of the last message, at least
+    Index next;         ///< in its bucket
+    Index first;        ///< message
+    std::uint32_t key_size;
+    // derived
+    Index last;
+    std::uint32_t messages;
+    std::uint32_t blocks;  ///< of the messages
+    std::uint32_t in_list;
+    Index before;
+    Index behind;
+};
+
+struct alignas(64) HistoryStore::Header {
+    struct List {
+        Index oldest;
+        Index newest;
+    };
+    std::uint64_t layout;
+    std::uint64_t size;  ///< of all
+    std::uint32_t buckets;
+    std::uint32_t blocks;
+    std::atomic<std::uint64_t> appended;
+    shm::RobustMutex mutex;
+    shm::BlockPool::Header pool;
+    std::array<List, kLists> lists;  ///< derived
+};
+
+/// Holds the lock, over memory that is whole.
+class HistoryStore::Locked {
+public:
+    explicit Locked(const HistoryStore& store) noexcept
+        : mutex_(store.header_->mutex), state_(mutex_.lock()) {
+        if (state_ == shm::RobustMutex::Locked::from_the_dead) {
+            store.recover();
+            mutex_.made_consistent();
+        }
+    }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+    ~Locked() {
+        if (*this) {
+            mutex_.unlock();
+        }
+    }
+    [[nodiscard]] explicit operator bool() const noexcept {
+        return state_ != shm::RobustMutex::Locked::no;
+    }
+
+private:
+    shm::RobustMutex& mutex_;
+    const shm::RobustMutex::Locked state_;
+};
+
+// --- the memory ----------------------------------------------------------------------------------
+
+HistoryStore::HistoryStore(Header* header) noexcept
+    : header_(header), buckets_(reinterpret_cast<Index*>(header + 1)),
+      pool_(header->pool, buckets_ + header->buckets, header->blocks) {}
+
+HistoryStore HistoryStore::create(std::size_t bytes) {
+    const std::size_t buckets = std::bit_floor(bytes / shm::BlockPool::kBlock / 4);
+    const std::size_t before = sizeof(Header) + buckets * sizeof(Index);
+    shm::Mapping mapping(bytes);
+    auto* header = new (mapping.data()) Header{};
+    header->size = bytes;
+    header->buckets = static_cast<std::uint32_t>(buckets);
+    header->blocks = static_cast<std::uint32_t>((bytes - before) / shm::BlockPool::kBlock);
+    header->layout = kLayout;
+    mapping.release();
+    return HistoryStore(header);
+}
+
+std::optional<HistoryStore> HistoryStore::at(void* memory) noexcept {
+    auto* header = static_cast<Header*>(memory);
+    if (header == nullptr || header->layout != kLayout) {
+        return {};
+    }
+    return HistoryStore(header);
+}
+
+std::uint64_t HistoryStore::appended() const noexcept {
+    return header_->appended.load(std::memory_order_relaxed);
+}
+
+std::size_t HistoryStore::bytes() const noexcept { return header_->size; }
+
+HistoryStore::Topic& HistoryStore::topic(Index index) const noexcept {
+    return pool_.at<Topic>(index);
+}
+HistoryStore::Message& HistoryStore::message(Index index) const noexcept {
+    return pool_.at<Message>(index);
+}
+HistoryStore::Index& HistoryStore::bucket_of(std::uint64_t hash) const noexcept {
+    return buckets_[hash % header_->buckets];
+}
+
+/// What can be reached is true, and everything else is made from it anew.
+void HistoryStore::recover() const noexcept {
+    header_->lists = {};
+    pool_.begin_recovery();
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index at = buckets_[bucket]; at != 0; at = topic(at).next) {
+            if (pool_.keep(at)) {
+                recover(at, topic(at));
+            }
+        }
+    }
+    pool_.end_recovery();
+}
+
+void HistoryStore::recover(Index index, Topic& head) const noexcept {
+    head.last = 0;
+    head.messages = 0;
+    head.blocks = 0;
+    for (Index at = head.first; at != 0; at = message(at).next) {
+        pool_.keep(at);
+        head.last = at;
+        ++head.messages;
+        head.blocks += message(at).blocks;
+        head.top = std::max(head.top, message(at).offset);
+    }
+    list(index);
+}
+
+// --- topics --------------------------------------------------------------------------------------
+
+HistoryStore::Index HistoryStore::find(const TopicKey& key) const noexcept {
+    const auto bytes = text_bytes(key.bytes());
+    for (Index at = bucket_of(key.hash()); at != 0; at = topic(at).next) {
+        const Topic& head = topic(at);
+        if (head.hash == key.hash() && head.key_size == bytes.size() &&
+            pool_.cursor(at, sizeof(Topic)).equals(bytes)) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+HistoryStore::Index HistoryStore::find_or_make(const TopicKey& key) const noexcept {
+    if (const Index known = find(key)) {
+        return known;
+    }
+    const auto name = text_bytes(key.bytes());
+    const std::size_t size = sizeof(Topic) + name.size();
+    if (!make_room(size, 0)) {
+        return 0;
+    }
+    const Index made = pool_.take(size);
+    Index& bucket = bucket_of(key.hash());
+    pool_.make(made, Topic{key.hash(), new_epoch(), 0, bucket, 0,
+                           static_cast<std::uint32_t>(name.size()), 0, 0, 0, 0, 0, 0});
+    pool_.cursor(made, sizeof(Topic)).write(name);
+    shm::BlockPool::set(bucket, made);
+    list(made);
+    return made;
+}
+
+void HistoryStore::forget(Index index) const noexcept {
+    while (topic(index).first != 0) {
+        drop_oldest(index);
+    }
+    unlist(index);
+    Index* link = &bucket_of(topic(index).hash);
+    while (*link != index) {
+        link = &topic(*link).next;
+    }
+    shm::BlockPool::set(*link, topic(index).next);
+    pool_.give_back(index);
+}
+
+void HistoryStore::list(Index index) const noexcept {
+    Topic& head = topic(index);
+    head.in_list = static_cast<std::uint32_t>(std::bit_width(head.blocks));
+    Header::List& ends = header_->lists.at(head.in_list);
+    head.before = ends.newest;
+    head.behind = 0;
+    (ends.newest != 0 ? topic(ends.newest).behind : ends.oldest) = index;
+    ends.newest = index;
+}
+
+void HistoryStore::unlist(Index index) const noexcept {
+    const Topic& head = topic(index);
+    Header::List& ends = header_->lists.at(head.in_list);
+    (head.before != 0 ? topic(head.before).behind : ends.oldest) = head.behind;
+    (head.behind != 0 ? topic(head.behind).before : ends.newest) = head.before;
+}
+
+// --- room ----------------------------------------------------------------------------------------
+
+bool HistoryStore::make_room(std::size_t bytes, Index needed) const noexcept {
+    const std::size_t blocks = shm::BlockPool::blocks_for(bytes);
+    while (pool_.available() < blocks) {
+        Index empty = header_->lists.front().oldest;
+        if (empty == needed && empty != 0) {
+            empty = topic(empty).behind;
+        }
+        if (empty != 0) {
+            forget(empty);
+            continue;
+        }
+        const auto largest = std::find_if(header_->lists.rbegin(), header_->lists.rend() - 1,
+                                          [](const Header::List& one) { return one.oldest != 0; });
+        if (largest == header_->lists.rend() - 1) {
+            return false;
+        }
+        const Index giver = largest->oldest;
+        unlist(giver);
+        drop_oldest(giver);
+        list(giver);
+    }
+    return true;
+}
+
+/// Does not list the topic anew.
+void HistoryStore::drop_oldest(Index index) const noexcept {
+    Topic& head = topic(index);
+    const Index oldest = head.first;
+    head.blocks -= message(oldest).blocks;
+    --head.messages;
+    shm::BlockPool::set(head.first, message(oldest).next);
+    if (head.first == 0) {
+        head.last = 0;
+    }
+    pool_.give_back(oldest);
+}
+
+void HistoryStore::drop_surplus(Index index, const HistoryLimits& limits, Time now) const noexcept {
+    const Topic& head = topic(index);
+    const auto surplus = [&] {
+        return head.messages > limits.messages ||
+               Time(message(head.first).time) + limits.ttl <= now;
+    };
+    if (head.first == 0 || !surplus()) {
+        return;
+    }
+    unlist(index);
+    while (head.first != 0 && surplus()) {
+        drop_oldest(index);
+    }
+    list(index);
+}
+
+// --- messages ------------------------------------------------------------------------------------
+
+std::optional<Position> HistoryStore::append(const TopicKey& key, const HistoryLimits& limits,
+                                             protocol::Opcode opcode,
+                                             std::span<const std::uint8_t> payload,
+                                             std::string_view fields, Time now) noexcept {
+    const Locked lock(*this);
+    const Index index = lock ? find_or_make(key) : 0;
+    if (index == 0) {
+        return {};
+    }
+    header_->appended.fetch_add(1, std::memory_order_relaxed);
+    Topic& head = topic(index);
+    const std::size_t size = sizeof(Message) + fields.size() + payload.size();
+    const std::size_t blocks = shm::BlockPool::blocks_for(size);
+    if (blocks > pool_.count() / 2) {
+        unlist(index);
+        while (head.first != 0) {
+            drop_oldest(index);
+        }
+        list(index);
+        return Position{head.epoch, ++head.top};
+    }
+    if (!make_room(size, index)) {
+        return {};
+    }
+    const Index made = pool_.take(size);
+    pool_.make(
+        made, Message{head.top + 1, now.count(), 0, static_cast<std::uint32_t>(payload.size()),
+                      static_cast<std::uint32_t>(blocks), static_cast<std::uint16_t>(fields.size()),
+                      static_cast<std::uint8_t>(opcode)});
+    auto cursor = pool_.cursor(made, sizeof(Message));
+    cursor.write(text_bytes(fields));
+    cursor.write(payload);
+    unlist(index);
+    shm::BlockPool::set(head.first != 0 ? message(head.last).next : head.first, made);
+    ++head.top;
+    head.last = made;
+    ++head.messages;
+    head.blocks += static_cast<std::uint32_t>(blocks);
+    list(index);
+    drop_surplus(index, limits, now);
+    return Position{head.epoch, head.top};
+}
+
+std::optional<Position> HistoryStore::top(const TopicKey& key, const HistoryLimits& limits,
+                                          Time now) noexcept {
+    const Locked lock(*this);
+    const Index index = lock ? find_or_make(key) : 0;
+    if (index == 0) {
+        return {};
+    }
+    drop_surplus(index, limits, now);
+    return Position{topic(index).epoch, topic(index).top};
+}
+
+std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const HistoryLimits& limits,
+                                                 const HistoryRange& range, Time now) {
+    const Locked lock(*this);
+    const Index index = lock ? find_or_make(key) : 0;
+    if (index == 0) {
+        return {};
+    }
+    drop_surplus(index, limits, now);
+    const Topic& head = topic(index);
+    const std::uint64_t missing = head.top - head.messages;  // the last one that is not here
+    HistoryExcerpt excerpt{.top = {head.epoch, head.top}};
+    excerpt.complete = range.since.epoch == head.epoch && range.since.offset <= head.top &&
+                       range.since.offset >= missing;
+    const std::uint64_t until = std::min(range.until, head.top);
+    const std::uint64_t last_ones = until - std::min<std::uint64_t>(range.most, until);
+    const std::uint64_t from = range.since ? range.since.offset : last_ones;
+    if (range.since && range.since.epoch != head.epoch) {
+        return excerpt;
+    }
+    for (Index at = head.first; at != 0 && excerpt.frames.size() < range.most;
+         at = message(at).next) {
+        const std::uint64_t offset = message(at).offset;
+        if (offset > from && offset <= until) {
+            excerpt.frames.push_back(frame_of(at, head.epoch));
+            excerpt.bytes += excerpt.frames.back().bytes().size();
+        }
+    }
+    return excerpt;
+}
+
+SharedFrame HistoryStore::frame_of(Index index, std::uint64_t epoch) const {
+    const Message& stored = message(index);
+    const protocol::EncodedHeader header(static_cast<protocol::Opcode>(stored.opcode), stored.size);
+    SharedFrame frame = SharedFrame::unwritten(header.bytes().size() + stored.size);
+    const auto payload = std::ranges::copy(header.bytes(), frame.writable().begin()).out;
+    std::string fields(stored.fields_size, '\0');
+    auto cursor = pool_.cursor(index, sizeof(Message));
+    cursor.read({reinterpret_cast<std::uint8_t*>(fields.data()), fields.size()});
+    cursor.read({payload, frame.writable().end()});
+    mark_with_position(frame, fields, {epoch, stored.offset});
+    return frame;
+}
+
+void mark_with_position(const SharedFrame& frame, std::string_view fields,
+                        const Position& position) {
+    set_position(frame, position);
+    if (protocol::has_event_id(fields)) {
+        engine::set_event_fields(frame, fields);
+    } else {
+        engine::set_event_fields(frame,
+                                 std::string(fields) +
+                                     protocol::event_fields({}, text_of(position)).value_or(""));
+    }
+}
+
+}  // namespace websocket::hub

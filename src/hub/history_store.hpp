@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was published to topics with a history, in memory that all processes share.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/shared_frame.hpp"
+#include "hub/position.hpp"
+#include "hub/topic_key.hpp"
+#include "shm/block_pool.hpp"
+#include "shm/robust_mutex.hpp"
+
+namespace websocket::hub {
+
+/// How much of a topic is kept.
+struct HistoryLimits {
+    std::uint32_t messages;
+    std::chrono::milliseconds ttl;
+    bool operator==(const HistoryLimits&) const = default;
+};
+
+/// Which messages of a topic are asked for.
+struct HistoryRange {
+    Position since = {};  ///< those behind it; without: the last ones
+    std::uint64_t until = std::numeric_limits<std::uint64_t>::max();  ///< no larger offsets
+    std::uint32_t most = std::numeric_limits<
+        std::uint32_t>::max();  ///< the first ones behind `since`, else the last
+};
+
+struct HistoryExcerpt {
+    Position top;  ///< of the last message of the topic, whether it is kept or not
+    /// Nothing behind `since` is missing: what is not here was published later, or is beyond `until` or `most`. Else
+    /// the frames are what is left of that epoch.
+    bool complete = false;
+    std::vector<engine::SharedFrame> frames =
+        {};                 ///< with their positions and the fields of events
+    std::size_t bytes = 0;  ///< of all frames
+};
+
+/// A handle on the memory. A topic has an epoch, which is new when the memory has forgotten the topic, and offsets that
+/// grow by one with each message. Where memory runs out, topics without messages are forgotten, the one first that was not
+/// used for longest; then the topic that takes the most gives its oldest message: so nobody can talk the others'
+/// history away. A process may be killed at any instruction. All functions: [any thread] of any process, unless they
+/// say more; those that answer nothing could not get the lock, because a process was stopped with it.
+class HistoryStore {
+public:
+    using Time = std::chrono::
+        milliseconds;  ///< of a clock that all processes have, and that never goes back
+
+    static constexpr std::size_t kLeast = std::size_t{64} << 10;
+    static constexpr std::size_t kMost = std::size_t{64} << 30;
+
+    /// Maps so much memory, kLeast to kMost, which stays until the last process with it has ended. Throws
+    /// std::system_error. [config]
+    [[nodiscard]] static HistoryStore create(std::size_t bytes);
+    /// The one that an earlier create() has made there, perhaps of another version of this module; nothing when it cannot
+    /// be used. [config]
+    [[nodiscard]] static std::optional<HistoryStore> at(void* memory) noexcept;
+    [[nodiscard]] void* memory() const noexcept { return header_; }
+    [[nodiscard]] std::size_t bytes() const noexcept;
+
+    /// A text or binary message gets the next position and is kept. One that takes more than half of the memory gets a
+    /// position only, and whoever comes back to before it cannot recover.
+    [[nodiscard]] std::optional<Position> append(const TopicKey& key, const HistoryLimits& limits,
+                                                 protocol::Opcode opcode,
+                                                 std::span<const std::uint8_t> payload,
+                                                 std::string_view fields, Time now) noexcept;
+    /// Of the last message; with offset 0 when there was none.
+    [[nodiscard]] std::optional<Position> top(const TopicKey& key, const HistoryLimits& limits,
+                                              Time now) noexcept;
+    /// Grows with each message of any topic.
+    [[nodiscard]] std::uint64_t appended() const noexcept;
+    /// Throws std::bad_alloc.
+    [[nodiscard]] std::optional<HistoryExcerpt>
+    read(const TopicKey& key, const HistoryLimits& limits, const HistoryRange& range, Time now);
+
+private:
+    using Index = shm::BlockPool::Index;
+    struct Message;
+    struct Topic;
+    struct Header;
+    class Locked;
+
+    explicit HistoryStore(Header* header) noexcept;
+
+    // The lock is held.
+    void recover() const noexcept;
+    void recover(Index topic, Topic& head) const noexcept;
+    [[nodiscard]] Index find(const TopicKey& key) const noexcept;
+    /// 0 when there is no room for it.
+    [[nodiscard]] Index find_or_make(const TopicKey& key) const noexcept;
+    [[nodiscard]] bool make_room(std::size_t bytes, Index needed) const noexcept;
+    void forget(Index topic) const noexcept;
+    void drop_oldest(Index topic) const noexcept;
+    void drop_surplus(Index topic, const HistoryLimits& limits, Time now) const noexcept;
+    /// Into the list of those that take about as much, as the one that was used last.
+    void list(Index topic) const noexcept;
+    void unlist(Index topic) const noexcept;
+    [[nodiscard]] engine::SharedFrame frame_of(Index message, std::uint64_t epoch) const;
+    [[nodiscard]] Topic& topic(Index index) const noexcept;
+    [[nodiscard]] Message& message(Index index) const noexcept;
+    [[nodiscard]] Index& bucket_of(std::uint64_t hash) const noexcept;
+
+    Header* header_;
+    Index* buckets_;
+    shm::BlockPool pool_;
+};
+
+/// What a subscriber of an event stream gets as an id, unless the publisher has given one; with the position of the
+/// message, kept with its frame. Throws std::bad_alloc.
+void mark_with_position(const engine::SharedFrame& frame, std::string_view fields,
+                        const Position& position);
+
+}  // namespace websocket::hub

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/history_store.hpp"
+
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/event_form.hpp"
+#include "shm/killed_processes.hpp"
+#include "unit.hpp"
+
+using namespace websocket::test;
+using namespace std::chrono_literals;
+using websocket::engine::SharedFrame;
+using websocket::hub::HistoryExcerpt;
+using websocket::hub::HistoryLimits;
+using websocket::hub::HistoryRange;
+using websocket::hub::HistoryStore;
+using websocket::hub::Position;
+using websocket::hub::TopicKey;
+using websocket::protocol::Opcode;
+
+namespace {
+
+constexpr websocket::base::HashKey kHash{1, 2};
+
+TopicKey topic(std::string_view name) { return TopicKey::make("s", name, kHash).value(); }
+
+class Memory {
+public:
+    explicit Memory(std::size_t bytes = 1 << 20) : store(HistoryStore::create(bytes)) {}
+    ~Memory() { ::munmap(store.memory(), store.bytes()); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+
+    Position publish(std::string_view name, std::string_view text, HistoryStore::Time now = 0ms) {
+        return store.append(topic(name), limits, Opcode::text, bytes(text), {}, now).value();
+    }
+    HistoryExcerpt read(std::string_view name, const HistoryRange& range,
+                        HistoryStore::Time now = 0ms) {
+        return store.read(topic(name), limits, range, now).value();
+    }
+    std::string texts(const HistoryExcerpt& excerpt) {
+        std::string all;
+        for (const SharedFrame& frame : excerpt.frames) {
+            const auto payload = frame.payload();
+            all += (all.empty() ? "" : ",") + std::string(payload.begin(), payload.end());
+        }
+        return all;
+    }
+    std::string all(std::string_view name) { return texts(read(name, {})); }
+
+    HistoryStore store;
+    HistoryLimits limits{100, 10s};
+};
+
+void expect(const std::string& is, const std::string& wanted) {
+    ck_assert_str_eq(is.c_str(), wanted.c_str());
+}
+
+}  // namespace
+
+START_TEST(who_comes_from_another_epoch_or_from_the_future_does_not_recover) {
+    Memory memory;
+    const Position one = memory.publish("t", "one");
+    ck_assert_uint_eq(one.offset, 1);
+    ck_assert(!memory.read("t", {.since = {one.epoch + 1, 0}}).complete);
+    ck_assert(!memory.read("t", {.since = {one.epoch + 1, 1}}).complete);
+    ck_assert(!memory.read("t", {.since = {one.epoch, 2}}).complete);
+    ck_assert(!memory.read("t", {.since = {one.epoch, UINT64_MAX}}).complete);
+    ck_assert(!memory.read("never", {.since = one}).complete);
+    const HistoryExcerpt other = memory.read("t", {.since = {one.epoch + 1, 0}});
+    ck_assert(other.frames.empty() && other.top == one);
+}
+END_TEST
+
+START_TEST(what_was_trimmed_or_has_expired_is_not_recovered) {
+    Memory memory;
+    memory.limits = {3, 10s};
+    const Position first = memory.publish("t", "1", 0s);
+    for (const char* text : {"2", "3", "4"}) memory.publish("t", text, 1s);
+    expect(memory.all("t"), "2,3,4");
+    ck_assert(memory.read("t", {.since = first}).complete);
+    ck_assert(!memory.read("t", {.since = {first.epoch, 0}}).complete);
+    memory.publish("t", "5", 5s);
+    expect(memory.texts(memory.read("t", {}, 11s)), "5");
+    ck_assert(!memory.read("t", {.since = {first.epoch, 3}}, 11s).complete);
+    ck_assert(memory.read("t", {.since = {first.epoch, 4}}, 11s).complete);
+    ck_assert(!memory.read("t", {.since = {first.epoch, 4}}, 15s).complete);
+    const HistoryExcerpt nothing_missed = memory.read("t", {.since = {first.epoch, 5}}, 15s);
+    ck_assert(nothing_missed.complete && nothing_missed.frames.empty());
+}
+END_TEST
+
+START_TEST(all_behind_a_position_is_read_in_order_and_the_last_ones_without) {
+    Memory memory;
+    const std::uint64_t epoch = memory.publish("t", "1").epoch;
+    for (int i = 2; i <= 9; ++i) memory.publish("t", std::to_string(i));
+    expect(memory.texts(memory.read("t", {.since = {epoch, 6}})), "7,8,9");
+    expect(memory.texts(memory.read("t", {.since = {epoch, 6}, .most = 2})), "7,8");
+    expect(memory.texts(memory.read("t", {.since = {epoch, 0}, .until = 2})), "1,2");
+    expect(memory.texts(memory.read("t", {.most = 2})), "8,9");
+    expect(memory.texts(memory.read("t", {.until = 4, .most = 2})), "3,4");
+    expect(memory.texts(memory.read("t", {.most = 0})), "");
+    const HistoryExcerpt all = memory.read("t", {});
+    for (std::size_t i = 0; i < all.frames.size(); ++i) {
+        ck_assert(position_of(all.frames[i]) == (Position{epoch, i + 1}));
+    }
+    const std::string fields(websocket::engine::event_fields_of(all.frames[0]));
+    expect(fields, "id: " + std::to_string(epoch) + "-1\n");
+}
+END_TEST
+
+START_TEST(messages_are_kept_as_they_were) {
+    Memory memory(8 << 20);
+    std::vector<std::string> sent;
+    for (const std::size_t size : {0, 1, 125, 126, 200, 248, 249, 500, 65535, 65536, 300000}) {
+        sent.emplace_back(size, static_cast<char>('a' + sent.size()));
+        const auto at = memory.store.append(topic("t"), memory.limits, Opcode::binary,
+                                            bytes(sent.back()), "event: news\n", 0ms);
+        ck_assert_uint_eq(at->offset, sent.size());
+    }
+    const HistoryExcerpt all = memory.read("t", {});
+    ck_assert_uint_eq(all.frames.size(), sent.size());
+    for (std::size_t i = 0; i < sent.size(); ++i) {
+        const auto payload = all.frames[i].payload();
+        ck_assert(all.frames[i].opcode() == Opcode::binary);
+        ck_assert(std::string(payload.begin(), payload.end()) == sent[i]);
+        const std::string fields(websocket::engine::event_fields_of(all.frames[i]));
+        ck_assert(fields.starts_with("event: news\nid: "));
+    }
+}
+END_TEST
+
+START_TEST(a_full_memory_takes_from_who_has_most) {
+    Memory memory(HistoryStore::kLeast);
+    memory.limits = {100'000, 1h};
+    for (int i = 0; i < 5; ++i) memory.publish("quiet", "q" + std::to_string(i));
+    const Position first = memory.publish("loud", std::string(1000, 'x'));
+    for (int i = 0; i < 1000; ++i)
+        ck_assert_uint_eq(memory.publish("loud", std::string(1000, 'x')).offset, 2 + i);
+    expect(memory.all("quiet"), "q0,q1,q2,q3,q4");
+    ck_assert(!memory.read("loud", {.since = first}).complete);
+    ck_assert(memory.read("loud", {.since = {first.epoch, 1000}}).complete);
+}
+END_TEST
+
+START_TEST(topics_without_messages_are_forgotten_first_and_have_a_new_epoch_then) {
+    Memory memory(HistoryStore::kLeast);
+    memory.publish("kept", "here");
+    const Position before = memory.store.top(topic("empty"), memory.limits, 0ms).value();
+    ck_assert_uint_eq(before.offset, 0);
+    ck_assert(memory.store.top(topic("empty"), memory.limits, 0ms).value() == before);
+    for (int i = 0; i < 10'000; ++i) {
+        ck_assert(
+            memory.store.top(topic("name " + std::to_string(i)), memory.limits, 0ms).has_value());
+    }
+    expect(memory.all("kept"), "here");
+    ck_assert(memory.store.top(topic("empty"), memory.limits, 0ms).value().epoch != before.epoch);
+}
+END_TEST
+
+START_TEST(what_is_larger_than_half_of_the_memory_has_a_position_only) {
+    Memory memory(HistoryStore::kLeast);
+    const Position one = memory.publish("t", "one");
+    const Position large = memory.publish("t", std::string(HistoryStore::kLeast, 'x'));
+    ck_assert_uint_eq(large.offset, 2);
+    ck_assert(!memory.read("t", {.since = one}).complete);
+    ck_assert_uint_eq(memory.publish("t", "three").offset, 3);
+    expect(memory.texts(memory.read("t", {.since = large})), "three");
+}
+END_TEST
+
+START_TEST(processes_that_publish_at_once_get_offsets_without_holes) {
+    Memory memory(8 << 20);
+    memory.limits = {100'000, 1h};
+    constexpr int kProcesses = 4;
+    constexpr int kMessages = 2000;
+    std::vector<pid_t> children;
+    for (int i = 0; i < kProcesses; ++i) {
+        children.push_back(::fork());
+        if (children.back() == 0) {
+            for (int n = 0; n < kMessages; ++n)
+                memory.publish("t", std::to_string(i) + ":" + std::to_string(n));
+            ::_exit(0);
+        }
+    }
+    for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+    const HistoryExcerpt all = memory.read("t", {});
+    ck_assert_uint_eq(all.frames.size(), kProcesses * kMessages);
+    std::vector<int> next(kProcesses, 0);
+    for (std::size_t i = 0; i < all.frames.size(); ++i) {
+        ck_assert_uint_eq(position_of(all.frames[i]).offset, i + 1);
+        const auto payload = all.frames[i].payload();
+        const std::string text(payload.begin(), payload.end());
+        const auto who = static_cast<std::size_t>(text[0] - '0');
+        expect(text.substr(2), std::to_string(next[who]++));
+    }
+}
+END_TEST
+
+START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_whole) {
+    int killed = 0;
+    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / 16) {
+        Memory memory(HistoryStore::kLeast);
+        memory.limits = {20, 1h};
+        for (int i = 0; i < 25; ++i) memory.publish("full", std::string(3000, 'x'));
+        const Position before = memory.publish("t", "before");
+        bool done = false;
+        {
+            SteppedProcess process([&] {
+                memory.publish("t", std::string(2000, 'y'));
+                memory.publish("new", "z");
+            });
+            for (std::uint64_t i = 0; i < instruction && !done; ++i) done = !process.step();
+        }
+        const HistoryExcerpt rest = memory.read("t", {.since = before});
+        ck_assert(rest.top.epoch == before.epoch && rest.complete);
+        ck_assert_uint_eq(rest.frames.size(), rest.top.offset - before.offset);
+        for (int i = 0; i < 200; ++i) {
+            ck_assert_uint_eq(memory.publish("t", std::string(1000, 'z')).offset,
+                              rest.top.offset + 1 + i);
+            memory.publish("new", "z");
+        }
+        expect(memory.texts(memory.read("new", {.most = 2})), "z,z");
+        if (done) break;
+        ++killed;
+    }
+    ck_assert_int_gt(killed, 50);
+}
+END_TEST
+
+WEBSOCKET_TEST_SUITE(history_store) {
+    tcase_add_test(tests, who_comes_from_another_epoch_or_from_the_future_does_not_recover);
+    tcase_add_test(tests, what_was_trimmed_or_has_expired_is_not_recovered);
+    tcase_add_test(tests, all_behind_a_position_is_read_in_order_and_the_last_ones_without);
+    tcase_add_test(tests, messages_are_kept_as_they_were);
+    tcase_add_test(tests, a_full_memory_takes_from_who_has_most);
+    tcase_add_test(tests, topics_without_messages_are_forgotten_first_and_have_a_new_epoch_then);
+    tcase_add_test(tests, what_is_larger_than_half_of_the_memory_has_a_position_only);
+    tcase_add_test(tests, processes_that_publish_at_once_get_offsets_without_holes);
+    tcase_add_test(tests,
+                   a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_whole);
+}
