@@ -43,7 +43,7 @@ def _anchors(page):
 # Lines that are written however many there are, unlike those of src/httpd/log/line_limits.hpp.
 _UNLIMITED = {
     "while httpd reads its configuration, which no client makes it do": "0001 0002 0117 0118 0119 0134 0138 0139 0410",
-    "while httpd starts": "0110 0111 0112 0136 0140 0141 0501 0509 0512 0513",
+    "while httpd starts": "0110 0111 0112 0136 0140 0141 0501 0509 0512 0513 0515",
     "once while a process starts": "0201 0202 0203",
     "a few at most while a process ends": "0125 0211 0212 0213",
     "once for each loop that hangs or comes back, after seconds": "0306 0307",

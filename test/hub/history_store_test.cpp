@@ -17,11 +17,13 @@
 using namespace websocket::test;
 using namespace std::chrono_literals;
 using websocket::engine::SharedFrame;
+using websocket::engine::text_bytes;
 using websocket::hub::HistoryExcerpt;
 using websocket::hub::HistoryLimits;
 using websocket::hub::HistoryRange;
 using websocket::hub::HistoryStore;
 using websocket::hub::Position;
+using websocket::hub::position_of;
 using websocket::hub::TopicKey;
 using websocket::protocol::Opcode;
 
@@ -39,7 +41,7 @@ public:
     Memory& operator=(const Memory&) = delete;
 
     Position publish(std::string_view name, std::string_view text, HistoryStore::Time now = 0ms) {
-        return store.append(topic(name), limits, Opcode::text, bytes(text), {}, now).value();
+        return store.append(topic(name), limits, Opcode::text, text_bytes(text), {}, now).value();
     }
     HistoryExcerpt read(std::string_view name, const HistoryRange& range,
                         HistoryStore::Time now = 0ms) {
@@ -122,7 +124,7 @@ START_TEST(messages_are_kept_as_they_were) {
     for (const std::size_t size : {0, 1, 125, 126, 200, 248, 249, 500, 65535, 65536, 300000}) {
         sent.emplace_back(size, static_cast<char>('a' + sent.size()));
         const auto at = memory.store.append(topic("t"), memory.limits, Opcode::binary,
-                                            bytes(sent.back()), "event: news\n", 0ms);
+                                            text_bytes(sent.back()), "event: news\n", 0ms);
         ck_assert_uint_eq(at->offset, sent.size());
     }
     const HistoryExcerpt all = memory.read("t", {});
@@ -143,7 +145,8 @@ START_TEST(a_full_memory_takes_from_who_has_most) {
     for (int i = 0; i < 5; ++i) memory.publish("quiet", "q" + std::to_string(i));
     const Position first = memory.publish("loud", std::string(1000, 'x'));
     for (int i = 0; i < 1000; ++i)
-        ck_assert_uint_eq(memory.publish("loud", std::string(1000, 'x')).offset, 2 + i);
+        ck_assert_uint_eq(memory.publish("loud", std::string(1000, 'x')).offset,
+                          2U + static_cast<unsigned>(i));
     expect(memory.all("quiet"), "q0,q1,q2,q3,q4");
     ck_assert(!memory.read("loud", {.since = first}).complete);
     ck_assert(memory.read("loud", {.since = {first.epoch, 1000}}).complete);
@@ -224,7 +227,7 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_
         ck_assert_uint_eq(rest.frames.size(), rest.top.offset - before.offset);
         for (int i = 0; i < 200; ++i) {
             ck_assert_uint_eq(memory.publish("t", std::string(1000, 'z')).offset,
-                              rest.top.offset + 1 + i);
+                              rest.top.offset + 1 + static_cast<unsigned>(i));
             memory.publish("new", "z");
         }
         expect(memory.texts(memory.read("new", {.most = 2})), "z,z");

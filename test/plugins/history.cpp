@@ -3,12 +3,14 @@
 //
 //     pid · sub TOPIC [POSITION] · pub TOPIC TEXT · many TOPIC COUNT · last TOPIC COUNT · behind TOPIC POSITION
 //     listen TOPIC · keeps TOPIC
+//     enter TOPIC ID INFO · leave TOPIC · members TOPIC · watch TOPIC
 #include <unistd.h>
 
 #include <string>
 
 #include <websocket/history.hpp>
 #include <websocket/plugin.hpp>
+#include <websocket/presence.hpp>
 
 namespace {
 
@@ -33,7 +35,7 @@ public:
         websocket::Listener listener;
     };
 
-    explicit Histories(const websocket::Server& server) : server_(server), history_(server) {}
+    explicit Histories(const websocket::Server& server) : history_(server), presence_(server) {}
 
     void on_message(Connection client, websocket::Message message, Client& state) {
         std::string_view rest = message.text();
@@ -72,9 +74,32 @@ private:
                 client.send("heard " + one.position.text() + ' ' + std::string(one.text()));
             });
             client.send(state.listener ? "listen ok" : "listen no");
+        } else if (command == "enter") {
+            const std::string_view id = word(rest);
+            client.send("enter " +
+                        std::to_string(static_cast<int>(presence_.enter(client, topic, id, rest))));
+        } else if (command == "leave") {
+            client.send("leave " +
+                        std::to_string(static_cast<int>(presence_.leave(client, topic))));
+        } else if (command == "members") {
+            std::string all = "members " + std::to_string(presence_.count(topic));
+            for (const auto& one : presence_.members(topic)) all += ' ' + one.id + '=' + one.info;
+            client.send(all);
+        } else if (command == "watch") {
+            watch(client, topic, state);
         } else {
             client.close(4000, "what?");
         }
+    }
+    void watch(Connection client, std::string_view topic, Client& state) {
+        using What = websocket::PresenceChange::What;
+        client.send("watch");
+        state.listener = presence_.watch(topic, [client](const websocket::PresenceChange& one) {
+            client.send((one.what == What::joined ? "joined "
+                         : one.what == What::left ? "left "
+                                                  : "changed ") +
+                        std::string(one.id) + '=' + std::string(one.info));
+        });
     }
     /// Numbered by this process; the answer has the last one's position.
     void many(Connection client, std::string_view topic, std::uint64_t count) {
@@ -108,8 +133,8 @@ private:
                (what.complete ? " recovered " : " anew ") + what.now.text();
     }
 
-    const websocket::Server& server_;
     const History history_;
+    const websocket::Presence presence_;
     std::uint64_t next_ = 0;
 };
 

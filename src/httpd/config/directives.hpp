@@ -61,6 +61,7 @@ enum class Setting : std::uint8_t {
     max_topics,
     topic_buffer,
     history_memory,
+    presence_memory,
     raise_descriptor_limit,
     // not a number: kept elsewhere
     handler,
@@ -327,6 +328,10 @@ inline constexpr std::array kDirectives{
               16 * kMiB, kMiB, 64 * 1024 * kMiB, {}, "*size*", "16M",
               "Bytes of memory for what WebSocketHistory keeps, shared by all child processes; when it is full, "
               "the topic that takes the most gives its oldest message. A restart that is not graceful changes it."},
+    Directive{"WebSocketPresenceMemory", Setting::presence_memory, Scope::process, ValueKind::size,
+              16 * kMiB, kMiB, 1024 * kMiB, {}, "*size*", "16M",
+              "Bytes of memory for who is present in topics, shared by all child processes; when it is full, nobody else "
+              "can be present. A restart that is not graceful changes it."},
     Directive{"WebSocketRaiseDescriptorLimit", Setting::raise_descriptor_limit, Scope::process,
               ValueKind::flag, 1, 0, 1, {}, "On\\|Off", "On",
               "Whether a child process raises its limit of descriptors from the soft to the hard one."},

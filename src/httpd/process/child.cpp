@@ -114,6 +114,7 @@ Child::Child(server_rec* server)
       bus_(topic_registry(), bus_options(process_config(server)), log_),
       history_(history_of_process(log_)),
       hub_(engine_, bus_, log_, hub_options(process_config(server), history_.get())),
+      presence_(presence_of_server(), hub_, topic_registry().hash_key(), log_),
       leaders_(leaders_file(), kLeadersHash, log_),
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       instances_(host_), pump_slots_(process_config(server).pump_slots),
@@ -124,6 +125,7 @@ Child::Child(server_rec* server)
     set_reminder(&log_writer_);
     host_.topics = &hub_;
     host_.listener_buffer = bus_options(process_config(server)).buffer;
+    host_.presence = &presence_;
     host_.leaders = &leaders_;
     host_.metrics = &metrics_;
 }
@@ -258,6 +260,7 @@ void Child::look(ChildWatch::Clock::time_point now) noexcept {
     show_hanging_loops(engine_.look_for_hangs(
         now, [this](const engine::Engine::Hang& hang) { report_hang(hang); }));
     hub_.look_after_history();
+    presence_.look_after();
     const auto end = lifecycle_.handlers_end(now);
     const std::size_t ended = end && now >= *end ? held_sockets_.shut_down() : 0;
     if (ended > 0) {

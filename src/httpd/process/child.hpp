@@ -20,6 +20,7 @@
 #include "hub/hub.hpp"
 #include "hub/leaders.hpp"
 #include "hub/local_bus.hpp"
+#include "hub/presence.hpp"
 #include "plugin/common/endpoint.hpp"
 #include "plugin/common/metrics.hpp"
 #include "plugin/common/pool.hpp"
@@ -77,6 +78,7 @@ private:
     hub::LocalBus bus_;
     std::unique_ptr<hub::History> history_;  // null: no topic has any
     hub::Hub hub_;
+    hub::Presence presence_;
     hub::Leaders leaders_;
     plugin::Pool pool_;
     plugin::Host host_;

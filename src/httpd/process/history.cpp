@@ -14,6 +14,7 @@
 #include "httpd/config/config.hpp"
 #include "httpd/config/setting_value.hpp"
 #include "httpd/module.hpp"
+#include "httpd/process/mpm.hpp"
 #include "httpd/process/topics.hpp"
 
 namespace websocket::httpd {
@@ -22,6 +23,7 @@ namespace {
 
 /// Under this name the process keeps the memory, also while the module is unloaded and loaded.
 constexpr const char* kHistoryKey = "mod_websocket history";
+constexpr const char* kPresenceKey = "mod_websocket presence";
 
 /// As configured; lives in a pool.
 struct TopicHistory {
@@ -29,8 +31,9 @@ struct TopicHistory {
     hub::HistoryLimits limits;
 };
 
-// httpd's hooks have no other place for them. Children inherit both.
+// httpd's hooks have no other place for them. Children inherit them.
 std::optional<hub::HistoryStore> store;
+std::optional<hub::PresenceStore> presence;
 std::vector<hub::HistoryRule>& rules() {
     static std::vector<hub::HistoryRule> all;
     return all;
@@ -127,6 +130,36 @@ bool prepare_history(server_rec* server) {
     apr_pool_userdata_set(store->memory(), kHistoryKey, nullptr, process);
     return true;
 }
+
+bool prepare_presence(server_rec* server) {
+    apr_pool_t* process = server->process->pool;
+    void* memory = nullptr;
+    apr_pool_userdata_get(&memory, kPresenceKey, process);
+    presence = hub::PresenceStore::at(memory, max_processes());
+    if (presence) {
+        presence->reap_ended();  // whose end could not be told while the module was unloaded
+        return true;
+    }
+    try {
+        presence = hub::PresenceStore::create(
+            static_cast<std::size_t>(process_config(server).get(Setting::presence_memory)),
+            max_processes());
+    } catch (const std::system_error& error) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
+                     "WS0515: no memory that the children could share for who is present");
+        return false;
+    }
+    apr_pool_userdata_set(presence->memory(), kPresenceKey, nullptr, process);
+    return true;
+}
+
+void reap_presence_of_child(pid_t child) noexcept {
+    if (presence) {
+        presence->reap(child);
+    }
+}
+
+const hub::PresenceStore& presence_of_server() noexcept { return *presence; }
 
 std::unique_ptr<hub::History> history_of_process(base::Log& log) {
     return store ? std::make_unique<hub::History>(*store, rules(), log) : nullptr;

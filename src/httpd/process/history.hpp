@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which topics have a history, as configured, and the memory that it is in.
+// Which topics have a history, as configured, and the memory that it is in; and the memory for who is present.
 #pragma once
 
 #include <httpd.h>
@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "hub/history.hpp"
+#include "hub/presence_store.hpp"
 
 namespace websocket::httpd {
 
@@ -23,5 +24,12 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 
 /// Null when no topic has any. Throws std::bad_alloc.
 [[nodiscard]] std::unique_ptr<hub::History> history_of_process(base::Log& log);
+
+/// As prepare_history(); it is always there, and takes nothing as long as nobody is present. [config]
+[[nodiscard]] bool prepare_presence(server_rec* server);
+/// A child has ended. [config]
+void reap_presence_of_child(pid_t child) noexcept;
+/// After prepare_presence().
+[[nodiscard]] const hub::PresenceStore& presence_of_server() noexcept;
 
 }  // namespace websocket::httpd

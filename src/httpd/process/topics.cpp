@@ -136,7 +136,7 @@ int prepare_topics(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*
         own_config(pconf, server, host);
         name_scope(pconf, server, host);
     }
-    if (!prepare_leaders(server) || !prepare_history(server)) {
+    if (!prepare_leaders(server) || !prepare_history(server) || !prepare_presence(server)) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     void* memory = nullptr;
@@ -163,6 +163,7 @@ void reap_topics_of_child(server_rec* /*server*/, pid_t child, ap_generation_t /
                           int /*slot*/, mpm_child_status status) {
     if (status == MPM_CHILD_EXITED && registry) {
         registry->reap(child);
+        reap_presence_of_child(child);
     }
 }
 

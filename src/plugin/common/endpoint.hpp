@@ -18,6 +18,7 @@
 namespace websocket::hub {
 class Hub;
 class Leaders;
+class Presence;
 }  // namespace websocket::hub
 
 namespace websocket::plugin {
@@ -72,6 +73,7 @@ struct Host {
     std::atomic<std::uint64_t> numbers{0};   ///< given to timers and watches so far
     hub::Hub* topics = nullptr;              ///< null: there are none
     std::size_t listener_buffer = 0;         ///< bytes that may wait for a listener of a topic
+    hub::Presence* presence = nullptr;       ///< null: there is none
     hub::Leaders* leaders = nullptr;         ///< null: there are none
     Metrics* metrics = nullptr;              ///< null: there are none
     std::atomic<std::uint32_t> drain_holds{0};  ///< what a drain waits for besides connections

@@ -15,6 +15,7 @@
 #include "protocol/utf8.hpp"
 #include "websocket/ext/draft/event_stream.h"
 #include "websocket/ext/draft/history.h"
+#include "websocket/ext/draft/presence.h"
 
 namespace websocket::plugin {
 
@@ -94,7 +95,7 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 14> kKnown{{
+    static constexpr std::array<Known, 15> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
@@ -109,6 +110,7 @@ const void* extension(const ws_host* host, const char* name) {
         {WS_DRAIN_1, drain_extension},
         {WS_EVENT_STREAM_DRAFT_1, event_stream_extension},
         {WS_HISTORY_DRAFT_1, history_extension},
+        {WS_PRESENCE_DRAFT_1, presence_extension},
     }};
     if (host == nullptr || name == nullptr) {
         return nullptr;
@@ -118,6 +120,7 @@ const void* extension(const ws_host* host, const char* name) {
     const bool keeps = server.topics != nullptr && server.topics->has_history();
     if ((wanted == WS_TOPIC_1 && server.topics == nullptr) ||
         (wanted == WS_HISTORY_DRAFT_1 && !keeps) ||
+        (wanted == WS_PRESENCE_DRAFT_1 && server.presence == nullptr) ||
         (wanted == WS_LEADER_1 && server.leaders == nullptr) ||
         (wanted == WS_METRICS_1 && server.metrics == nullptr)) {
         return nullptr;

@@ -30,6 +30,7 @@ class V1Instance;
 [[nodiscard]] const void* drain_extension() noexcept;
 [[nodiscard]] const void* event_stream_extension() noexcept;
 [[nodiscard]] const void* history_extension() noexcept;
+[[nodiscard]] const void* presence_extension() noexcept;
 
 /// False when `type` is none of WS_TEXT and so on, or may not have so long a payload.
 [[nodiscard]] bool opcode_of(std::uint32_t type, protocol::Opcode& opcode) noexcept;

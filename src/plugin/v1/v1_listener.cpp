@@ -25,7 +25,10 @@ std::span<const std::uint8_t> payload_of(const engine::SharedFrame& frame) noexc
 }  // namespace
 
 V1Listener::V1Listener(V1Instance& instance, std::string_view topic, const Functions& functions)
-    : instance_(instance), topic_(topic), functions_(functions) {
+    : instance_(instance),
+      scope_(functions.scope.empty() ? std::string_view(instance.endpoint().topics.scope)
+                                     : functions.scope),
+      topic_(topic), functions_(functions) {
     instance_.enter();
 }
 
@@ -41,18 +44,17 @@ V1Listener::~V1Listener() {
 }
 
 hub::TopicResult V1Listener::begin() noexcept {
-    return instance_.host().topics->listen(instance_.endpoint().topics.scope, topic_,
-                                           shared_from_this(), &instance_.topic_quota());
+    return instance_.host().topics->listen(scope_, topic_, shared_from_this(),
+                                           &instance_.topic_quota());
 }
 
 void V1Listener::end() noexcept {
     ended_.store(true);
-    instance_.host().topics->ignore(instance_.endpoint().topics.scope, topic_, *this);
+    instance_.host().topics->ignore(scope_, topic_, *this);
 }
 
 void V1Listener::stand_for(std::uint32_t subscribers) noexcept {
-    instance_.host().topics->stand_for(instance_.endpoint().topics.scope, topic_, *this,
-                                       subscribers);
+    instance_.host().topics->stand_for(scope_, topic_, *this, subscribers);
 }
 
 bool V1Listener::take(const engine::SharedFrame& frame) noexcept {

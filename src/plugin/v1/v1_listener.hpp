@@ -26,6 +26,7 @@ class V1Listener final : public hub::TopicListener,
                          public std::enable_shared_from_this<V1Listener> {
 public:
     struct Functions {
+        std::string_view scope = {};  ///< of the topic; that of the instance without
         ws_topic_message message = nullptr;
         ws_history_message remembered = nullptr;  ///< instead of message: with positions
         ws_call done = nullptr;
@@ -54,6 +55,7 @@ private:
               const engine::SharedFrame& frame);
 
     V1Instance& instance_;
+    const std::string scope_;
     const std::string topic_;
     Functions functions_;
     std::atomic<bool> ended_{false};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "hub/hub.hpp"
+#include "hub/presence.hpp"
 #include "plugin/common/thread_tag.hpp"
 #include "plugin/v1/v1_pool_session.hpp"
 
@@ -154,6 +155,9 @@ void V1Session::call_on_writable() {
 void V1Session::call_on_close(const engine::CloseInfo& info) noexcept {
     if (instance_.uses_topics()) {
         instance_.host().topics->unsubscribe_all(id_);
+        if (instance_.host().presence != nullptr) {
+            instance_.host().presence->leave_all(id_);
+        }
     }
     instance_.outgoing_texts().end(id_);
     if (instance_.plugin().on_close == nullptr) {

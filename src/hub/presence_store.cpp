@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hub/presence_store.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <map>
+#include <new>
+
+#include "engine/event_form.hpp"
+#include "shm/mapping.hpp"
+
+namespace websocket::hub {
+
+using engine::text_bytes;
+using shm::BlockPool;
+
+namespace {
+
+/// Changes whenever the memory does.
+constexpr std::uint64_t kLayout = 0x57535052'00000001;
+
+}  // namespace
+
+/// Begins a chain; id and info follow.
+struct PresenceStore::Entry {
+    shm::Owner::Word owner;
+    std::uint32_t slot;
+    Index next;  ///< of the topic
+    std::uint32_t id_size;
+    std::uint32_t info_size;
+};
+
+/// Begins a chain; the key follows.
+struct PresenceStore::Topic {
+    std::uint64_t hash;
+    Index next;  ///< in its bucket
+    Index first;
+    std::uint32_t key_size;
+};
+
+/// Behind it: the table of slots, the buckets, the blocks.
+struct alignas(64) PresenceStore::Header {
+    std::uint64_t layout;
+    std::uint64_t size;  ///< of all
+    std::uint32_t processes;
+    std::uint32_t buckets;
+    std::uint32_t blocks;
+    std::atomic<std::uint64_t> changes;
+    shm::RobustMutex mutex;
+    BlockPool::Header pool;
+
+    [[nodiscard]] char* end() noexcept { return reinterpret_cast<char*>(this + 1); }
+    [[nodiscard]] Index* first_bucket() noexcept {
+        return reinterpret_cast<Index*>(end() + shm::ProcessSlots::bytes(processes));
+    }
+};
+
+/// Holds the lock, over memory that is whole.
+class PresenceStore::Locked {
+public:
+    explicit Locked(const PresenceStore& store) noexcept
+        : mutex_(store.header_->mutex), state_(mutex_.lock()) {
+        if (state_ == shm::RobustMutex::Locked::from_the_dead) {
+            store.recover();
+            mutex_.made_consistent();
+        }
+    }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+    ~Locked() {
+        if (*this) {
+            mutex_.unlock();
+        }
+    }
+    [[nodiscard]] explicit operator bool() const noexcept {
+        return state_ != shm::RobustMutex::Locked::no;
+    }
+
+private:
+    shm::RobustMutex& mutex_;
+    const shm::RobustMutex::Locked state_;
+};
+
+// --- the memory ----------------------------------------------------------------------------------
+
+PresenceStore::PresenceStore(Header* header) noexcept
+    : header_(header), buckets_(header->first_bucket()), slots_(header->end(), header->processes),
+      pool_(header->pool, buckets_ + header->buckets, header->blocks) {}
+
+PresenceStore PresenceStore::create(std::size_t bytes, std::uint32_t processes) {
+    const std::size_t buckets = std::bit_floor(bytes / BlockPool::kBlock / 4);
+    const std::size_t before =
+        sizeof(Header) + shm::ProcessSlots::bytes(processes) + buckets * sizeof(Index);
+    shm::Mapping mapping(before + bytes);
+    auto* header = new (mapping.data()) Header{};
+    header->size = bytes;
+    header->processes = processes;
+    header->buckets = static_cast<std::uint32_t>(buckets);
+    header->blocks = static_cast<std::uint32_t>(bytes / BlockPool::kBlock);
+    header->layout = kLayout;
+    mapping.release();
+    return PresenceStore(header);
+}
+
+std::optional<PresenceStore> PresenceStore::at(void* memory, std::uint32_t processes) noexcept {
+    auto* header = static_cast<Header*>(memory);
+    if (header == nullptr || header->layout != kLayout || header->processes < processes) {
+        return {};
+    }
+    return PresenceStore(header);
+}
+
+std::size_t PresenceStore::bytes() const noexcept { return header_->size; }
+
+std::uint64_t PresenceStore::changes() const noexcept { return header_->changes.load(); }
+void PresenceStore::changed() const noexcept { header_->changes.fetch_add(1); }
+
+void PresenceStore::recover() const noexcept {
+    pool_.begin_recovery();
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index at = buckets_[bucket]; at != 0; at = pool_.at<Topic>(at).next) {
+            pool_.keep(at);
+            for (Index entry = pool_.at<Topic>(at).first; entry != 0;
+                 entry = pool_.at<Entry>(entry).next) {
+                pool_.keep(entry);
+            }
+        }
+    }
+    pool_.end_recovery();
+}
+
+// --- processes -----------------------------------------------------------------------------------
+
+std::optional<PresenceStore::Self> PresenceStore::claim() noexcept {
+    auto claim = slots_.claim();
+    if (!claim) {
+        reap_ended();  // whose parent has not been told yet
+        claim = slots_.claim();
+    }
+    return claim;
+}
+
+void PresenceStore::reap(pid_t ended) noexcept {
+    slots_.reap(ended, [](std::uint32_t) {});
+    changed();
+}
+
+void PresenceStore::reap_ended() noexcept {
+    slots_.reap_ended([](std::uint32_t) {});
+    changed();
+}
+
+bool PresenceStore::is_present(const Entry& entry) const noexcept {
+    return slots_.owner(entry.slot).word() == entry.owner;
+}
+
+// --- members -------------------------------------------------------------------------------------
+
+PresenceStore::Index PresenceStore::find(const TopicKey& key) const noexcept {
+    const auto bytes = text_bytes(key.bytes());
+    for (Index at = buckets_[key.hash() % header_->buckets]; at != 0;
+         at = pool_.at<Topic>(at).next) {
+        const Topic& head = pool_.at<Topic>(at);
+        if (head.hash == key.hash() && head.key_size == bytes.size() &&
+            pool_.cursor(at, sizeof(Topic)).equals(bytes)) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+PresenceStore::Index PresenceStore::find(Index topic, const Self& self,
+                                         std::string_view id) const noexcept {
+    for (Index at = pool_.at<Topic>(topic).first; at != 0; at = pool_.at<Entry>(at).next) {
+        const Entry& entry = pool_.at<Entry>(at);
+        if (entry.owner == self.owner.word() && entry.slot == self.slot &&
+            entry.id_size == id.size() && pool_.cursor(at, sizeof(Entry)).equals(text_bytes(id))) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+template <class Condition>
+void PresenceStore::remove_if(Index topic, Condition condition) const noexcept {
+    for (Index* link = &pool_.at<Topic>(topic).first; *link != 0;) {
+        const Index at = *link;
+        const Entry& entry = pool_.at<Entry>(at);
+        if (condition(at, entry)) {
+            BlockPool::set(*link, entry.next);
+            pool_.give_back(at);
+        } else {
+            link = &pool_.at<Entry>(at).next;
+        }
+    }
+}
+
+/// Frees what processes that are gone have left, and topics without members.
+void PresenceStore::sweep() const noexcept {
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index* link = &buckets_[bucket]; *link != 0;) {
+            const Index at = *link;
+            remove_if(at, [this](Index, const Entry& entry) { return !is_present(entry); });
+            if (pool_.at<Topic>(at).first == 0) {
+                BlockPool::set(*link, pool_.at<Topic>(at).next);
+                pool_.give_back(at);
+            } else {
+                link = &pool_.at<Topic>(at).next;
+            }
+        }
+    }
+}
+
+/// 0 when there is no room.
+PresenceStore::Index PresenceStore::take(std::size_t bytes) const noexcept {
+    return pool_.available() >= BlockPool::blocks_for(bytes) ? pool_.take(bytes) : 0;
+}
+
+PresenceStore::Index PresenceStore::make(const TopicKey& key) const noexcept {
+    const auto name = text_bytes(key.bytes());
+    const Index made = take(sizeof(Topic) + name.size());
+    if (made != 0) {
+        Index& bucket = buckets_[key.hash() % header_->buckets];
+        pool_.make(made, Topic{key.hash(), bucket, 0, static_cast<std::uint32_t>(name.size())});
+        pool_.cursor(made, sizeof(Topic)).write(name);
+        BlockPool::set(bucket, made);
+    }
+    return made;
+}
+
+PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self,
+                                           std::string_view id, std::string_view info) noexcept {
+    const Locked lock(*this);
+    if (!lock) {
+        return Result::unavailable;
+    }
+    const std::size_t size = sizeof(Entry) + id.size() + info.size();
+    const std::size_t most =
+        BlockPool::blocks_for(size) + BlockPool::blocks_for(sizeof(Topic) + key.bytes().size());
+    if (pool_.available() < most) {
+        sweep();
+        if (pool_.available() < most) {
+            return Result::full;
+        }
+    }
+    const Index known = find(key);
+    const Index topic = known != 0 ? known : make(key);
+    const Index before = find(topic, self, id);
+    const Index made = take(size);
+    Index& first = pool_.at<Topic>(topic).first;
+    pool_.make(made,
+               Entry{self.owner.word(), self.slot, first, static_cast<std::uint32_t>(id.size()),
+                     static_cast<std::uint32_t>(info.size())});
+    auto cursor = pool_.cursor(made, sizeof(Entry));
+    cursor.write(text_bytes(id));
+    cursor.write(text_bytes(info));
+    BlockPool::set(first, made);
+    if (before != 0) {
+        remove_if(topic, [before](Index at, const Entry&) { return at == before; });
+    }
+    changed();
+    return Result::ok;
+}
+
+void PresenceStore::leave(const TopicKey& key, const Self& self, std::string_view id) noexcept {
+    const Locked lock(*this);
+    const Index topic = lock ? find(key) : 0;
+    const Index entry = topic != 0 ? find(topic, self, id) : 0;
+    if (entry == 0) {
+        return;
+    }
+    remove_if(topic, [&](Index at, const Entry& one) { return at == entry || !is_present(one); });
+    if (pool_.at<Topic>(topic).first == 0) {
+        Index* link = &buckets_[key.hash() % header_->buckets];
+        while (*link != topic) {
+            link = &pool_.at<Topic>(*link).next;
+        }
+        BlockPool::set(*link, pool_.at<Topic>(topic).next);
+        pool_.give_back(topic);
+    }
+    changed();
+}
+
+std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) {
+    std::map<std::string, std::string> found;
+    {
+        const Locked lock(*this);
+        if (!lock) {
+            return {};
+        }
+        const Index topic = find(key);
+        for (Index at = topic != 0 ? pool_.at<Topic>(topic).first : 0; at != 0;
+             at = pool_.at<Entry>(at).next) {
+            const Entry& entry = pool_.at<Entry>(at);
+            if (!is_present(entry)) {
+                continue;
+            }
+            std::string id(entry.id_size, '\0');
+            std::string info(entry.info_size, '\0');
+            auto cursor = pool_.cursor(at, sizeof(Entry));
+            cursor.read({reinterpret_cast<std::uint8_t*>(id.data()), id.size()});
+            cursor.read({reinterpret_cast<std::uint8_t*>(info.data()), info.size()});
+            found.emplace(std::move(id), std::move(info));  // the first is the newest
+        }
+    }
+    std::vector<Member> all;
+    for (auto& [id, info] : found) {
+        all.push_back({id, std::move(info)});
+    }
+    return all;
+}
+
+}  // namespace websocket::hub
