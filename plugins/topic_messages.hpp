@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include <websocket/history.hpp>
 #include <websocket/jsonrpc/reader.hpp>
 #include <websocket/jsonrpc/writer.hpp>
 #include <websocket/plugin.hpp>
@@ -84,6 +85,8 @@ struct Request {
     std::string topic = {};  ///< empty for a ping
     websocket::Type type = websocket::Type::text;
     std::string payload = {};  ///< of a publication
+    std::optional<websocket::Position> position =
+        {};  ///< of a subscription: what the client has got
 };
 
 /// Members of one that are not known are ignored, so that newer clients may say more.
@@ -101,6 +104,7 @@ public:
         request.kind = kind_of(all);
         if (request.kind != Request::Kind::ping) request.topic = topic_of(all);
         if (request.kind == Request::Kind::publish) take_payload(all, request);
+        if (request.kind == Request::Kind::subscribe) request.position = position_of(all);
         return request;
     }
 
@@ -140,6 +144,17 @@ private:
             throw Complaint(400, "the name of the topic " + why);
         }
         return topic->text();
+    }
+    static std::optional<websocket::Position> position_of(const Value& all) {
+        const Value* given = all.find("position");
+        if (given == nullptr || given->is_null()) return {};
+        const auto position =
+            given->is_text() ? websocket::Position::parse(given->text()) : std::nullopt;
+        if (!position) {
+            throw Complaint(
+                400, "\"position\" has to be a string that a message had, such as \"123-4\"");
+        }
+        return position;
     }
     static void take_payload(const Value& all, Request& request) {
         const Value* data = all.find("data");
@@ -187,11 +202,24 @@ private:
     return text += '}';
 }
 
-/// A publication in its envelope.
+/// What has come of a subscription to a topic with history.
+[[nodiscard]] inline std::string subscribed(std::string_view topic, const websocket::Position& now,
+                                            std::optional<bool> recovered, const Value& id) {
+    std::string text = answer("subscribed", topic, id);
+    text.pop_back();
+    append_text(text += R"(,"position":)", now.text());
+    if (recovered) text += *recovered ? R"(,"recovered":true)" : R"(,"recovered":false)";
+    return text += '}';
+}
+
+/// A publication in its envelope; with its position, if it has one.
 [[nodiscard]] inline std::string envelope(std::string_view topic,
-                                          const websocket::Published& message) {
+                                          const websocket::Published& message,
+                                          const websocket::Position& position = {}) {
     std::string text = answer("message", topic, {});
     text.back() = ',';
+    if (position.epoch != 0) append_text(text += R"("position":)", position.text());
+    if (position.epoch != 0) text += ',';
     if (message.is_text()) {
         append_text(text += R"("data":)", message.text());
     } else {

@@ -12,7 +12,8 @@
 //     WebSocketOption topics 20             of one client, 1 to 1000
 //     WebSocketOption name-length 128       bytes, 1 to 255
 //
-// Clients are WebSockets, and event streams, which cannot publish or ask for anything.
+// Clients are WebSockets, and event streams, which cannot publish or ask for anything. With WebSocketHistory, messages have
+// positions, and clients come back with the last one they have got: docs/history.md.
 //
 // With publish_init, publishing by HTTP:
 //
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include <websocket/event_stream.hpp>
+#include <websocket/history.hpp>
 #include <websocket/jsonrpc/reader.hpp>
 #include <websocket/plugin.hpp>
 
@@ -54,12 +56,14 @@ public:
     struct Client {
         std::string user;
         std::vector<std::string> topics;  ///< which it subscribes to
+        bool is_stream = false;
+        std::optional<websocket::Position> since = {};  ///< of the last event that a stream has got
     };
 
     static void check(const websocket::Options& options) { static_cast<void>(Settings(options)); }
     Topics(const websocket::Server& server, const websocket::Options& options)
         : server_(server), settings_(options), requests_(settings_.longest_name), relays_(server),
-          streams_(server) {
+          streams_(server), history_(server) {
         static_cast<void>(server.topics());  // throws when there are none
     }
 
@@ -76,16 +80,19 @@ public:
     void on_upgrade(websocket::Upgrade& upgrade, Client& client) {
         client.user = user_of(upgrade);
         client.topics = topics_of(upgrade, client.user);
-        if (settings_.json && !streams_.is_stream(upgrade)) upgrade.choose_subprotocol("topic.v1");
+        client.is_stream = streams_.is_stream(upgrade);
+        if (client.is_stream) {
+            client.since = websocket::Position::parse(websocket::EventStreams::last_id(upgrade));
+        }
+        if (settings_.json && !client.is_stream) upgrade.choose_subprotocol("topic.v1");
     }
 
     void on_open(websocket::Connection connection, Client& client) {
         for (const std::string& wanted : std::exchange(client.topics, {})) {
-            if (!taken(subscribe(connection, client, wanted))) {
+            if (!taken(subscribe(connection, client, wanted, client.since, {}))) {
                 connection.close(CloseCode::try_again_later, "too many topics");
                 return;
             }
-            if (settings_.json) say(connection, topic::answer("subscribed", wanted, {}));
         }
     }
 
@@ -185,13 +192,28 @@ private:
                std::ranges::any_of(settings_.topics, is);
     }
 
+    /// With protocol json, it is answered.
     [[nodiscard]] Result subscribe(websocket::Connection connection, Client& client,
-                                   const std::string& wanted) {
+                                   const std::string& wanted,
+                                   const std::optional<websocket::Position>& since,
+                                   const Value& id) {
         client.topics.push_back(wanted);
-        const Result result =
-            settings_.json ? relays_.join(connection, wanted) : connection.subscribe(wanted);
+        const Result result = settings_.json ? relays_.join(connection, wanted, since, id, say)
+                              : history_.keeps(wanted)
+                                  ? subscribe_again(connection, client, wanted, since)
+                                  : connection.subscribe(wanted);
         if (!taken(result)) client.topics.pop_back();
         return result;
+    }
+    /// A stream of one topic that cannot go on where it was is told so.
+    [[nodiscard]] Result subscribe_again(websocket::Connection connection, const Client& client,
+                                         const std::string& wanted,
+                                         const std::optional<websocket::Position>& since) const {
+        const websocket::Recovery what = history_.subscribe(connection, wanted, since);
+        if (taken(what.result) && since && !what.complete && client.topics.size() == 1) {
+            static_cast<void>(streams_.send(connection, what.now.text(), {.name = "missed"}));
+        }
+        return what.result;
     }
 
     // ---- protocol json
@@ -221,26 +243,34 @@ private:
         using Kind = topic::Request::Kind;
         switch (request.kind) {
             case Kind::ping: return topic::answer("pong", {}, id);
-            case Kind::subscribe: join(connection, client, request.topic); break;
-            case Kind::unsubscribe: leave(connection, client, request.topic); break;
+            case Kind::subscribe:
+                return join(connection, client, request, id)
+                           ? std::string()
+                           : topic::answer("subscribed", request.topic, id);
+            case Kind::unsubscribe:
+                leave(connection, client, request.topic);
+                return topic::answer("unsubscribed", request.topic, id);
             case Kind::publish:
                 publish(client, request);
                 return id.is_null() ? std::string() : topic::answer("published", request.topic, id);
         }
-        const bool joined = request.kind == Kind::subscribe;
-        return topic::answer(joined ? "subscribed" : "unsubscribed", request.topic, id);
+        return {};
     }
-    void join(websocket::Connection connection, Client& client, const std::string& wanted) {
+    /// False when it had joined already; else it is answered.
+    bool join(websocket::Connection connection, Client& client, const topic::Request& request,
+              const Value& id) {
+        const std::string& wanted = request.topic;
         if (!may_use(wanted, client.user))
             throw Complaint(403, "this endpoint does not have the topic");
-        if (std::ranges::find(client.topics, wanted) != client.topics.end()) return;
+        if (std::ranges::find(client.topics, wanted) != client.topics.end()) return false;
         if (client.topics.size() >= settings_.most_topics) {
             throw Complaint(429, "there are " + std::to_string(client.topics.size()) +
                                      " topics already, which is what is allowed");
         }
-        if (!taken(subscribe(connection, client, wanted))) {
+        if (!taken(subscribe(connection, client, wanted, request.position, id))) {
             throw Complaint(503, "the server has too many topics");
         }
+        return true;
     }
     void leave(websocket::Connection connection, Client& client, const std::string& wanted) {
         const auto found = std::ranges::find(client.topics, wanted);
@@ -272,6 +302,7 @@ private:
     const topic::Requests requests_;
     topic::Relays relays_;
     const websocket::EventStreams streams_;
+    const websocket::History history_;
 };
 
 }  // namespace

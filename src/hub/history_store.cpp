@@ -22,7 +22,7 @@ using engine::text_bytes;
 namespace {
 
 /// Changes whenever the memory does.
-constexpr std::uint64_t kLayout = 0x57534849'00000001;
+constexpr std::uint64_t kHistoryLayout = 0x57534849'00000001;
 /// Lists of topics that take about as much: n of them 2^(n-1) to 2^n blocks, the first one none.
 constexpr std::size_t kLists = 33;
 
@@ -122,14 +122,14 @@ HistoryStore HistoryStore::create(std::size_t bytes) {
     header->size = bytes;
     header->buckets = static_cast<std::uint32_t>(buckets);
     header->blocks = static_cast<std::uint32_t>((bytes - before) / shm::BlockPool::kBlock);
-    header->layout = kLayout;
+    header->layout = kHistoryLayout;
     mapping.release();
     return HistoryStore(header);
 }
 
 std::optional<HistoryStore> HistoryStore::at(void* memory) noexcept {
     auto* header = static_cast<Header*>(memory);
-    if (header == nullptr || header->layout != kLayout) {
+    if (header == nullptr || header->layout != kHistoryLayout) {
         return {};
     }
     return HistoryStore(header);

@@ -18,7 +18,7 @@ using shm::BlockPool;
 namespace {
 
 /// Changes whenever the memory does.
-constexpr std::uint64_t kLayout = 0x57535052'00000001;
+constexpr std::uint64_t kPresenceLayout = 0x57535052'00000001;
 
 }  // namespace
 
@@ -98,14 +98,14 @@ PresenceStore PresenceStore::create(std::size_t bytes, std::uint32_t processes) 
     header->processes = processes;
     header->buckets = static_cast<std::uint32_t>(buckets);
     header->blocks = static_cast<std::uint32_t>(bytes / BlockPool::kBlock);
-    header->layout = kLayout;
+    header->layout = kPresenceLayout;
     mapping.release();
     return PresenceStore(header);
 }
 
 std::optional<PresenceStore> PresenceStore::at(void* memory, std::uint32_t processes) noexcept {
     auto* header = static_cast<Header*>(memory);
-    if (header == nullptr || header->layout != kLayout || header->processes < processes) {
+    if (header == nullptr || header->layout != kPresenceLayout || header->processes < processes) {
         return {};
     }
     return PresenceStore(header);

@@ -3,6 +3,7 @@
 becomes of children."""
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -10,7 +11,8 @@ import threading
 import pytest
 
 import frames
-from httpd import Httpd, section, several_children
+from event_client import EventClient
+from httpd import Httpd, section, several_children, shipped
 from waiting import patience, wait_until
 
 pytestmark = pytest.mark.each_mpm
@@ -22,6 +24,8 @@ _PARTS = (
     + "WebSocketHistory kept/* 100000 10m\nWebSocketHistory few/** 3 10m\nWebSocketHistory brief/* 10 1s\n"
     + "WebSocketDrainTimeout 1s\n"
     + section("/history", "test/plugins/history.so", "history_init", "WebSocketSendBuffer 4M")
+    + shipped("/raw", "topic", "WebSocketOption topic-from path", 'WebSocketOption allow "**"')
+    + shipped("/json", "topic", "WebSocketOption protocol json", 'WebSocketOption allow "**"', "WebSocketOption publish on")
 )
 
 
@@ -253,3 +257,94 @@ def test_a_reader_recovers_from_the_end_of_its_child(mpm, end):
 def _ask_pid(server):
     with server.websocket("/history") as client:
         return _ask(client, "pid")
+
+
+# ---- websocket_topic.so
+
+
+def _request(client, **request):
+    client.send(frames.text(json.dumps(request).encode()))
+
+
+def _answer(client):
+    return json.loads(client.expect_text(seconds=patience(10)))
+
+
+def _subscribed(client, topic, **more):
+    _request(client, type="subscribe", topic=topic, **more)
+    return _answer(client)
+
+
+@pytest.mark.one_mpm
+def test_a_position_that_is_none_is_refused(history):
+    with history.websocket("/json") as client:
+        for position in (1, "", "1", "-", "1-", "-1", "0-1", "1-2-3", "1-x", "99999999999999999999-1"):
+            answer = _subscribed(client, "kept/none", position=position)
+            assert answer["code"] == 400 and "position" in answer["message"]
+
+
+def test_clients_of_the_json_protocol_recover(history):
+    topic = "kept/json"
+    with history.websocket("/json") as publisher:
+        with history.websocket("/json") as client:
+            answer = _subscribed(client, topic)
+            assert "recovered" not in answer
+            position = answer["position"]
+        epoch, offset = position.split("-")
+        for turn in range(6):
+            for i in range(3):
+                _request(publisher, type="publish", topic=topic, data=f"{turn}.{i}", id=i)
+                assert _answer(publisher)["type"] == "published"
+            with history.websocket("/json") as client:
+                answer = _subscribed(client, topic, position=position)
+                assert answer["recovered"] is True
+                for i in range(3):
+                    message = _answer(client)
+                    position = f"{epoch}-{int(offset) + 4 * turn + i + 1}"
+                    assert message == {"type": "message", "topic": topic, "position": position, "data": f"{turn}.{i}"}
+                assert answer["position"] == position
+                _request(publisher, type="publish", topic=topic, data="live", id=9)
+                assert _answer(publisher)["type"] == "published"
+                message = _answer(client)
+                position = message["position"]
+                assert message["data"] == "live" and position == f"{epoch}-{int(offset) + 4 * (turn + 1)}"
+        with history.websocket("/json") as client:
+            answer = _subscribed(client, topic, position=f"{int(epoch) ^ 1}-1")
+            assert answer["recovered"] is False and answer["position"] == position
+            assert "position" not in _subscribed(client, "other", position=position)
+
+
+@pytest.mark.parametrize("path", ["/raw/kept/sse-raw", "/json?topic=kept/sse-json"])
+def test_event_streams_go_on_behind_their_last_event(history, path):
+    raw = path.startswith("/raw/")
+    topic = path.removeprefix("/raw/").removeprefix("/json?topic=")
+
+    def next_message(stream):
+        while True:
+            kind, data = stream.next_event()
+            if raw:
+                return kind, data
+            if json.loads(data)["type"] == "message":
+                return kind, json.loads(data)["data"]
+
+    with history.websocket("/json") as publisher:
+        def publish(text):
+            _request(publisher, type="publish", topic=topic, data=text, id=1)
+            assert _answer(publisher)["type"] == "published"
+
+        with history.websocket("/history") as asks:
+            before = _ask(asks, f"last {topic} 0").split()[3]
+        last = before
+        for turn in range(4):
+            publish(f"missed {turn}")
+            with EventClient(history.port, path, headers=[("Last-Event-ID", last)]) as stream:
+                assert next_message(stream) == ("message", f"missed {turn}")
+                publish(f"live {turn}")
+                assert next_message(stream) == ("message", f"live {turn}")
+                last = stream.last_id
+        assert last == f"{before.split('-')[0]}-8"
+        if raw:
+            with EventClient(history.port, path, headers=[("Last-Event-ID", "1-1")]) as stream:
+                stream.expect(last, kind="missed")
+                publish("goes on")
+                stream.expect("goes on")

@@ -31,21 +31,22 @@ namespace {
 
 constexpr websocket::base::HashKey kHash{1, 2};
 
-TopicKey topic(std::string_view name) { return TopicKey::make("s", name, kHash).value(); }
+TopicKey history_topic(std::string_view name) { return TopicKey::make("s", name, kHash).value(); }
 
-class Memory {
+class HistoryMemory {
 public:
-    explicit Memory(std::size_t bytes = 1 << 20) : store(HistoryStore::create(bytes)) {}
-    ~Memory() { ::munmap(store.memory(), store.bytes()); }
-    Memory(const Memory&) = delete;
-    Memory& operator=(const Memory&) = delete;
+    explicit HistoryMemory(std::size_t bytes = 1 << 20) : store(HistoryStore::create(bytes)) {}
+    ~HistoryMemory() { ::munmap(store.memory(), store.bytes()); }
+    HistoryMemory(const HistoryMemory&) = delete;
+    HistoryMemory& operator=(const HistoryMemory&) = delete;
 
     Position publish(std::string_view name, std::string_view text, HistoryStore::Time now = 0ms) {
-        return store.append(topic(name), limits, Opcode::text, text_bytes(text), {}, now).value();
+        return store.append(history_topic(name), limits, Opcode::text, text_bytes(text), {}, now)
+            .value();
     }
     HistoryExcerpt read(std::string_view name, const HistoryRange& range,
                         HistoryStore::Time now = 0ms) {
-        return store.read(topic(name), limits, range, now).value();
+        return store.read(history_topic(name), limits, range, now).value();
     }
     std::string texts(const HistoryExcerpt& excerpt) {
         std::string all;
@@ -61,14 +62,14 @@ public:
     HistoryLimits limits{100, 10s};
 };
 
-void expect(const std::string& is, const std::string& wanted) {
+void expect_texts(const std::string& is, const std::string& wanted) {
     ck_assert_str_eq(is.c_str(), wanted.c_str());
 }
 
 }  // namespace
 
 START_TEST(who_comes_from_another_epoch_or_from_the_future_does_not_recover) {
-    Memory memory;
+    HistoryMemory memory;
     const Position one = memory.publish("t", "one");
     ck_assert_uint_eq(one.offset, 1);
     ck_assert(!memory.read("t", {.since = {one.epoch + 1, 0}}).complete);
@@ -82,15 +83,15 @@ START_TEST(who_comes_from_another_epoch_or_from_the_future_does_not_recover) {
 END_TEST
 
 START_TEST(what_was_trimmed_or_has_expired_is_not_recovered) {
-    Memory memory;
+    HistoryMemory memory;
     memory.limits = {3, 10s};
     const Position first = memory.publish("t", "1", 0s);
     for (const char* text : {"2", "3", "4"}) memory.publish("t", text, 1s);
-    expect(memory.all("t"), "2,3,4");
+    expect_texts(memory.all("t"), "2,3,4");
     ck_assert(memory.read("t", {.since = first}).complete);
     ck_assert(!memory.read("t", {.since = {first.epoch, 0}}).complete);
     memory.publish("t", "5", 5s);
-    expect(memory.texts(memory.read("t", {}, 11s)), "5");
+    expect_texts(memory.texts(memory.read("t", {}, 11s)), "5");
     ck_assert(!memory.read("t", {.since = {first.epoch, 3}}, 11s).complete);
     ck_assert(memory.read("t", {.since = {first.epoch, 4}}, 11s).complete);
     ck_assert(!memory.read("t", {.since = {first.epoch, 4}}, 15s).complete);
@@ -100,30 +101,30 @@ START_TEST(what_was_trimmed_or_has_expired_is_not_recovered) {
 END_TEST
 
 START_TEST(all_behind_a_position_is_read_in_order_and_the_last_ones_without) {
-    Memory memory;
+    HistoryMemory memory;
     const std::uint64_t epoch = memory.publish("t", "1").epoch;
     for (int i = 2; i <= 9; ++i) memory.publish("t", std::to_string(i));
-    expect(memory.texts(memory.read("t", {.since = {epoch, 6}})), "7,8,9");
-    expect(memory.texts(memory.read("t", {.since = {epoch, 6}, .most = 2})), "7,8");
-    expect(memory.texts(memory.read("t", {.since = {epoch, 0}, .until = 2})), "1,2");
-    expect(memory.texts(memory.read("t", {.most = 2})), "8,9");
-    expect(memory.texts(memory.read("t", {.until = 4, .most = 2})), "3,4");
-    expect(memory.texts(memory.read("t", {.most = 0})), "");
+    expect_texts(memory.texts(memory.read("t", {.since = {epoch, 6}})), "7,8,9");
+    expect_texts(memory.texts(memory.read("t", {.since = {epoch, 6}, .most = 2})), "7,8");
+    expect_texts(memory.texts(memory.read("t", {.since = {epoch, 0}, .until = 2})), "1,2");
+    expect_texts(memory.texts(memory.read("t", {.most = 2})), "8,9");
+    expect_texts(memory.texts(memory.read("t", {.until = 4, .most = 2})), "3,4");
+    expect_texts(memory.texts(memory.read("t", {.most = 0})), "");
     const HistoryExcerpt all = memory.read("t", {});
     for (std::size_t i = 0; i < all.frames.size(); ++i) {
         ck_assert(position_of(all.frames[i]) == (Position{epoch, i + 1}));
     }
     const std::string fields(websocket::engine::event_fields_of(all.frames[0]));
-    expect(fields, "id: " + std::to_string(epoch) + "-1\n");
+    expect_texts(fields, "id: " + std::to_string(epoch) + "-1\n");
 }
 END_TEST
 
 START_TEST(messages_are_kept_as_they_were) {
-    Memory memory(8 << 20);
+    HistoryMemory memory(8 << 20);
     std::vector<std::string> sent;
     for (const std::size_t size : {0, 1, 125, 126, 200, 248, 249, 500, 65535, 65536, 300000}) {
         sent.emplace_back(size, static_cast<char>('a' + sent.size()));
-        const auto at = memory.store.append(topic("t"), memory.limits, Opcode::binary,
+        const auto at = memory.store.append(history_topic("t"), memory.limits, Opcode::binary,
                                             text_bytes(sent.back()), "event: news\n", 0ms);
         ck_assert_uint_eq(at->offset, sent.size());
     }
@@ -140,47 +141,48 @@ START_TEST(messages_are_kept_as_they_were) {
 END_TEST
 
 START_TEST(a_full_memory_takes_from_who_has_most) {
-    Memory memory(HistoryStore::kLeast);
+    HistoryMemory memory(HistoryStore::kLeast);
     memory.limits = {100'000, 1h};
     for (int i = 0; i < 5; ++i) memory.publish("quiet", "q" + std::to_string(i));
     const Position first = memory.publish("loud", std::string(1000, 'x'));
     for (int i = 0; i < 1000; ++i)
         ck_assert_uint_eq(memory.publish("loud", std::string(1000, 'x')).offset,
                           2U + static_cast<unsigned>(i));
-    expect(memory.all("quiet"), "q0,q1,q2,q3,q4");
+    expect_texts(memory.all("quiet"), "q0,q1,q2,q3,q4");
     ck_assert(!memory.read("loud", {.since = first}).complete);
     ck_assert(memory.read("loud", {.since = {first.epoch, 1000}}).complete);
 }
 END_TEST
 
 START_TEST(topics_without_messages_are_forgotten_first_and_have_a_new_epoch_then) {
-    Memory memory(HistoryStore::kLeast);
+    HistoryMemory memory(HistoryStore::kLeast);
     memory.publish("kept", "here");
-    const Position before = memory.store.top(topic("empty"), memory.limits, 0ms).value();
+    const Position before = memory.store.top(history_topic("empty"), memory.limits, 0ms).value();
     ck_assert_uint_eq(before.offset, 0);
-    ck_assert(memory.store.top(topic("empty"), memory.limits, 0ms).value() == before);
+    ck_assert(memory.store.top(history_topic("empty"), memory.limits, 0ms).value() == before);
     for (int i = 0; i < 10'000; ++i) {
-        ck_assert(
-            memory.store.top(topic("name " + std::to_string(i)), memory.limits, 0ms).has_value());
+        ck_assert(memory.store.top(history_topic("name " + std::to_string(i)), memory.limits, 0ms)
+                      .has_value());
     }
-    expect(memory.all("kept"), "here");
-    ck_assert(memory.store.top(topic("empty"), memory.limits, 0ms).value().epoch != before.epoch);
+    expect_texts(memory.all("kept"), "here");
+    ck_assert(memory.store.top(history_topic("empty"), memory.limits, 0ms).value().epoch !=
+              before.epoch);
 }
 END_TEST
 
 START_TEST(what_is_larger_than_half_of_the_memory_has_a_position_only) {
-    Memory memory(HistoryStore::kLeast);
+    HistoryMemory memory(HistoryStore::kLeast);
     const Position one = memory.publish("t", "one");
     const Position large = memory.publish("t", std::string(HistoryStore::kLeast, 'x'));
     ck_assert_uint_eq(large.offset, 2);
     ck_assert(!memory.read("t", {.since = one}).complete);
     ck_assert_uint_eq(memory.publish("t", "three").offset, 3);
-    expect(memory.texts(memory.read("t", {.since = large})), "three");
+    expect_texts(memory.texts(memory.read("t", {.since = large})), "three");
 }
 END_TEST
 
 START_TEST(processes_that_publish_at_once_get_offsets_without_holes) {
-    Memory memory(8 << 20);
+    HistoryMemory memory(8 << 20);
     memory.limits = {100'000, 1h};
     constexpr int kProcesses = 4;
     constexpr int kMessages = 2000;
@@ -202,7 +204,7 @@ START_TEST(processes_that_publish_at_once_get_offsets_without_holes) {
         const auto payload = all.frames[i].payload();
         const std::string text(payload.begin(), payload.end());
         const auto who = static_cast<std::size_t>(text[0] - '0');
-        expect(text.substr(2), std::to_string(next[who]++));
+        expect_texts(text.substr(2), std::to_string(next[who]++));
     }
 }
 END_TEST
@@ -210,7 +212,7 @@ END_TEST
 START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_whole) {
     int killed = 0;
     for (std::uint64_t instruction = 1;; instruction += 1 + instruction / 16) {
-        Memory memory(HistoryStore::kLeast);
+        HistoryMemory memory(HistoryStore::kLeast);
         memory.limits = {20, 1h};
         for (int i = 0; i < 25; ++i) memory.publish("full", std::string(3000, 'x'));
         const Position before = memory.publish("t", "before");
@@ -230,7 +232,7 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_
                               rest.top.offset + 1 + static_cast<unsigned>(i));
             memory.publish("new", "z");
         }
-        expect(memory.texts(memory.read("new", {.most = 2})), "z,z");
+        expect_texts(memory.texts(memory.read("new", {.most = 2})), "z,z");
         if (done) break;
         ++killed;
     }

@@ -303,6 +303,10 @@ const Config& config_of(const request_rec* r) noexcept {
     return *static_cast<const Config*>(ap_get_module_config(r->per_dir_config, &websocket_module));
 }
 
+Config& host_config(const server_rec* server) noexcept {
+    return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
+}
+
 const Config& process_config(const server_rec* server) noexcept {
     return *static_cast<const Config*>(
         ap_get_module_config(server->module_config, &websocket_module));

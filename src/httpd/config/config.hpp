@@ -69,6 +69,8 @@ void* create_server_config(apr_pool_t* pool, server_rec* server);
 
 /// The merged settings that apply to a request. [httpd worker]
 [[nodiscard]] const Config& config_of(const request_rec* r) noexcept;
+/// The settings of a main server or virtual host. [config]
+[[nodiscard]] Config& host_config(const server_rec* server) noexcept;
 /// The settings of the process.
 [[nodiscard]] const Config& process_config(const server_rec* server) noexcept;
 

@@ -39,10 +39,6 @@ std::vector<hub::HistoryRule>& rules() {
     return all;
 }
 
-Config& host_config(const server_rec* server) {
-    return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
-}
-
 constexpr Directive argument(const char* name, ValueKind kind, std::int64_t least,
                              std::int64_t most) {
     return {name, Setting::history, Scope::host, kind, 0, least, most, {}, "", "", ""};

@@ -34,10 +34,6 @@ static_assert(kLongestScope + 20 < hub::TopicKey::kMaxScope);
 std::optional<hub::Registry> registry;  // httpd's hooks have no other place for it
 int leaders = -1;                       // nor for this: a descriptor, open as long as the process
 
-Config& host_config(const server_rec* server) {
-    return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
-}
-
 /// httpd lets a host without directives of ours share the main server's record.
 void own_config(apr_pool_t* pool, const server_rec* first, server_rec* server) {
     if (server != first && &host_config(server) == &host_config(first)) {
