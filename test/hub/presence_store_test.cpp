@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 #include "shm/killed_processes.hpp"
 #include "unit.hpp"
@@ -25,7 +26,8 @@ public:
 
     std::string in(std::string_view name) {
         std::string all;
-        for (const Member& one : store.members(room(name)).value()) {
+        const std::vector<Member> members = store.members(room(name)).value();
+        for (const Member& one : members) {
             all += (all.empty() ? "" : " ") + one.id + '=' + one.info;
         }
         return all;
