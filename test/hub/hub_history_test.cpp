@@ -15,7 +15,6 @@ using namespace websocket::test;
 using websocket::engine::SharedFrame;
 using websocket::hub::History;
 using websocket::hub::HistoryExcerpt;
-using websocket::hub::HistoryLimits;
 using websocket::hub::HistoryStore;
 using websocket::hub::Hub;
 using websocket::hub::Position;
