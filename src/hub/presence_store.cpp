@@ -305,6 +305,7 @@ std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) {
         }
     }
     std::vector<Member> all;
+    all.reserve(found.size());
     for (auto& [id, info] : found) {
         all.push_back({id, std::move(info)});
     }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <vector>
@@ -122,7 +123,8 @@ END_TEST
 START_TEST(messages_are_kept_as_they_were) {
     HistoryMemory memory(8 << 20);
     std::vector<std::string> sent;
-    for (const std::size_t size : {0, 1, 125, 126, 200, 248, 249, 500, 65535, 65536, 300000}) {
+    for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 125, 126, 200, 248, 249,
+                                                                     500, 65535, 65536, 300000}) {
         sent.emplace_back(size, static_cast<char>('a' + sent.size()));
         const auto at = memory.store.append(history_topic("t"), memory.limits, Opcode::binary,
                                             text_bytes(sent.back()), "event: news\n", 0ms);

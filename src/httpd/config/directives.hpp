@@ -325,7 +325,7 @@ inline constexpr std::array kDirectives{
               "Bytes of published messages that may wait for an event loop or for another child "
               "process; above, they are lost there."},
     Directive{"WebSocketHistoryMemory", Setting::history_memory, Scope::process, ValueKind::size,
-              16 * kMiB, kMiB, 64 * 1024 * kMiB, {}, "*size*", "16M",
+              16 * kMiB, kMiB, 65536 * kMiB, {}, "*size*", "16M",
               "Bytes of memory for what WebSocketHistory keeps, shared by all child processes; when it is full, "
               "the topic that takes the most gives its oldest message. A restart that is not graceful changes it."},
     Directive{"WebSocketPresenceMemory", Setting::presence_memory, Scope::process, ValueKind::size,

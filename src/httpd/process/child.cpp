@@ -112,7 +112,7 @@ Child::Child(server_rec* server)
     : log_(server), log_writer_(report_left_out),
       engine_(engine_options(process_config(server), [this] { instances_.end(); }), log_),
       bus_(topic_registry(), bus_options(process_config(server)), log_),
-      history_(history_of_process(log_)),
+      history_(history_of_process(server, log_)),
       hub_(engine_, bus_, log_, hub_options(process_config(server), history_.get())),
       presence_(presence_of_server(), hub_, topic_registry().hash_key(), log_),
       leaders_(leaders_file(), kLeadersHash, log_),

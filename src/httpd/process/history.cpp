@@ -34,10 +34,6 @@ struct TopicHistory {
 // httpd's hooks have no other place for them. Children inherit them.
 std::optional<hub::HistoryStore> store;
 std::optional<hub::PresenceStore> presence;
-std::vector<hub::HistoryRule>& rules() {
-    static std::vector<hub::HistoryRule> all;
-    return all;
-}
 
 constexpr Directive argument(const char* name, ValueKind kind, std::int64_t least,
                              std::int64_t most) {
@@ -47,24 +43,27 @@ constexpr Directive kMessages =
     argument("WebSocketHistory: number of messages", ValueKind::count, 1, 1'000'000);
 constexpr Directive kTime = argument("WebSocketHistory: time", ValueKind::duration, 1, 30 * kDay);
 
-void add_rules(const Config& config, const char* scope) {
+using Rules = std::vector<hub::HistoryRule>;
+
+void add_rules(const Config& config, const char* scope, Rules& rules) {
     const apr_array_header_t* histories = config.histories;
     for (int i = 0; histories != nullptr && i < histories->nelts; ++i) {
         const auto& one = reinterpret_cast<const TopicHistory*>(histories->elts)[i];
-        rules().push_back({scope, hub::TopicPattern(one.pattern), one.limits});
+        rules.push_back({scope, hub::TopicPattern(one.pattern), one.limits});
     }
 }
 
 /// Those of virtual hosts come first; those of the main server go for all.
-void collect_rules(const server_rec* main) {
-    rules().clear();
+Rules rules_of(const server_rec* main) {
+    Rules rules;
     for (const server_rec* host = main->next; host != nullptr; host = host->next) {
         if (host_config(host).histories !=
             host_config(main).histories) {  // else it has none of its own
-            add_rules(host_config(host), host_config(host).topic_scope);
+            add_rules(host_config(host), host_config(host).topic_scope, rules);
         }
     }
-    add_rules(host_config(main), "");
+    add_rules(host_config(main), "", rules);
+    return rules;
 }
 
 }  // namespace
@@ -95,9 +94,8 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 }
 
 bool prepare_history(server_rec* server) {
-    collect_rules(server);
     store.reset();
-    if (rules().empty()) {
+    if (rules_of(server).empty()) {
         return true;
     }
     apr_pool_t* process = server->process->pool;
@@ -157,8 +155,8 @@ void reap_presence_of_child(pid_t child) noexcept {
 
 const hub::PresenceStore& presence_of_server() noexcept { return *presence; }
 
-std::unique_ptr<hub::History> history_of_process(base::Log& log) {
-    return store ? std::make_unique<hub::History>(*store, rules(), log) : nullptr;
+std::unique_ptr<hub::History> history_of_process(const server_rec* server, base::Log& log) {
+    return store ? std::make_unique<hub::History>(*store, rules_of(server), log) : nullptr;
 }
 
 }  // namespace websocket::httpd

@@ -22,8 +22,9 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 /// there is none. Scopes are named. [config]
 [[nodiscard]] bool prepare_history(server_rec* server);
 
-/// Null when no topic has any. Throws std::bad_alloc.
-[[nodiscard]] std::unique_ptr<hub::History> history_of_process(base::Log& log);
+/// Of a child; null when no topic has any. Throws std::bad_alloc.
+[[nodiscard]] std::unique_ptr<hub::History> history_of_process(const server_rec* server,
+                                                               base::Log& log);
 
 /// As prepare_history(); it is always there, and takes nothing as long as nobody is present. [config]
 [[nodiscard]] bool prepare_presence(server_rec* server);
