@@ -23,32 +23,30 @@ TopicResult Presence::enter(std::string_view scope, std::string_view topic, Conn
         if (!self_) {
             return TopicResult::unavailable;
         }
-        Names& names = connections_[connection.value()];
-        if (names.size() >= kMaxOfConnection && !names.contains(place)) {
+        const auto known = connections_.find(connection.value());
+        if (known != connections_.end() && known->second.size() >= kMaxOfConnection &&
+            !known->second.contains(place)) {
             return TopicResult::too_many_subscriptions;
         }
-        std::string& name = names[place];
-        std::uint32_t& count = members_[{place, std::string(id)}];
-        switch (store_.enter(*key, *self_, id, info)) {
-            case PresenceStore::Result::ok: break;
-            case PresenceStore::Result::full:
-            case PresenceStore::Result::unavailable:
-                log_.print(base::LogLevel::error,
-                           "WS0514: nobody else can be present: the memory for it is full");
-                if (count == 0) {
-                    members_.erase({place, std::string(id)});
-                }
-                if (name.empty()) {
-                    names.erase(place);
-                }
-                return TopicResult::full;
-        }
-        if (name != id) {
-            ++count;
-            const std::string before = std::exchange(name, std::string(id));
-            if (!before.empty()) {
-                leave(place, before);
+        std::string chosen(id);
+        std::string& name = connections_[connection.value()][place];  // empty: of nobody yet
+        std::uint32_t& count = members_[{place, chosen}];
+        const PresenceStore::Result result = store_.enter(*key, *self_, id, info);
+        if (result != PresenceStore::Result::ok) {
+            if (count == 0) {
+                members_.erase({place, chosen});
             }
+            if (result == PresenceStore::Result::unavailable) {
+                return TopicResult::unavailable;
+            }
+            log_.print(base::LogLevel::error,
+                       "WS0514: nobody else can be present: the memory for it is full");
+            return TopicResult::full;
+        }
+        if (name != chosen) {
+            ++count;
+            std::swap(name, chosen);
+            leave(place, chosen);
         }
     }
     tell(place);
@@ -58,7 +56,7 @@ TopicResult Presence::enter(std::string_view scope, std::string_view topic, Conn
 /// With the lock held.
 void Presence::leave(const Place& place, const std::string& id) noexcept {
     const auto found = members_.find({place, id});
-    if (--found->second > 0) {
+    if (found == members_.end() || --found->second > 0) {
         return;
     }
     members_.erase(found);

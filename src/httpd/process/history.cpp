@@ -66,6 +66,13 @@ Rules rules_of(const server_rec* main) {
     return rules;
 }
 
+bool has_history(const server_rec* server) noexcept {
+    while (server != nullptr && host_config(server).histories == nullptr) {
+        server = server->next;
+    }
+    return server != nullptr;
+}
+
 }  // namespace
 
 const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* messages,
@@ -95,7 +102,7 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 
 bool prepare_history(server_rec* server) {
     store.reset();
-    if (rules_of(server).empty()) {
+    if (!has_history(server)) {
         return true;
     }
     apr_pool_t* process = server->process->pool;
