@@ -8,6 +8,8 @@
 #include <http_protocol.h>
 #include <mpm_common.h>
 
+#include "httpd/broker/bridge_process.hpp"
+#include "httpd/broker/broker_config.hpp"
 #include "httpd/config/config.hpp"
 #include "httpd/config/config_check.hpp"
 #include "httpd/config/endpoint_settings.hpp"
@@ -38,6 +40,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     ap_hook_post_config(websocket::httpd::prepare_busy_counts, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_siblings, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_post_config(websocket::httpd::prepare_status, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_post_config(websocket::httpd::start_bridge, nullptr, nullptr, APR_HOOK_LAST);
     // The virtual hosts have their scopes of topics by then.
     ap_hook_post_config(websocket::httpd::prepare_endpoints, nullptr, nullptr, APR_HOOK_MIDDLE + 1);
     ap_hook_child_status(websocket::httpd::reap_leases_of_child, nullptr, nullptr, APR_HOOK_MIDDLE);
@@ -49,6 +52,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     websocket::httpd::register_status();
     ap_hook_open_logs(websocket::httpd::open_connection_logs, nullptr, nullptr, APR_HOOK_MIDDLE);
     ap_hook_check_config(websocket::httpd::check_options, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_check_config(websocket::httpd::check_broker, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_config_check();
     websocket::httpd::register_lost_handshakes();
     websocket::httpd::register_pump();

@@ -26,6 +26,9 @@ build  libssl-dev           /usr/include/openssl/ssl.h
 build  libsimdjson-dev      /usr/include/simdjson.h
 build  zlib1g-dev           /usr/include/zlib.h
 build  check                /usr/include/check.h
+test   libhiredis-dev       /usr/include/hiredis/read.h
+test   redis-server         redis-server
+test   redis-sentinel       redis-sentinel
 test   libisal-dev          /usr/include/isa-l/igzip_lib.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-pytest-xdist /usr/lib/python3/dist-packages/xdist
@@ -66,19 +69,19 @@ is_there() {
 }
 
 # install_packages PACKAGE...: as root, by the command in as_root. Debian starts a service when it installs it,
-# and at each boot from then on. The tests start nginx, haproxy and mosquitto themselves, so none shall be.
+# and at each boot from then on. The tests start nginx, haproxy, mosquitto and Redis themselves, so none shall be.
 install_packages() {
     "${as_root[@]}" bash -s -- "$@" <<'SCRIPT'
 set -eu
 services=()
 for package in "$@"; do
-    case $package in nginx | haproxy | mosquitto) services+=("$package") ;; esac
+    case $package in nginx | haproxy | mosquitto | redis-server | redis-sentinel) services+=("$package") ;; esac
 done
 policy=/usr/sbin/policy-rc.d
 if [ ${#services[@]} -gt 0 ] && [ ! -e $policy ]; then
     trap 'rm -f $policy' EXIT
     trap 'exit 1' INT TERM HUP
-    printf '#!/bin/sh\ncase $1 in nginx* | haproxy* | mosquitto*) exit 101 ;; esac\n' >$policy
+    printf '#!/bin/sh\ncase $1 in nginx* | haproxy* | mosquitto* | redis*) exit 101 ;; esac\n' >$policy
     chmod 755 $policy
 fi
 apt-get install -q -y --no-install-recommends "$@" </dev/null

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string_view>
 
 #include "engine/shared_frame.hpp"
 #include "hub/drops.hpp"
@@ -28,6 +30,9 @@ public:
         virtual ~Receiver() = default;
         /// `frame` is a whole text or binary frame as a server writes it. [bus]
         virtual void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept = 0;
+        /// Calls `each` with the TopicKey::bytes() of all topics that add_interest() was called for, and
+        /// remove_interest() not yet; calls of these two wait meanwhile. May throw std::bad_alloc. [bus]
+        virtual void list_interests(const std::function<void(std::string_view)>& /*each*/) {}
     };
 
     Bus() noexcept = default;

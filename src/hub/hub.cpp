@@ -385,6 +385,16 @@ void Hub::receive(const TopicKey& key, const engine::SharedFrame& frame) noexcep
     static_cast<void>(position ? broadcast_kept(key, frame, position) : broadcast(key, frame, {}));
 }
 
+void Hub::list_interests(const std::function<void(std::string_view)>& each) {
+    const std::lock_guard lock(mutex_);
+    table_.for_each([&](const TopicTable::Entry& topic) {
+        const auto key = TopicKey::parse(TopicTable::bytes(topic), options_.hash_key);
+        if (key && !key->is_of_process() && topic.second.wanted()) {
+            each(key->bytes());
+        }
+    });
+}
+
 TopicResult Hub::broadcast(const TopicKey& key, const engine::SharedFrame& frame,
                            engine::ConnectionId except) noexcept {
     Missed missed;

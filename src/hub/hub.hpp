@@ -146,6 +146,7 @@ private:
     void on_gone(engine::ConnectionId id) noexcept override;
     void on_too_slow(std::size_t members) noexcept override;
     void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
+    void list_interests(const std::function<void(std::string_view)>& each) override;
 
     [[nodiscard]] TopicResult subscribe(const TopicKey& key, engine::ConnectionId id,
                                         TopicQuota& quota, const std::optional<Return>& from,

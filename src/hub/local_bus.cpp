@@ -71,6 +71,7 @@ bool LocalBus::start() noexcept {
     try {
         reactor_ = std::make_unique<net::Reactor>(kTick);
         inbox_ = std::make_unique<net::Inbox<Publication>>(*reactor_, options_.buffer);
+        interest_feed_ = std::make_unique<InterestFeed>(*reactor_);
         buffer_ = std::make_unique<std::uint8_t[]>(kBuffer);
         buffer_size_ = kBuffer;
         hello_ = SharedFrame::join(bytes_of(Hello{registry_.secret()}), {});
@@ -162,7 +163,11 @@ bool LocalBus::add_interest(const TopicKey& key) noexcept {
     }
     const std::uint32_t bucket = Registry::bucket_of(key.hash());
     try {
-        if (++interest_[bucket] == 1) {
+        std::uint32_t& topics = interest_[bucket];
+        if (registry_.bridge() != 0) {
+            interest_feed_->note(key, true);
+        }
+        if (++topics == 1) {
             registry_.set_wants(slot_, bucket, true);
         }
     } catch (const std::bad_alloc&) {
@@ -178,6 +183,19 @@ void LocalBus::remove_interest(const TopicKey& key) noexcept {
         interest_.erase(topics);
         registry_.set_wants(slot_, bucket, false);
     }
+    if (registry_.bridge() != 0) {
+        interest_feed_->note_removed(key);
+    }
+}
+
+bool LocalBus::become_bridge() noexcept {
+    registry_.reap_ended();
+    if (registry_.bridge() != 0 || !start() || !listen() || !registry_.set_bridge(slot_)) {
+        return false;
+    }
+    greets_.store(true);
+    wake();
+    return true;
 }
 
 void LocalBus::show_subscribers(const TopicKey& key, std::uint64_t count) noexcept {

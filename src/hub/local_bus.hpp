@@ -15,6 +15,8 @@
 #include "base/log.hpp"
 #include "hub/bus.hpp"
 #include "hub/incoming_link.hpp"
+#include "hub/interest_feed.hpp"
+#include "hub/interest_sink.hpp"
 #include "hub/outgoing_link.hpp"
 #include "hub/registry.hpp"
 #include "net/inbox.hpp"
@@ -26,6 +28,8 @@ struct LocalBusOptions {
     /// Bytes that may wait for this bus's thread, and for each other process; one publication of
     /// any size beyond.
     std::size_t buffer = 16U << 20;
+    /// Of the bridge to other hosts: told what the other processes want. Outlives the bus.
+    InterestSink* interests = nullptr;
 };
 
 /// Each process that has subscribers listens on a socket and says in the Registry for which topics
@@ -51,6 +55,9 @@ public:
     [[nodiscard]] bool wanted(const TopicKey& key) const noexcept override;
     [[nodiscard]] BusResult publish(const TopicKey& key,
                                     const engine::SharedFrame& frame) noexcept override;
+    /// This process becomes the bridge: it gets all that is published, and its InterestSink is called. False as long
+    /// as another process is it, or when the bus cannot start. Once true, not again. [any thread]
+    [[nodiscard]] bool become_bridge() noexcept;
     void report_soon() noexcept override;
     void begin_stop() noexcept override;
     [[nodiscard]] bool stopped() const noexcept override { return !running_.load(); }
@@ -76,11 +83,13 @@ private:
     };
     struct Incoming final : net::EventHandler {
         Incoming(LocalBus& owner, base::Descriptor socket) noexcept
-            : bus(owner), link(std::move(socket), owner.registry_) {}
+            : bus(owner), number(++owner.last_incoming_), link(std::move(socket), owner.registry_) {
+        }
         ~Incoming() { bus.reactor_->remove(link.descriptor(), *this); }
         void on_ready(std::uint32_t /*events*/) override { bus.read(*this); }
 
         LocalBus& bus;
+        const std::uint64_t number;
         IncomingLink link;
     };
     struct Outgoing final : net::EventHandler {
@@ -112,6 +121,9 @@ private:
     void read(Incoming& incoming) noexcept;
     void take_inbox() noexcept;
     void route(const Publication& publication);
+    void greet_all() noexcept;
+    void feed_bridge() noexcept;
+    [[nodiscard]] bool feed_bridge_at(std::uint64_t address);
     [[nodiscard]] OutgoingLink* link_to(std::uint32_t slot, std::uint64_t address);
     void on_outgoing(Outgoing& outgoing, std::uint32_t events) noexcept;
     [[nodiscard]] bool connect(Outgoing& outgoing) noexcept;
@@ -138,6 +150,8 @@ private:
     std::unique_ptr<net::Reactor> reactor_;
     std::atomic<const net::Reactor*> woken_{nullptr};  // the same, for signal handlers
     std::unique_ptr<net::Inbox<Publication>> inbox_;
+    std::unique_ptr<InterestFeed> interest_feed_;
+    std::atomic<bool> greets_{false};
     std::thread thread_;
 
     // who we are for others; set once, when the first subscription comes
@@ -153,6 +167,8 @@ private:
     std::vector<std::uint32_t> touched_;      // slots of links with something new
     std::unique_ptr<std::uint8_t[]> buffer_;  // what small records are read into
     std::size_t buffer_size_ = 0;
+    std::uint64_t last_incoming_ = 0;
+    std::uint64_t reading_ = 0;  // number of the link that records come from
     engine::SharedFrame hello_;
     bool left_ = false;  // the registry; what is queued still goes out
     Clock::time_point deadline_{};

@@ -40,6 +40,10 @@ void LocalBus::run_once() {
     reactor_->dispatch();
     reactor_->fire_timers();
     take_inbox();
+    if (greets_.exchange(false)) {
+        greet_all();
+    }
+    feed_bridge();
     if (report_.exchange(false) && drops_->report()) {
         report_.store(true);
     }
@@ -118,13 +122,21 @@ void LocalBus::accept_again() noexcept {
 }
 
 void LocalBus::read(Incoming& incoming) noexcept {
+    reading_ = incoming.number;
     if (!incoming.link.read({buffer_.get(), buffer_size_}, *this)) {
         incoming_.erase(incoming.link.descriptor());
+        if (options_.interests != nullptr) {
+            options_.interests->on_link_gone(reading_);
+        }
     }
 }
 
 void LocalBus::on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept {
-    receiver_->receive(key, frame);
+    if (frame.is_plain_message()) {
+        receiver_->receive(key, frame);
+    } else if (options_.interests != nullptr) {
+        options_.interests->on_interest(reading_, key, InterestFeed::is_wanted(frame));
+    }
 }
 
 void LocalBus::on_lost_record() noexcept { lose(Drop::no_resources); }
@@ -172,6 +184,60 @@ void LocalBus::route(const Publication& publication) {
             lose(Drop::busy_process);
         }
     }
+}
+
+/// Being connected to is how processes that listen learn of a new bridge: see feed_bridge().
+void LocalBus::greet_all() noexcept {
+    for (std::uint32_t slot = 0; slot < registry_.slots_used(); ++slot) {
+        const std::uint64_t address = registry_.address(slot);
+        try {
+            if (address != 0 && address != listening_as_.load() &&
+                link_to(slot, address) != nullptr) {
+                flush(slot);
+            }
+        } catch (const std::bad_alloc&) {
+            lose(Drop::no_resources);
+        }
+    }
+}
+
+void LocalBus::feed_bridge() noexcept {
+    const std::uint64_t bridge = registry_.bridge();
+    if (bridge == listening_as_.load() || listening_as_.load() == 0) {
+        return;
+    }
+    try {
+        if (bridge != 0 && feed_bridge_at(bridge)) {
+            return;
+        }
+        interest_feed_->forget();
+    } catch (const std::bad_alloc&) {
+        interest_feed_->forget();  // and tell all of it, next time
+        lose(Drop::no_resources);
+    }
+}
+
+/// False when there is no way to it.
+bool LocalBus::feed_bridge_at(std::uint64_t address) {
+    if (interest_feed_->bridge() != address || !outgoing_.contains(interest_feed_->slot())) {
+        const auto slot = registry_.slot_at(address);
+        if (!slot) {
+            return false;
+        }
+        interest_feed_->begin(address, *slot, *receiver_);
+    }
+    interest_feed_->take();
+    if (interest_feed_->empty()) {
+        return true;
+    }
+    const std::uint32_t slot = interest_feed_->slot();
+    OutgoingLink* link = link_to(slot, address);
+    if (link == nullptr) {
+        return false;
+    }
+    interest_feed_->push(*link, options_.buffer);
+    flush(slot);
+    return outgoing_.contains(slot);
 }
 
 LocalBus::Outgoing::~Outgoing() {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/registry.hpp"
 
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <new>
 #include <system_error>
 
+#include "base/descriptor.hpp"
 #include "shm/mapping.hpp"
 
 namespace websocket::hub {
@@ -34,8 +38,11 @@ constexpr std::size_t kPage = std::size_t{64} << 10;
 struct alignas(64) Registry::Header {
     std::uint64_t layout;
     std::uint32_t slots;
+    int file;
     base::HashKey hash_key;
     Secret secret;
+    Word bridge;
+    BridgeCounts bridge_counts;
 
     [[nodiscard]] char* end() noexcept { return reinterpret_cast<char*>(this + 1); }
 
@@ -57,12 +64,18 @@ Registry::Registry(Header* header) noexcept
 
 Registry Registry::create(std::uint32_t slots) {
     // Pages that nobody touches cost nothing; a process touches 32 KiB.
-    shm::Mapping mapping(Header::size(slots) + std::size_t{slots} * SubscriberCounts::kCells *
-                                                   sizeof(SubscriberCounts::Cell));
+    const std::size_t size = Header::size(slots) + std::size_t{slots} * SubscriberCounts::kCells *
+                                                       sizeof(SubscriberCounts::Cell);
+    base::Descriptor file(::memfd_create("websocket-topics", MFD_CLOEXEC));
+    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+        throw std::system_error(errno, std::generic_category(), "memfd_create");
+    }
+    shm::Mapping mapping = shm::Mapping::of_file(file.get(), size);
     auto* header = new (mapping.data()) Header{};
     randomise(header->hash_key);
     randomise(header->secret);
     header->slots = slots;
+    header->file = file.release();
     header->layout = kLayout;
     mapping.release();
     return Registry(header);
@@ -76,6 +89,26 @@ std::optional<Registry> Registry::at(void* memory, std::uint32_t slots) noexcept
     return Registry(header);
 }
 
+std::optional<Registry> Registry::open(int file) {
+    struct stat status {};
+    if (::fstat(file, &status) != 0) {
+        throw std::system_error(errno, std::generic_category(), "fstat");
+    }
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size < sizeof(Header)) {
+        return {};
+    }
+    shm::Mapping mapping = shm::Mapping::of_file(file, size);
+    const auto* header = static_cast<const Header*>(mapping.data());
+    const std::size_t counted =
+        std::size_t{header->slots} * SubscriberCounts::kCells * sizeof(SubscriberCounts::Cell);
+    if (header->layout != kLayout || size < Header::size(header->slots) + counted) {
+        return {};
+    }
+    return Registry(static_cast<Header*>(mapping.release()));
+}
+
+int Registry::file() const noexcept { return header_->file; }
 const Registry::Secret& Registry::secret() const noexcept { return header_->secret; }
 const base::HashKey& Registry::hash_key() const noexcept { return header_->hash_key; }
 
@@ -105,17 +138,48 @@ std::optional<std::uint32_t> Registry::claim(std::uint64_t address) noexcept {
 void Registry::release(std::uint32_t slot, std::uint64_t address) noexcept {
     const shm::Owner seen = slots_.owner(slot);
     if (seen.is_claimed() && address_word(slot).load() == address) {
-        slots_.reap(slot, seen, [this](std::uint32_t freed) { address_word(freed).store(0); });
+        slots_.reap(slot, seen, [this](std::uint32_t freed) { forget_address(freed); });
     }
 }
 
 void Registry::reap(pid_t ended) noexcept {
-    slots_.reap(ended, [this](std::uint32_t slot) { address_word(slot).store(0); });
+    slots_.reap(ended, [this](std::uint32_t slot) { forget_address(slot); });
 }
 
 void Registry::reap_ended() noexcept {
-    slots_.reap_ended([this](std::uint32_t slot) { address_word(slot).store(0); });
+    slots_.reap_ended([this](std::uint32_t slot) { forget_address(slot); });
 }
+
+void Registry::forget_address(std::uint32_t slot) noexcept {
+    std::uint64_t address = address_word(slot).exchange(0);
+    if (address != 0) {
+        header_->bridge.compare_exchange_strong(address, 0);
+    }
+}
+
+bool Registry::set_bridge(std::uint32_t slot) noexcept {
+    std::uint64_t none = 0;
+    if (!header_->bridge.compare_exchange_strong(none, address(slot))) {
+        return false;
+    }
+    for (std::uint32_t word = 0; word < kWords; ++word) {
+        bits(slot, word).store(~std::uint64_t{0});
+    }
+    return true;
+}
+
+std::uint64_t Registry::bridge() const noexcept { return header_->bridge.load(); }
+
+std::optional<std::uint32_t> Registry::slot_at(std::uint64_t wanted) const noexcept {
+    for (std::uint32_t slot = 0; slot < slots_used(); ++slot) {
+        if (address(slot) == wanted) {
+            return slot;
+        }
+    }
+    return {};
+}
+
+BridgeCounts& Registry::bridge_counts() const noexcept { return header_->bridge_counts; }
 
 SubscriberCounts Registry::subscribers(std::uint32_t slot) const noexcept {
     constexpr std::size_t kCells = SubscriberCounts::kCells;

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/sip_hash.hpp"
+#include "hub/bridge_counts.hpp"
 #include "hub/subscriber_counts.hpp"
 #include "shm/process_slots.hpp"
 
@@ -34,6 +35,11 @@ public:
     /// The registry that an earlier create() has made there, perhaps of another version of this
     /// module; nothing when it cannot be used.
     [[nodiscard]] static std::optional<Registry> at(void* memory, std::uint32_t slots) noexcept;
+    /// The registry in a file that another process has from create(); nothing when it is none of this version. The
+    /// memory stays until this process ends. Throws std::system_error.
+    [[nodiscard]] static std::optional<Registry> open(int file);
+    /// The file that it lies in, in the process that made it and those forked from it.
+    [[nodiscard]] int file() const noexcept;
 
     [[nodiscard]] void* memory() const noexcept { return header_; }
     [[nodiscard]] const Secret& secret() const noexcept;
@@ -63,6 +69,16 @@ public:
     /// For the slot's own process.
     void set_wants(std::uint32_t slot, std::uint32_t bucket, bool wanted) noexcept;
 
+    /// The slot's process is the bridge to other hosts from now on: it gets whatever is published, and is told what
+    /// others subscribe to. False, and nothing has changed, when there is one already.
+    [[nodiscard]] bool set_bridge(std::uint32_t slot) noexcept;
+    /// The address of the bridge; 0 when there is none.
+    [[nodiscard]] std::uint64_t bridge() const noexcept;
+    /// The slot that has this address.
+    [[nodiscard]] std::optional<std::uint32_t> slot_at(std::uint64_t address) const noexcept;
+    /// What the bridge counts; the same for all that follow each other.
+    [[nodiscard]] BridgeCounts& bridge_counts() const noexcept;
+
     /// Of the slot's process, none when it begins.
     [[nodiscard]] SubscriberCounts subscribers(std::uint32_t slot) const noexcept;
 
@@ -77,6 +93,7 @@ private:
     /// Written after the slot was claimed, and 0 before it is free.
     [[nodiscard]] Word& address_word(std::uint32_t slot) const noexcept { return addresses_[slot]; }
     [[nodiscard]] Word& bits(std::uint32_t slot, std::uint32_t word) const noexcept;
+    void forget_address(std::uint32_t slot) noexcept;
 
     Header* header_;
     shm::ProcessSlots slots_;

@@ -72,6 +72,14 @@ public:
     /// A topic that the connection subscribes to; null when there is none.
     [[nodiscard]] Entry* any_of(engine::ConnectionId id) noexcept;
 
+    /// Calls `each(const Entry&)`.
+    template <class Each>
+    void for_each(Each each) const {
+        for (const Entry& topic : topics_) {
+            each(topic);
+        }
+    }
+
     [[nodiscard]] std::size_t topics() const noexcept { return topics_.size(); }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return subscriptions_; }
     [[nodiscard]] std::size_t subscriptions_of(engine::ConnectionId id) const noexcept;

@@ -45,7 +45,7 @@ void require(bool done, const std::string& what) {
 }  // namespace
 
 TlsClientContext::TlsClientContext(const TlsClientOptions& options)
-    : context_(SSL_CTX_new(TLS_client_method())) {
+    : context_(SSL_CTX_new(TLS_client_method())), http_(options.http) {
     SSL_CTX* context = context_.get();
     if (context == nullptr) {
         throw std::bad_alloc();
@@ -85,7 +85,7 @@ SslPointer TlsClientContext::make_ssl(const std::string& host) const {
                                  SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
     // RFC 8441 is for others: a WebSocket of ours begins with HTTP/1.1.
     constexpr std::array<unsigned char, 9> kHttp11{8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
-    if (!named || SSL_set_alpn_protos(ssl, kHttp11.data(), kHttp11.size()) != 0) {
+    if (!named || (http_ && SSL_set_alpn_protos(ssl, kHttp11.data(), kHttp11.size()) != 0)) {
         ERR_clear_error();
         throw std::bad_alloc();
     }

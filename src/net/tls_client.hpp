@@ -20,6 +20,7 @@ struct TlsClientOptions {
     std::string ca_file = {};           ///< PEM: who is trusted; empty: whom the system trusts
     std::string certificate_file = {};  ///< PEM: of the client, with its chain; empty: none
     std::string key_file = {};          ///< PEM; empty: it is in certificate_file
+    bool http = true;                   ///< says by ALPN that HTTP/1.1 follows
 };
 
 /// What connections of one client have in common. TLS 1.2 and 1.3. [any thread]
@@ -36,6 +37,7 @@ private:
         void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
     };
     std::unique_ptr<SSL_CTX, FreeContext> context_;
+    const bool http_;
 };
 
 /// The handshake on one connection. [loop]

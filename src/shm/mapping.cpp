@@ -30,6 +30,18 @@ Mapping::Mapping(std::size_t bytes, For whom) {
     }
 }
 
+Mapping Mapping::of_file(int file, std::size_t bytes) {
+    void* memory =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+    if (memory == MAP_FAILED) {
+        throw std::system_error(errno, std::generic_category(), "mmap");
+    }
+    Mapping mapping;
+    mapping.memory_ = memory;
+    mapping.size_ = bytes;
+    return mapping;
+}
+
 Mapping::~Mapping() {
     if (memory_ != nullptr) {
         ::munmap(memory_, size_);

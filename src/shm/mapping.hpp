@@ -9,7 +9,7 @@
 
 namespace websocket::shm {
 
-/// Anonymous memory, full of zeros, used as far as it is touched.
+/// Anonymous memory, or that of a file in memory, full of zeros, used as far as it is touched.
 class Mapping {
 public:
     enum class For : std::uint8_t {
@@ -23,6 +23,8 @@ public:
     Mapping(std::size_t bytes, For whom, std::error_code& error) noexcept;
     /// Throws std::system_error.
     explicit Mapping(std::size_t bytes, For whom = For::all_processes);
+    /// The first bytes of a file, shared with all that map it. Throws std::system_error.
+    [[nodiscard]] static Mapping of_file(int file, std::size_t bytes);
     Mapping(Mapping&& other) noexcept
         : memory_(std::exchange(other.memory_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     Mapping& operator=(Mapping&& other) noexcept {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "httpd/broker/broker_config.hpp"
 #include "httpd/config/plugin_options.hpp"
 #include "httpd/config/setting_value.hpp"
 #include "httpd/handshake/connection_caps.hpp"
@@ -198,6 +199,19 @@ command_rec command_of(const Directive& directive) {
         case Setting::history:
             command.func = as_command(add_history);
             command.args_how = TAKE3;
+            break;
+        case Setting::broker:
+            command.func = as_command(set_broker);
+            command.args_how = TAKE1;
+            break;
+        case Setting::broker_prefix:
+            command.func = as_command(set_broker_prefix);
+            command.args_how = TAKE1;
+            break;
+        case Setting::broker_password_file:
+        case Setting::broker_ca_file:
+            command.func = as_command(set_broker_file);
+            command.args_how = TAKE1;
             break;
         case Setting::log:
             command.func = as_command(add_log);

@@ -39,6 +39,11 @@ struct Config {
     const char* chosen_topic_scope = nullptr;
     const char* topic_scope = "";
     apr_array_header_t* histories = nullptr;  ///< of TopicHistory, of a host; null: none
+    /// Of the server process; null for not.
+    const char* broker = nullptr;
+    const char* broker_prefix = nullptr;
+    const char* broker_password_file = nullptr;
+    const char* broker_ca_file = nullptr;
 
     [[nodiscard]] bool has(Setting setting) const noexcept {
         return (configured & bit(setting)) != 0;

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge/envelope.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "protocol/utf8.hpp"
+
+namespace websocket::bridge {
+
+namespace {
+
+constexpr char kVersion = 1;
+constexpr std::uint8_t kHasFields = 0x80;
+constexpr std::size_t kNumber = 8;
+constexpr std::size_t kFieldsHead = 2;
+
+void append_number(std::string& text, std::uint64_t value) {
+    for (std::size_t i = kNumber; i-- > 0;) {
+        text += static_cast<char>(static_cast<std::uint8_t>(value >> (8 * i)));
+    }
+}
+
+std::uint64_t number_at(std::string_view text, std::size_t bytes) noexcept {
+    std::uint64_t value = 0;
+    for (const char c : text.substr(0, bytes)) {
+        value = value << 8 | static_cast<std::uint8_t>(c);
+    }
+    return value;
+}
+
+bool is_utf8(std::string_view text) noexcept {
+    return protocol::is_utf8({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
+/// Takes the fields away. They become lines of event streams as they are.
+bool take_fields(Envelope& envelope) noexcept {
+    std::string_view& rest = envelope.message;
+    if (rest.size() < kFieldsHead) {
+        return false;
+    }
+    const auto size = static_cast<std::size_t>(number_at(rest, kFieldsHead));
+    rest.remove_prefix(kFieldsHead);
+    if (size == 0 || rest.size() < size) {
+        return false;
+    }
+    envelope.fields = rest.substr(0, size);
+    rest.remove_prefix(size);
+    // No empty line: that would end the event.
+    return is_utf8(envelope.fields) && envelope.fields.ends_with('\n') &&
+           envelope.fields.find("\n\n") == std::string_view::npos &&
+           envelope.fields.find_first_of(std::string_view("\r\0", 2)) == std::string_view::npos &&
+           !envelope.fields.starts_with('\n');
+}
+
+}  // namespace
+
+std::string Envelope::to_payload() const {
+    std::string payload;
+    payload.reserve(kHead + kFieldsHead + fields.size() + message.size());
+    payload += '\0';
+    payload += kVersion;
+    const std::uint8_t flag = fields.empty() ? std::uint8_t{0} : kHasFields;
+    payload += static_cast<char>(static_cast<std::uint8_t>(type) | flag);
+    append_number(payload, host);
+    append_number(payload, sequence);
+    if (!fields.empty()) {
+        payload += static_cast<char>(static_cast<std::uint8_t>(fields.size() >> 8));
+        payload += static_cast<char>(static_cast<std::uint8_t>(fields.size()));
+        payload += fields;
+    }
+    payload += message;
+    return payload;
+}
+
+std::optional<Envelope> Envelope::of_payload(std::string_view payload) noexcept {
+    Envelope envelope;
+    if (!payload.starts_with('\0')) {
+        envelope.type = is_utf8(payload) ? Type::text : Type::binary;
+        envelope.message = payload;
+        return envelope;
+    }
+    if (payload.size() < kHead || payload[1] != kVersion) {
+        return {};
+    }
+    const auto type = static_cast<std::uint8_t>(payload[2]);
+    envelope.type = static_cast<Type>(type & ~kHasFields);
+    envelope.host = number_at(payload.substr(3), kNumber);
+    envelope.sequence = number_at(payload.substr(3 + kNumber), kNumber);
+    envelope.message = payload.substr(kHead);
+    if (envelope.type < Type::text || envelope.type > Type::heartbeat || envelope.host == 0) {
+        return {};
+    }
+    if ((type & kHasFields) != 0 && !take_fields(envelope)) {
+        return {};
+    }
+    if (envelope.type == Type::text && !is_utf8(envelope.message)) {
+        return {};
+    }
+    return envelope;
+}
+
+std::string Heartbeat::to_message() const {
+    std::string message;
+    append_number(message, dropped);
+    return message;
+}
+
+std::optional<Heartbeat> Heartbeat::of_message(std::string_view message) noexcept {
+    if (message.size() < kNumber) {
+        return {};
+    }
+    return Heartbeat{number_at(message, kNumber)};
+}
+
+}  // namespace websocket::bridge

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bridge/redis_link.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <random>
+#include <utility>
+
+#include "bridge/redis_errors.hpp"
+
+namespace websocket::bridge {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+/// After this, a connection was good, and the next pause is short again.
+constexpr milliseconds kHeld{5000};
+/// Until the same reason is said again.
+constexpr milliseconds kSayAgain{60'000};
+/// Until another sentinel is asked to tell of the next change.
+constexpr milliseconds kSentinelPause{2000};
+
+constexpr const char* kSwitchChannel = "+switch-master";
+
+jsonrpc::ReconnectionOptions pauses(const RedisLinkOptions& options) {
+    jsonrpc::ReconnectionOptions pauses;
+    pauses.max_retries.reset();
+    pauses.min_delay = options.first_pause;
+    pauses.max_delay = options.longest_pause;
+    pauses.factor = 2;
+    pauses.jitter = 0.5;  // hosts that lost the same broker do not all come back at once
+    return pauses;
+}
+
+double chance() {
+    static std::minstd_rand random{std::random_device{}()};
+    return std::uniform_real_distribution<double>(0, 1)(random);
+}
+
+bool is_text(const Reply& reply, std::string_view text) {
+    return reply.type == Reply::Type::string && reply.text == text;
+}
+
+}  // namespace
+
+RedisLink::RedisLink(net::Reactor& reactor, RedisLinkOptions options, Owner& owner, base::Log& log)
+    : reactor_(reactor), options_(std::move(options)), owner_(owner), log_(log),
+      backoff_(pauses(options_)), patience_(reactor, [this] { drop("it does not answer"); }),
+      pause_(reactor, [this] { connect(); }), sentinel_pause_(reactor, [this] { find_broker(); }) {}
+
+// --- finding and connecting ----------------------------------------------------------------------
+
+void RedisLink::connect() {
+    sentinels_asked_ = 0;
+    patience_.start(options_.patience);
+    if (!options_.url.master.empty()) {
+        phase_ = Phase::finding;
+        find_broker();
+    } else if (!options_.url.socket_path.empty()) {
+        connect_to({options_.url.socket_path, {}, 0});
+    } else {
+        connect_to({{}, options_.url.hosts.front().name, options_.url.hosts.front().port});
+    }
+}
+
+void RedisLink::connect_to(const Endpoint& endpoint) {
+    phase_ = Phase::greeting;
+    endpoint_ = endpoint;
+    publisher_ready_ = false;
+    subscriber_ready_ = false;
+    expected_.clear();
+    publisher_ = make_connection(options_.longest_reply);
+    subscriber_ = make_connection(options_.longest_reply);
+    publisher_->connect(endpoint_);
+    if (phase_ == Phase::greeting) {
+        subscriber_->connect(endpoint_);
+    }
+}
+
+std::unique_ptr<RedisConnection> RedisLink::make_connection(std::size_t longest_reply) {
+    RedisConnection::Owner& owner = *this;
+    return std::make_unique<RedisConnection>(reactor_, options_.tls, owner, longest_reply);
+}
+
+void RedisLink::find_broker() {
+    const auto& sentinels = options_.url.hosts;
+    const auto& host = sentinels[next_sentinel_++ % sentinels.size()];
+    ++sentinels_asked_;
+    constexpr std::size_t kLongestAnswer = 64U << 10;
+    sentinel_ = make_connection(kLongestAnswer);
+    sentinel_->connect({{}, host.name, host.port});
+}
+
+void RedisLink::greet(RedisConnection& connection) {
+    const hub::BrokerUrl& url = options_.url;
+    const bool publishes = &connection == publisher_.get();
+    if (!url.password.empty() || !url.user.empty()) {
+        if (url.user.empty()) {
+            connection.send({"AUTH", url.password});
+        } else {
+            connection.send({"AUTH", url.user, url.password});
+        }
+        if (publishes) {
+            expected_.push_back(Expected::greeting);
+        }
+    }
+    if (publishes) {
+        ask_role();
+    } else {
+        connection.send({"SUBSCRIBE", options_.first_channel});
+    }
+}
+
+void RedisLink::on_connected(RedisConnection& connection) {
+    if (&connection == sentinel_.get()) {
+        connection.send({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.url.master});
+        connection.send({"SUBSCRIBE", kSwitchChannel});
+    } else {
+        greet(connection);
+    }
+}
+
+void RedisLink::go_up_if_ready() {
+    if (phase_ != Phase::greeting || !publisher_ready_ || !subscriber_ready_) {
+        return;
+    }
+    phase_ = Phase::up;
+    patience_.stop();
+    up_since_ = reactor_.elapsed();
+    last_said_.clear();
+    log_.print(base::LogLevel::info, "WS0601: topics are carried by %s at %s",
+               options_.url.describe().c_str(), endpoint_.describe().c_str());
+    owner_.on_up();
+}
+
+void RedisLink::drop(const std::string& why) {
+    if (phase_ == Phase::pausing) {
+        return;
+    }
+    const bool was_up = phase_ == Phase::up;
+    phase_ = Phase::pausing;
+    // They may be calling this: they are destroyed when the next ones are made.
+    for (RedisConnection* one : {publisher_.get(), subscriber_.get(), sentinel_.get()}) {
+        if (one != nullptr) {
+            one->close();
+        }
+    }
+    patience_.stop();
+    sentinel_pause_.stop();
+    if (was_up && reactor_.elapsed() - up_since_ >= kHeld) {
+        backoff_.reset();
+    }
+    pause_.start(backoff_.next(chance()).value_or(options_.longest_pause));
+    say_why(why);
+    const std::size_t unconfirmed = std::exchange(unconfirmed_, 0);
+    if (was_up) {
+        owner_.on_down(unconfirmed);
+    }
+}
+
+void RedisLink::say_why(const std::string& why) {
+    const milliseconds now = reactor_.elapsed();
+    if (why == last_said_ && now - last_said_at_ < kSayAgain) {
+        return;
+    }
+    last_said_ = why;
+    last_said_at_ = now;
+    log_.print(base::LogLevel::warning,
+               "WS0602: the broker %s cannot be used: %s; it is tried again and again, topics stay "
+               "within this host "
+               "meanwhile",
+               options_.url.describe().c_str(), why.c_str());
+}
+
+void RedisLink::on_end(RedisConnection& connection, const std::string& why) {
+    if (&connection == sentinel_.get()) {
+        on_sentinel_end(why);
+    } else {
+        drop(why);
+    }
+}
+
+// --- sentinels -----------------------------------------------------------------------------------
+
+void RedisLink::on_sentinel_end(const std::string& why) {
+    if (phase_ != Phase::finding) {
+        sentinel_pause_.start(kSentinelPause);  // it only would have told of changes
+    } else if (sentinels_asked_ < options_.url.hosts.size()) {
+        sentinel_pause_.start(milliseconds(0));
+    } else {
+        drop("no sentinel says where it is, the last one: " + why);
+    }
+}
+
+void RedisLink::on_sentinel_reply(const Reply& reply) {
+    if (reply.is_error()) {
+        sentinel_->close();
+        on_sentinel_end(explain_error(reply.text));
+    } else if (reply.type == Reply::Type::array && reply.elements.size() == 2) {
+        take_master(reply);
+    } else if (reply.type == Reply::Type::nil ||
+               (reply.type == Reply::Type::array && reply.elements.empty())) {
+        sentinel_->close();
+        on_sentinel_end("it watches no \"" + options_.url.master + '"');
+    } else if (reply.elements.size() == 3 && is_text(reply.elements[0], "message") &&
+               reply.elements[2].text.starts_with(options_.url.master + ' ')) {
+        drop("the sentinels have chosen another server");
+    }
+}
+
+void RedisLink::take_master(const Reply& reply) {
+    Endpoint endpoint{{}, reply.elements[0].text, 0};
+    const std::string& port = reply.elements[1].text;
+    const auto [stop, error] =
+        std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
+    if (error != std::errc() || stop != port.data() + port.size() || endpoint.host.empty()) {
+        sentinel_->close();
+        on_sentinel_end("it gives no address");
+    } else if (phase_ == Phase::finding) {
+        connect_to(endpoint);
+    } else if (endpoint.host != endpoint_.host || endpoint.port != endpoint_.port) {
+        drop("the sentinels have chosen another server");
+    }
+}
+
+// --- replies -------------------------------------------------------------------------------------
+
+void RedisLink::on_reply(RedisConnection& connection, Reply&& reply) {
+    if (&connection == sentinel_.get()) {
+        on_sentinel_reply(reply);
+    } else if (&connection == publisher_.get()) {
+        on_published_reply(reply);
+    } else {
+        on_subscriber_reply(reply);
+    }
+}
+
+void RedisLink::note_error(const Reply& reply) {
+    if (phase_ != Phase::up || ends_connection(reply.text)) {
+        drop(explain_error(reply.text));
+    } else {
+        say_why(explain_error(reply.text));
+    }
+}
+
+void RedisLink::on_published_reply(const Reply& reply) {
+    if (expected_.empty()) {
+        drop(reply.is_error() ? explain_error(reply.text) : "it answers what nobody has asked");
+        return;
+    }
+    const Expected expected = expected_.front();
+    expected_.pop_front();
+    if (expected == Expected::role) {
+        on_role(reply);
+        return;
+    }
+    if (expected == Expected::publication) {
+        --unconfirmed_;
+        owner_.on_published(!reply.is_error());
+    }
+    if (reply.is_error()) {
+        note_error(reply);
+    }
+}
+
+/// Of a replica, nobody but its own subscribers would hear. Whoever may not ask has to know what he does.
+void RedisLink::on_role(const Reply& reply) {
+    if (reply.is_error() && ends_connection(reply.text)) {
+        drop(explain_error(reply.text));
+        return;
+    }
+    if (reply.type == Reply::Type::array && !reply.elements.empty() &&
+        is_text(reply.elements[0], "slave")) {
+        drop(explain_error("READONLY it has the role of a replica"));
+        return;
+    }
+    publisher_ready_ = true;
+    go_up_if_ready();
+}
+
+void RedisLink::on_subscriber_reply(const Reply& reply) {
+    if (reply.is_error()) {
+        note_error(reply);
+        return;
+    }
+    if (reply.elements.size() != 3) {
+        return;  // the answer to AUTH
+    }
+    if (is_text(reply.elements[0], "message")) {
+        owner_.on_message(reply.elements[1].text, reply.elements[2].text);
+    } else if (is_text(reply.elements[0], "subscribe") && !subscriber_ready_) {
+        subscriber_ready_ = true;
+        go_up_if_ready();
+    }
+}
+
+void RedisLink::on_room(RedisConnection& connection) {
+    if (phase_ == Phase::up && &connection == publisher_.get()) {
+        owner_.on_room();
+    }
+}
+
+// --- commands ------------------------------------------------------------------------------------
+
+void RedisLink::publish(std::string_view channel, std::string_view payload) {
+    publisher_->send({"PUBLISH", channel, payload});
+    expected_.push_back(Expected::publication);
+    ++unconfirmed_;
+}
+
+void RedisLink::ask_role() {
+    publisher_->send({"ROLE"});
+    expected_.push_back(Expected::role);
+}
+
+void RedisLink::subscribe(std::string_view channel) { subscriber_->send({"SUBSCRIBE", channel}); }
+void RedisLink::unsubscribe(std::string_view channel) {
+    subscriber_->send({"UNSUBSCRIBE", channel});
+}
+
+void RedisLink::flush() {
+    if (phase_ == Phase::up) {
+        publisher_->flush();
+    }
+    if (phase_ == Phase::up) {
+        subscriber_->flush();
+    }
+}
+
+bool RedisLink::has_room() const noexcept {
+    return phase_ == Phase::up && publisher_->waiting() < RedisConnection::kEnough;
+}
+
+bool RedisLink::is_idle() const noexcept {
+    return phase_ != Phase::up || (publisher_->waiting() == 0 && unconfirmed_ == 0);
+}
+
+}  // namespace websocket::bridge
