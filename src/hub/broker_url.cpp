@@ -209,8 +209,9 @@ private:
                        c == '-' || c == '_';
             };
             if (host.name.empty() || !std::ranges::all_of(host.name, allowed)) {
-                throw Refused{"must have the name or the address of a host where \"" +
-                              std::string(text) + "\" is"};
+                throw Refused{"must have the name or the address of a host; in a user or a "
+                              "password, write / as %2F and @ "
+                              "as %40"};
             }
         }
         if (end < text.size()) {

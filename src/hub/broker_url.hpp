@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the broker is that carries topics between hosts: the argument of WebSocketBroker.
+// Where the broker is that carries topics between hosts, as administrators write it.
 #pragma once
 
 #include <cstdint>

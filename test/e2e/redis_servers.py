@@ -15,7 +15,7 @@ class RedisServer:
     """One redis-server, at `port` and at the Unix socket `path`. `with` starts it and leaves nothing behind.
 
     options   words of the command line: "--requirepass", "secret"
-    tls       certificates.Certificates; then it listens with TLS at `tls_port` as well
+    tls       paths of a certificate, which signs itself, and of its key; then it listens with TLS at `tls_port` as well
     """
 
     program = "redis-server"
@@ -29,7 +29,8 @@ class RedisServer:
         self._options = [
             *("--port", self.port, "--bind", "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly", "no"),
             *("--unixsocket", self.path, "--unixsocketperm", "777", "--loglevel", "notice"),
-            *(("--tls-port", self.tls_port, "--tls-auth-clients", "no", *tls) if tls else ()),
+            *(("--tls-port", self.tls_port, "--tls-auth-clients", "no") if tls else ()),
+            *(("--tls-cert-file", tls[0], "--tls-key-file", tls[1], "--tls-ca-cert-file", tls[0]) if tls else ()),
             *options,
         ]
         self._process = None
@@ -71,17 +72,17 @@ class RedisServer:
     def go_on(self):
         self.signal(signal.SIGCONT)
 
-    def run(self, *command, check=True, options=()):
-        """What redis-cli prints."""
+    def run(self, *command, check=True, options=(), input=None):
+        """What redis-cli prints; `input` is the last word with -x."""
         done = subprocess.run(
             ["redis-cli", "-p", str(self.port), *options, *map(str, command)],
             capture_output=True,
-            text=True,
+            input=input,
             timeout=patience(10),
             check=False,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
+        return done.stdout.decode().strip()
 
     def publish(self, channel, text):
         """How many connections got it."""

@@ -2,12 +2,12 @@
 """Topics over several hosts: what one httpd publishes, clients of another get, through a real Redis."""
 
 import contextlib
-import os
 import pathlib
 import signal
 
 import pytest
 
+import certificates
 import frames
 import processes
 from httpd import section, several_children
@@ -46,9 +46,9 @@ def redis():
 class _Hosts:
     """Several httpds with one broker, and clients of theirs."""
 
-    def __init__(self, start, redis, count=2, *directives, **options):
+    def __init__(self, start, redis, *directives, count=2, url=None, **options):
         self.redis = redis
-        url = f"redis://127.0.0.1:{redis.port}"
+        url = url or f"redis://127.0.0.1:{redis.port}"
         self.servers = [start(_parts(url, *directives), **options) for _ in range(count)]
         self._clients = contextlib.ExitStack()
 
@@ -89,3 +89,242 @@ def test_clients_of_all_hosts_get_what_one_publishes_and_what_redis_cli_does(sta
         for client in (here, there):
             client.expect_text("from redis-cli")
             client.expect_silence(0.1)
+
+
+def test_each_publisher_is_heard_in_order_and_once_on_all_hosts(start_httpd, redis):
+    with _Hosts(start_httpd, redis, count=3) as hosts:
+        subscribers = [hosts.subscriber(host, "many", host + 1) for host in range(3)]
+        publishers = [hosts.client(host) for host in range(3) for _ in range(2)]
+        count = 200
+        for number in range(count):
+            for name, publisher in enumerate(publishers):
+                publisher.send(frames.text(f"pub many {name} {number}".encode()))
+        for subscriber in subscribers:
+            seen = [0] * len(publishers)
+            for _ in range(count * len(publishers)):
+                name, number = map(int, subscriber.expect_text().split())
+                assert number == seen[name]
+                seen[name] += 1
+            subscriber.expect_silence(0.1)
+        for publisher in publishers:
+            for _ in range(count):
+                publisher.expect_text("pub ok")
+
+
+@pytest.mark.one_mpm
+def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, redis):
+    with _Hosts(start_httpd, redis) as hosts:
+        there = hosts.subscriber(1, "sizes")
+        publisher = hosts.client(0)
+        for size in (1, 125, 126, 65_535, 65_536, 1_000_000, 8_000_000):
+            text = "€" * (size // 3) + "x" * (size % 3)
+            _publish(publisher, "sizes", text)
+            there.expect_text(text)
+        redis.run("-x", "PUBLISH", "ws:www:sizes", input=b"\xff\xfe")
+        there.expect(frames.BINARY, b"\xff\xfe")
+
+
+@pytest.mark.one_mpm
+def test_what_no_bridge_writes_is_not_passed_on(start_httpd, redis):
+    with _Hosts(start_httpd, redis, count=1) as hosts:
+        client = hosts.subscriber(0, "odd")
+        head = b"\x00\x01\x01" + 8 * b"h" + 8 * b"\x00"
+        for wrong in (b"", head[:-1], b"\x00\x02" + head[2:] + b"later", head[:2] + b"\x09" + head[3:], head + b"\xff"):
+            redis.run("-x", "PUBLISH", "ws:www:odd", input=wrong or b"\x00")
+        redis.publish("ws:www:odd", "good")
+        client.expect_text("good")
+        hosts.servers[0].expect_log(r"WS0605: .*ws:www:odd")
+
+
+def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_httpd, redis):
+    with _Hosts(start_httpd, redis) as hosts:
+        here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
+        publisher = hosts.client(0)
+        log = hosts.servers[1].log_size()
+        redis.kill()
+        hosts.servers[0].expect_log(r"WS0602: .*: it cannot be connected to")
+        _publish(publisher, "news", "in between")
+        here.expect_text("in between")
+        assert hosts.servers[0].status()["WebSocketBrokerConnected"] == "0"
+        redis.start()
+        hosts.await_subscribers("news", 2)
+        hosts.servers[1].expect_log(r"WS0604: .*connection to the broker is new", log)
+        wait_until(lambda: hosts.servers[0].status()["WebSocketBrokerConnected"] == "1", 10, "being connected")
+        # What waited was published when one of the two had not come back yet, or reaches both.
+        redis.publish("ws:www:news", "after")
+        here.expect_text("after")
+        while there.expect_text() != "after":
+            pass
+        assert int(hosts.servers[1].status()["WebSocketBrokerGaps"]) >= 1
+
+
+def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, redis):
+    with _Hosts(start_httpd, redis) as hosts:
+        here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
+        publisher = hosts.client(0)
+        redis.stop()
+        for number in range(100):
+            _publish(publisher, "news", f"message {number}")
+            here.expect_text(f"message {number}")
+        redis.go_on()
+        for number in range(100):
+            there.expect_text(f"message {number}")
+
+
+def test_a_bridge_that_is_killed_is_started_again(start_httpd, redis):
+    with _Hosts(start_httpd, redis) as hosts:
+        here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
+        old = wait_until(lambda: _bridge(hosts.servers[0]), 5, "a bridge")
+        processes.kill(old)
+        hosts.servers[0].expect_log("WS0623")
+        hosts.servers[0].forget_harm()  # httpd names the signal
+        wait_until(lambda: _bridge(hosts.servers[0]) not in (None, old), 10, "another bridge")
+        hosts.await_subscribers("news", 2)
+        redis.publish("ws:www:news", "hello")
+        here.expect_text("hello")
+        there.expect_text("hello")
+        _publish(hosts.client(0), "news", "from here")
+        there.expect_text("from here")
+
+
+def test_children_come_and_go(start_httpd, redis):
+    with _Hosts(start_httpd, redis, several_children(2), count=1, children=2) as hosts:
+        server = hosts.servers[0]
+        clients = [hosts.subscriber(0, f"topic-{number}") for number in range(4)]
+        pids = [int(_ask(client, "pid")) for client in clients]
+        processes.kill(pids[0])
+        server.expect_harm("exit signal Killed")
+        for number, pid in enumerate(pids):
+            hosts.await_subscribers(f"topic-{number}", 0 if pid == pids[0] else 1)
+        again = hosts.subscriber(0, "topic-0")
+        redis.publish("ws:www:topic-0", "hello")
+        again.expect_text("hello")
+        assert _ask(again, "unsub topic-0") == "unsub ok"
+        hosts.await_subscribers("topic-0", 0)
+
+
+def test_the_bridge_goes_on_over_a_graceful_restart_unless_it_is_told_something_else(start_httpd, redis):
+    with _Hosts(start_httpd, redis, count=1) as hosts:
+        server = hosts.servers[0]
+        hosts.subscriber(0, "news")
+        old = _bridge(server)
+        server.signal(signal.SIGUSR1)
+        again = hosts.subscriber(0, "after")
+        redis.publish("ws:www:after", "hello")
+        again.expect_text("hello")
+        assert _bridge(server) == old
+
+        server.write_config(_parts(f"redis://127.0.0.1:{redis.port}", "WebSocketBrokerPrefix other:"))
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: _bridge(server) not in (None, old), 10, "another bridge")
+        client = hosts.client(0)
+        assert _ask(client, "sub news") == "sub ok"
+        wait_until(lambda: redis.subscribers("other:www:news") == 1, 10, "its subscription")
+        wait_until(lambda: not processes.is_alive(old), 10, "the end of the old one")
+        redis.publish("other:www:news", "hello")
+        client.expect_text("hello")
+
+        server.write_config("WebSocketTopicScope www\n" + _PLUGIN)
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: _bridge(server) is None, 10, "the end of the bridge")
+
+
+def test_without_a_broker_there_is_no_bridge(start_httpd):
+    server = start_httpd("WebSocketTopicScope www\n" + _PLUGIN)
+    with server.websocket("/topics") as client:
+        assert _ask(client, "sub news") == "sub ok"
+        assert _bridge(server) is None
+        assert "WebSocketBrokerConnected" not in server.status()
+
+
+@pytest.mark.one_mpm
+@pytest.mark.parametrize(
+    "password, words",
+    [(None, "NOAUTH.*"), ("wrong", "WRONGPASS.*")],
+)
+def test_a_wrong_password_is_told_and_costs_nothing_within_the_host(start_httpd, password, words):
+    with RedisServer("--requirepass", "secret") as redis:
+        credentials = f":{password}@" if password else ""
+        url = f"redis://{credentials}127.0.0.1:{redis.port}"
+        with _Hosts(start_httpd, redis, count=1, url=url) as hosts:
+            hosts.servers[0].expect_log(f"WS0602: .*{words}")
+            client = hosts.client(0)
+            assert _ask(client, "sub news") == "sub ok"
+            _publish(hosts.client(0), "news", "hello")
+            client.expect_text("hello")
+
+
+@pytest.mark.one_mpm
+def test_a_password_from_a_file_and_a_unix_socket(start_httpd, tmp_path):
+    file = tmp_path / "password"
+    file.write_text("s3/cr@t\n")
+    with RedisServer("--requirepass", "s3/cr@t") as redis:
+        url = f"unix:{redis.path}"
+        with _Hosts(start_httpd, redis, f"WebSocketBrokerPasswordFile {file}", count=1, url=url) as hosts:
+            hosts.servers[0].expect_log("WS0601: ")
+            commands = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes.group_of(hosts.servers[0].pid)]
+            assert not any(b"s3/cr@t" in command for command in commands)
+            client = hosts.client(0)
+            assert _ask(client, "sub news") == "sub ok"
+
+            def heard():
+                return redis.run("PUBLISH", "ws:www:news", "hello", options=("-a", "s3/cr@t", "--no-auth-warning")) == "1"
+
+            wait_until(heard, 10, "somebody listening")
+            client.expect_text("hello")
+
+
+@pytest.mark.one_mpm
+def test_tls_is_for_those_who_are_trusted(start_httpd):
+    certificate, key = certificates.certificate()
+    with RedisServer(tls=(certificate, key)) as redis:
+        url = f"rediss://localhost:{redis.tls_port}"
+        with _Hosts(start_httpd, redis, f"WebSocketBrokerCAFile {certificate}", count=1, url=url) as hosts:
+            client = hosts.subscriber(0, "news")
+            redis.publish("ws:www:news", "hello")
+            client.expect_text("hello")
+        for directive, line in (
+            (f"WebSocketBrokerCAFile {certificates.authority()[0]}", "WS0602: .*certificate is not accepted"),
+            ("WebSocketBrokerVerify Off", "WS0601: "),
+        ):
+            start_httpd(_parts(url, directive)).expect_log(line)
+
+
+_WRONG = [
+    ("WebSocketBroker nats://host", "this broker is not supported"),
+    ("WebSocketBroker redis+cluster://host", "a Redis Cluster is not supported"),
+    ("WebSocketBroker redis", "must be redis://"),
+    ("WebSocketBroker http://host", "must be redis://"),
+    ("WebSocketBroker redis://", "must have the name or the address of a host"),
+    ("WebSocketBroker redis://host:0", "must have a port from 1 to 65535"),
+    ("WebSocketBroker redis://host/name", "must have the number of a database"),
+    ("WebSocketBroker redis://user@host", "must have user:password"),
+    ("WebSocketBroker redis://one,two", "must have one host"),
+    ("WebSocketBroker redis+sentinel://one,two", "must have the name that the sentinels"),
+    ("WebSocketBroker unix:socket", "must have the whole path"),
+    ('WebSocketBroker redis://host\nWebSocketBrokerPrefix "a b"', "must be 1 to 100 characters"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerPasswordFile /nowhere", "there is no file"),
+    ("WebSocketBroker redis://:a@host\nWebSocketBrokerPasswordFile /etc/hostname", "there is a password in WebSocketBroker"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerPasswordFile /dev/null", "must have the password in its first line"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerCAFile /etc/hostname", "is for TLS"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerVerify Off", "is for TLS"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerBuffer 1", "is not allowed"),
+    ("WebSocketBrokerPrefix x:", "WebSocketBrokerPrefix needs WebSocketBroker"),
+    ("WebSocketBrokerBuffer 1M", "WebSocketBrokerBuffer needs WebSocketBroker"),
+    ("<Location />\nWebSocketBroker redis://host\n</Location>", "not allowed|cannot occur"),
+]
+
+
+@pytest.mark.one_mpm
+@pytest.mark.parametrize("lines, words", _WRONG, ids=[lines for lines, _ in _WRONG])
+def test_what_is_configured_wrong_is_told(mpm, configtest, lines, words):
+    code, output = configtest(lines + "\n")
+    assert code != 0
+    assert any(word in output for word in words.split("|")), output
+
+
+@pytest.mark.one_mpm
+def test_a_right_configuration_is_right_and_warns_when_hosts_share_nothing(start_httpd, configtest, redis):
+    code, output = configtest("WebSocketBroker redis+sentinel://user:pass%40word@one,two:26380,[::1]/mymaster\n")
+    assert code == 0, output
+    start_httpd(f"WebSocketBroker redis://127.0.0.1:{redis.port}\n" + _PLUGIN).expect_log("WS0624")

@@ -184,6 +184,7 @@ void on_process_event(int reason, void* data, apr_wait_t /*status*/) {
     Kept& kept = *bridge.kept;
     hub::Registry registry = topic_registry();
     registry.reap(kept.process);
+    registry.bridge_counts().connected.store(0);
     kept.process = 0;
     if (is_stopping()) {
         return;

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "httpd/broker/broker_status.hpp"
 #include "httpd/module.hpp"
 #include "httpd/status/own_metrics.hpp"
 #include "httpd/status/plugin_figures.hpp"
@@ -162,6 +163,7 @@ int print_status(request_rec* r, int flags) {
         } else {
             print_for_people(r, all, processes, (flags & AP_STATUS_NOTABLE) == 0);
         }
+        print_broker_figures(r, flags);
         print_plugin_figures(r, flags, *catalogue);
     } catch (const std::bad_alloc&) {
         return DECLINED;
