@@ -90,3 +90,20 @@ class RedisServer:
 
     def subscribers(self, channel):
         return int(self.run("PUBSUB", "NUMSUB", channel).split()[1])
+
+
+class RedisSentinel(RedisServer):
+    """A sentinel that watches a server by this name, and needs no other to agree."""
+
+    program = "redis-sentinel"
+
+    def __init__(self, name, master):
+        super().__init__()
+        settings = self.folder / "sentinel.conf"
+        settings.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"sentinel monitor {name} 127.0.0.1 {master.port} 1\n"
+            f"sentinel down-after-milliseconds {name} 1000\n"
+            f"sentinel failover-timeout {name} 5000\n"
+        )
+        self._options = [settings]

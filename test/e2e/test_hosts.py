@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Topics over several hosts: what one httpd publishes, clients of another get, through a real Redis."""
 
-import contextlib
 import pathlib
 import signal
 
@@ -10,31 +9,12 @@ import pytest
 import certificates
 import frames
 import processes
-from httpd import section, several_children
+from hosts import PLUGIN, Hosts, ask, bridge_of, parts, publish
+from httpd import several_children
 from redis_servers import RedisServer
 from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
-
-_PLUGIN = section("/topics", "test/plugins/topics.so", "topics_loop_init", "WebSocketSendBuffer 16M")
-
-
-def _parts(url, *directives):
-    return "\n".join([f"WebSocketBroker {url}", "WebSocketTopicScope www", *directives, _PLUGIN])
-
-
-def _ask(client, command):
-    client.send(frames.text(command.encode()))
-    return client.expect_text()
-
-
-def _bridge(server):
-    """The id of the program, when it runs."""
-    for pid in processes.children_of(server.pid):
-        with contextlib.suppress(OSError):
-            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "websocket-bridg":
-                return pid
-    return None
 
 
 @pytest.fixture
@@ -43,45 +23,12 @@ def redis():
         yield server
 
 
-class _Hosts:
-    """Several httpds with one broker, and clients of theirs."""
-
-    def __init__(self, start, redis, *directives, count=2, url=None, **options):
-        self.redis = redis
-        url = url or f"redis://127.0.0.1:{redis.port}"
-        self.servers = [start(_parts(url, *directives), **options) for _ in range(count)]
-        self._clients = contextlib.ExitStack()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._clients.close()
-
-    def client(self, host):
-        return self._clients.enter_context(self.servers[host].websocket("/topics"))
-
-    def subscriber(self, host, topic, subscribed=None):
-        """A client that has subscribed, once the broker knows that so many hosts have."""
-        client = self.client(host)
-        assert _ask(client, f"sub {topic}") == "sub ok"
-        self.await_subscribers(topic, subscribed or 1)
-        return client
-
-    def await_subscribers(self, topic, count):
-        wait_until(lambda: self.redis.subscribers(f"ws:www:{topic}") == count, 10, f"{count} hosts subscribing to {topic}")
-
-
-def _publish(client, topic, text):
-    assert _ask(client, f"pub {topic} {text}") == "pub ok"
-
-
 def test_clients_of_all_hosts_get_what_one_publishes_and_what_redis_cli_does(start_httpd, redis):
-    with _Hosts(start_httpd, redis) as hosts:
+    with Hosts(start_httpd, redis) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
         for number in range(20):
-            _publish(publisher, "news", f"message {number}")
+            publish(publisher, "news", f"message {number}")
         for client in (here, there):
             for number in range(20):
                 client.expect_text(f"message {number}")
@@ -92,7 +39,7 @@ def test_clients_of_all_hosts_get_what_one_publishes_and_what_redis_cli_does(sta
 
 
 def test_each_publisher_is_heard_in_order_and_once_on_all_hosts(start_httpd, redis):
-    with _Hosts(start_httpd, redis, count=3) as hosts:
+    with Hosts(start_httpd, redis, count=3) as hosts:
         subscribers = [hosts.subscriber(host, "many", host + 1) for host in range(3)]
         publishers = [hosts.client(host) for host in range(3) for _ in range(2)]
         count = 200
@@ -113,12 +60,12 @@ def test_each_publisher_is_heard_in_order_and_once_on_all_hosts(start_httpd, red
 
 @pytest.mark.one_mpm
 def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, redis):
-    with _Hosts(start_httpd, redis) as hosts:
+    with Hosts(start_httpd, redis) as hosts:
         there = hosts.subscriber(1, "sizes")
         publisher = hosts.client(0)
         for size in (1, 125, 126, 65_535, 65_536, 1_000_000, 8_000_000):
             text = "€" * (size // 3) + "x" * (size % 3)
-            _publish(publisher, "sizes", text)
+            publish(publisher, "sizes", text)
             there.expect_text(text)
         redis.run("-x", "PUBLISH", "ws:www:sizes", input=b"\xff\xfe")
         there.expect(frames.BINARY, b"\xff\xfe")
@@ -126,7 +73,7 @@ def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, redis):
 
 @pytest.mark.one_mpm
 def test_what_no_bridge_writes_is_not_passed_on(start_httpd, redis):
-    with _Hosts(start_httpd, redis, count=1) as hosts:
+    with Hosts(start_httpd, redis, count=1) as hosts:
         client = hosts.subscriber(0, "odd")
         head = b"\x00\x01\x01" + 8 * b"h" + 8 * b"\x00"
         for wrong in (b"", head[:-1], b"\x00\x02" + head[2:] + b"later", head[:2] + b"\x09" + head[3:], head + b"\xff"):
@@ -137,13 +84,13 @@ def test_what_no_bridge_writes_is_not_passed_on(start_httpd, redis):
 
 
 def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_httpd, redis):
-    with _Hosts(start_httpd, redis) as hosts:
+    with Hosts(start_httpd, redis) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
         log = hosts.servers[1].log_size()
         redis.kill()
         hosts.servers[0].expect_log(r"WS0602: .*: it cannot be connected to")
-        _publish(publisher, "news", "in between")
+        publish(publisher, "news", "in between")
         here.expect_text("in between")
         assert hosts.servers[0].status()["WebSocketBrokerConnected"] == "0"
         redis.start()
@@ -159,12 +106,12 @@ def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_htt
 
 
 def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, redis):
-    with _Hosts(start_httpd, redis) as hosts:
+    with Hosts(start_httpd, redis) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
         redis.stop()
         for number in range(100):
-            _publish(publisher, "news", f"message {number}")
+            publish(publisher, "news", f"message {number}")
             here.expect_text(f"message {number}")
         redis.go_on()
         for number in range(100):
@@ -172,68 +119,66 @@ def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, redis):
 
 
 def test_a_bridge_that_is_killed_is_started_again(start_httpd, redis):
-    with _Hosts(start_httpd, redis) as hosts:
+    with Hosts(start_httpd, redis) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
-        old = wait_until(lambda: _bridge(hosts.servers[0]), 5, "a bridge")
+        old = wait_until(lambda: bridge_of(hosts.servers[0]), 5, "a bridge")
         processes.kill(old)
         hosts.servers[0].expect_log("WS0623")
-        hosts.servers[0].forget_harm()  # httpd names the signal
-        wait_until(lambda: _bridge(hosts.servers[0]) not in (None, old), 10, "another bridge")
+        wait_until(lambda: bridge_of(hosts.servers[0]) not in (None, old), 10, "another bridge")
         hosts.await_subscribers("news", 2)
         redis.publish("ws:www:news", "hello")
         here.expect_text("hello")
         there.expect_text("hello")
-        _publish(hosts.client(0), "news", "from here")
+        publish(hosts.client(0), "news", "from here")
         there.expect_text("from here")
 
 
 def test_children_come_and_go(start_httpd, redis):
-    with _Hosts(start_httpd, redis, several_children(2), count=1, children=2) as hosts:
+    with Hosts(start_httpd, redis, several_children(2), count=1, children=2) as hosts:
         server = hosts.servers[0]
         clients = [hosts.subscriber(0, f"topic-{number}") for number in range(4)]
-        pids = [int(_ask(client, "pid")) for client in clients]
+        pids = [int(ask(client, "pid")) for client in clients]
         processes.kill(pids[0])
-        server.expect_harm("exit signal Killed")
         for number, pid in enumerate(pids):
             hosts.await_subscribers(f"topic-{number}", 0 if pid == pids[0] else 1)
         again = hosts.subscriber(0, "topic-0")
         redis.publish("ws:www:topic-0", "hello")
         again.expect_text("hello")
-        assert _ask(again, "unsub topic-0") == "unsub ok"
+        assert ask(again, "unsub topic-0") == "unsub ok"
         hosts.await_subscribers("topic-0", 0)
 
 
 def test_the_bridge_goes_on_over_a_graceful_restart_unless_it_is_told_something_else(start_httpd, redis):
-    with _Hosts(start_httpd, redis, count=1) as hosts:
+    with Hosts(start_httpd, redis, count=1) as hosts:
         server = hosts.servers[0]
         hosts.subscriber(0, "news")
-        old = _bridge(server)
+        old = bridge_of(server)
         server.signal(signal.SIGUSR1)
         again = hosts.subscriber(0, "after")
         redis.publish("ws:www:after", "hello")
         again.expect_text("hello")
-        assert _bridge(server) == old
+        assert bridge_of(server) == old
 
-        server.write_config(_parts(f"redis://127.0.0.1:{redis.port}", "WebSocketBrokerPrefix other:"))
+        server.write_config(parts(f"redis://127.0.0.1:{redis.port}", "WebSocketBrokerPrefix other:"))
         server.signal(signal.SIGUSR1)
-        wait_until(lambda: _bridge(server) not in (None, old), 10, "another bridge")
+        wait_until(lambda: bridge_of(server) not in (None, old), 10, "another bridge")
         client = hosts.client(0)
-        assert _ask(client, "sub news") == "sub ok"
+        assert ask(client, "sub news") == "sub ok"
         wait_until(lambda: redis.subscribers("other:www:news") == 1, 10, "its subscription")
         wait_until(lambda: not processes.is_alive(old), 10, "the end of the old one")
         redis.publish("other:www:news", "hello")
         client.expect_text("hello")
 
-        server.write_config("WebSocketTopicScope www\n" + _PLUGIN)
+        server.write_config("WebSocketTopicScope www\n" + PLUGIN)
         server.signal(signal.SIGUSR1)
-        wait_until(lambda: _bridge(server) is None, 10, "the end of the bridge")
+        wait_until(lambda: bridge_of(server) is None, 10, "the end of the bridge")
 
 
 def test_without_a_broker_there_is_no_bridge(start_httpd):
-    server = start_httpd("WebSocketTopicScope www\n" + _PLUGIN)
+    server = start_httpd("WebSocketTopicScope www\n" + PLUGIN)
     with server.websocket("/topics") as client:
-        assert _ask(client, "sub news") == "sub ok"
-        assert _bridge(server) is None
+        assert ask(client, "sub news") == "sub ok"
+        assert bridge_of(server) is None
         assert "WebSocketBrokerConnected" not in server.status()
 
 
@@ -246,11 +191,11 @@ def test_a_wrong_password_is_told_and_costs_nothing_within_the_host(start_httpd,
     with RedisServer("--requirepass", "secret") as redis:
         credentials = f":{password}@" if password else ""
         url = f"redis://{credentials}127.0.0.1:{redis.port}"
-        with _Hosts(start_httpd, redis, count=1, url=url) as hosts:
+        with Hosts(start_httpd, redis, count=1, url=url) as hosts:
             hosts.servers[0].expect_log(f"WS0602: .*{words}")
             client = hosts.client(0)
-            assert _ask(client, "sub news") == "sub ok"
-            _publish(hosts.client(0), "news", "hello")
+            assert ask(client, "sub news") == "sub ok"
+            publish(hosts.client(0), "news", "hello")
             client.expect_text("hello")
 
 
@@ -260,12 +205,12 @@ def test_a_password_from_a_file_and_a_unix_socket(start_httpd, tmp_path):
     file.write_text("s3/cr@t\n")
     with RedisServer("--requirepass", "s3/cr@t") as redis:
         url = f"unix:{redis.path}"
-        with _Hosts(start_httpd, redis, f"WebSocketBrokerPasswordFile {file}", count=1, url=url) as hosts:
+        with Hosts(start_httpd, redis, f"WebSocketBrokerPasswordFile {file}", count=1, url=url) as hosts:
             hosts.servers[0].expect_log("WS0601: ")
             commands = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes.group_of(hosts.servers[0].pid)]
             assert not any(b"s3/cr@t" in command for command in commands)
             client = hosts.client(0)
-            assert _ask(client, "sub news") == "sub ok"
+            assert ask(client, "sub news") == "sub ok"
 
             def heard():
                 return redis.run("PUBLISH", "ws:www:news", "hello", options=("-a", "s3/cr@t", "--no-auth-warning")) == "1"
@@ -279,7 +224,7 @@ def test_tls_is_for_those_who_are_trusted(start_httpd):
     certificate, key = certificates.certificate()
     with RedisServer(tls=(certificate, key)) as redis:
         url = f"rediss://localhost:{redis.tls_port}"
-        with _Hosts(start_httpd, redis, f"WebSocketBrokerCAFile {certificate}", count=1, url=url) as hosts:
+        with Hosts(start_httpd, redis, f"WebSocketBrokerCAFile {certificate}", count=1, url=url) as hosts:
             client = hosts.subscriber(0, "news")
             redis.publish("ws:www:news", "hello")
             client.expect_text("hello")
@@ -287,7 +232,7 @@ def test_tls_is_for_those_who_are_trusted(start_httpd):
             (f"WebSocketBrokerCAFile {certificates.authority()[0]}", "WS0602: .*certificate is not accepted"),
             ("WebSocketBrokerVerify Off", "WS0601: "),
         ):
-            start_httpd(_parts(url, directive)).expect_log(line)
+            start_httpd(parts(url, directive)).expect_log(line)
 
 
 _WRONG = [
@@ -327,4 +272,4 @@ def test_what_is_configured_wrong_is_told(mpm, configtest, lines, words):
 def test_a_right_configuration_is_right_and_warns_when_hosts_share_nothing(start_httpd, configtest, redis):
     code, output = configtest("WebSocketBroker redis+sentinel://user:pass%40word@one,two:26380,[::1]/mymaster\n")
     assert code == 0, output
-    start_httpd(f"WebSocketBroker redis://127.0.0.1:{redis.port}\n" + _PLUGIN).expect_log("WS0624")
+    start_httpd(f"WebSocketBroker redis://127.0.0.1:{redis.port}\n" + PLUGIN).expect_log("WS0624")
