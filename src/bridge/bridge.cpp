@@ -31,6 +31,7 @@ RedisLinkOptions link_options(const BridgeOptions& options) {
             .tls = options.tls,
             .first_channel = hosts_channel(options.prefix),
             .longest_reply = engine::Gate::kMaxQueued + kAround,
+            .patience = options.patience,
             .first_pause = options.first_pause};
 }
 

@@ -33,9 +33,10 @@ struct BridgeOptions {
     std::chrono::milliseconds silence{
         15'000};  ///< without an own heartbeat: the connection is of no use
     std::chrono::milliseconds unsubscribe_after{2000};
-    base::HashKey hash_key{};  ///< of TopicKey
-    std::uint64_t host = 0;    ///< not 0, and no other bridge's
-    std::chrono::milliseconds first_pause{100};
+    base::HashKey hash_key{};                    ///< of TopicKey
+    std::uint64_t host = 0;                      ///< not 0, and no other bridge's
+    std::chrono::milliseconds first_pause{100};  ///< see RedisLinkOptions, as the next
+    std::chrono::milliseconds patience{5000};
 };
 
 /// [loop]
