@@ -256,13 +256,13 @@ void RedisConnection::close() noexcept {
     resolver_.cancel();
 }
 
-void RedisConnection::end(const std::string& why) {
+/// By value: it may be the reader's.
+void RedisConnection::end(std::string why) {
     if (closed_) {
         return;
     }
-    const std::string reason = why;  // may be the reader's
     close();
-    owner_.on_end(*this, reason);
+    owner_.on_end(*this, why);
 }
 
 }  // namespace websocket::bridge

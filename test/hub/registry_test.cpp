@@ -2,6 +2,7 @@
 #include "hub/registry.hpp"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,6 +165,63 @@ START_TEST(too_many_slots_are_refused) {
 }
 END_TEST
 
+START_TEST(there_is_one_bridge_at_a_time_and_it_gets_all) {
+    Registry registry = Registry::create(3);
+    ck_assert_uint_eq(registry.bridge(), 0);
+    ck_assert_uint_eq(registry.claim(5).value(), 0);
+    ck_assert_uint_eq(registry.claim(6).value(), 1);
+    ck_assert(registry.set_bridge(1));
+    ck_assert(!registry.set_bridge(0));
+    ck_assert_uint_eq(registry.bridge(), 6);
+    ck_assert_uint_eq(registry.slot_at(6).value(), 1);
+    ck_assert(!registry.slot_at(7).has_value());
+    ck_assert(registry.wants(1, 0) && registry.wants(1, Registry::kBuckets - 1));
+    ck_assert(!registry.wants(0, 0));
+    registry.release(0, 5);
+    ck_assert_uint_eq(registry.bridge(), 6);
+    registry.release(1, 6);
+    ck_assert_uint_eq(registry.bridge(), 0);
+    ck_assert(registry.claim(7).has_value() && registry.claim(8).has_value());
+    ck_assert(!registry.wants(1, 0));
+    ck_assert(registry.set_bridge(0));
+}
+END_TEST
+
+START_TEST(a_bridge_that_is_killed_makes_way_for_another_one) {
+    Registry registry = Registry::create(2);
+    in_a_child([&] { ck_assert(registry.set_bridge(registry.claim(1).value())); });
+    ck_assert_uint_eq(registry.bridge(), 1);
+    registry.reap_ended();
+    ck_assert_uint_eq(registry.bridge(), 0);
+}
+END_TEST
+
+START_TEST(another_program_finds_it_by_its_file) {
+    Registry registry = Registry::create(2);
+    static_cast<void>(registry.claim(5));
+    Registry other = Registry::open(registry.file()).value();
+    ck_assert_ptr_ne(other.memory(), registry.memory());
+    ck_assert_uint_eq(other.address(0), 5);
+    ck_assert(other.secret() == registry.secret());
+    ck_assert_uint_eq(other.claim(6).value(), 1);
+    ck_assert_uint_eq(registry.address(1), 6);
+    registry.bridge_counts().gaps.store(3);
+    ck_assert_uint_eq(other.bridge_counts().gaps.load(), 3);
+}
+END_TEST
+
+START_TEST(a_file_that_is_none_is_refused) {
+    const int empty = ::memfd_create("empty", MFD_CLOEXEC);
+    ck_assert(!Registry::open(empty).has_value());
+    ck_assert_int_eq(::ftruncate(empty, 1 << 20), 0);
+    ck_assert(!Registry::open(empty).has_value());
+    ::close(empty);
+    Registry registry = Registry::create(2);
+    ck_assert_int_eq(::ftruncate(registry.file(), 1 << 20), 0);
+    ck_assert(!Registry::open(registry.file()).has_value());
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(registry) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, what_one_process_says_others_see);
@@ -175,4 +233,8 @@ WEBSOCKET_TEST_SUITE(registry) {
     tcase_add_test(tests, a_later_configuration_finds_it_unless_it_needs_more_slots);
     tcase_add_test(tests, no_two_registries_have_the_same_secrets);
     tcase_add_test(tests, too_many_slots_are_refused);
+    tcase_add_test(tests, there_is_one_bridge_at_a_time_and_it_gets_all);
+    tcase_add_test(tests, a_bridge_that_is_killed_makes_way_for_another_one);
+    tcase_add_test(tests, another_program_finds_it_by_its_file);
+    tcase_add_test(tests, a_file_that_is_none_is_refused);
 }

@@ -84,8 +84,10 @@ std::array<char, 32> identity_of(const std::string& settings, const std::string&
     struct stat status {};
     static_cast<void>(::stat(program.c_str(), &status));
     std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char c : settings + '\0' + program) {
-        hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
+    for (const std::string* text : {&settings, &program}) {
+        for (const char c : *text) {
+            hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
+        }
     }
     const std::array<std::uint64_t, 4> words{hash, static_cast<std::uint64_t>(status.st_ino),
                                              static_cast<std::uint64_t>(status.st_mtim.tv_sec) *
