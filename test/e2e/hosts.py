@@ -13,6 +13,7 @@ PLUGIN = section("/topics", "test/plugins/topics.so", "topics_loop_init", "WebSo
 
 
 def parts(url, *directives):
+    """Configuration of a host."""
     return "\n".join([f"WebSocketBroker {url}", "WebSocketTopicScope www", *directives, PLUGIN])
 
 

@@ -9,8 +9,9 @@ import pytest
 import certificates
 import frames
 import processes
+from event_client import EventClient
 from hosts import PLUGIN, Hosts, ask, bridge_of, parts, publish
-from httpd import several_children
+from httpd import location, several_children, shipped
 from redis_servers import RedisServer
 from waiting import wait_until
 
@@ -69,6 +70,35 @@ def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, redis):
             there.expect_text(text)
         redis.run("-x", "PUBLISH", "ws:www:sizes", input=b"\xff\xfe")
         there.expect(frames.BINARY, b"\xff\xfe")
+
+
+@pytest.mark.one_mpm
+def test_event_streams_get_names_and_ids_of_events_from_other_hosts(start_httpd, redis):
+    with Hosts(start_httpd, redis, location("/events", "events"), count=2) as hosts:
+        here, there = hosts.servers
+        with EventClient(there.port, "/events") as stream, there.websocket("/events") as socket:
+            socket.expect_text("socket after ")
+            stream.expect("stream after ", "hello")
+            hosts.await_subscribers("news", 1)
+            answer = here.ask("/events/publish?name=greeting&id=7", "POST", body=b"two\nlines")
+            assert answer.status == 200
+            socket.expect_text("two\nlines")
+            stream.expect("two\nlines", "greeting")
+            assert stream.last_id == "7"
+            redis.publish("ws:www:news", "plain")
+            socket.expect_text("plain")
+            stream.expect("plain")
+
+
+@pytest.mark.one_mpm
+def test_people_on_two_hosts_chat(start_httpd, redis):
+    with Hosts(start_httpd, redis, shipped("/chat", "chat"), count=2) as hosts:
+        with hosts.servers[0].websocket("/chat?name=alice") as alice, hosts.servers[1].websocket("/chat?name=bob") as bob:
+            wait_until(lambda: redis.run("PUBSUB", "CHANNELS", "ws:www:*"), 10, "channels of the chat")
+            channel = redis.run("PUBSUB", "CHANNELS", "ws:www:*").splitlines()[0].removeprefix("ws:www:")
+            hosts.await_subscribers(channel, 2)
+            alice.send(frames.text(b"hello, Bob"))
+            wait_until(lambda: "hello, Bob" in bob.expect_text(), 10, "what Alice says")
 
 
 @pytest.mark.one_mpm
