@@ -110,10 +110,11 @@ START_TEST(code_is_loaded_only_where_an_administrator_says_so) {
 }
 END_TEST
 
-START_TEST(threads_connections_and_the_drain_are_settings_of_the_process) {
+START_TEST(threads_connections_the_drain_and_the_broker_are_settings_of_the_process) {
     for (const Directive& directive : kDirectives) {
-        const bool process =
-            directive.setting >= Setting::threads && directive.setting < Setting::handler;
+        const Setting setting = directive.setting;
+        const bool process = (setting >= Setting::threads && setting < Setting::handler) ||
+                             setting >= Setting::broker;
         ck_assert_msg((directive.scope == Scope::process) == process, "%s", directive.name);
     }
 }
@@ -177,7 +178,7 @@ WEBSOCKET_TEST_SUITE(directives) {
     tcase_add_test(tests, the_default_in_the_reference_is_the_default);
     tcase_add_test(tests, the_choices_in_the_reference_are_the_choices);
     tcase_add_test(tests, code_is_loaded_only_where_an_administrator_says_so);
-    tcase_add_test(tests, threads_connections_and_the_drain_are_settings_of_the_process);
+    tcase_add_test(tests, threads_connections_the_drain_and_the_broker_are_settings_of_the_process);
     tcase_add_test(tests, htaccess_may_only_shape_how_an_endpoint_talks);
     tcase_add_test(tests, values_fit_the_types_that_they_are_used_as);
     tcase_add_test(tests, every_directive_is_explained_in_a_sentence);
