@@ -29,6 +29,7 @@ std::size_t send_until_stuck(PluginService& host, Peer& peer, std::size_t size) 
     const std::string frame = masked(Opcode::binary, std::string(size, 'x'));
     const std::size_t before = host.record().get().messages.size();
     std::size_t sent = 0;
+    std::size_t seen = 0;
     std::string rest;
     for (;;) {
         pollfd poll{peer.descriptor(), POLLOUT, 0};
@@ -38,9 +39,13 @@ std::size_t send_until_stuck(PluginService& host, Peer& peer, std::size_t size) 
                 ck_assert_uint_lt(++sent, 10'000);
             }
             rest.erase(0, peer.send_some(rest));
-        } else if (host.record().get().messages.size() < before + sent - 1) {
+            continue;
+        }
+        const std::size_t handled = host.record().get().messages.size();
+        if (handled < before + sent - 1 && handled == seen) {
             return sent - 1;
-        }  // else it was only slow, and goes on
+        }
+        seen = handled;  // it was only slow, and goes on
     }
 }
 
