@@ -24,7 +24,7 @@ namespace websocket::httpd {
 
 namespace {
 
-constexpr const char* kPrefix = "ws:";
+constexpr const char* kDefaultChannelPrefix = "ws:";
 constexpr std::size_t kLongestPrefix = 100;
 constexpr std::size_t kLongestPassword = 1024;
 constexpr const char* kProgram = "websocket-bridge";
@@ -199,7 +199,8 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
 bool make_broker_settings(server_rec* server, hub::BrokerSettings& settings, std::string& error) {
     const Config& config = server_config(server);
     settings.url = config.broker;
-    settings.prefix = config.broker_prefix != nullptr ? config.broker_prefix : kPrefix;
+    settings.prefix =
+        config.broker_prefix != nullptr ? config.broker_prefix : kDefaultChannelPrefix;
     settings.ca_file = config.broker_ca_file != nullptr ? config.broker_ca_file : "";
     settings.verify = config.get(Setting::broker_verify) != 0;
     settings.buffer = static_cast<std::size_t>(config.get(Setting::broker_buffer));
