@@ -93,7 +93,7 @@ count() {
 build() { scons -s "$@"; }
 
 # What tests run: all but the bench.
-tested=(module plugins tools test-plugins unit-tests)
+tested=(module bridge plugins tools test-plugins unit-tests)
 
 # Moves the suites that take longest to the beginning, so that none of them begins when the others are through.
 long_ones_first() {

@@ -256,13 +256,13 @@ void RedisConnection::close() noexcept {
     resolver_.cancel();
 }
 
-/// By value: it may be the reader's.
-void RedisConnection::end(std::string why) {
+void RedisConnection::end(std::string_view why) {
     if (closed_) {
         return;
     }
+    const std::string kept(why);  // it may be the reader's
     close();
-    owner_.on_end(*this, why);
+    owner_.on_end(*this, kept);
 }
 
 }  // namespace websocket::bridge

@@ -76,7 +76,7 @@ private:
     void read();
     void take_replies();
     void poll();
-    void end(std::string why);
+    void end(std::string_view why);
 
     net::Reactor& reactor_;
     const net::TlsClientContext* const tls_;
