@@ -121,7 +121,7 @@ struct ServerError {
 }  // namespace
 
 START_TEST(errors_of_the_server_are_told_in_words_until_they_are_over) {
-    for (const auto& [answer, words] : {
+    for (const ServerError& error : {
              ServerError{"-LOADING Redis is loading the dataset in memory\r\n",
                          "it still reads its data"},
              {"-MASTERDOWN Link with MASTER is down\r\n", "whose master is down"},
@@ -134,11 +134,11 @@ START_TEST(errors_of_the_server_are_told_in_words_until_they_are_over) {
          }) {
         World world;
         world.redis.answer = [&](const FakeRedis::Command& command) -> std::optional<std::string> {
-            if (command[0] == "ROLE") return answer;
+            if (command[0] == "ROLE") return error.answer;
             return {};
         };
         world.begin();
-        world.await_line(words);
+        world.await_line(error.words);
         ck_assert(world.log.has("WS0602"));
         world.await([&] { return world.redis.accepted >= 6; }, "two more tries");
         world.redis.answer = nullptr;
