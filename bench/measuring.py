@@ -11,6 +11,7 @@ from pathlib import Path
 from servers import BenchError, Server, pinned
 
 FANOUT_SUBSCRIBERS = 5000
+PUBLISHERS = 4  # more would be waited for by nobody: httpd closes kept connections when its workers are busy
 # Repeats, as a share of the planned runs; a machine that is never quiet gets none.
 REPEATS = 0.25
 # Of messages at a fixed rate: where the load itself sent one of a hundred later than this, latencies say nothing.
@@ -49,7 +50,7 @@ def client(program: str, server: Server, options: list[str], arguments: argparse
     else:
         start = [str(arguments.build / "bench" / program)]
         many = (["--subscribers", str(arguments.connections or FANOUT_SUBSCRIBERS)] if program == "fanout"
-                else ["--connections", str(arguments.connections or 64)])
+                else ["--connections", str(arguments.connections or (PUBLISHERS if program == "publish" else 64))])
         if program == "load":
             many += ["--type", arguments.type]
     command = [*start, "--url", server.url, *many,

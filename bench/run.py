@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tls", action="store_true", help="wss:// everywhere")
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
     parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000, of tunnels 4000; for fanout the subscribers, 5000")
-    parser.add_argument("--subscribers", type=int, help="publish: of either kind (1000)")
+    parser.add_argument("--subscribers", type=int, help="publish: of either kind (100)")
     parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
     parser.add_argument("--rounds", type=int, help="of each case (11; for all as many as --minutes allows, at most 11)")
     parser.add_argument("--minutes", type=float, default=20, help="all: about how long it may take (20)")
