@@ -82,37 +82,15 @@ struct alignas(64) HistoryStore::Header {
     std::array<List, kLists> lists;  ///< derived
 };
 
-/// Holds the lock, over memory that is whole.
-class HistoryStore::Locked {
-public:
-    explicit Locked(const HistoryStore& store) noexcept
-        : mutex_(store.header_->mutex), state_(mutex_.lock()) {
-        if (state_ == shm::RobustMutex::Locked::from_the_dead) {
-            store.recover();
-            mutex_.made_consistent();
-        }
-    }
-    Locked(const Locked&) = delete;
-    Locked& operator=(const Locked&) = delete;
-    ~Locked() {
-        if (*this) {
-            mutex_.unlock();
-        }
-    }
-    [[nodiscard]] explicit operator bool() const noexcept {
-        return state_ != shm::RobustMutex::Locked::no;
-    }
-
-private:
-    shm::RobustMutex& mutex_;
-    const shm::RobustMutex::Locked state_;
-};
-
 // --- the memory ----------------------------------------------------------------------------------
 
 HistoryStore::HistoryStore(Header* header) noexcept
     : header_(header), buckets_(reinterpret_cast<Index*>(header + 1)),
       pool_(header->pool, buckets_ + header->buckets, header->blocks) {}
+
+shm::RobustLock HistoryStore::locked() const noexcept {
+    return {header_->mutex, [this] { recover(); }};
+}
 
 HistoryStore HistoryStore::create(std::size_t bytes) {
     const std::size_t buckets = std::bit_floor(bytes / shm::BlockPool::kBlock / 4);
@@ -303,7 +281,7 @@ std::optional<Position> HistoryStore::append(const TopicKey& key, const HistoryL
                                              protocol::Opcode opcode,
                                              std::span<const std::uint8_t> payload,
                                              std::string_view fields, Time now) noexcept {
-    const Locked lock(*this);
+    const shm::RobustLock lock = locked();
     const Index index = lock ? find_or_make(key) : 0;
     if (index == 0) {
         return {};
@@ -344,7 +322,7 @@ std::optional<Position> HistoryStore::append(const TopicKey& key, const HistoryL
 
 std::optional<Position> HistoryStore::top(const TopicKey& key, const HistoryLimits& limits,
                                           Time now) noexcept {
-    const Locked lock(*this);
+    const shm::RobustLock lock = locked();
     const Index index = lock ? find_or_make(key) : 0;
     if (index == 0) {
         return {};
@@ -355,7 +333,7 @@ std::optional<Position> HistoryStore::top(const TopicKey& key, const HistoryLimi
 
 std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const HistoryLimits& limits,
                                                  const HistoryRange& range, Time now) {
-    const Locked lock(*this);
+    const shm::RobustLock lock = locked();
     const Index index = lock ? find_or_make(key) : 0;
     if (index == 0) {
         return {};

@@ -86,9 +86,10 @@ private:
     struct Message;
     struct Topic;
     struct Header;
-    class Locked;
 
     explicit HistoryStore(Header* header) noexcept;
+
+    [[nodiscard]] shm::RobustLock locked() const noexcept;
 
     // The lock is held.
     void recover() const noexcept;

@@ -56,37 +56,15 @@ struct alignas(64) PresenceStore::Header {
     }
 };
 
-/// Holds the lock, over memory that is whole.
-class PresenceStore::Locked {
-public:
-    explicit Locked(const PresenceStore& store) noexcept
-        : mutex_(store.header_->mutex), state_(mutex_.lock()) {
-        if (state_ == shm::RobustMutex::Locked::from_the_dead) {
-            store.recover();
-            mutex_.made_consistent();
-        }
-    }
-    Locked(const Locked&) = delete;
-    Locked& operator=(const Locked&) = delete;
-    ~Locked() {
-        if (*this) {
-            mutex_.unlock();
-        }
-    }
-    [[nodiscard]] explicit operator bool() const noexcept {
-        return state_ != shm::RobustMutex::Locked::no;
-    }
-
-private:
-    shm::RobustMutex& mutex_;
-    const shm::RobustMutex::Locked state_;
-};
-
 // --- the memory ----------------------------------------------------------------------------------
 
 PresenceStore::PresenceStore(Header* header) noexcept
     : header_(header), buckets_(header->first_bucket()), slots_(header->end(), header->processes),
       pool_(header->pool, buckets_ + header->buckets, header->blocks) {}
+
+shm::RobustLock PresenceStore::locked() const noexcept {
+    return {header_->mutex, [this] { recover(); }};
+}
 
 PresenceStore PresenceStore::create(std::size_t bytes, std::uint32_t processes) {
     const std::size_t buckets = std::bit_floor(bytes / BlockPool::kBlock / 4);
@@ -231,7 +209,7 @@ PresenceStore::Index PresenceStore::make(const TopicKey& key) const noexcept {
 
 PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self,
                                            std::string_view id, std::string_view info) noexcept {
-    const Locked lock(*this);
+    const shm::RobustLock lock = locked();
     if (!lock) {
         return Result::unavailable;
     }
@@ -264,7 +242,7 @@ PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self
 }
 
 void PresenceStore::leave(const TopicKey& key, const Self& self, std::string_view id) noexcept {
-    const Locked lock(*this);
+    const shm::RobustLock lock = locked();
     const Index topic = lock ? find(key) : 0;
     const Index entry = topic != 0 ? find(topic, self, id) : 0;
     if (entry == 0) {
@@ -285,7 +263,7 @@ void PresenceStore::leave(const TopicKey& key, const Self& self, std::string_vie
 std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) {
     std::map<std::string, std::string> found;
     {
-        const Locked lock(*this);
+        const shm::RobustLock lock = locked();
         if (!lock) {
             return {};
         }

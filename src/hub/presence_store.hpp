@@ -73,9 +73,10 @@ private:
     struct Entry;
     struct Topic;
     struct Header;
-    class Locked;
 
     explicit PresenceStore(Header* header) noexcept;
+
+    [[nodiscard]] shm::RobustLock locked() const noexcept;
 
     [[nodiscard]] bool is_present(const Entry& entry) const noexcept;
     void changed() const noexcept;

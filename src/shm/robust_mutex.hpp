@@ -35,4 +35,31 @@ private:
     pthread_mutex_t mutex_;  // never destroyed: it ends with the last process that has the memory
 };
 
+/// Holds one, over memory that is whole.
+class RobustLock {
+public:
+    /// `recover()` makes the memory whole where somebody was killed with the lock.
+    template <class Recover>
+    RobustLock(RobustMutex& mutex, Recover recover) noexcept : mutex_(mutex), state_(mutex.lock()) {
+        if (state_ == RobustMutex::Locked::from_the_dead) {
+            recover();
+            mutex_.made_consistent();
+        }
+    }
+    RobustLock(const RobustLock&) = delete;
+    RobustLock& operator=(const RobustLock&) = delete;
+    ~RobustLock() {
+        if (*this) {
+            mutex_.unlock();
+        }
+    }
+    [[nodiscard]] explicit operator bool() const noexcept {
+        return state_ != RobustMutex::Locked::no;
+    }
+
+private:
+    RobustMutex& mutex_;
+    const RobustMutex::Locked state_;
+};
+
 }  // namespace websocket::shm

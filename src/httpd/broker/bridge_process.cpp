@@ -25,6 +25,7 @@
 #include <string>
 
 #include "base/descriptor.hpp"
+#include "base/sip_hash.hpp"
 #include "httpd/broker/broker_config.hpp"
 #include "httpd/config/config.hpp"
 #include "httpd/module.hpp"
@@ -79,16 +80,12 @@ int make_settings_file(const std::string& text) {
     return file.release();
 }
 
-/// FNV-1a: whether it is the same, not whether somebody wants it to look so.
+/// Whether it is the same, not whether somebody wants it to look so: the key is no secret.
 std::array<char, 32> identity_of(const std::string& settings, const std::string& program) {
+    constexpr base::HashKey kIdentityHash{};
     struct stat status {};
     static_cast<void>(::stat(program.c_str(), &status));
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const std::string* text : {&settings, &program}) {
-        for (const char c : *text) {
-            hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
-        }
-    }
+    const std::uint64_t hash = base::sip_hash(kIdentityHash, settings + program);
     const std::array<std::uint64_t, 4> words{hash, static_cast<std::uint64_t>(status.st_ino),
                                              static_cast<std::uint64_t>(status.st_mtim.tv_sec) *
                                                      1'000'000'000 +
