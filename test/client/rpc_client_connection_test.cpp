@@ -240,10 +240,10 @@ START_TEST(closes_although_the_server_says_nothing_and_before_it_is_connected) {
 END_TEST
 
 START_TEST(its_destructor_completes_all_and_calls_nobody_afterwards) {
+    Awaited<int> called;
     const FakeServer server;
     Log log;
     std::future<Value> asks;
-    Awaited<int> called;
     std::optional<ServedClient> served;
     {
         Client client(configured(server, log));

@@ -151,6 +151,7 @@ END_TEST
 // --- requests ------------------------------------------------------------------------------------
 
 START_TEST(completes_requests_with_results_and_errors_in_any_order) {
+    Awaited<std::string> told;
     const FakeServer server;
     Log log;
     Client client(configured(server, log));
@@ -165,7 +166,6 @@ START_TEST(completes_requests_with_results_and_errors_in_any_order) {
     auto one = client.send("one", Value::object({{"a", "\xc3\xa4"}}));
     served.expect_text(
         "{\"jsonrpc\":\"2.0\",\"method\":\"one\",\"params\":{\"a\":\"\xc3\xa4\"},\"id\":1}");
-    Awaited<std::string> told;
     client.send("two", {}, [&told](const Outcome& outcome) {
         try {
             static_cast<void>(outcome.result());
@@ -229,10 +229,10 @@ START_TEST(rejects_or_repeats_what_was_under_way_when_the_connection_is_lost) {
 END_TEST
 
 START_TEST(answers_the_server_at_once_or_later_and_each_request_once) {
+    Awaited<std::optional<ServerRequest>> kept;
     const FakeServer server;
     Log log;
     Configuration configuration = configured(server, log);
-    Awaited<std::optional<ServerRequest>> kept;
     configuration.rpc.methods = {
         {"double", Method([](const Value& params) { return 2 * params.items().at(0).number(); })},
         {"refuse", Method([](const Value&) -> Value { throw Error(7, "not today"); })},
@@ -283,12 +283,12 @@ START_TEST(answers_the_server_at_once_or_later_and_each_request_once) {
 END_TEST
 
 START_TEST(may_be_used_by_many_threads_while_connections_come_and_go) {
+    std::atomic<int> completed{0};
     const FakeServer server;
     Log log;
     Client client(configured(server, log));
     client.connect();
     std::vector<std::thread> threads;
-    std::atomic<int> completed{0};
     constexpr int kThreads = 4;
     constexpr int kRequests = 50;
     for (int i = 0; i < kThreads; ++i) {

@@ -97,12 +97,20 @@ class _Peer:
         self.session = self.answer(self.send("connect"))["result"]["sessionId"]
         assert self.call("set", "name", name) is True
 
-    def come_back(self):
-        """On a new connection: whether its session is there. If not, it has been told so."""
-        return self.is_back(self.ask_back())
+    def come_back(self, left=None):
+        """On a new connection: whether its session is there. If not, it has been told so.
+
+        left: a process that stands still until another one has the connection.
+        """
+        with processes.stopped(left) if left else contextlib.nullcontext():
+            self.dial()
+        return self.is_back(self.ask_for_session())
 
     def ask_back(self):
         self.dial()
+        return self.ask_for_session()
+
+    def ask_for_session(self):
         return self.send("connect", {"sessionId": self.session})
 
     def is_back(self, number):
@@ -159,25 +167,18 @@ def test_sessions_of_one_process_do_not_wait_for_each_other(rpc):
 @pytest.mark.each_mpm
 def test_a_session_moves_to_the_process_that_its_client_comes_to(rpc):
     peers = [_Peer(rpc) for _ in range(3 * _CHILDREN)]
-    before = []
+    homes = []
     for number, peer in enumerate(peers):
         peer.begin(f"client {number}")
-        before.append(peer.call("pid"))
-    moved = 0
-    for turn in range(20):
+        homes.append(peer.call("pid"))
+    for _ in range(3):
         for peer in peers:
             peer.socket.vanish()
-        # Which process accepts a connection is chance; with prefork, one that waits for a request accepts no other.
-        with contextlib.ExitStack() as silent:
-            for _ in range(turn % _CHILDREN):
-                silent.enter_context(rpc.client())
-            for number, peer in enumerate(peers):
-                assert peer.come_back()
-                assert peer.call("get", "name") == f"client {number}"
-                moved += peer.call("pid") != before[number]
-        if moved > 2 * len(peers):
-            break
-    assert moved > 0
+        for number, peer in enumerate(peers):
+            assert peer.come_back(left=homes[number])
+            assert peer.call("get", "name") == f"client {number}"
+            before, homes[number] = homes[number], peer.call("pid")
+            assert homes[number] != before
     for peer in peers:
         peer.socket.close()
 
@@ -207,18 +208,18 @@ def test_a_session_that_moves_in_the_middle_of_a_flood_is_in_one_process_at_a_ti
     with _Peer(rpc) as peer:
         peer.begin("alice")
         begun = 0
-        homes = set()
+        home = peer.call("pid")
         for _ in range(12):
             before = peer.socket
             for _ in range(30):
                 peer.send("append", [begun])
                 begun += 1
-            assert peer.come_back()
+            assert peer.come_back(left=home)
             before.close()
-            homes.add(peer.call("pid"))
+            home, left = peer.call("pid"), home
+            assert home != left
             done = peer.call("get", "all") or []
             assert done == sorted(set(done)), done
-        assert len(homes) > 1
         assert peer.call("get", "name") == "alice"
 
 

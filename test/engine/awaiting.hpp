@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for what another thread does: no test sleeps, and none hangs.
+// Waiting for what another thread does: no test sleeps, and none hangs. What a callback of another thread refers to is
+// declared before whatever has that thread, a Service or a Pool: so it outlives the thread.
 #pragma once
 
 #include <chrono>

@@ -134,9 +134,9 @@ START_TEST(a_loop_keeps_the_order_of_its_sends_broadcasts_and_its_close) {
 END_TEST
 
 START_TEST(a_loop_sends_at_once_again_when_its_broadcasts_are_out) {
+    std::atomic<int> rounds{0};
     GroupService hub;
     Client member = hub.member(hub.service.echo());
-    std::atomic<int> rounds{0};
     Client speaker = hub.member({.on_message = [&](ConnectionId id, Message) {
         static_cast<void>(hub.broadcast(std::to_string(rounds++)));
         static_cast<void>(hub.service.send(id, "ok"));
@@ -298,9 +298,9 @@ START_TEST(broadcasts_of_one_turn_arrive_in_order_and_are_counted_one_by_one) {
 END_TEST
 
 START_TEST(broadcasts_that_wait_for_a_loop_are_bounded) {
-    GroupService hub({.broadcast_buffer = 100'000});
     Door inside;
     Door go_on;
+    GroupService hub({.broadcast_buffer = 100'000});
     Client member = hub.member();
     Client busy = hub.service.connect({.on_message = [&](ConnectionId, Message) {
         inside.open();
@@ -361,8 +361,8 @@ END_TEST
 
 START_TEST(members_may_come_and_go_while_others_broadcast) {
     const std::string noise(20'000, 'x');
-    GroupService hub({.loops = 2});
     std::atomic<bool> over{false};
+    GroupService hub({.loops = 2});
     std::vector<std::thread> threads;
     for (int i = 0; i < 2; ++i) {
         threads.emplace_back([&] {

@@ -128,8 +128,8 @@ START_TEST(a_session_may_close_inside_of_a_message) {
 END_TEST
 
 START_TEST(in_on_close_nothing_can_be_sent_and_nothing_breaks) {
-    Service service;
     std::atomic<int> answers{0};
+    Service service;
     Client client = service.connect({.on_close = [&](ConnectionId id) {
         answers += service.send(id, "x") == SendResult::gone ? 1 : 0;
         answers += service.close(id, 1000) ? 0 : 1;
@@ -147,8 +147,8 @@ START_TEST(in_on_close_nothing_can_be_sent_and_nothing_breaks) {
 END_TEST
 
 START_TEST(the_peers_close_waits_for_answers_that_are_on_their_way) {
-    Service service;
     Door draining;
+    Service service;
     Client client = service.connect({.drained = [&](ConnectionId) {
         draining.open();
         return false;
@@ -168,8 +168,8 @@ START_TEST(the_peers_close_waits_for_answers_that_are_on_their_way) {
 END_TEST
 
 START_TEST(a_violation_waits_for_answers_too_and_then_says_what_was_wrong) {
-    Service service;
     Door draining;
+    Service service;
     Client client = service.connect({.drained = [&](ConnectionId) {
         draining.open();
         return false;
@@ -185,8 +185,8 @@ START_TEST(a_violation_waits_for_answers_too_and_then_says_what_was_wrong) {
 END_TEST
 
 START_TEST(a_session_may_close_while_it_drains) {
-    Service service;
     Door draining;
+    Service service;
     Client client = service.connect({.drained = [&](ConnectionId) {
         draining.open();
         return false;

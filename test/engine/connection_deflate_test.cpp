@@ -80,8 +80,8 @@ START_TEST(many_messages_in_one_read_that_become_large_arrive_in_order) {
 END_TEST
 
 START_TEST(a_read_that_becomes_large_lets_others_have_their_turn) {
-    Service service;
     Awaited<std::vector<char>> order;
+    Service service;
     const auto note = [&](char who) {
         const ForTheTest memory;
         order.update([=](std::vector<char>& list) { list.push_back(who); });
@@ -405,10 +405,10 @@ START_TEST(refused_messages_leave_the_stream_sound) {
 END_TEST
 
 START_TEST(refusals_on_the_loop_leave_the_stream_sound) {
+    Door all_sent;
     Service service;
     service.options.send_buffer = 30'000;
     std::vector<std::string> accepted;
-    Door all_sent;
     Client client = connect(service, kModes[_i],
                             {.on_message =
                                  [&](ConnectionId id, websocket::engine::Message) {

@@ -81,9 +81,9 @@ START_TEST(every_failing_write_costs_one_connection) {
 END_TEST
 
 START_TEST(a_write_that_fails_inside_of_a_message_is_seen_by_the_next_send) {
-    Service service;
     std::atomic<SendResult> first{};
     std::atomic<SendResult> second{};
+    Service service;
     Client client = service.connect({.on_message = [&](ConnectionId id, Message) {
         first = service.send(id, std::string(100'000, 'x'));
         second = service.send(id, "y");

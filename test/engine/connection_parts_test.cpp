@@ -211,16 +211,16 @@ START_TEST(pongs_and_reasons_reach_the_session) {
 END_TEST
 
 START_TEST(reading_stops_and_goes_on_as_the_application_likes) {
+    Door held;
+    Door looked;
     Fixture f;
     Peer peer = f.connect();
-    Door held;
     f.on_loop([&](Connection* connection) {
         connection->hold(true);
         held.open();
     });
     held.await("the pause");
     peer.send_text("unheard");
-    Door looked;
     f.on_loop([&](Connection* /*connection*/) { looked.open(); });  // a turn of the loop at least
     looked.await("a turn");
     ck_assert(f.events.get().log.find("unheard") == std::string::npos);
@@ -230,11 +230,11 @@ START_TEST(reading_stops_and_goes_on_as_the_application_likes) {
 END_TEST
 
 START_TEST(a_task_runs_without_a_connection_once_that_has_ended) {
+    Awaited<int> ran;
     Fixture f;
     Peer peer = f.connect();
     peer.reset();
     f.await("close:1006:unclean");
-    Awaited<int> ran;
     f.on_loop([&](Connection* connection) {
         ran.update([&](int& value) { value = connection == nullptr ? 1 : 2; });
     });

@@ -91,10 +91,10 @@ END_TEST
 /// read at once.
 START_TEST(a_peer_that_keeps_its_rate_is_not_closed_because_the_loop_stood_still) {
     constexpr auto kStandstill = 1s;
-    Limited service(
-        {.messages = 100, .control_frames = 100, .burst = 100ms, .policy = RatePolicy::close});
     Door standing;
     Awaited<SteadyClock::time_point> begun;
+    Limited service(
+        {.messages = 100, .control_frames = 100, .burst = 100ms, .policy = RatePolicy::close});
     Client other = service.connect({.on_message = [&](ConnectionId, Message) {
         begun.update([](auto& time) { time = SteadyClock::now(); });
         standing.open();

@@ -100,9 +100,9 @@ START_TEST(answers_of_one_read_leave_in_one_write) {
 END_TEST
 
 START_TEST(sends_that_wait_together_leave_in_one_write) {
-    Service service;
     Door blocked;
     Door go;
+    Service service;
     Client busy = service.connect({.on_message = [&](ConnectionId, Message) {
         blocked.open();
         static_cast<void>(go.passed());
@@ -179,8 +179,8 @@ START_TEST(one_connection_may_send_to_another_of_its_loop) {
 END_TEST
 
 START_TEST(refuses_control_frames_that_are_too_long) {
-    Service service;
     std::atomic<SendResult> inside{SendResult::ok};
+    Service service;
     Client client = service.connect({.on_message = [&](ConnectionId id, Message) {
         inside = service.send(id, std::string(126, 'x'), Opcode::ping);
         return Flow::more;

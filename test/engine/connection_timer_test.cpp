@@ -164,11 +164,11 @@ END_TEST
 /// The process was stopped, or a plugin has held the loop.
 START_TEST(time_in_which_the_loop_stood_still_is_not_held_against_peers) {
     constexpr auto kTimeout = 1'200ms;
+    Door standing;
     Service service;
     service.options.ping_interval = 64ms;
     service.options.pong_timeout = kTimeout;
     service.options.close_timeout = kTimeout;
-    Door standing;
     Client other = service.connect({.on_message = [&](ConnectionId, Message) {
         const auto begun = Clock::now();
         standing.open();

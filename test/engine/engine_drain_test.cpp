@@ -248,9 +248,9 @@ START_TEST(a_message_that_never_ends_is_cut_off_at_the_deadline) {
 END_TEST
 
 START_TEST(what_the_application_has_is_answered_before_the_close) {
+    Door asked;
     Service service;
     service.options.close_timeout = 100ms;  // does not hurry it
-    Door asked;
     Client client = service.connect({.drained = [&](ConnectionId) {
         asked.open();
         return false;
@@ -327,8 +327,8 @@ START_TEST(a_peer_that_does_not_answer_is_waited_for_no_longer_than_for_others) 
 END_TEST
 
 START_TEST(sessions_are_told_how_much_time_they_have) {
-    Service service({.loops = 2});
     Awaited<std::vector<std::chrono::milliseconds>> told;
+    Service service({.loops = 2});
     const Behaviour listens{.on_drain = [&](ConnectionId, std::chrono::milliseconds left) {
         told.update([left](auto& times) { times.push_back(left); });
     }};
@@ -350,8 +350,8 @@ START_TEST(sessions_are_told_how_much_time_they_have) {
 END_TEST
 
 START_TEST(more_connections_than_one_step_handles_are_all_told_and_closed) {
-    Service service;
     std::atomic<int> told{0};
+    Service service;
     std::vector<Engine::Place> places;  // most slots are taken but not served
     for (int i = 0; i < 9000; ++i) places.push_back(service.reserve());
     std::vector<Client> clients;

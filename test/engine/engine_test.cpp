@@ -91,10 +91,10 @@ START_TEST(a_place_that_is_not_used_is_free_again_and_its_id_stale) {
 END_TEST
 
 START_TEST(many_threads_may_reserve_at_once) {
-    Service service({.loops = 3, .max_connections = 50});
     std::atomic<int> granted{0};
     std::atomic<int> refused{0};
     Door go;
+    Service service({.loops = 3, .max_connections = 50});
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] {

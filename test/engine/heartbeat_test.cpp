@@ -83,9 +83,9 @@ END_TEST
 
 START_TEST(a_loop_that_hangs_gets_no_connections_until_it_is_back) {
     using Hang = websocket::engine::Engine::Hang;
-    Service service({.loops = 2});
     Door hangs;
     Door go_on;
+    Service service({.loops = 2});
     const Behaviour blocks{.on_open = [&](auto) {
         hangs.open();
         go_on.await("the end of the hang");
@@ -126,9 +126,9 @@ START_TEST(a_loop_that_hangs_gets_no_connections_until_it_is_back) {
 END_TEST
 
 START_TEST(nobody_is_taken_while_all_loops_hang) {
-    Service service;
     Door hangs;
     Door go_on;
+    Service service;
     Client blocked = service.connect({.on_open = [&](auto) {
         hangs.open();
         go_on.await("the end of the hang");

@@ -92,8 +92,8 @@ Client connect_full(Service& service) {
 }  // namespace
 
 START_TEST(threads_that_run_no_loop_may_block) {
-    Service service;
     std::atomic<bool> inside{false};
+    Service service;
     Client client = service.connect({.on_open = [&](ConnectionId) { inside = Engine::on_loop(); }});
     client.await_open();
     ck_assert(inside);
@@ -319,9 +319,9 @@ END_TEST
 
 /// The pool's thread is the one that waits, so nobody else will say that all is handled.
 START_TEST(a_blocked_sender_wakes_when_its_own_side_closes_while_it_drains) {
+    Door draining;
     Service service;
     service.options.send_buffer = 200'000;
-    Door draining;
     Client client = service.connect({.drained =
                                          [&](ConnectionId) {
                                              draining.open();
@@ -398,9 +398,9 @@ START_TEST(an_id_that_was_never_given_out_answers_gone) {
 END_TEST
 
 START_TEST(sends_race_against_the_end_without_harm) {
-    Service service;
     std::atomic<std::uint64_t> current{0};
     std::atomic<bool> over{false};
+    Service service;
     std::vector<std::thread> threads;
     for (int i = 0; i < 3; ++i) {
         threads.emplace_back([&, i] {

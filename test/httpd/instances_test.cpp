@@ -94,9 +94,9 @@ struct Process {
 }  // namespace
 
 START_TEST(each_service_has_one_instance_whoever_comes_first) {
+    std::atomic<std::size_t> ready{0};
     Process process;
     constexpr std::size_t kThreads = 4;
-    std::atomic<std::size_t> ready{0};
     std::array<std::pair<plugin::V1Instance*, plugin::V1Instance*>, kThreads> got{};
     std::vector<std::thread> threads;
     for (auto& mine : got) {

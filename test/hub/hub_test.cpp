@@ -295,9 +295,9 @@ START_TEST(a_slow_subscriber_is_counted_and_delays_nobody) {
 END_TEST
 
 START_TEST(a_publisher_is_told_when_a_loop_has_no_room) {
-    Town town({.broadcast_buffer = 10'000});
     Door inside;
     Door go_on;
+    Town town({.broadcast_buffer = 10'000});
     const Client subscriber = town.subscriber("t");
     Client busy = town.connect({.on_message = [&](ConnectionId, Message) {
         inside.open();

@@ -158,8 +158,8 @@ START_TEST(locations_have_their_turns_however_much_one_has_to_do) {
 END_TEST
 
 START_TEST(no_task_is_forgotten_while_lanes_are_held_back) {
-    RecordingLog log;
     std::atomic<int> runs{0};
+    RecordingLog log;
     std::deque<Work> work;
     {
         Pool pool({.max_threads = 4, .shared = true}, log);
@@ -293,12 +293,12 @@ START_TEST(a_wait_ends_at_its_deadline_and_no_other_with_it) {
 END_TEST
 
 START_TEST(a_wait_outside_of_the_pool_ends_at_its_deadline_only) {
+    Door early;
+    Door late;
     RecordingLog log;
     Pool pool({.max_threads = 1}, log);
     PoolLane& lane = pool.lane("x");
     const auto open = [](void* door) noexcept { static_cast<Door*>(door)->open(); };
-    Door early;
-    Door late;
     const PoolWait first(pool, lane, PoolWait::kNever, open, &late);
     const PoolWait second(pool, lane, PoolWait::Clock::now(), open, &early);
     early.await("the deadline");

@@ -19,9 +19,9 @@ using websocket::plugin::PoolOptions;
 using websocket::plugin::PoolTask;
 
 START_TEST(runs_what_is_submitted_on_another_thread) {
+    Awaited<std::thread::id> id;
     RecordingLog log;
     Pool pool({}, log);
-    Awaited<std::thread::id> id;
     Work work([&] { id.update([](auto& value) { value = std::this_thread::get_id(); }); });
     pool.submit(work);
     const auto ran = id.await([](auto value) { return value != std::thread::id(); }, "the work");
@@ -46,8 +46,8 @@ START_TEST(first_come_first_served_on_one_thread) {
 END_TEST
 
 START_TEST(the_destructor_runs_all_that_waits_also_what_the_last_tasks_submit) {
-    RecordingLog log;
     std::atomic<int> runs{0};
+    RecordingLog log;
     std::deque<Work> second;
     std::deque<Work> first;
     {
@@ -71,16 +71,16 @@ END_TEST
 
 /// A session submits itself again only when it is neither waiting nor running.
 START_TEST(a_task_that_submits_itself_never_runs_twice_at_once) {
-    RecordingLog log;
     Awaited<int> done;
     std::atomic<bool> overlap{false};
+    std::deque<std::atomic<int>> counts(20);
+    RecordingLog log;
     Pool pool({.max_threads = 8}, log);
     struct Again final : PoolTask {
         std::function<void(Again&)> what;
         void run() noexcept override { what(*this); }
     };
     std::vector<std::unique_ptr<Again>> tasks;
-    std::deque<std::atomic<int>> counts(20);
     for (auto& count : counts) {
         tasks.push_back(std::make_unique<Again>());
         tasks.back()->what = [&](Again& self) {
@@ -131,10 +131,10 @@ START_TEST(says_when_all_threads_are_blocked_and_goes_on_when_one_is_free) {
 END_TEST
 
 START_TEST(quick_work_is_left_to_idle_threads) {
+    Awaited<std::set<std::thread::id>> threads;
     RecordingLog log;
     Pool pool({.min_threads = 2, .max_threads = 64}, log);
     ck_assert(pool.ready());
-    Awaited<std::set<std::thread::id>> threads;
     for (int i = 0; i < 500; ++i) {
         Door done;
         Work work([&] {
@@ -161,8 +161,8 @@ START_TEST(is_ready_with_as_many_threads_as_configured) {
 END_TEST
 
 START_TEST(no_task_is_forgotten_however_threads_come_and_go) {
-    RecordingLog log;
     std::atomic<int> runs{0};
+    RecordingLog log;
     std::deque<Work> work;
     for (int i = 0; i < 4 * 5000; ++i) work.emplace_back([&runs] { ++runs; });
     {
@@ -211,9 +211,9 @@ END_TEST
 
 /// Work that waits for other work, as when one client's callback waits for another's.
 START_TEST(the_destructor_still_grows_for_work_that_blocks) {
-    RecordingLog log;
     Door last;
     std::atomic<int> in_vain{0};
+    RecordingLog log;
     std::deque<Work> work;
     for (int i = 0; i < 10; ++i) {
         work.emplace_back([&] { in_vain += last.passed() ? 0 : 1; });
@@ -245,13 +245,13 @@ END_TEST
 /// More than are handed over at a time, and in a turn after which the loop waits for nothing else.
 START_TEST(what_a_loop_submits_runs_in_order_also_what_its_last_turn_submits) {
     constexpr int kEach = 300;
+    Door first_half;
     RecordingLog log;
     std::vector<int> order;  // the one thread's
     std::deque<Work> work;
     for (int i = 0; i < 2 * kEach; ++i) {
         work.emplace_back([&order, i] { order.push_back(i); });
     }
-    Door first_half;
     Work signal([&] { first_half.open(); });
     {
         Pool pool({.max_threads = 1}, log);

@@ -108,10 +108,10 @@ END_TEST
 
 /// As websocket_plugin.h promises for WS_Send.
 START_TEST(a_send_of_another_thread_waits_for_the_101) {
-    PluginService host;
-    std::thread sender;
     Door sent;
     std::atomic<std::size_t> taken{99};
+    PluginService host;
+    std::thread sender;
     host.on_connect = [&](const WebSocketServer* server) {
         sender = std::thread([&, server] {
             taken = plugin_send(server, "from elsewhere");
@@ -132,11 +132,11 @@ START_TEST(a_send_of_another_thread_waits_for_the_101) {
 END_TEST
 
 START_TEST(a_send_of_another_thread_returns_0_when_the_client_is_refused) {
+    Door begun;
+    std::atomic<std::size_t> taken{99};
     PluginService host;
     host.accepts = false;
     std::thread sender;
-    Door begun;
-    std::atomic<std::size_t> taken{99};
     host.on_connect = [&](const WebSocketServer* server) {
         sender = std::thread([&, server] {
             begun.open();

@@ -28,8 +28,8 @@ struct Speaker {
 }  // namespace
 
 START_TEST(every_type_of_message_can_be_sent) {
-    PluginService host;
     Awaited<std::vector<std::size_t>> taken;
+    PluginService host;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         const std::vector<std::size_t> results{
             plugin_send(server, "text"),
@@ -58,8 +58,8 @@ END_TEST
 
 /// In on_connect, too, where messages are kept for later.
 START_TEST(text_that_is_not_utf8_is_not_taken) {
-    PluginService host;
     Awaited<std::vector<std::size_t>> taken;
+    PluginService host;
     const auto send_all = [&](const WebSocketServer* server) {
         const std::vector<std::size_t> results{
             plugin_send(server, "a\xFFz"), plugin_send(server, "cut \xE2\x82"),
@@ -151,9 +151,9 @@ START_TEST(the_death_of_the_client_ends_the_wait) {
 END_TEST
 
 START_TEST(a_close_by_another_thread_ends_the_wait) {
+    Awaited<const WebSocketServer*> client;
     PluginService host;
     Speaker speaker;
-    Awaited<const WebSocketServer*> client;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         client.update([=](auto& value) { value = server; });
         speaker.speak(server, 1000);

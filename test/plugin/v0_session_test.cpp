@@ -59,9 +59,9 @@ END_TEST
 
 /// The pool's thread may still be leaving the first message when the second and the Close come.
 START_TEST(an_answer_is_not_lost_when_the_close_comes_right_behind_another_answer) {
+    std::atomic<bool> over{false};
     PluginService host(Dispatch::pool, {.max_threads = 8});
     host.on_message = echo;
-    std::atomic<bool> over{false};
     std::vector<std::thread> load;  // so that threads are interrupted anywhere
     for (int i = 0; i < 4; ++i) {
         load.emplace_back([&] {
@@ -83,8 +83,8 @@ END_TEST
 
 START_TEST(messages_of_many_clients_run_side_by_side) {
     constexpr int kClients = 6;
-    PluginService host(Dispatch::pool, {.max_threads = kClients});
     Awaited<int> inside;
+    PluginService host(Dispatch::pool, {.max_threads = kClients});
     host.on_message = [&](const WebSocketServer*, std::string) {
         inside.update([](int& count) { ++count; });
         static_cast<void>(inside.holds([](int count) { return count == kClients; }));
@@ -97,9 +97,9 @@ START_TEST(messages_of_many_clients_run_side_by_side) {
 END_TEST
 
 START_TEST(a_client_whose_messages_are_handled_slowly_is_read_from_no_further) {
+    Door go;
     PluginService host;
     host.session_options().receive_buffer = 10'000;
-    Door go;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
         static_cast<void>(go.passed());
         echo(server, message.substr(0, 8));
@@ -198,10 +198,10 @@ START_TEST(on_disconnect_may_throw) {
 END_TEST
 
 START_TEST(the_request_lives_until_on_disconnect_has_returned) {
-    PluginService host(kBoth[_i]);
     std::atomic<bool> request_gone{false};
     std::atomic<bool> gone_too_early{false};
     Awaited<bool> ended;
+    PluginService host(kBoth[_i]);
     host.on_disconnect = [&](const WebSocketServer*) { gone_too_early = request_gone.load(); };
     PluginService::Candidate candidate = host.candidate([&] {
         request_gone = true;
