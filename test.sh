@@ -41,8 +41,12 @@ esac
 trap 'say "interrupted"; exit 130' INT
 
 export PYTHONDONTWRITEBYTECODE=1
-# Where there is a compiler cache, nothing is compiled that it knows, be it of another clone.
-[ ! -d /usr/lib/ccache ] || export PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+# Where there is a compiler cache, nothing is compiled, or looked at by clang-tidy, that was so before, be it in another
+# clone.
+if [ -d /usr/lib/ccache ]; then
+    export PATH=/usr/lib/ccache:$PATH CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+    export WEBSOCKET_GOOD_FILES=${XDG_CACHE_HOME:-${HOME:-$PWD/build}/.cache}/mod_websocket/good
+fi
 logs=$PWD/build/test-logs
 passed=0
 failed=0

@@ -7,10 +7,12 @@
 Files of a folder are looked at together, as they are compiled. Those that are shipped are written out as one file:
 what a file includes is for the analyzer what its functions call, and no further subject. So it looks at each function
 once, and follows calls less far than in a FILE that is named: that takes a quarter of the time. What was good is not
-looked at again until it, or a header that it includes, or this script or .clang-tidy has changed.
+looked at again until it, or a header that it includes, or this script or .clang-tidy has changed. What was good is noted
+in build/clang, or in the folder that WEBSOCKET_GOOD_FILES names, for a month.
 """
 
 import concurrent.futures
+import contextlib
 import functools
 import hashlib
 import json
@@ -20,8 +22,11 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 
 _COMMANDS = pathlib.Path("build/clang")
+_GOOD = pathlib.Path(os.environ.get("WEBSOCKET_GOOD_FILES") or _COMMANDS / "good")
+_GOOD_FOR = 30 * 24 * 3600  # seconds
 _INCLUDED = re.compile(r'^#include "((?:src|test)/[^"]+\.cpp)"$', re.MULTILINE)
 # clang's warnings alone are no check that it could run.
 _OF_OTHERS = ["--checks=-*,clang-diagnostic-*,misc-static-assert"]
@@ -102,8 +107,9 @@ def complaints(unit, depth):
     good = None
     if text is not None:
         key = hashlib.sha256(what_decides() + " ".join([*options, *unit.flags()]).encode() + text)
-        good = _COMMANDS / "good" / key.hexdigest()
+        good = _GOOD / key.hexdigest()
         if good.exists():
+            good.touch()
             return ""
     # Says "N warnings generated" about system headers on stderr; errors go to stdout.
     done = subprocess.run(["clang-tidy", "--quiet", *options, unit.file, "--", *unit.flags()], stdout=subprocess.PIPE,
@@ -123,9 +129,19 @@ def unused_names(source):
             yield f"{source}: unused: {line}"
 
 
+def forget_old():
+    """What nobody has asked for in a month."""
+    limit = time.time() - _GOOD_FOR
+    for file in _GOOD.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another run forgets, too
+            if file.stat().st_mtime < limit:
+                file.unlink()
+
+
 def main():
     os.chdir(pathlib.Path(__file__).resolve().parent.parent)
-    (_COMMANDS / "good").mkdir(parents=True, exist_ok=True)
+    _GOOD.mkdir(parents=True, exist_ok=True)
+    forget_old()
     wanted = sys.argv[1:]
     subprocess.run(["scons", "-s", "compiler=clang", *(["unity=no"] if wanted else []), "commands"], check=True)
     entries = {entry["file"]: entry for entry in json.loads((_COMMANDS / "compile_commands.json").read_text())}
