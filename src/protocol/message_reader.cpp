@@ -74,7 +74,8 @@ void BasicMessageReader<kRole>::reserve_payload(std::size_t count) {
     base::ByteBuffer& payload = partial_->payload;
     const std::size_t received = payload.size() + count;
     const std::uint64_t announced = payload.size() + partial_->remaining;
-    const std::size_t credible = std::max(kUnproven, kCredit * received);
+    // Its header, too: so 64 KiB that were read at once vouch for 256 KiB.
+    const std::size_t credible = std::max(kUnproven, kCredit * (received + kMaxHeader<kRole>));
     if (received > payload.capacity()) {
         payload.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(announced, credible)));
     }

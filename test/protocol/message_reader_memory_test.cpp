@@ -196,6 +196,28 @@ START_TEST(a_window_costs_no_more_than_a_few_times_itself_and_what_has_come) {
 }
 END_TEST
 
+START_TEST(what_was_read_at_once_vouches_for_a_message_of_four_times_as_much) {
+    constexpr std::size_t kRead = 65536;
+    std::vector<std::uint8_t> bytes =
+        copy_of(client_header({.opcode = Opcode::binary}, 4 * kRead) + std::string(4 * kRead, 'p'));
+    MessageReader reader;
+    CountingSink sink;
+    static_cast<void>(reader.consume(std::span(bytes).first(kRead), kNoLimits, sink));
+    std::size_t allocations = 0;
+    {
+        const FailingAllocator allocator;
+        while (!reader.at_boundary()) {
+            const auto window = reader.receive_window(1, kRead);
+            std::fill(window.begin(), window.end(), std::uint8_t{'p'});
+            reader.received(window.size(), sink);
+        }
+        allocations = FailingAllocator::count();
+    }
+    ck_assert_uint_eq(allocations, 0);
+    ck_assert_uint_eq(sink.events, 1);
+}
+END_TEST
+
 START_TEST(many_tiny_fragments_make_one_buffer) {
     std::string stream = client_frame({.payload = "a", .fin = false});
     for (int i = 0; i < 5000; ++i) {
@@ -227,5 +249,6 @@ WEBSOCKET_TEST_SUITE(message_reader_memory) {
     tcase_add_test(tests, announcing_a_huge_message_makes_nobody_allocate_it);
     tcase_add_test(tests, memory_follows_what_was_really_received);
     tcase_add_test(tests, a_window_costs_no_more_than_a_few_times_itself_and_what_has_come);
+    tcase_add_test(tests, what_was_read_at_once_vouches_for_a_message_of_four_times_as_much);
     tcase_add_test(tests, many_tiny_fragments_make_one_buffer);
 }
