@@ -244,7 +244,8 @@ class Httpd:
     # ---- configuration -----------------------------------------------------------------------------
 
     def write_config(self, parts=None):
-        """Writes httpd.conf and returns its path."""
+        """Writes httpd.conf, which nobody reads meanwhile, and returns its path."""
+        self._await_restart()
         modules = "".join(load_module(name) for name in (f"mpm_{self.mpm}", *self._modules))
         modules += f"LoadModule websocket_module {self._module}\n"
         path = self.root / "httpd.conf"
@@ -383,7 +384,7 @@ class Httpd:
 
     def _await_restart(self):
         """A signal that comes while the parent restarts is lost."""
-        if self._restart_begun is not None and self._process.poll() is None:
+        if self._restart_begun is not None and self._process is not None and self._process.poll() is None:
             with contextlib.suppress(AssertionError):  # with another level or log nothing tells
                 self.expect_log("resuming normal operations", self._restart_begun, 2)
         self._restart_begun = None
