@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions: who has one, how long it waits, what it takes along to another process.
+#include <array>
+
 #include "jsonrpc/probe.hpp"
 
 using websocket::test::answer_to;
@@ -359,6 +361,42 @@ START_TEST(a_session_goes_to_the_process_that_its_client_comes_to) {
 }
 END_TEST
 
+START_TEST(a_process_does_not_end_before_a_session_that_it_gives_away_has_arrived) {
+    SessionHost host(rpc_probe(), inline_methods({}));
+    OtherProcess other(host);
+    const auto one = host.connect();
+    const auto two = host.connect();
+    const std::array sessions{session_of(*one), session_of(*two)};
+    for (const std::string& id : sessions) {
+        other.say(host, R"({"ask":")" + id + R"(","user":"","from":"other"})");
+        ck_assert_uint_eq(host.drain_holds(), 1);
+        other.say(host, R"({"got":"nobody","from":"other"})");
+        ck_assert_uint_eq(host.drain_holds(), 1);
+        if (id == sessions[1]) {
+            host.advance(1s);  // nobody waits for it any more
+        } else {
+            other.say(host, R"({"got":")" + id + R"(","from":"other"})");
+        }
+        ck_assert_uint_eq(host.drain_holds(), 0);
+    }
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+/// Who has it cannot give it away while it makes a copy of it for others.
+START_TEST(a_client_need_not_wait_when_its_session_is_kept_here_meanwhile) {
+    SessionHost host(rpc_probe(), inline_methods({}));
+    OtherProcess other(host);
+    const auto client = host.connect();
+    client->text(rpc_reconnect("abc"));
+    other.say(host, rpc_packed("keep", "xyz", ""));
+    expect_texts(client->texts(), {});
+    other.say(host, rpc_packed("keep", "abc", ""));
+    expect_texts(client->texts(), {rpc_welcomed("abc")});
+    expect_text(rpc_result(*client, "get", R"(["a"])"), "[1]");
+}
+END_TEST
+
 START_TEST(a_client_finds_its_session_in_another_process) {
     SessionHost host(rpc_probe(), inline_methods({}));
     OtherProcess other(host);
@@ -494,6 +532,8 @@ WEBSOCKET_TEST_SUITE(jsonrpc_session) {
     tcase_add_test(tests, params_that_wait_have_a_limit_together);
     tcase_add_test(tests, what_cannot_be_a_session_is_not_looked_for_elsewhere);
     tcase_add_test(tests, a_session_goes_to_the_process_that_its_client_comes_to);
+    tcase_add_test(tests, a_process_does_not_end_before_a_session_that_it_gives_away_has_arrived);
+    tcase_add_test(tests, a_client_need_not_wait_when_its_session_is_kept_here_meanwhile);
     tcase_add_test(tests, a_client_finds_its_session_in_another_process);
     tcase_add_test(tests, a_client_that_goes_while_its_session_comes_finds_it_later);
     tcase_add_test(tests, what_a_draining_process_leaves_is_kept_until_its_client_comes);

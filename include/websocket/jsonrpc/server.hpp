@@ -147,7 +147,7 @@ public:
         siblings_.listen({[this](const std::string& id, const std::string& user,
                                  const std::string& asker) { give(id, user, asker); },
                           [this](const std::string& id, const Value& packed) {
-                              if (!draining_ && !lookup(id)) adopt(id, packed);
+                              return !draining_ && adopt(id, packed) != nullptr;
                           },
                           [this](std::string_view id) {
                               const State copy = lookup(id);

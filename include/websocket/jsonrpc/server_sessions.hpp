@@ -192,11 +192,9 @@ inline void Server::give(const std::string& id, const std::string& user, const s
     run_in(session, [this, session, asker, heard = std::chrono::steady_clock::now()] {
         if (std::chrono::steady_clock::now() - heard > siblings_.patience()) return;
         Value packed = session->pack();
-        const auto hold = std::make_shared<DrainHold>(host().hold_drain());
+        DrainHold hold = host().hold_drain();
         if (!end_session(session, End::moved, "")) return;
-        siblings_.give(session->id(), asker, std::move(packed));
-        // Until it has arrived: nobody else has the session.
-        host().after(siblings_.patience(), [hold] {}).detach();
+        siblings_.give(session->id(), asker, std::move(packed), std::move(hold));
     });
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -24,6 +25,7 @@ namespace websocket::jsonrpc::detail {
 ///
 ///     {"ask":ID,"user":USER,"from":PROCESS}      a client wants to come back to this session: who has it?
 ///     {"give":ID,"to":PROCESS,"session":{...}}   here it is; I have forgotten it
+///     {"got":ID,"from":PROCESS}                  it has arrived
 ///     {"keep":ID,"from":PROCESS,"session":{...}} I am about to end: keep this for the client
 ///     {"drop":ID,"from":PROCESS}                 its client is here: forget what you keep
 ///
@@ -38,7 +40,8 @@ public:
         std::function<void(const std::string& id, const std::string& user,
                            const std::string& asker)>
             asked;
-        std::function<void(const std::string& id, const Value& session)> kept;
+        /// Returns whether the session is here now.
+        std::function<bool(const std::string& id, const Value& session)> kept;
         std::function<void(std::string_view id)> dropped;
     };
 
@@ -60,7 +63,7 @@ public:
     [[nodiscard]] Milliseconds patience() const noexcept { return patience_; }
 
     /// Calls `found` once, where timers of the plugin run: with what another process has given, or nothing
-    /// when nobody has it. [any thread]
+    /// when nobody has it, or it is here meanwhile. [any thread]
     void ask(const std::string& id, const std::string& user, Found found) {
         {
             const std::lock_guard lock(mutex_);
@@ -72,7 +75,16 @@ public:
         }
         say(Value::object({{"ask", id}, {"user", user}, {"from", self_}}));
     }
-    void give(const std::string& id, const std::string& asker, Value session) const {
+    /// Keeps the process from ending until it has arrived, as nobody else has the session. [any thread]
+    void give(const std::string& id, const std::string& asker, Value session, DrainHold hold) {
+        const auto kept = std::make_shared<const DrainHold>(std::move(hold));
+        {
+            const std::lock_guard lock(mutex_);
+            Given& given = given_[id];
+            given.hold = kept;
+            given.timer = host_.after(
+                patience_, [this, id, weak = std::weak_ptr(kept)] { give_up(id, weak.lock()); });
+        }
         say(Value::object({{"give", id}, {"to", asker}, {"session", std::move(session)}}));
     }
     void keep(const std::string& id, Value session) const {
@@ -90,6 +102,19 @@ private:
         Timer timer;
     };
 
+    /// On its way to another process.
+    struct Given {
+        std::shared_ptr<const DrainHold> hold;
+        Timer timer;
+    };
+
+    void give_up(const std::string& id, const std::shared_ptr<const DrainHold>& hold) {
+        const std::lock_guard lock(mutex_);
+        const auto given = given_.find(id);
+        if (given == given_.end() || given->second.hold != hold) return;  // given once more
+        given->second.timer.detach();
+        given_.erase(given);
+    }
     void say(const Value& what) const {
         if (any()) host_.publish(topic_, to_json(what));
     }
@@ -101,13 +126,19 @@ private:
         };
         const Value* session = heard.find("session");
         if (std::string id = word("give"); !id.empty()) {
-            if (word("to") == self_ && session != nullptr) answered(id, *session, false);
+            if (word("to") != self_ || session == nullptr) return;
+            answered(id, *session, false);
+            say(Value::object({{"got", id}, {"from", self_}}));
         } else if (word("from") == self_) {
             return;
         } else if (id = word("ask"); !id.empty()) {
             handler_.asked(id, word("user"), word("from"));
         } else if (id = word("keep"); !id.empty() && session != nullptr) {
-            handler_.kept(id, *session);
+            // Who was asked while it made this of the session did not find it.
+            if (handler_.kept(id, *session)) answered(id, {}, false);
+        } else if (id = word("got"); !id.empty()) {
+            const std::lock_guard lock(mutex_);
+            given_.erase(id);
         } else if (id = word("drop"); !id.empty()) {
             handler_.dropped(id);
         }
@@ -139,8 +170,9 @@ private:
     const Reader reader_;
     std::string self_;  ///< names this process
     Handler handler_;
-    std::mutex mutex_;  // guards questions_
+    std::mutex mutex_;  // guards the next two
     std::map<std::string, Question> questions_;
+    std::map<std::string, Given> given_;
     Listener listener_;  // last: it uses the others
 };
 
