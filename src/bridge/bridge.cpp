@@ -26,11 +26,11 @@ constexpr std::size_t kMostOthers = 4096;
 /// Heartbeats that are missed before another bridge is forgotten.
 constexpr int kMissed = 12;
 
-RedisLinkOptions link_options(const BridgeOptions& options) {
+BrokerLinkOptions link_options(const BridgeOptions& options) {
     return {.url = options.url,
             .tls = options.tls,
             .first_channel = hosts_channel(options.prefix),
-            .longest_reply = engine::Gate::kMaxQueued + kAround,
+            .longest_message = engine::Gate::kMaxQueued + kAround,
             .patience = options.patience,
             .first_pause = options.first_pause};
 }
@@ -56,7 +56,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
                hub::BridgeCounts& counts, base::Log& log)
     : reactor_(reactor), options_(options), bus_(bus), counts_(counts), log_(log),
       hosts_channel_(hosts_channel(options.prefix)),
-      link_(reactor, link_options(options), *this, log),
+      link_(make_broker_link(reactor, link_options(options), *this, log)),
       queue_(options.buffer, options.longest_wait),
       heartbeat_timer_(reactor,
                        [this] {
@@ -93,8 +93,8 @@ void Bridge::set_interest(std::uint64_t link, std::string_view key, bool wanted)
     const std::string channel = channel_of(options_.prefix, key);
     if (!wanted) {
         subscriptions_.unwant(link, channel, reactor_.elapsed());
-    } else if (subscriptions_.want(link, channel, key) && link_.is_up()) {
-        link_.subscribe(channel);
+    } else if (subscriptions_.want(link, channel, key) && link_->is_up()) {
+        link_->subscribe(channel);
     }
 }
 
@@ -102,13 +102,13 @@ void Bridge::drop_link(std::uint64_t link) { subscriptions_.drop_link(link, reac
 
 void Bridge::flush() {
     feed();
-    link_.flush();
+    link_->flush();
     counts_.queued_bytes.store(queue_.bytes());
     counts_.subscriptions.store(subscriptions_.size());
 }
 
 void Bridge::feed() {
-    while (!queue_.empty() && link_.has_room()) {
+    while (!queue_.empty() && link_->has_room()) {
         const OutgoingQueue::Item& item = queue_.front();
         const bool text = item.frame.opcode() == protocol::Opcode::text;
         const Envelope envelope{.type = text ? Envelope::Type::text : Envelope::Type::binary,
@@ -116,7 +116,7 @@ void Bridge::feed() {
                                 .sequence = item.sequence,
                                 .fields = engine::event_fields_of(item.frame),
                                 .message = text_of(item.frame.payload())};
-        link_.publish(item.channel, envelope.to_payload());
+        link_->publish(item.channel, envelope.to_payload());
         queue_.pop();
     }
 }
@@ -137,7 +137,7 @@ void Bridge::on_up() {
     counts_.connected.store(1);
     const bool again = counts_.connects.fetch_add(1) != 0;
     alive_ = reactor_.elapsed();
-    subscriptions_.for_each([this](const std::string& channel) { link_.subscribe(channel); });
+    subscriptions_.for_each([this](const std::string& channel) { link_->subscribe(channel); });
     beat();
     heartbeat_timer_.start(options_.heartbeat);
     flush();
@@ -154,11 +154,11 @@ void Bridge::on_down(std::size_t unconfirmed) {
 
 /// Others learn what was lost here, and whether there is a way through the broker is seen by whether it comes back.
 void Bridge::beat() {
-    if (!link_.is_up()) {
+    if (!link_->is_up()) {
         return;
     }
     if (reactor_.elapsed() - alive_ >= options_.silence) {
-        link_.drop("what is published there does not come back");
+        link_->drop("what is published there does not come back");
         return;
     }
     const std::string message = Heartbeat{dropped_}.to_message();
@@ -168,17 +168,17 @@ void Bridge::beat() {
                             .fields = {},
                             .message = message};
     beat_at_ = std::chrono::steady_clock::now();
-    link_.publish(hosts_channel_, envelope.to_payload());
-    link_.ask_role();
-    link_.flush();
+    link_->publish(hosts_channel_, envelope.to_payload());
+    link_->ask_role();
+    link_->flush();
 }
 
 void Bridge::tidy() {
     count_dropped(queue_.expire(reactor_.elapsed()));
     for (const std::string& channel :
          subscriptions_.take_unwanted(reactor_.elapsed() - options_.unsubscribe_after)) {
-        if (link_.is_up()) {
-            link_.unsubscribe(channel);
+        if (link_->is_up()) {
+            link_->unsubscribe(channel);
         }
     }
     forget_silent_hosts();

@@ -5,15 +5,16 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "base/log.hpp"
 #include "base/log_throttle.hpp"
+#include "bridge/broker_link.hpp"
 #include "bridge/envelope.hpp"
 #include "bridge/outgoing_queue.hpp"
-#include "bridge/redis_link.hpp"
 #include "bridge/sequences.hpp"
 #include "bridge/subscriptions.hpp"
 #include "hub/bridge_counts.hpp"
@@ -35,18 +36,18 @@ struct BridgeOptions {
     std::chrono::milliseconds unsubscribe_after{2000};
     base::HashKey hash_key{};                    ///< of TopicKey
     std::uint64_t host = 0;                      ///< not 0, and no other bridge's
-    std::chrono::milliseconds first_pause{100};  ///< see RedisLinkOptions, as the next
+    std::chrono::milliseconds first_pause{100};  ///< see BrokerLinkOptions, as the next
     std::chrono::milliseconds patience{5000};
 };
 
 /// [loop]
-class Bridge final : private RedisLink::Owner {
+class Bridge final : private BrokerLink::Owner {
 public:
     /// All that is referred to outlives it. `bus` goes to the processes of this host.
     Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bus,
            hub::BridgeCounts& counts, base::Log& log);
 
-    void start() { link_.start(); }
+    void start() { link_->start(); }
 
     // What the processes of this host do.
     /// A topic is called as in hub::TopicKey::bytes().
@@ -60,9 +61,9 @@ public:
 
     /// Nothing waits to be published, or there is no broker to wait for.
     [[nodiscard]] bool is_idle() const noexcept {
-        return !link_.is_up() || (queue_.empty() && link_.is_idle());
+        return !link_->is_up() || (queue_.empty() && link_->is_idle());
     }
-    [[nodiscard]] bool is_up() const noexcept { return link_.is_up(); }
+    [[nodiscard]] bool is_up() const noexcept { return link_->is_up(); }
 
 private:
     struct Other {
@@ -90,7 +91,7 @@ private:
     hub::BridgeCounts& counts_;
     base::Log& log_;
     const std::string hosts_channel_;
-    RedisLink link_;
+    const std::unique_ptr<BrokerLink> link_;
     OutgoingQueue queue_;
     Subscriptions subscriptions_;
     Sequences sequences_;

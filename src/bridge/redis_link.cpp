@@ -23,7 +23,7 @@ constexpr milliseconds kSentinelPause{2000};
 
 constexpr const char* kSwitchChannel = "+switch-master";
 
-jsonrpc::ReconnectionOptions pauses(const RedisLinkOptions& options) {
+jsonrpc::ReconnectionOptions pauses(const BrokerLinkOptions& options) {
     jsonrpc::ReconnectionOptions pauses;
     pauses.max_retries.reset();
     pauses.min_delay = options.first_pause;
@@ -44,7 +44,7 @@ bool is_text(const Reply& reply, std::string_view text) {
 
 }  // namespace
 
-RedisLink::RedisLink(net::Reactor& reactor, RedisLinkOptions options, Owner& owner, base::Log& log)
+RedisLink::RedisLink(net::Reactor& reactor, BrokerLinkOptions options, Owner& owner, base::Log& log)
     : reactor_(reactor), options_(std::move(options)), owner_(owner), log_(log),
       backoff_(pauses(options_)), patience_(reactor, [this] { drop("it does not answer"); }),
       pause_(reactor, [this] { connect(); }), sentinel_pause_(reactor, [this] { find_broker(); }) {}
@@ -70,8 +70,8 @@ void RedisLink::connect_to(const Endpoint& endpoint) {
     publisher_ready_ = false;
     subscriber_ready_ = false;
     expected_.clear();
-    publisher_ = make_connection(options_.longest_reply);
-    subscriber_ = make_connection(options_.longest_reply);
+    publisher_ = make_connection(options_.longest_message);
+    subscriber_ = make_connection(options_.longest_message);
     publisher_->connect(endpoint_);
     if (phase_ == Phase::greeting) {
         subscriber_->connect(endpoint_);

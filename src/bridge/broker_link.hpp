@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way to a broker, of whichever kind, which comes back by itself.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/log.hpp"
+#include "hub/broker_url.hpp"
+#include "net/reactor.hpp"
+#include "net/tls_client.hpp"
+
+namespace websocket::bridge {
+
+struct BrokerLinkOptions {
+    hub::BrokerUrl url;
+    const net::TlsClientContext* tls = nullptr;  ///< outlives the link; null without
+    std::string first_channel;                   ///< subscribed to before it is up
+    std::size_t longest_message = 0;             ///< that comes, with all that is around it
+    std::chrono::milliseconds patience{5000};    ///< until it is up, or tried again
+    std::chrono::milliseconds first_pause{
+        100};  ///< before it is tried again; doubled up to the next one
+    std::chrono::milliseconds longest_pause{5000};
+};
+
+/// [loop]
+class BrokerLink {
+public:
+    /// Must not destroy the link.
+    class Owner {
+    public:
+        virtual ~Owner() = default;
+        virtual void on_up() = 0;
+        /// Of what was published, so many are on nobody's word.
+        virtual void on_down(std::size_t unconfirmed) = 0;
+        virtual void on_message(const std::string& channel, std::string_view payload) = 0;
+        /// The broker has one more, or has refused it.
+        virtual void on_published(bool accepted) = 0;
+        virtual void on_room() = 0;
+    };
+
+    BrokerLink() = default;
+    BrokerLink(const BrokerLink&) = delete;
+    BrokerLink& operator=(const BrokerLink&) = delete;
+    virtual ~BrokerLink() = default;
+
+    /// Once.
+    virtual void start() = 0;
+    [[nodiscard]] virtual bool is_up() const noexcept = 0;
+    /// Ends the connections, and tries again soon.
+    virtual void drop(const std::string& why) = 0;
+
+    // While it is up; what is sent goes out with flush(). Throw std::bad_alloc.
+    virtual void publish(std::string_view channel, std::string_view payload) = 0;
+    virtual void subscribe(std::string_view channel) = 0;
+    virtual void unsubscribe(std::string_view channel) = 0;
+    /// Asks whether this is still the server that others hear; one that is not is dropped.
+    virtual void ask_role() = 0;
+    virtual void flush() = 0;
+    [[nodiscard]] virtual bool has_room() const noexcept = 0;
+    /// Nothing waits, and the broker has answered all.
+    [[nodiscard]] virtual bool is_idle() const noexcept = 0;
+};
+
+/// Of the kind that the URL says. The reactor, the owner and the log outlive it.
+[[nodiscard]] std::unique_ptr<BrokerLink> make_broker_link(net::Reactor& reactor,
+                                                           BrokerLinkOptions options,
+                                                           BrokerLink::Owner& owner,
+                                                           base::Log& log);
+
+}  // namespace websocket::bridge
