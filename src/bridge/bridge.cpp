@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "bridge/channel.hpp"
+#include "bridge/printable.hpp"
 #include "engine/event_form.hpp"
 #include "engine/gate.hpp"
 #include "protocol/frame.hpp"
@@ -29,6 +30,8 @@ constexpr int kMissed = 12;
 BrokerLinkOptions link_options(const BridgeOptions& options) {
     return {.url = options.url,
             .tls = options.tls,
+            .trust = options.trust,
+            .most_waiting = options.buffer,
             .first_channel = hosts_channel(options.prefix),
             .longest_message = engine::Gate::kMaxQueued + kAround,
             .patience = options.patience,
@@ -76,7 +79,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
 // --- from this host ------------------------------------------------------------------------------
 
 void Bridge::publish(std::string_view key, const SharedFrame& frame) {
-    std::string channel = channel_of(options_.prefix, key);
+    std::string channel = channel_of(options_.url.kind, options_.prefix, key);
     // It counts also if it is dropped: that is how others see it.
     const std::uint64_t sequence = sequences_.next(channel);
     count_dropped(queue_.push({std::move(channel), sequence, frame, reactor_.elapsed()}));
@@ -90,7 +93,7 @@ void Bridge::count_dropped(std::size_t messages) noexcept {
 }
 
 void Bridge::set_interest(std::uint64_t link, std::string_view key, bool wanted) {
-    const std::string channel = channel_of(options_.prefix, key);
+    const std::string channel = channel_of(options_.url.kind, options_.prefix, key);
     if (!wanted) {
         subscriptions_.unwant(link, channel, reactor_.elapsed());
     } else if (subscriptions_.want(link, channel, key) && link_->is_up()) {
@@ -123,6 +126,8 @@ void Bridge::feed() {
 
 void Bridge::on_room() { flush(); }
 
+void Bridge::on_missed() { raise_gap("they came faster than they could be taken"); }
+
 void Bridge::on_published(bool accepted) {
     if (accepted) {
         counts_.published.fetch_add(1);
@@ -146,10 +151,11 @@ void Bridge::on_up() {
     }
 }
 
-void Bridge::on_down(std::size_t unconfirmed) {
+void Bridge::on_down(const BrokerLink::Loss& loss) {
     counts_.connected.store(0);
     heartbeat_timer_.stop();
-    count_dropped(unconfirmed);
+    count_dropped(loss.unconfirmed);
+    uncertain_ += loss.uncertain ? 1 : 0;
 }
 
 /// Others learn what was lost here, and whether there is a way through the broker is seen by whether it comes back.
@@ -161,7 +167,7 @@ void Bridge::beat() {
         link_->drop("what is published there does not come back");
         return;
     }
-    const std::string message = Heartbeat{dropped_}.to_message();
+    const std::string message = Heartbeat{dropped_ + uncertain_}.to_message();
     const Envelope envelope{.type = Envelope::Type::heartbeat,
                             .host = options_.host,
                             .sequence = 1,
@@ -286,9 +292,7 @@ void Bridge::refuse(const std::string& channel) noexcept {
     if (refused_line_.permit()) {
         std::string shown;
         try {
-            for (const char c : channel.substr(0, 200)) {
-                shown += c >= 0x20 && c < 0x7F ? c : '?';
-            }
+            shown = printable(channel);
         } catch (const std::bad_alloc&) {
         }
         log_.print(base::LogLevel::warning,

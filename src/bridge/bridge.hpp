@@ -27,6 +27,7 @@ namespace websocket::bridge {
 struct BridgeOptions {
     hub::BrokerUrl url;
     const net::TlsClientContext* tls = nullptr;  ///< outlives the bridge; null without
+    TlsTrust trust;                              ///< see BrokerLinkOptions
     std::string prefix;
     std::size_t buffer = 16U << 20;                  ///< bytes that may wait for the broker
     std::chrono::milliseconds longest_wait{10'000};  ///< of a message, for the broker
@@ -72,10 +73,11 @@ private:
     };
 
     void on_up() override;
-    void on_down(std::size_t unconfirmed) override;
+    void on_down(const BrokerLink::Loss& loss) override;
     void on_message(const std::string& channel, std::string_view payload) override;
     void on_published(bool accepted) override;
     void on_room() override;
+    void on_missed() override;
     void on_heartbeat(const Envelope& envelope);
     void deliver(Subscriptions::Channel& channel, const Envelope& envelope);
     void feed();
@@ -97,7 +99,8 @@ private:
     Sequences sequences_;
     std::unordered_map<std::uint64_t, Other> others_;  ///< bridges of other hosts
     std::uint64_t dropped_ = 0;                        ///< told to others
-    std::chrono::milliseconds alive_{0};               ///< last own heartbeat that came back
+    std::uint64_t uncertain_ = 0;  ///< times that nobody knows of; told with what was dropped
+    std::chrono::milliseconds alive_{0};  ///< last own heartbeat that came back
     std::chrono::steady_clock::time_point beat_at_;
     base::LogThrottle gap_line_;
     std::uint64_t gaps_said_ = 0;

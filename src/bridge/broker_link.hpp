@@ -15,12 +15,20 @@
 
 namespace websocket::bridge {
 
+/// Whose certificates are good.
+struct TlsTrust {
+    std::string ca_file;  ///< PEM; empty: whom the system trusts
+    bool verify = true;
+};
+
 struct BrokerLinkOptions {
     hub::BrokerUrl url;
     const net::TlsClientContext* tls = nullptr;  ///< outlives the link; null without
-    std::string first_channel;                   ///< subscribed to before it is up
-    std::size_t longest_message = 0;             ///< that comes, with all that is around it
-    std::chrono::milliseconds patience{5000};    ///< until it is up, or tried again
+    TlsTrust trust;                              ///< for a kind with a TLS of its own
+    std::size_t most_waiting = 16U << 20;      ///< bytes that may wait to be taken, of such a kind
+    std::string first_channel;                 ///< subscribed to before it is up
+    std::size_t longest_message = 0;           ///< that comes, with all that is around it
+    std::chrono::milliseconds patience{5000};  ///< until it is up, or tried again
     std::chrono::milliseconds first_pause{
         100};  ///< before it is tried again; doubled up to the next one
     std::chrono::milliseconds longest_pause{5000};
@@ -29,17 +37,23 @@ struct BrokerLinkOptions {
 /// [loop]
 class BrokerLink {
 public:
+    /// Of what was published.
+    struct Loss {
+        std::size_t unconfirmed = 0;  ///< so many are on nobody's word
+        bool uncertain = false;  ///< the server had more, but others may not have got it from there
+    };
     /// Must not destroy the link.
     class Owner {
     public:
         virtual ~Owner() = default;
         virtual void on_up() = 0;
-        /// Of what was published, so many are on nobody's word.
-        virtual void on_down(std::size_t unconfirmed) = 0;
+        virtual void on_down(const Loss& loss) = 0;
         virtual void on_message(const std::string& channel, std::string_view payload) = 0;
         /// The broker has one more, or has refused it.
         virtual void on_published(bool accepted) = 0;
         virtual void on_room() = 0;
+        /// Messages have come faster than they were taken: some are missing.
+        virtual void on_missed() = 0;
     };
 
     BrokerLink() = default;
@@ -65,7 +79,10 @@ public:
     [[nodiscard]] virtual bool is_idle() const noexcept = 0;
 };
 
-/// Of the kind that the URL says. The reactor, the owner and the log outlive it.
+/// Whether this program was built with what the kind needs.
+[[nodiscard]] bool knows_broker(hub::BrokerUrl::Kind kind) noexcept;
+
+/// Of the kind that the URL says, which is known. The reactor, the owner and the log outlive it.
 [[nodiscard]] std::unique_ptr<BrokerLink> make_broker_link(net::Reactor& reactor,
                                                            BrokerLinkOptions options,
                                                            BrokerLink::Owner& owner,

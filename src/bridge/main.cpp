@@ -124,7 +124,7 @@ public:
 private:
     std::unique_ptr<net::TlsClientContext> make_tls(const hub::BrokerSettings& settings,
                                                     const hub::BrokerUrl& url) {
-        if (!url.tls) {
+        if (!url.tls || url.kind == hub::BrokerUrl::Kind::nats) {  // libnats has its own
             return nullptr;
         }
         return std::make_unique<net::TlsClientContext>(net::TlsClientOptions{
@@ -139,6 +139,7 @@ private:
             options.url.password = settings.password;
         }
         options.tls = tls_.get();
+        options.trust = {.ca_file = settings.ca_file, .verify = settings.verify};
         options.prefix = settings.prefix;
         options.buffer = settings.buffer;
         options.hash_key = registry.hash_key();
@@ -200,6 +201,13 @@ int main_with_settings() {
             return EXIT_FAILURE;
         }
         ::close(hub::kBridgeRegistryFile);
+        if (!knows_broker(parsed.url.kind)) {
+            log.print(base::LogLevel::error,
+                      "WS0632: websocket-bridge was built without %s, which WebSocketBroker needs: "
+                      "topics stay within this host",
+                      parsed.url.kind == hub::BrokerUrl::Kind::nats ? "libnats" : "hiredis");
+            return EXIT_FAILURE;
+        }
         return Program(*settings, std::move(parsed.url), *registry).run();
     } catch (const std::exception& error) {
         log.print(base::LogLevel::error, "WS0608: the bridge to other hosts ends: %s",
@@ -213,8 +221,11 @@ int main_with_settings() {
 }  // namespace websocket::bridge
 
 int main(int argc, char** argv) {
+    using Kind = websocket::hub::BrokerUrl::Kind;
     if (argc > 1 && std::string_view(argv[1]) == "--version") {
-        std::puts("websocket-bridge " WEBSOCKET_VERSION);
+        std::printf("websocket-bridge " WEBSOCKET_VERSION ", for%s%s\n",
+                    websocket::bridge::knows_broker(Kind::redis) ? " Redis" : "",
+                    websocket::bridge::knows_broker(Kind::nats) ? " NATS" : "");
         return EXIT_SUCCESS;
     }
     websocket::bridge::handle_signals();

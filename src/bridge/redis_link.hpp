@@ -13,8 +13,8 @@
 
 #include "base/log.hpp"
 #include "bridge/broker_link.hpp"
+#include "bridge/reconnection.hpp"
 #include "bridge/redis_connection.hpp"
-#include "client/backoff.hpp"
 #include "net/reactor.hpp"
 #include "net/timer.hpp"
 
@@ -60,12 +60,10 @@ private:
     void on_subscriber_reply(const Reply& reply);
     void note_error(const Reply& reply);
     void go_up_if_ready();
-    void say_why(const std::string& why);
 
     net::Reactor& reactor_;
     const BrokerLinkOptions options_;
     Owner& owner_;
-    base::Log& log_;
     Phase phase_ = Phase::pausing;
     Endpoint endpoint_;
     std::unique_ptr<RedisConnection> publisher_;
@@ -77,12 +75,8 @@ private:
     std::size_t unconfirmed_ = 0;      ///< publications among them
     bool publisher_ready_ = false;
     bool subscriber_ready_ = false;
-    client::Backoff backoff_;
-    std::chrono::milliseconds up_since_{0};
-    std::string last_said_;
-    std::chrono::milliseconds last_said_at_{0};
+    Reconnection reconnection_;
     net::Timer patience_;
-    net::Timer pause_;
     net::Timer sentinel_pause_;
 };
 
