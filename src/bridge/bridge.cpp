@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "bridge/channel.hpp"
 #include "bridge/printable.hpp"
@@ -170,7 +171,7 @@ void Bridge::beat() {
     const std::string message = Heartbeat{dropped_ + uncertain_}.to_message();
     const Envelope envelope{.type = Envelope::Type::heartbeat,
                             .host = options_.host,
-                            .sequence = 1,
+                            .sequence = ++heartbeats_,
                             .fields = {},
                             .message = message};
     beat_at_ = std::chrono::steady_clock::now();
@@ -280,11 +281,19 @@ void Bridge::on_heartbeat(const Envelope& envelope) {
     if (others_.size() >= kMostOthers && !others_.contains(envelope.host)) {
         return;
     }
-    const auto [other, is_new] = others_.try_emplace(envelope.host, Other{heartbeat->dropped, now});
-    if (!is_new && heartbeat->dropped > other->second.dropped) {
+    const Other told{heartbeat->dropped, envelope.sequence, now};
+    const auto [known, is_new] = others_.try_emplace(envelope.host, told);
+    const Other before = std::exchange(known->second, told);
+    if (is_new) {
+        return;
+    }
+    if (told.dropped > before.dropped) {
         raise_gap("another host could not publish all");
     }
-    other->second = {heartbeat->dropped, now};
+    // So it is when servers of a cluster have lost each other for a while.
+    if (told.heartbeat > before.heartbeat + 1) {
+        raise_gap("a sign of life of another host did not come here");
+    }
 }
 
 void Bridge::refuse(const std::string& channel) noexcept {

@@ -26,13 +26,19 @@ const char* meaning_of(natsStatus status) noexcept {
     }
 }
 
+/// The library puts where in its own source it says so before what it says: "(conn.c:2088): ".
+std::string_view without_place(std::string_view words) noexcept {
+    const std::size_t end = words.find("): ");
+    return words.starts_with('(') && end != std::string_view::npos ? words.substr(end + 3) : words;
+}
+
 }  // namespace
 
 std::string explain_nats(natsStatus status, std::string_view words) {
     if (words.empty()) {
         words = natsStatus_GetText(status);
     }
-    return std::string(meaning_of(status)) + " (" + printable(words) + ')';
+    return std::string(meaning_of(status)) + " (" + printable(without_place(words)) + ')';
 }
 
 }  // namespace websocket::bridge

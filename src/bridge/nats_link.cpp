@@ -2,6 +2,7 @@
 #include "bridge/nats_link.hpp"
 
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -17,8 +18,10 @@ namespace {
 constexpr std::size_t kEnough = 1U << 20;
 /// Until a server has passed on what it has confirmed, or another one of its cluster has cut it off.
 constexpr milliseconds kSettled{15'000};
-/// Of connecting, so that the reason is that of the library, if it has one.
+/// Of connecting: in this time the library gives up by itself, unless it waits for what has no limit there.
 constexpr int kTimesPatience = 2;
+/// Threads that wait for that, until a process without them is better.
+constexpr int kMostAbandoned = 4;
 
 }  // namespace
 
@@ -26,7 +29,8 @@ NatsLink::NatsLink(net::Reactor& reactor, BrokerLinkOptions options, Owner& owne
     : reactor_(reactor), options_(std::move(options)), owner_(owner), log_(log),
       events_(NatsEvents::make(options_.most_waiting)),
       reconnection_(reactor, options_, log, [this] { connect(); }),
-      patience_(reactor, [this] { drop("it does not answer"); }), worker_(options_, events_) {
+      patience_(reactor, [this] { abandon_worker(); }),
+      worker_(std::make_unique<NatsWorker>(options_, events_)) {
     // The reactor tells once what is never read.
     if (!reactor_.add(events_.descriptor(), *this, EPOLLIN | EPOLLET)) {
         throw std::system_error(errno, std::generic_category(), "epoll_ctl");
@@ -34,6 +38,7 @@ NatsLink::NatsLink(net::Reactor& reactor, BrokerLinkOptions options, Owner& owne
 }
 
 NatsLink::~NatsLink() {
+    worker_.reset();
     reactor_.remove(events_.descriptor(), *this);
     events_.close();
 }
@@ -42,7 +47,7 @@ void NatsLink::connect() {
     phase_ = Phase::connecting;
     patience_.start(options_.patience * kTimesPatience *
                     static_cast<int>(options_.url.hosts.size()));
-    worker_.connect(++connection_);
+    worker_->connect(++connection_);
 }
 
 void NatsLink::drop(const std::string& why) {
@@ -51,7 +56,7 @@ void NatsLink::drop(const std::string& why) {
     }
     const bool was_up = phase_ == Phase::up;
     phase_ = Phase::pausing;
-    worker_.connect(0);
+    worker_->connect(0);
     patience_.stop();
     commands_.clear();
     waiting_ = 0;
@@ -62,6 +67,19 @@ void NatsLink::drop(const std::string& why) {
     if (was_up) {
         owner_.on_down({.unconfirmed = unconfirmed, .uncertain = uncertain});
     }
+}
+
+/// A name that is looked up, or a handshake of TLS, may hold its thread up for as long as it likes.
+void NatsLink::abandon_worker() {
+    drop("it does not answer");
+    if (++abandoned_ > kMostAbandoned) {
+        log_.print(base::LogLevel::error,
+                   "WS0608: the bridge to other hosts ends: %d threads wait for the broker",
+                   kMostAbandoned);
+        std::_Exit(EXIT_FAILURE);
+    }
+    worker_->abandon();
+    worker_ = std::make_unique<NatsWorker>(options_, events_);
 }
 
 // --- commands ------------------------------------------------------------------------------------
@@ -80,7 +98,9 @@ void NatsLink::publish(std::string_view channel, std::string_view payload) {
     }
     post(NatsWorker::Command::Type::publish, channel, payload);
     ++unconfirmed_;
-    published_at_ = reactor_.elapsed();
+    if (channel != options_.first_channel) {
+        published_at_ = reactor_.elapsed();
+    }
 }
 
 void NatsLink::subscribe(std::string_view channel) {
@@ -93,7 +113,7 @@ void NatsLink::unsubscribe(std::string_view channel) {
 
 void NatsLink::flush() {
     if (phase_ == Phase::up && !commands_.empty()) {
-        worker_.post(commands_);
+        worker_->post(commands_);
     }
 }
 
@@ -140,6 +160,7 @@ void NatsLink::on_event(const NatsEvent& event) {
             phase_ = Phase::up;
             max_payload_ = event.most;
             patience_.stop();
+            abandoned_ = 0;
             reconnection_.note_up(event.text);
             owner_.on_up();
             break;

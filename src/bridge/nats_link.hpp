@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,7 @@ private:
     enum class Phase : std::uint8_t { pausing, connecting, up };
 
     void connect();
+    void abandon_worker();
     void post(NatsWorker::Command::Type type, std::string_view subject, std::string_view payload);
     void on_ready(std::uint32_t events) override;
     void take_events();
@@ -69,7 +71,8 @@ private:
     std::vector<NatsMessage> message_batch_;
     Reconnection reconnection_;
     net::Timer patience_;
-    NatsWorker worker_;  // the last one: its thread uses the options and the events
+    std::unique_ptr<NatsWorker> worker_;
+    int abandoned_ = 0;  ///< since it was up
 };
 
 }  // namespace websocket::bridge

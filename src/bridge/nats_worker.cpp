@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bridge/nats_worker.hpp"
 
+#include <atomic>
+#include <condition_variable>
 #include <iterator>
+#include <mutex>
 #include <new>
 #include <random>
 #include <utility>
 
 #include "base/signal_mask.hpp"
+#include "bridge/nats_connection.hpp"
 #include "bridge/nats_errors.hpp"
 
 namespace websocket::bridge {
@@ -20,35 +24,86 @@ constexpr milliseconds kSlice{100};
 
 }  // namespace
 
-/// Hosts begin with different servers of a cluster.
+/// What the thread does, and what it shares with the loop.
+class NatsWorker::Thread {
+public:
+    /// Hosts begin with different servers of a cluster.
+    Thread(const BrokerLinkOptions& options, NatsEvents& events)
+        : options_(options), events_(events), next_host_(std::random_device{}()) {}
+
+    void run() noexcept;
+
+    // [loop]
+    void connect(std::uint64_t number) noexcept;
+    void post(std::vector<Command>& batch);
+    void stop() noexcept;
+    /// Whether run() has come to its end in time.
+    [[nodiscard]] bool await_end();
+
+private:
+    using Connection = std::unique_ptr<NatsConnection>;
+
+    void serve();
+    [[nodiscard]] Connection dial(std::uint64_t number);
+    [[nodiscard]] bool greet(NatsConnection& connection, std::uint64_t number,
+                             const std::string& where);
+    void execute(NatsConnection& connection, std::uint64_t number, std::vector<Command>& batch);
+    [[nodiscard]] natsStatus await_confirmation(NatsConnection& connection, std::uint64_t number);
+    [[nodiscard]] bool is_wanted(std::uint64_t number) const noexcept {
+        return wanted_.load() == number;
+    }
+    void post_end(std::uint64_t number, natsStatus status);
+    void post_end(std::uint64_t number, std::string why) noexcept;
+
+    const BrokerLinkOptions options_;
+    NatsEvents& events_;
+    std::size_t next_host_;                 ///< the thread's own
+    std::atomic<std::uint64_t> wanted_{0};  ///< written under the lock
+    std::mutex mutex_;                      // guards what follows
+    std::condition_variable changed_;
+    std::vector<Command> commands_;
+    bool stops_ = false;
+    bool ended_ = false;
+};
+
 NatsWorker::NatsWorker(const BrokerLinkOptions& options, NatsEvents& events)
-    : options_(options), events_(events), next_host_(std::random_device{}()), wanted_(0) {
+    : state_(std::make_shared<Thread>(options, events)) {
     const base::SignalsBlocked inherited;
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([state = state_] { state->run(); });
 }
 
 NatsWorker::~NatsWorker() {
-    {
-        const std::lock_guard lock(mutex_);
-        stops_ = true;
-        wanted_.store(0);
+    if (!thread_.joinable()) {
+        return;
     }
-    changed_.notify_one();
-    thread_.join();
+    state_->stop();
+    if (state_->await_end()) {
+        thread_.join();
+    } else {
+        thread_.detach();
+    }
+}
+
+void NatsWorker::connect(std::uint64_t number) noexcept { state_->connect(number); }
+void NatsWorker::post(std::vector<Command>& batch) { state_->post(batch); }
+
+void NatsWorker::abandon() noexcept {
+    state_->stop();
+    thread_.detach();
 }
 
 // --- the loop's side -----------------------------------------------------------------------------
 
-void NatsWorker::connect(std::uint64_t number) noexcept {
+void NatsWorker::Thread::connect(std::uint64_t number) noexcept {
     {
         const std::lock_guard lock(mutex_);
         wanted_.store(number);
         commands_.clear();
     }
-    changed_.notify_one();
+    changed_.notify_all();
 }
 
-void NatsWorker::post(std::vector<Command>& batch) {
+void NatsWorker::Thread::post(std::vector<Command>& batch) {
     {
         const std::lock_guard lock(mutex_);
         if (commands_.empty()) {
@@ -59,12 +114,36 @@ void NatsWorker::post(std::vector<Command>& batch) {
         }
     }
     batch.clear();
-    changed_.notify_one();
+    changed_.notify_all();
+}
+
+void NatsWorker::Thread::stop() noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        stops_ = true;
+        wanted_.store(0);
+    }
+    changed_.notify_all();
+}
+
+bool NatsWorker::Thread::await_end() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, options_.patience, [this] { return ended_; });
 }
 
 // --- the thread's side ---------------------------------------------------------------------------
 
-void NatsWorker::run() noexcept {
+void NatsWorker::Thread::run() noexcept {
+    serve();
+    ::nats_ReleaseThreadMemory();
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+    }
+    changed_.notify_all();
+}
+
+void NatsWorker::Thread::serve() {
     Connection connection;
     std::uint64_t number = 0;
     std::vector<Command> batch;
@@ -73,7 +152,7 @@ void NatsWorker::run() noexcept {
             std::unique_lock lock(mutex_);
             changed_.wait(lock, [&] { return stops_ || !is_wanted(number) || !commands_.empty(); });
             if (stops_) {
-                break;
+                return;
             }
             batch.swap(commands_);
             if (!is_wanted(number)) {
@@ -93,11 +172,10 @@ void NatsWorker::run() noexcept {
         }
         batch.clear();
     }
-    ::nats_ReleaseThreadMemory();
 }
 
 /// Each server once, from the next one on, until one is there.
-NatsWorker::Connection NatsWorker::dial(std::uint64_t number) {
+NatsWorker::Thread::Connection NatsWorker::Thread::dial(std::uint64_t number) {
     std::string why;
     const auto& hosts = options_.url.hosts;
     for (std::size_t tried = 0; tried < hosts.size() && is_wanted(number); ++tried) {
@@ -115,7 +193,8 @@ NatsWorker::Connection NatsWorker::dial(std::uint64_t number) {
     return nullptr;
 }
 
-bool NatsWorker::greet(NatsConnection& connection, std::uint64_t number, const std::string& where) {
+bool NatsWorker::Thread::greet(NatsConnection& connection, std::uint64_t number,
+                               const std::string& where) {
     natsStatus status = connection.subscribe(options_.first_channel);
     if (status == NATS_OK) {
         status = await_confirmation(connection, number);
@@ -131,7 +210,8 @@ bool NatsWorker::greet(NatsConnection& connection, std::uint64_t number, const s
     return true;
 }
 
-natsStatus NatsWorker::await_confirmation(NatsConnection& connection, std::uint64_t number) {
+natsStatus NatsWorker::Thread::await_confirmation(NatsConnection& connection,
+                                                  std::uint64_t number) {
     natsStatus status = NATS_TIMEOUT;
     while (status == NATS_TIMEOUT && is_wanted(number)) {
         status = connection.confirm(kSlice);
@@ -139,8 +219,8 @@ natsStatus NatsWorker::await_confirmation(NatsConnection& connection, std::uint6
     return status;
 }
 
-void NatsWorker::execute(NatsConnection& connection, std::uint64_t number,
-                         std::vector<Command>& batch) {
+void NatsWorker::Thread::execute(NatsConnection& connection, std::uint64_t number,
+                                 std::vector<Command>& batch) {
     NatsEvent event{.type = NatsEvent::Type::confirmed, .connection = number, .text = {}};
     natsStatus status = NATS_OK;
     for (const Command& command : batch) {
@@ -171,13 +251,13 @@ void NatsWorker::execute(NatsConnection& connection, std::uint64_t number,
 }
 
 /// Of a connection that has ended, the library tells more.
-void NatsWorker::post_end(std::uint64_t number, natsStatus status) {
+void NatsWorker::Thread::post_end(std::uint64_t number, natsStatus status) {
     if (status != NATS_CONNECTION_CLOSED && status != NATS_CONNECTION_DISCONNECTED) {
         post_end(number, explain_nats(status, {}));
     }
 }
 
-void NatsWorker::post_end(std::uint64_t number, std::string why) noexcept {
+void NatsWorker::Thread::post_end(std::uint64_t number, std::string why) noexcept {
     events_.post(NatsEvent{.connection = number, .text = std::move(why)});
 }
 

@@ -2,18 +2,14 @@
 // The thread that waits for a NATS server, so that the loop does not.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "bridge/broker_link.hpp"
-#include "bridge/nats_connection.hpp"
 #include "bridge/nats_events.hpp"
 
 namespace websocket::bridge {
@@ -32,11 +28,11 @@ public:
         }
     };
 
-    /// Starts the thread. What is referred to outlives it. Throws std::system_error without one.
+    /// Starts the thread. The events outlive it. Throws std::system_error without one.
     NatsWorker(const BrokerLinkOptions& options, NatsEvents& events);
     NatsWorker(const NatsWorker&) = delete;
     NatsWorker& operator=(const NatsWorker&) = delete;
-    /// Waits for what the thread waits for: options.patience at most, but for names of hosts.
+    /// Waits for the thread, but not longer than the library waits for a server; then it is abandoned.
     ~NatsWorker();
 
     // [loop]
@@ -45,31 +41,14 @@ public:
     void connect(std::uint64_t number) noexcept;
     /// Exchanges the commands, for the connection of now, for an empty batch. Throws std::bad_alloc.
     void post(std::vector<Command>& batch);
+    /// Lets the thread end when it can, and does not wait for it.
+    void abandon() noexcept;
 
 private:
-    using Connection = std::unique_ptr<NatsConnection>;
+    class Thread;
 
-    void run() noexcept;
-    [[nodiscard]] Connection dial(std::uint64_t number);
-    [[nodiscard]] bool greet(NatsConnection& connection, std::uint64_t number,
-                             const std::string& where);
-    void execute(NatsConnection& connection, std::uint64_t number, std::vector<Command>& batch);
-    [[nodiscard]] natsStatus await_confirmation(NatsConnection& connection, std::uint64_t number);
-    [[nodiscard]] bool is_wanted(std::uint64_t number) const noexcept {
-        return wanted_.load() == number;
-    }
-    void post_end(std::uint64_t number, natsStatus status);
-    void post_end(std::uint64_t number, std::string why) noexcept;
-
-    const BrokerLinkOptions& options_;
-    NatsEvents& events_;
-    std::size_t next_host_;              ///< the thread's own
-    std::atomic<std::uint64_t> wanted_;  ///< written under the lock
-    std::mutex mutex_;                   // guards what follows
-    std::condition_variable changed_;
-    std::vector<Command> commands_;
-    bool stops_ = false;
-    std::thread thread_;  // the last one: it uses the others
+    const std::shared_ptr<Thread> state_;  ///< the thread's as well
+    std::thread thread_;
 };
 
 }  // namespace websocket::bridge

@@ -293,6 +293,19 @@ START_TEST(another_host_that_has_dropped_something_is_a_gap) {
 }
 END_TEST
 
+START_TEST(a_heartbeat_of_another_host_that_is_missing_is_a_gap) {
+    World world;
+    world.up();
+    const std::string message = Heartbeat{0}.to_message();
+    for (const std::uint64_t number : {7U, 8U, 1U, 2U, 4U}) {
+        const Envelope envelope{Envelope::Type::heartbeat, kOther, number, {}, message};
+        world.redis.publish("ws:!hosts", envelope.to_payload());
+    }
+    world.await([&] { return world.counts.gaps.load() == 1; }, "the gap");
+    ck_assert(world.log.has("a sign of life"));
+}
+END_TEST
+
 START_TEST(what_is_not_understood_is_refused_and_told) {
     World world;
     world.up();
@@ -347,6 +360,7 @@ WEBSOCKET_TEST_SUITE(bridge) {
     tcase_add_test(tests, what_nobody_has_confirmed_when_the_connection_ends_counts_as_lost);
     tcase_add_test(tests, own_messages_are_known_and_holes_of_others_are_told);
     tcase_add_test(tests, another_host_that_has_dropped_something_is_a_gap);
+    tcase_add_test(tests, a_heartbeat_of_another_host_that_is_missing_is_a_gap);
     tcase_add_test(tests, what_is_not_understood_is_refused_and_told);
     tcase_add_test(tests, what_the_processes_want_is_subscribed_to_also_by_the_next_connection);
     tcase_add_test(tests, a_channel_that_the_acl_forbids_costs_the_others_nothing);

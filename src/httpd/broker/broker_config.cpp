@@ -25,6 +25,7 @@ namespace websocket::httpd {
 namespace {
 
 constexpr const char* kDefaultChannelPrefix = "ws:";
+constexpr const char* kDefaultSubjectPrefix = "ws.";
 constexpr std::size_t kLongestPrefix = 100;
 constexpr std::size_t kLongestPassword = 1024;
 constexpr const char* kProgram = "websocket-bridge";
@@ -66,6 +67,25 @@ int complain(const server_rec* server, const std::string& what) {
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/// Of a subject, whose tokens are never empty; the last one goes on with a scope.
+bool may_begin_subjects(std::string_view prefix) noexcept {
+    return prefix.find_first_of("*>") == std::string_view::npos && !prefix.starts_with('.') &&
+           prefix.find("..") == std::string_view::npos;
+}
+
+/// What is wrong with the credentials; empty: nothing.
+std::string find_wrong_credentials(const Config& config, const hub::BrokerUrl& url) {
+    if (!url.password.empty() && config.broker_password_file != nullptr) {
+        return "WebSocketBrokerPasswordFile: there is a password in WebSocketBroker already; write "
+               "one of them";
+    }
+    if (!url.user.empty() && url.password.empty() && config.broker_password_file == nullptr) {
+        return "WebSocketBroker: the user \"" + url.user +
+               "\" needs a password: user:password@, or WebSocketBrokerPasswordFile";
+    }
+    return {};
+}
+
 /// What is wrong with directives that belong together; empty: nothing.
 std::string find_contradiction(const Config& config) {
     if (config.broker == nullptr) {
@@ -86,19 +106,21 @@ std::string find_contradiction(const Config& config) {
         return {};
     }
     const hub::BrokerUrl url = hub::parse_broker_url(config.broker).url;
-    if (!url.password.empty() && config.broker_password_file != nullptr) {
-        return "WebSocketBrokerPasswordFile: there is a password in WebSocketBroker already; write "
-               "one of them";
+    if (std::string wrong = find_wrong_credentials(config, url); !wrong.empty()) {
+        return wrong;
     }
-    if (!url.user.empty() && url.password.empty() && config.broker_password_file == nullptr) {
-        return "WebSocketBroker: the user \"" + url.user +
-               "\" needs a password: user:password@, or WebSocketBrokerPasswordFile";
+    const char* const tls_only = config.broker_ca_file != nullptr     ? "WebSocketBrokerCAFile"
+                                 : config.has(Setting::broker_verify) ? "WebSocketBrokerVerify"
+                                                                      : nullptr;
+    if (!url.tls && tls_only != nullptr) {
+        return std::string(tls_only) +
+               " is for TLS: WebSocketBroker must begin with rediss or nats+tls";
     }
-    if (!url.tls && config.broker_ca_file != nullptr) {
-        return "WebSocketBrokerCAFile is for TLS: WebSocketBroker must begin with rediss";
-    }
-    if (!url.tls && config.has(Setting::broker_verify)) {
-        return "WebSocketBrokerVerify is for TLS: WebSocketBroker must begin with rediss";
+    if (url.kind == hub::BrokerUrl::Kind::nats && config.broker_prefix != nullptr &&
+        !may_begin_subjects(config.broker_prefix)) {
+        return "WebSocketBrokerPrefix: subjects of NATS cannot begin with \"" +
+               std::string(config.broker_prefix) +
+               "\"; it must have no * and no >, no dot at its beginning and no two in a row";
     }
     if (config.broker_ca_file != nullptr && config.get(Setting::broker_verify) == 0) {
         return "WebSocketBrokerCAFile has no use with WebSocketBrokerVerify Off";
@@ -186,9 +208,10 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
         }
         const std::string program = bridge_program();
         if (::access(program.c_str(), X_OK) != 0) {
-            return complain(server, "WebSocketBroker needs the program " + program +
-                                        ", which is not there: " + std::strerror(errno) +
-                                        "; it is built and installed where libhiredis-dev is");
+            return complain(
+                server, "WebSocketBroker needs the program " + program +
+                            ", which is not there: " + std::strerror(errno) +
+                            "; it is built and installed where libhiredis-dev or libnats-dev is");
         }
         return OK;
     } catch (const std::exception&) {
@@ -199,8 +222,10 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
 bool make_broker_settings(server_rec* server, hub::BrokerSettings& settings, std::string& error) {
     const Config& config = server_config(server);
     settings.url = config.broker;
-    settings.prefix =
-        config.broker_prefix != nullptr ? config.broker_prefix : kDefaultChannelPrefix;
+    const bool nats = hub::parse_broker_url(config.broker).url.kind == hub::BrokerUrl::Kind::nats;
+    settings.prefix = config.broker_prefix != nullptr ? config.broker_prefix
+                      : nats                          ? kDefaultSubjectPrefix
+                                                      : kDefaultChannelPrefix;
     settings.ca_file = config.broker_ca_file != nullptr ? config.broker_ca_file : "";
     settings.verify = config.get(Setting::broker_verify) != 0;
     settings.buffer = static_cast<std::size_t>(config.get(Setting::broker_buffer));

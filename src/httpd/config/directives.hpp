@@ -343,10 +343,10 @@ inline constexpr std::array kDirectives{
               "Whether a child process raises its limit of descriptors from the soft to the hard one."},
     Directive{"WebSocketBroker", Setting::broker, Scope::process, ValueKind::special, 0, 0, 0, {},
               "*url*", "none",
-              "The Redis or Valkey that carries topics between hosts: `redis://`, `rediss://`, `unix:` or "
-              "`redis+sentinel://`; see [hosts](hosts.md)."},
+              "The Redis, Valkey or NATS that carries topics between hosts: `redis://`, `rediss://`, `unix:`, "
+              "`redis+sentinel://`, `nats://` or `nats+tls://`; see [hosts](hosts.md)."},
     Directive{"WebSocketBrokerPrefix", Setting::broker_prefix, Scope::process, ValueKind::special, 0, 0, 0, {},
-              "*text*", "`ws:`", "What the names of all channels begin with; the same on all hosts."},
+              "*text*", "`ws:`, with NATS `ws.`", "What the names of all channels begin with; the same on all hosts."},
     Directive{"WebSocketBrokerPasswordFile", Setting::broker_password_file, Scope::process,
               ValueKind::special, 0, 0, 0, {}, "*file*", "none",
               "File with the password for the broker in its first line, instead of one in WebSocketBroker; read "
@@ -357,7 +357,7 @@ inline constexpr std::array kDirectives{
               "hosts."},
     Directive{"WebSocketBrokerCAFile", Setting::broker_ca_file, Scope::process, ValueKind::special, 0, 0, 0, {},
               "*file*", "whom the system trusts",
-              "PEM file with the certificates that vouch for the broker's, with `rediss://`."},
+              "PEM file with the certificates that vouch for the broker's, with `rediss://` or `nats+tls://`."},
     Directive{"WebSocketBrokerVerify", Setting::broker_verify, Scope::process, ValueKind::flag, 1, 0, 1, {},
               "On\\|Off", "On",
               "Whether the broker's certificate has to be for its host and from somebody trusted."},
