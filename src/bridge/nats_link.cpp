@@ -21,7 +21,7 @@ constexpr milliseconds kSettled{15'000};
 /// Of connecting: in this time the library gives up by itself, unless it waits for what has no limit there.
 constexpr int kTimesPatience = 2;
 /// Threads that wait for that, until a process without them is better.
-constexpr int kMostAbandoned = 4;
+constexpr std::size_t kMostAbandoned = 4;
 
 }  // namespace
 
@@ -38,7 +38,12 @@ NatsLink::NatsLink(net::Reactor& reactor, BrokerLinkOptions options, Owner& owne
 }
 
 NatsLink::~NatsLink() {
-    worker_.reset();
+    constexpr std::chrono::seconds kFarewell{5};
+    const auto limit = std::chrono::steady_clock::now() + kFarewell;
+    for (const auto& worker : abandoned_) {
+        worker->finish(limit);
+    }
+    worker_->finish(limit);
     reactor_.remove(events_.descriptor(), *this);
     events_.close();
 }
@@ -69,16 +74,19 @@ void NatsLink::drop(const std::string& why) {
     }
 }
 
-/// A name that is looked up, or a handshake of TLS, may hold its thread up for as long as it likes.
+/// A name that is looked up, or a handshake of TLS, may hold its thread up for as long as it likes. The process that
+/// httpd starts instead of this one has no such threads.
 void NatsLink::abandon_worker() {
     drop("it does not answer");
-    if (++abandoned_ > kMostAbandoned) {
+    std::erase_if(abandoned_, [](const auto& worker) { return worker->ended(); });
+    if (abandoned_.size() >= kMostAbandoned) {
         log_.print(base::LogLevel::error,
-                   "WS0608: the bridge to other hosts ends: %d threads wait for the broker",
-                   kMostAbandoned);
+                   "WS0608: the bridge to other hosts ends: %zu threads wait for the broker",
+                   abandoned_.size());
         std::_Exit(EXIT_FAILURE);
     }
-    worker_->abandon();
+    worker_->stop();
+    abandoned_.push_back(std::move(worker_));
     worker_ = std::make_unique<NatsWorker>(options_, events_);
 }
 
@@ -160,7 +168,6 @@ void NatsLink::on_event(const NatsEvent& event) {
             phase_ = Phase::up;
             max_payload_ = event.most;
             patience_.stop();
-            abandoned_ = 0;
             reconnection_.note_up(event.text);
             owner_.on_up();
             break;

@@ -72,7 +72,7 @@ private:
     Reconnection reconnection_;
     net::Timer patience_;
     std::unique_ptr<NatsWorker> worker_;
-    int abandoned_ = 0;  ///< since it was up
+    std::vector<std::unique_ptr<NatsWorker>> abandoned_;  ///< that have not ended yet
 };
 
 }  // namespace websocket::bridge

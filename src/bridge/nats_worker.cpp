@@ -38,7 +38,7 @@ public:
     void post(std::vector<Command>& batch);
     void stop() noexcept;
     /// Whether run() has come to its end in time.
-    [[nodiscard]] bool await_end();
+    [[nodiscard]] bool await_end(std::chrono::steady_clock::time_point limit);
 
 private:
     using Connection = std::unique_ptr<NatsConnection>;
@@ -73,23 +73,25 @@ NatsWorker::NatsWorker(const BrokerLinkOptions& options, NatsEvents& events)
 }
 
 NatsWorker::~NatsWorker() {
-    if (!thread_.joinable()) {
-        return;
-    }
-    state_->stop();
-    if (state_->await_end()) {
-        thread_.join();
-    } else {
-        thread_.detach();
-    }
+    constexpr std::chrono::seconds kFarewell{5};
+    finish(std::chrono::steady_clock::now() + kFarewell);
 }
 
 void NatsWorker::connect(std::uint64_t number) noexcept { state_->connect(number); }
 void NatsWorker::post(std::vector<Command>& batch) { state_->post(batch); }
+void NatsWorker::stop() noexcept { state_->stop(); }
+bool NatsWorker::ended() const { return state_->await_end({}); }
 
-void NatsWorker::abandon() noexcept {
+void NatsWorker::finish(std::chrono::steady_clock::time_point limit) {
+    if (!thread_.joinable()) {
+        return;
+    }
     state_->stop();
-    thread_.detach();
+    if (state_->await_end(limit)) {
+        thread_.join();
+    } else {
+        thread_.detach();
+    }
 }
 
 // --- the loop's side -----------------------------------------------------------------------------
@@ -126,9 +128,9 @@ void NatsWorker::Thread::stop() noexcept {
     changed_.notify_all();
 }
 
-bool NatsWorker::Thread::await_end() {
+bool NatsWorker::Thread::await_end(std::chrono::steady_clock::time_point limit) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, options_.patience, [this] { return ended_; });
+    return changed_.wait_until(lock, limit, [this] { return ended_; });
 }
 
 // --- the thread's side ---------------------------------------------------------------------------

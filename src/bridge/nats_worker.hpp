@@ -2,6 +2,7 @@
 // The thread that waits for a NATS server, so that the loop does not.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,7 +33,7 @@ public:
     NatsWorker(const BrokerLinkOptions& options, NatsEvents& events);
     NatsWorker(const NatsWorker&) = delete;
     NatsWorker& operator=(const NatsWorker&) = delete;
-    /// Waits for the thread, but not longer than the library waits for a server; then it is abandoned.
+    /// As finish(), for a few seconds.
     ~NatsWorker();
 
     // [loop]
@@ -41,8 +42,11 @@ public:
     void connect(std::uint64_t number) noexcept;
     /// Exchanges the commands, for the connection of now, for an empty batch. Throws std::bad_alloc.
     void post(std::vector<Command>& batch);
-    /// Lets the thread end when it can, and does not wait for it.
-    void abandon() noexcept;
+    /// Lets the thread end when it can.
+    void stop() noexcept;
+    [[nodiscard]] bool ended() const;
+    /// Waits for its end, but not for ever: then it is left alone.
+    void finish(std::chrono::steady_clock::time_point limit);
 
 private:
     class Thread;
