@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "bridge/broker_kinds.hpp"
 #include "bridge/channel.hpp"
 #include "bridge/printable.hpp"
 #include "engine/event_form.hpp"

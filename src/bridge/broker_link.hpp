@@ -4,13 +4,11 @@
 
 #include <chrono>
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/log.hpp"
 #include "hub/broker_url.hpp"
-#include "net/reactor.hpp"
 #include "net/tls_client.hpp"
 
 namespace websocket::bridge {
@@ -78,14 +76,5 @@ public:
     /// Nothing waits, and the broker has answered all.
     [[nodiscard]] virtual bool is_idle() const noexcept = 0;
 };
-
-/// Whether this program was built with what the kind needs.
-[[nodiscard]] bool knows_broker(hub::BrokerUrl::Kind kind) noexcept;
-
-/// Of the kind that the URL says, which is known. The reactor, the owner and the log outlive it.
-[[nodiscard]] std::unique_ptr<BrokerLink> make_broker_link(net::Reactor& reactor,
-                                                           BrokerLinkOptions options,
-                                                           BrokerLink::Owner& owner,
-                                                           base::Log& log);
 
 }  // namespace websocket::bridge

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "bridge/bridge.hpp"
+#include "bridge/broker_kinds.hpp"
 #include "bridge/control.hpp"
 #include "bridge/local_end.hpp"
 #include "bridge/stderr_log.hpp"

@@ -28,8 +28,8 @@ constexpr milliseconds kSlice{100};
 class NatsWorker::Thread {
 public:
     /// Hosts begin with different servers of a cluster.
-    Thread(const BrokerLinkOptions& options, NatsEvents& events)
-        : options_(options), events_(events), next_host_(std::random_device{}()) {}
+    Thread(BrokerLinkOptions options, NatsEvents& events)
+        : options_(std::move(options)), events_(events), next_host_(std::random_device{}()) {}
 
     void run() noexcept;
 

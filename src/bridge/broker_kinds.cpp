@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bridge/broker_link.hpp"
+#include "bridge/broker_kinds.hpp"
 
 #include <stdexcept>
 #include <utility>
@@ -13,37 +13,38 @@
 
 namespace websocket::bridge {
 
+namespace {
+
+using Kind = hub::BrokerUrl::Kind;
+
+#ifdef WEBSOCKET_HAS_REDIS
+constexpr bool kHasRedis = true;
+#else
+constexpr bool kHasRedis = false;
+#endif
+#ifdef WEBSOCKET_HAS_NATS
+constexpr bool kHasNats = true;
+#else
+constexpr bool kHasNats = false;
+#endif
+
+}  // namespace
+
+bool knows_broker(Kind kind) noexcept { return kind == Kind::redis ? kHasRedis : kHasNats; }
+
 std::unique_ptr<BrokerLink> make_broker_link(net::Reactor& reactor, BrokerLinkOptions options,
                                              BrokerLink::Owner& owner, base::Log& log) {
 #ifdef WEBSOCKET_HAS_REDIS
-    if (options.url.kind == hub::BrokerUrl::Kind::redis) {
+    if (options.url.kind == Kind::redis) {
         return std::make_unique<RedisLink>(reactor, std::move(options), owner, log);
     }
 #endif
 #ifdef WEBSOCKET_HAS_NATS
-    if (options.url.kind == hub::BrokerUrl::Kind::nats) {
+    if (options.url.kind == Kind::nats) {
         return std::make_unique<NatsLink>(reactor, std::move(options), owner, log);
     }
 #endif
-    throw std::invalid_argument("a broker that this program was not built for");
-}
-
-bool knows_broker(hub::BrokerUrl::Kind kind) noexcept {
-    switch (kind) {
-        case hub::BrokerUrl::Kind::redis:
-#ifdef WEBSOCKET_HAS_REDIS
-            return true;
-#else
-            return false;
-#endif
-        case hub::BrokerUrl::Kind::nats:
-#ifdef WEBSOCKET_HAS_NATS
-            return true;
-#else
-            return false;
-#endif
-    }
-    return false;
+    throw std::invalid_argument("this program was built without what the broker needs");
 }
 
 }  // namespace websocket::bridge
