@@ -55,15 +55,15 @@ class NatsServer(BrokerServer):
             return False
         return True
 
-    def clients(self):
-        """What it knows of each connection of a client."""
-        return self._get("/connz?subs=1")["connections"]
-
     def routes(self):
         return self._get("/routez")["num_routes"]
 
     def subscribers(self, subject):
-        return sum(subject in client.get("subscriptions_list", ()) for client in self.clients())
+        """Clients of this server. A connection names what it has subscribed to a moment before the server looks there for
+        whom to send a message to, so both are asked."""
+        clients = {client["cid"] for client in self._get("/connz")["connections"]}
+        found = self._get("/subsz?subs=1&limit=10000").get("subscriptions_list", ())
+        return sum(one["subject"] == subject and one["cid"] in clients for one in found)
 
     def publish(self, subject, data, **options):
         """As any program would; `options` are those of CONNECT."""
