@@ -39,6 +39,16 @@ std::string_view text_of(std::span<const std::uint8_t> bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+const char* words_of(hub::GapReason why) noexcept {
+    switch (why) {
+        case hub::GapReason::reconnected: return "the connection to the broker is new";
+        case hub::GapReason::hole: return "another host has published more than came here";
+        case hub::GapReason::host_dropped: return "another host could not publish all";
+        case hub::GapReason::busy: break;
+    }
+    return "too much waits within this host";
+}
+
 template <class Function>
 auto guarded(Function function) {
     return [function] {
@@ -142,7 +152,7 @@ void Bridge::on_up() {
     heartbeat_timer_.start(options_.heartbeat);
     flush();
     if (again) {
-        raise_gap("the connection to the broker is new");
+        raise_gap(hub::kAllTopics, hub::GapReason::reconnected);
     }
 }
 
@@ -201,13 +211,14 @@ void Bridge::forget_silent_hosts() {
     });
 }
 
-void Bridge::raise_gap(const char* why) {
+void Bridge::raise_gap(std::string_view key, hub::GapReason why) {
+    bus_.tell_gap(key, why);
     const std::uint64_t gaps = counts_.gaps.fetch_add(1) + 1;
     if (gap_line_.permit()) {
         log_.print(base::LogLevel::warning,
                    "WS0604: messages of other hosts may be missing: %s (%" PRIu64
                    " times since the last such line)",
-                   why, gaps - std::min(gaps_said_, gaps - 1));
+                   words_of(why), gaps - std::min(gaps_said_, gaps - 1));
         gaps_said_ = gaps;
     }
 }
@@ -240,7 +251,7 @@ void Bridge::deliver(Subscriptions::Channel& channel, const Envelope& envelope) 
     counts_.received.fetch_add(1);
     if (envelope.host != 0 &&
         channel.sequences.missing_before(envelope.host, envelope.sequence) != 0) {
-        raise_gap("another host has published more than came here");
+        raise_gap(channel.key, hub::GapReason::hole);
     }
     const auto key = hub::TopicKey::parse(channel.key, options_.hash_key);
     try {
@@ -254,7 +265,7 @@ void Bridge::deliver(Subscriptions::Channel& channel, const Envelope& envelope) 
         }
     } catch (const std::bad_alloc&) {
     }
-    raise_gap("too much waits within this host");
+    raise_gap(channel.key, hub::GapReason::busy);
 }
 
 void Bridge::on_heartbeat(const Envelope& envelope) {
@@ -276,7 +287,7 @@ void Bridge::on_heartbeat(const Envelope& envelope) {
     }
     const auto [other, is_new] = others_.try_emplace(envelope.host, Other{heartbeat->dropped, now});
     if (!is_new && heartbeat->dropped > other->second.dropped) {
-        raise_gap("another host could not publish all");
+        raise_gap(hub::kAllTopics, hub::GapReason::host_dropped);
     }
     other->second = {heartbeat->dropped, now};
 }

@@ -81,7 +81,8 @@ private:
     void beat();
     void tidy();
     void forget_silent_hosts();
-    void raise_gap(const char* why);
+    /// Of a topic, by its hub::TopicKey::bytes(), or of hub::kAllTopics.
+    void raise_gap(std::string_view key, hub::GapReason why);
     void refuse(const std::string& channel) noexcept;
 
     net::Reactor& reactor_;

@@ -19,6 +19,8 @@ using websocket::bridge::BridgeOptions;
 using websocket::bridge::Envelope;
 using websocket::bridge::Heartbeat;
 using websocket::engine::SharedFrame;
+using websocket::hub::GapReason;
+using websocket::hub::kAllTopics;
 using websocket::test::FakeRedis;
 using websocket::test::RecordingBus;
 
@@ -28,6 +30,7 @@ constexpr std::uint64_t kHost = 7;
 constexpr std::uint64_t kOther = 8;
 const std::string kKey = std::string("\4=wwwnews");
 constexpr const char* kChannel = "ws:www:news";
+using ToldGaps = decltype(RecordingBus::gaps);
 
 struct Lines final : websocket::base::Log {
     void write(websocket::base::LogLevel /*level*/, std::string_view line) noexcept override {
@@ -252,6 +255,7 @@ START_TEST(what_nobody_has_confirmed_when_the_connection_ends_counts_as_lost) {
     world.await([&] { return world.counts.connects.load() == 2; }, "the next connection");
     ck_assert(world.sent().empty());  // it is not sent twice
     world.await_line("WS0604");
+    ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::reconnected}}));
 }
 END_TEST
 
@@ -264,15 +268,28 @@ START_TEST(own_messages_are_known_and_holes_of_others_are_told) {
     world.hear(kOther, 6, "b");
     world.await_heard(2);
     ck_assert_uint_eq(world.counts.gaps.load(), 0);
+    ck_assert(world.bus.gaps.empty());
     world.hear(kOther, 8, "c");
     world.await_heard(3);
     ck_assert_uint_eq(world.counts.gaps.load(), 1);
+    ck_assert(world.bus.gaps == ToldGaps({{kKey, GapReason::hole}}));
     ck_assert(world.log.has("WS0604"));
     world.redis.publish(kChannel, "plain");
     world.redis.publish(kChannel, "\xff");
     world.await_heard(5);
     ck_assert_uint_eq(world.counts.gaps.load(), 1);
     ck_assert_uint_eq(world.counts.received.load(), 5);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_within_this_host_is_a_gap) {
+    World world;
+    world.up();
+    world.want();
+    world.bus.result = websocket::hub::BusResult::full;
+    world.redis.publish(kChannel, "too much");
+    world.await([&] { return !world.bus.gaps.empty(); }, "the gap");
+    ck_assert(world.bus.gaps == ToldGaps({{kKey, GapReason::busy}}));
 }
 END_TEST
 
@@ -288,6 +305,7 @@ START_TEST(another_host_that_has_dropped_something_is_a_gap) {
     beat(3);
     beat(4);
     world.await([&] { return world.counts.gaps.load() == 1; }, "the gap");
+    ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::host_dropped}}));
     world.redis.publish("ws:!hosts", "nonsense");
     world.await([&] { return world.counts.refused.load() == 1; }, "the refusal");
 }
@@ -346,6 +364,7 @@ WEBSOCKET_TEST_SUITE(bridge) {
     tcase_add_test(tests, what_is_too_much_is_dropped_counted_and_told_to_others);
     tcase_add_test(tests, what_nobody_has_confirmed_when_the_connection_ends_counts_as_lost);
     tcase_add_test(tests, own_messages_are_known_and_holes_of_others_are_told);
+    tcase_add_test(tests, what_does_not_fit_within_this_host_is_a_gap);
     tcase_add_test(tests, another_host_that_has_dropped_something_is_a_gap);
     tcase_add_test(tests, what_is_not_understood_is_refused_and_told);
     tcase_add_test(tests, what_the_processes_want_is_subscribed_to_also_by_the_next_connection);
