@@ -138,6 +138,7 @@ private:
         if (!settings.password.empty()) {
             options.url.password = settings.password;
         }
+        options.url.sentinel_password = settings.sentinel_password;
         options.tls = tls_.get();
         options.prefix = settings.prefix;
         options.buffer = settings.buffer;
