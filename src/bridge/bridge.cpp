@@ -5,6 +5,8 @@
 #include <cinttypes>
 #include <new>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "bridge/channel.hpp"
 #include "engine/event_form.hpp"
@@ -66,6 +68,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
                hub::BridgeCounts& counts, base::Log& log)
     : reactor_(reactor), options_(options), bus_(bus), counts_(counts), log_(log),
       hosts_channel_(hosts_channel(options.prefix)),
+      marker_channel_(hosts_channel_ + '-' + std::to_string(options.host)),
       link_(reactor, link_options(options), *this, log),
       queue_(options.buffer, options.longest_wait),
       heartbeat_timer_(reactor,
@@ -150,8 +153,37 @@ void Bridge::on_up() {
     subscriptions_.for_each([this](const std::string& channel) { link_.subscribe(channel); });
     beat();
     heartbeat_timer_.start(options_.heartbeat);
-    flush();
+    marking_since_.reset();
     if (again) {
+        marking_since_ = reactor_.elapsed();
+        link_.subscribe(marker_channel_);
+        if (was_up_) {
+            mark();
+        }  // else with tidy(): a bridge that follows another one has to hear first what processes want
+    }
+    was_up_ = true;
+    flush();
+}
+
+/// Whoever loads his state anew must not do it before messages come again. A broker carries out what a connection asks for
+/// in order, so what comes back on the last channel says that it has subscribed to all. What is published before that is
+/// lost: it is tried again with each tidy(). Where the broker does not allow it, nobody waits longer than a heartbeat.
+void Bridge::mark() {
+    if (reactor_.elapsed() - *marking_since_ > options_.heartbeat) {
+        on_marked();
+        return;
+    }
+    const Envelope envelope{.type = Envelope::Type::heartbeat,
+                            .host = options_.host,
+                            .sequence = 1,
+                            .fields = {},
+                            .message = {}};
+    link_.publish(marker_channel_, envelope.to_payload());
+}
+
+void Bridge::on_marked() {
+    if (std::exchange(marking_since_, std::nullopt)) {
+        link_.unsubscribe(marker_channel_);
         raise_gap(hub::kAllTopics, hub::GapReason::reconnected);
     }
 }
@@ -192,6 +224,9 @@ void Bridge::tidy() {
         }
     }
     forget_silent_hosts();
+    if (marking_since_ && link_.is_up()) {
+        mark();
+    }
     flush();
     const std::uint64_t dropped = dropped_;
     if (dropped != drops_said_ && drop_line_.permit()) {
@@ -233,6 +268,10 @@ void Bridge::on_message(const std::string& channel, std::string_view payload) {
         } else {
             refuse(channel);
         }
+        return;
+    }
+    if (channel == marker_channel_) {
+        on_marked();
         return;
     }
     Subscriptions::Channel* known = subscriptions_.find(channel);

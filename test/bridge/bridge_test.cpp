@@ -282,6 +282,32 @@ START_TEST(own_messages_are_known_and_holes_of_others_are_told) {
 }
 END_TEST
 
+START_TEST(a_new_connection_is_a_gap_when_all_is_subscribed_to_or_cannot_be_known_to_be) {
+    for (const bool allowed : {true, false}) {
+        World world;
+        if (!allowed) world.options.heartbeat = 1ms;
+        world.up();
+        world.want();
+        world.redis.answer = [&](const FakeRedis::Command& command) -> std::optional<std::string> {
+            const bool marker = command.size() > 1 && command[1] == "ws:!hosts-7";
+            if (marker && command[0] == "SUBSCRIBE") {
+                ck_assert(world.redis.has_subscriber(kChannel));  // it is the last one
+                ck_assert(world.bus.gaps.empty());
+                if (!allowed) return "-NOPERM no access to the channel\r\n";
+            }
+            return {};
+        };
+        world.redis.cut();
+        world.await([&] { return !world.bus.gaps.empty(); }, "the gap");
+        ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::reconnected}}));
+        world.bridge->flush();
+        if (allowed) {
+            world.await([&] { return !world.redis.has_subscriber("ws:!hosts-7"); }, "its end");
+        }
+    }
+}
+END_TEST
+
 START_TEST(what_does_not_fit_within_this_host_is_a_gap) {
     World world;
     world.up();
@@ -364,6 +390,8 @@ WEBSOCKET_TEST_SUITE(bridge) {
     tcase_add_test(tests, what_is_too_much_is_dropped_counted_and_told_to_others);
     tcase_add_test(tests, what_nobody_has_confirmed_when_the_connection_ends_counts_as_lost);
     tcase_add_test(tests, own_messages_are_known_and_holes_of_others_are_told);
+    tcase_add_test(tests,
+                   a_new_connection_is_a_gap_when_all_is_subscribed_to_or_cannot_be_known_to_be);
     tcase_add_test(tests, what_does_not_fit_within_this_host_is_a_gap);
     tcase_add_test(tests, another_host_that_has_dropped_something_is_a_gap);
     tcase_add_test(tests, what_is_not_understood_is_refused_and_told);
