@@ -168,7 +168,7 @@ def test_hosts_are_measured_with_few_topics_and_clients():
     arguments = argparse.Namespace(build=BUILD.resolve(), httpd=None, modules=None, server_core=None, client_core=None, directive=[],
                                    no_httpd=False, topics=20, connections=5, case=None, rounds=1, duration=0.1, warmup=0.1,
                                    quiet=100)
-    cases = {"few": ["--size", "128", "--window", "4", "--subscribers", "3", "--timeout", "60"]}
+    cases = {"few": ["--size", "128", "--window", "4", "--subscribers", "3", "--timeout", "40"]}
     runs = two_hosts.measure(cases, arguments)
     assert {run["server"] for run in runs if run["kind"] == "fanout"} == {"one host", "from host to host"}
     assert all(run["deliveries"] > 0 for run in runs if run["kind"] == "fanout")
