@@ -5,6 +5,7 @@
 #include <cinttypes>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "bridge/broker_kinds.hpp"
@@ -44,6 +45,16 @@ std::string_view text_of(std::span<const std::uint8_t> bytes) noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+const char* words_of(hub::GapReason why) noexcept {
+    switch (why) {
+        case hub::GapReason::reconnected: return "the connection to the broker is new";
+        case hub::GapReason::hole: return "another host has published more than came here";
+        case hub::GapReason::host_dropped: return "another host could not publish all";
+        case hub::GapReason::busy: break;
+    }
+    return "too much waits within this host";
+}
+
 template <class Function>
 auto guarded(Function function) {
     return [function] {
@@ -61,6 +72,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
                hub::BridgeCounts& counts, base::Log& log)
     : reactor_(reactor), options_(options), bus_(bus), counts_(counts), log_(log),
       hosts_channel_(hosts_channel(options.prefix)),
+      marker_channel_(hosts_channel_ + '-' + std::to_string(options.host)),
       link_(make_broker_link(reactor, link_options(options), *this, log)),
       queue_(options.buffer, options.longest_wait),
       heartbeat_timer_(reactor,
@@ -128,7 +140,7 @@ void Bridge::feed() {
 
 void Bridge::on_room() { flush(); }
 
-void Bridge::on_missed() { raise_gap("they came faster than they could be taken"); }
+void Bridge::on_missed() { raise_gap(hub::kAllTopics, hub::GapReason::busy); }
 
 void Bridge::on_published(bool accepted) {
     if (accepted) {
@@ -147,9 +159,38 @@ void Bridge::on_up() {
     subscriptions_.for_each([this](const std::string& channel) { link_->subscribe(channel); });
     beat();
     heartbeat_timer_.start(options_.heartbeat);
-    flush();
+    marking_since_.reset();
     if (again) {
-        raise_gap("the connection to the broker is new");
+        marking_since_ = reactor_.elapsed();
+        link_->subscribe(marker_channel_);
+        if (was_up_) {
+            mark();
+        }  // else with tidy(): a bridge that follows another one has to hear first what processes want
+    }
+    was_up_ = true;
+    flush();
+}
+
+/// Whoever loads his state anew must not do it before messages come again. A broker carries out what a connection asks for
+/// in order, so what comes back on the last channel says that it has subscribed to all. What is published before that is
+/// lost: it is tried again with each tidy(). Where the broker does not allow it, nobody waits longer than a heartbeat.
+void Bridge::mark() {
+    if (reactor_.elapsed() - *marking_since_ > options_.heartbeat) {
+        on_marked();
+        return;
+    }
+    const Envelope envelope{.type = Envelope::Type::heartbeat,
+                            .host = options_.host,
+                            .sequence = 1,
+                            .fields = {},
+                            .message = {}};
+    link_->publish(marker_channel_, envelope.to_payload());
+}
+
+void Bridge::on_marked() {
+    if (std::exchange(marking_since_, std::nullopt)) {
+        link_->unsubscribe(marker_channel_);
+        raise_gap(hub::kAllTopics, hub::GapReason::reconnected);
     }
 }
 
@@ -190,6 +231,9 @@ void Bridge::tidy() {
         }
     }
     forget_silent_hosts();
+    if (marking_since_ && link_->is_up()) {
+        mark();
+    }
     flush();
     const std::uint64_t dropped = dropped_;
     if (dropped != drops_said_ && drop_line_.permit()) {
@@ -209,13 +253,14 @@ void Bridge::forget_silent_hosts() {
     });
 }
 
-void Bridge::raise_gap(const char* why) {
+void Bridge::raise_gap(std::string_view key, hub::GapReason why) {
+    bus_.tell_gap(key, why);
     const std::uint64_t gaps = counts_.gaps.fetch_add(1) + 1;
     if (gap_line_.permit()) {
         log_.print(base::LogLevel::warning,
                    "WS0604: messages of other hosts may be missing: %s (%" PRIu64
                    " times since the last such line)",
-                   why, gaps - std::min(gaps_said_, gaps - 1));
+                   words_of(why), gaps - std::min(gaps_said_, gaps - 1));
         gaps_said_ = gaps;
     }
 }
@@ -230,6 +275,10 @@ void Bridge::on_message(const std::string& channel, std::string_view payload) {
         } else {
             refuse(channel);
         }
+        return;
+    }
+    if (channel == marker_channel_) {
+        on_marked();
         return;
     }
     Subscriptions::Channel* known = subscriptions_.find(channel);
@@ -248,7 +297,7 @@ void Bridge::deliver(Subscriptions::Channel& channel, const Envelope& envelope) 
     counts_.received.fetch_add(1);
     if (envelope.host != 0 &&
         channel.sequences.missing_before(envelope.host, envelope.sequence) != 0) {
-        raise_gap("another host has published more than came here");
+        raise_gap(channel.key, hub::GapReason::hole);
     }
     const auto key = hub::TopicKey::parse(channel.key, options_.hash_key);
     try {
@@ -262,7 +311,7 @@ void Bridge::deliver(Subscriptions::Channel& channel, const Envelope& envelope) 
         }
     } catch (const std::bad_alloc&) {
     }
-    raise_gap("too much waits within this host");
+    raise_gap(channel.key, hub::GapReason::busy);
 }
 
 void Bridge::on_heartbeat(const Envelope& envelope) {
@@ -289,11 +338,11 @@ void Bridge::on_heartbeat(const Envelope& envelope) {
         return;
     }
     if (told.dropped > before.dropped) {
-        raise_gap("another host could not publish all");
+        raise_gap(hub::kAllTopics, hub::GapReason::host_dropped);
     }
     // So it is when servers of a cluster have lost each other for a while.
     if (told.heartbeat > before.heartbeat + 1) {
-        raise_gap("a sign of life of another host did not come here");
+        raise_gap(hub::kAllTopics, hub::GapReason::hole);
     }
 }
 

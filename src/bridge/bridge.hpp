@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -85,7 +86,10 @@ private:
     void beat();
     void tidy();
     void forget_silent_hosts();
-    void raise_gap(const char* why);
+    void mark();
+    void on_marked();
+    /// Of a topic, by its hub::TopicKey::bytes(), or of hub::kAllTopics.
+    void raise_gap(std::string_view key, hub::GapReason why);
     void refuse(const std::string& channel) noexcept;
 
     net::Reactor& reactor_;
@@ -94,6 +98,7 @@ private:
     hub::BridgeCounts& counts_;
     base::Log& log_;
     const std::string hosts_channel_;
+    const std::string marker_channel_;  ///< the last one that is subscribed to when it comes up
     const std::unique_ptr<BrokerLink> link_;
     OutgoingQueue queue_;
     Subscriptions subscriptions_;
@@ -104,6 +109,9 @@ private:
     std::uint64_t heartbeats_ = 0;  ///< sent
     std::chrono::milliseconds alive_{0};  ///< last own heartbeat that came back
     std::chrono::steady_clock::time_point beat_at_;
+    bool was_up_ = false;
+    std::optional<std::chrono::milliseconds>
+        marking_since_;  ///< it came up again, and the gap is still to be told
     base::LogThrottle gap_line_;
     std::uint64_t gaps_said_ = 0;
     base::LogThrottle drop_line_;

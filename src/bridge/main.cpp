@@ -139,6 +139,7 @@ private:
         if (!settings.password.empty()) {
             options.url.password = settings.password;
         }
+        options.url.sentinel_password = settings.sentinel_password;
         options.tls = tls_.get();
         options.trust = {.ca_file = settings.ca_file, .verify = settings.verify};
         options.prefix = settings.prefix;

@@ -95,6 +95,9 @@ void RedisLink::greet(RedisConnection& connection) {
 
 void RedisLink::on_connected(RedisConnection& connection) {
     if (&connection == sentinel_.get()) {
+        if (!options_.url.sentinel_password.empty()) {
+            connection.send({"AUTH", options_.url.sentinel_password});
+        }
         connection.send({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.url.master});
         connection.send({"SUBSCRIBE", kSwitchChannel});
     } else {
@@ -156,7 +159,9 @@ void RedisLink::on_sentinel_end(const std::string& why) {
 void RedisLink::on_sentinel_reply(const Reply& reply) {
     if (reply.is_error()) {
         sentinel_->close();
-        on_sentinel_end(explain_error(reply.text));
+        on_sentinel_end(reply.text.starts_with("NOAUTH")
+                            ? "it wants a password: WebSocketBrokerSentinelPasswordFile (NOAUTH)"
+                            : explain_error(reply.text));
     } else if (reply.type == Reply::Type::array && reply.elements.size() == 2) {
         take_master(reply);
     } else if (reply.type == Reply::Type::nil ||

@@ -18,13 +18,14 @@ inline constexpr int kBridgeRegistryFile = 4;
 inline constexpr int kBridgeControl = 5;
 
 struct BrokerSettings {
-    std::string url;               ///< as parse_broker_url() takes it
-    std::string password;          ///< instead of the one in the URL; empty: that one
-    std::string prefix;            ///< of all channels
-    std::string ca_file;           ///< PEM; empty: whom the system trusts
-    bool verify = true;            ///< the certificate of the broker
-    std::size_t buffer = 0;        ///< bytes that may wait for the broker
-    std::size_t topic_buffer = 0;  ///< and for a child process
+    std::string url;                ///< as parse_broker_url() takes it
+    std::string password;           ///< instead of the one in the URL; empty: that one
+    std::string sentinel_password;  ///< of all sentinels; empty: they want none
+    std::string prefix;             ///< of all channels
+    std::string ca_file;            ///< PEM; empty: whom the system trusts
+    bool verify = true;             ///< the certificate of the broker
+    std::size_t buffer = 0;         ///< bytes that may wait for the broker
+    std::size_t topic_buffer = 0;   ///< and for a child process
     base::LogLevel level = base::LogLevel::warning;  ///< lines of less weight are not written
 
     /// Throws std::bad_alloc.

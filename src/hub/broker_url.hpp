@@ -22,7 +22,8 @@ struct BrokerUrl {
     std::string master;       ///< what the sentinels call the server; empty without sentinels
     std::string user;  ///< may be empty with a password: Redis' default user, or a token of NATS
     std::string password;
-    unsigned database = 0;  ///< channels belong to a server, not to one of its databases
+    std::string sentinel_password;  ///< never in the text of a URL; empty for none
+    unsigned database = 0;          ///< channels belong to a server, not to one of its databases
 
     /// For people; without the password. Throws std::bad_alloc.
     [[nodiscard]] std::string describe() const;

@@ -9,6 +9,7 @@
 
 #include "engine/shared_frame.hpp"
 #include "hub/drops.hpp"
+#include "hub/gap.hpp"
 #include "hub/topic_key.hpp"
 
 namespace websocket::hub {
@@ -33,6 +34,11 @@ public:
         /// Calls `each` with the TopicKey::bytes() of all topics that add_interest() was called for, and
         /// remove_interest() not yet; calls of these two wait meanwhile. May throw std::bad_alloc. [bus]
         virtual void list_interests(const std::function<void(std::string_view)>& /*each*/) {}
+        /// Messages of a topic, by its TopicKey::bytes(), or of kAllTopics, may not have come here. At most one a second
+        /// for each. False: it could not be passed on, and comes again. [bus]
+        [[nodiscard]] virtual bool on_gap(std::string_view /*key*/, GapReason /*why*/) noexcept {
+            return true;
+        }
     };
 
     Bus() noexcept = default;
@@ -61,6 +67,10 @@ public:
     /// Sends a frame to the other processes; it does not come back to the receiver. [any thread]
     [[nodiscard]] virtual BusResult publish(const TopicKey& key,
                                             const engine::SharedFrame& frame) noexcept = 0;
+
+    /// Tells the other processes that want the topic, or all of them for kAllTopics, that messages of it may be missing.
+    /// Never fails: what has no room waits, and may become a gap of all topics. [any thread]
+    virtual void tell_gap(std::string_view key, GapReason why) noexcept = 0;
 
     /// Makes a thread of the bus call Drops::report() in a second or so. [any thread]
     virtual void report_soon() noexcept = 0;

@@ -94,6 +94,24 @@ std::size_t PresenceStore::bytes() const noexcept { return header_->size; }
 std::uint64_t PresenceStore::changes() const noexcept { return header_->changes.load(); }
 void PresenceStore::changed() const noexcept { header_->changes.fetch_add(1); }
 
+std::optional<PresenceStore::Usage> PresenceStore::usage() const noexcept {
+    const shm::RobustLock lock = locked();
+    if (!lock) {
+        return {};
+    }
+    Usage usage{.bytes = pool_.bytes_used(), .topics = 0, .members = 0};
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index at = buckets_[bucket]; at != 0; at = pool_.at<Topic>(at).next) {
+            ++usage.topics;
+            for (Index entry = pool_.at<Topic>(at).first; entry != 0;
+                 entry = pool_.at<Entry>(entry).next) {
+                usage.members += is_present(pool_.at<Entry>(entry)) ? 1 : 0;
+            }
+        }
+    }
+    return usage;
+}
+
 void PresenceStore::recover() const noexcept {
     pool_.begin_recovery();
     for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {

@@ -51,6 +51,13 @@ public:
                                                          std::uint32_t processes) noexcept;
     [[nodiscard]] void* memory() const noexcept { return header_; }
     [[nodiscard]] std::size_t bytes() const noexcept;
+    struct Usage {
+        std::size_t bytes;  ///< also of members of processes that are gone, until somebody looks
+        std::size_t topics;
+        std::size_t members;  ///< once for each process
+    };
+    /// Looks at each member: for people and monitors, once in a while.
+    [[nodiscard]] std::optional<Usage> usage() const noexcept;
 
     /// For the calling process, once.
     [[nodiscard]] std::optional<Self> claim() noexcept;

@@ -60,17 +60,17 @@ class RedisServer(BrokerServer):
 
 
 class RedisSentinel(RedisServer):
-    """A sentinel that watches a server by this name, and needs no other to agree."""
+    """A sentinel that watches a server by this name, and needs no other to agree; with further lines of its file."""
 
     program = "redis-sentinel"
 
-    def __init__(self, name, master):
+    def __init__(self, name, master, *settings_besides):
         super().__init__()
         settings = self.folder / "sentinel.conf"
         settings.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
             f"sentinel monitor {name} 127.0.0.1 {master.port} 1\n"
             f"sentinel down-after-milliseconds {name} 1000\n"
-            f"sentinel failover-timeout {name} 5000\n"
+            f"sentinel failover-timeout {name} 5000\n" + "".join(f"{line}\n" for line in settings_besides)
         )
         self.words = [settings]

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Topics over several hosts: what one httpd publishes, clients of another get, through a real Redis or NATS."""
 
+import os
 import pathlib
+import re
+import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -11,9 +15,9 @@ import frames
 import processes
 from event_client import EventClient
 from hosts import PLUGIN, Hosts, ask, bridge_of, parts, publish
-from httpd import location, several_children, shipped
+from httpd import BUILD, location, several_children, shipped
 from nats_servers import NatsServer
-from redis_servers import RedisServer
+from redis_servers import RedisSentinel, RedisServer
 from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
@@ -259,6 +263,56 @@ def test_a_password_from_a_file_and_a_unix_socket(start_httpd, tmp_path):
             client.expect_text("hello")
 
 
+def _jail(folder, pages):
+    """With the program, what it needs and some pages, at the paths that they have outside."""
+    program = (BUILD / "websocket-bridge").absolute()
+    needed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in [program, *map(pathlib.Path, re.findall(r"(/\S+) \(0x", needed))]:
+        inside = folder / path.relative_to("/")
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, inside)
+    pages.mkdir()
+    (pages / "index.html").write_text("hello\n")
+    shutil.copytree(pages, folder / pages.relative_to("/"))
+    return folder
+
+
+@pytest.mark.one_mpm
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may use ChrootDir")
+def test_the_bridge_lives_in_the_chroot_of_the_children(start_httpd, redis, configtest, tmp_path):
+    url = f"redis://127.0.0.1:{redis.port}"
+    empty, pages = tmp_path / "empty", tmp_path / "pages"
+    jail = _jail(tmp_path / "jail", pages)
+    empty.mkdir()
+    code, output = configtest(parts(url, f"ChrootDir {empty}"))
+    assert code != 0 and "with ChrootDir the program has to be in there" in output
+    lines = [f'DocumentRoot "{pages}"', f'<Directory "{pages}">\nRequire all granted\n</Directory>', f"ChrootDir {jail}"]
+    with Hosts(start_httpd, redis, *lines, count=1) as hosts:
+        client = hosts.subscriber(0, "news")
+        redis.publish("ws:www:news", "hello")
+        client.expect_text("hello")
+        assert pathlib.Path(f"/proc/{bridge_of(hosts.servers[0])}/root").readlink() == jail
+
+
+@pytest.mark.one_mpm
+def test_sentinels_get_a_password_of_their_own(start_httpd, tmp_path):
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("sent1nel\n")
+    wrong.write_text("secret\n")
+    with RedisServer() as redis, RedisSentinel("mymaster", redis, "requirepass sent1nel") as sentinel:
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster"
+        refused = r"WS0602: .*no sentinel says where it is.*"
+        start_httpd(parts(url)).expect_log(refused + "WebSocketBrokerSentinelPasswordFile")
+        start_httpd(parts(url, f"WebSocketBrokerSentinelPasswordFile {wrong}")).expect_log(refused + "WRONGPASS")
+        with Hosts(start_httpd, redis, f"WebSocketBrokerSentinelPasswordFile {right}", count=1, url=url) as hosts:
+            client = hosts.subscriber(0, "news")
+            redis.publish("ws:www:news", "hello")
+            client.expect_text("hello")
+            bridge = bridge_of(hosts.servers[0])
+            for name in ("cmdline", "environ"):
+                assert b"sent1nel" not in pathlib.Path(f"/proc/{bridge}/{name}").read_bytes()
+
+
 @pytest.mark.one_mpm
 def test_tls_is_for_those_who_are_trusted(start_httpd):
     certificate, key = certificates.certificate()
@@ -300,6 +354,9 @@ _WRONG = [
     ("WebSocketBroker redis://host\nWebSocketBrokerPasswordFile /nowhere", "there is no file"),
     ("WebSocketBroker redis://:a@host\nWebSocketBrokerPasswordFile /etc/hostname", "there is a password in WebSocketBroker"),
     ("WebSocketBroker redis://host\nWebSocketBrokerPasswordFile /dev/null", "must have the password in its first line"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerSentinelPasswordFile /etc/hostname", "is for sentinels"),
+    ("WebSocketBroker redis+sentinel://host/x\nWebSocketBrokerSentinelPasswordFile /dev/null", "SentinelPasswordFile: \"/dev/null\" must have the password"),
+    ("WebSocketBrokerSentinelPasswordFile /etc/hostname", "WebSocketBrokerSentinelPasswordFile needs WebSocketBroker"),
     ("WebSocketBroker redis://host\nWebSocketBrokerCAFile /etc/hostname", "is for TLS"),
     ("WebSocketBroker redis://host\nWebSocketBrokerVerify Off", "is for TLS"),
     ("WebSocketBroker redis://host\nWebSocketBrokerBuffer 1", "is not allowed"),

@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/service.hpp"
@@ -46,6 +48,10 @@ public:
         published.push_back(text_of(frame.bytes()));
         return result;
     }
+    void tell_gap(std::string_view key, hub::GapReason why) noexcept override {
+        const ForTheTest memory;
+        gaps.emplace_back(std::string(key), why);
+    }
     void report_soon() noexcept override {}
     void begin_stop() noexcept override {}
     bool stopped() const noexcept override { return true; }
@@ -55,6 +61,7 @@ public:
     std::atomic<bool> elsewhere{false};
     hub::BusResult result = hub::BusResult::ok;
     std::vector<std::string> published;
+    std::vector<std::pair<std::string, hub::GapReason>> gaps;  ///< that others are told of
     Awaited<std::set<std::string>> interest;
     Awaited<std::map<std::string, std::uint64_t>> shown;  ///< the last of each topic
     std::atomic<std::uint64_t> subscribers_elsewhere{0};

@@ -7,6 +7,7 @@
 #include <http_log.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <unixd.h>
 
 #include <algorithm>
 #include <array>
@@ -37,8 +38,12 @@ Config& server_config(const server_rec* server) {
 bool is_directive(const cmd_parms* cmd, std::string_view name) { return name == cmd->cmd->name; }
 
 /// The first line. False, and `error` is for people, when there is none.
-bool read_password(const char* path, std::string& password, std::string& error) {
-    error = std::string("WebSocketBrokerPasswordFile: \"") + path + "\" ";
+bool read_password(const char* directive, const char* path, std::string& password,
+                   std::string& error) {
+    if (path == nullptr) {
+        return true;
+    }
+    error = std::string(directive) + ": \"" + path + "\" ";
     const base::Descriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     std::array<char, kLongestPassword + 2> text;
     const ssize_t size = file.valid() ? ::read(file.get(), text.data(), text.size()) : -1;
@@ -96,6 +101,8 @@ std::string find_contradiction(const Config& config) {
         for (const Lonely& lonely :
              {Lonely{"WebSocketBrokerPrefix", config.broker_prefix != nullptr},
               Lonely{"WebSocketBrokerPasswordFile", config.broker_password_file != nullptr},
+              Lonely{"WebSocketBrokerSentinelPasswordFile",
+                     config.broker_sentinel_password_file != nullptr},
               Lonely{"WebSocketBrokerBuffer", config.has(Setting::broker_buffer)},
               Lonely{"WebSocketBrokerCAFile", config.broker_ca_file != nullptr},
               Lonely{"WebSocketBrokerVerify", config.has(Setting::broker_verify)}}) {
@@ -122,10 +129,27 @@ std::string find_contradiction(const Config& config) {
                std::string(config.broker_prefix) +
                "\"; it must have no * and no >, no dot at its beginning and no two in a row";
     }
+    if (url.master.empty() && config.broker_sentinel_password_file != nullptr) {
+        return "WebSocketBrokerSentinelPasswordFile is for sentinels: WebSocketBroker must begin "
+               "with redis+sentinel or rediss+sentinel";
+    }
     if (config.broker_ca_file != nullptr && config.get(Setting::broker_verify) == 0) {
         return "WebSocketBrokerCAFile has no use with WebSocketBrokerVerify Off";
     }
     return {};
+}
+
+/// The program begins in the folder that children live in, at the same path; empty: nothing is wrong.
+std::string find_missing_in_chroot(const std::string& program) {
+    if (ap_unixd_config.chroot_dir == nullptr) {
+        return {};
+    }
+    const std::string inside = ap_unixd_config.chroot_dir + program;
+    return ::access(inside.c_str(), X_OK) == 0
+               ? std::string()
+               : "WebSocketBroker: with ChrootDir the program has to be in there, too, with the "
+                 "libraries that it needs: " +
+                     inside + ": " + std::strerror(errno);
 }
 
 }  // namespace
@@ -176,8 +200,10 @@ const char* set_broker_file(cmd_parms* cmd, void* /*section*/, const char* file)
                             file);
     }
     Config& config = server_config(cmd->server);
-    (is_directive(cmd, "WebSocketBrokerCAFile") ? config.broker_ca_file
-                                                : config.broker_password_file) = path;
+    (is_directive(cmd, "WebSocketBrokerCAFile")         ? config.broker_ca_file
+     : is_directive(cmd, "WebSocketBrokerPasswordFile") ? config.broker_password_file
+                                                        : config.broker_sentinel_password_file) =
+        path;
     return nullptr;
 }
 
@@ -213,6 +239,9 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
                             ", which is not there: " + std::strerror(errno) +
                             "; it is built and installed where libhiredis-dev or libnats-dev is");
         }
+        if (const std::string caged = find_missing_in_chroot(program); !caged.empty()) {
+            return complain(server, caged);
+        }
         return OK;
     } catch (const std::exception&) {
         return complain(server, "WebSocketBroker: out of memory");
@@ -235,8 +264,10 @@ bool make_broker_settings(server_rec* server, hub::BrokerSettings& settings, std
                      : level >= APLOG_INFO    ? base::LogLevel::info
                      : level >= APLOG_WARNING ? base::LogLevel::warning
                                               : base::LogLevel::error;
-    return config.broker_password_file == nullptr ||
-           read_password(config.broker_password_file, settings.password, error);
+    return read_password("WebSocketBrokerPasswordFile", config.broker_password_file,
+                         settings.password, error) &&
+           read_password("WebSocketBrokerSentinelPasswordFile",
+                         config.broker_sentinel_password_file, settings.sentinel_password, error);
 }
 
 }  // namespace websocket::httpd

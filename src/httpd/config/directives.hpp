@@ -75,6 +75,7 @@ enum class Setting : std::uint8_t {
     broker,
     broker_prefix,
     broker_password_file,
+    broker_sentinel_password_file,
     broker_ca_file,
 };
 constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
@@ -351,6 +352,10 @@ inline constexpr std::array kDirectives{
               ValueKind::special, 0, 0, 0, {}, "*file*", "none",
               "File with the password for the broker in its first line, instead of one in WebSocketBroker; read "
               "when httpd starts."},
+    Directive{"WebSocketBrokerSentinelPasswordFile", Setting::broker_sentinel_password_file, Scope::process,
+              ValueKind::special, 0, 0, 0, {}, "*file*", "none",
+              "File with the password for all sentinels (their `requirepass`) in its first line, with "
+              "`redis+sentinel://`; read when httpd starts."},
     Directive{"WebSocketBrokerBuffer", Setting::broker_buffer, Scope::process, ValueKind::size,
               16 * kMiB, 64 * kKiB, 1024 * kMiB, {}, "*size*", "16M",
               "Bytes of published messages that may wait for the broker; above, the oldest do not reach other "

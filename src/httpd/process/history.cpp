@@ -161,6 +161,9 @@ void reap_presence_of_child(pid_t child) noexcept {
 }
 
 const hub::PresenceStore& presence_of_server() noexcept { return *presence; }
+const hub::PresenceStore* presence_if_any() noexcept { return presence ? &*presence : nullptr; }
+
+const hub::HistoryStore* history_of_server() noexcept { return store ? &*store : nullptr; }
 
 std::unique_ptr<hub::History> history_of_process(const server_rec* server, base::Log& log) {
     return store ? std::make_unique<hub::History>(*store, rules_of(server), log) : nullptr;

@@ -26,11 +26,16 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 [[nodiscard]] std::unique_ptr<hub::History> history_of_process(const server_rec* server,
                                                                base::Log& log);
 
+/// Null when no topic has any. [any thread]
+[[nodiscard]] const hub::HistoryStore* history_of_server() noexcept;
+
 /// As prepare_history(); it is always there, and takes nothing as long as nobody is present. [config]
 [[nodiscard]] bool prepare_presence(server_rec* server);
 /// A child has ended. [config]
 void reap_presence_of_child(pid_t child) noexcept;
 /// After prepare_presence().
 [[nodiscard]] const hub::PresenceStore& presence_of_server() noexcept;
+/// Null before it. [any thread]
+[[nodiscard]] const hub::PresenceStore* presence_if_any() noexcept;
 
 }  // namespace websocket::httpd
