@@ -9,7 +9,7 @@ namespace websocket::hub {
 namespace {
 
 /// The number changes with what stands behind it.
-constexpr std::string_view kSettingsHead = "mod_websocket bridge 1";
+constexpr std::string_view kSettingsHead = "mod_websocket bridge 2";
 
 void add_line(std::string& text, std::string_view line) {
     text += line;
