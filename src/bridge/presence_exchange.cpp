@@ -26,6 +26,7 @@ PresenceExchange::PresenceExchange(const hub::PresenceStore& store, const Presen
 void PresenceExchange::on_up(milliseconds now) {
     up_ = true;
     all_asked_ = false;
+    local_.look_around(now);
     send({.kind = Kind::ask, .host = store_.host()});
     send_alive(now);
 }

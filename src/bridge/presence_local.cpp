@@ -96,14 +96,17 @@ void LocalPresence::skip() noexcept {
     }
 }
 
+bool LocalPresence::is_time_for_state(milliseconds now) const noexcept {
+    return state_wanted_ && !look_at_all_ && (!state_begun_ || now - *state_begun_ >= kStatePause);
+}
+
 std::optional<std::string> LocalPresence::next(milliseconds now) {
     PresenceMessage message{.host = store_.host()};
     std::string changes;
     if (!untold_.empty()) {
         message.kind = Kind::changes;
         changes = take_changes();
-    } else if (told_to_ ||
-               (state_wanted_ && (!state_begun_ || now - *state_begun_ >= kStatePause))) {
+    } else if (told_to_ || is_time_for_state(now)) {
         message.kind = Kind::state;
         if (!told_to_) {
             state_wanted_ = false;

@@ -54,6 +54,7 @@ private:
 
     void compare(const std::string& key, Members now);
     void note(const std::string& key, const std::string& id);
+    [[nodiscard]] bool is_time_for_state(std::chrono::milliseconds now) const noexcept;
     [[nodiscard]] std::string take_changes();
     [[nodiscard]] std::string take_state(std::uint8_t& flags);
 
@@ -64,7 +65,7 @@ private:
     std::set<std::pair<std::string, std::string>> untold_;  // topic, id
     std::uint64_t sequence_ = 0;
 
-    bool look_at_all_ = true;
+    bool look_at_all_ = true;  ///< before a state is told, too
     std::uint64_t changes_ = 0;  // of the store, as the next one, when it was last looked at all
     std::uint64_t ends_ = 0;
     std::chrono::milliseconds looked_{0};
