@@ -65,7 +65,7 @@ private:
     std::set<std::pair<std::string, std::string>> untold_;  // topic, id
     std::uint64_t sequence_ = 0;
 
-    bool look_at_all_ = true;  ///< before a state is told, too
+    bool look_at_all_ = true;    ///< before a state is told, too
     std::uint64_t changes_ = 0;  // of the store, as the next one, when it was last looked at all
     std::uint64_t ends_ = 0;
     std::chrono::milliseconds looked_{0};
