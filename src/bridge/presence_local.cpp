@@ -101,12 +101,17 @@ bool LocalPresence::is_time_for_state(milliseconds now) const noexcept {
 }
 
 std::optional<std::string> LocalPresence::next(milliseconds now) {
+    const bool has_changes = !untold_.empty();
+    if (!has_changes && !told_to_ && !is_time_for_state(now)) {
+        return {};
+    }
+    ++sequence_;  // also when memory runs out now: that is a hole
     PresenceMessage message{.host = store_.host()};
     std::string changes;
-    if (!untold_.empty()) {
+    if (has_changes) {
         message.kind = Kind::changes;
         changes = take_changes();
-    } else if (told_to_ || is_time_for_state(now)) {
+    } else {
         message.kind = Kind::state;
         if (!told_to_) {
             state_wanted_ = false;
@@ -115,11 +120,8 @@ std::optional<std::string> LocalPresence::next(milliseconds now) {
             told_to_.emplace();
         }
         changes = take_state(message.flags);
-    } else {
-        return {};
     }
     message.changes = changes;
-    ++sequence_;
     return message.to_message();
 }
 

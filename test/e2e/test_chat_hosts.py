@@ -27,7 +27,7 @@ def redis():
 
 @pytest.fixture
 def hosts(start_httpd, redis):
-    with Hosts(start_httpd, redis, shipped("/chat", "chat")) as both:
+    with Hosts(start_httpd, redis, shipped("/chat", "chat"), children=4) as both:
         for server in both.servers:
             shutil.copy(_EXAMPLES / "chat.html", server.root / "htdocs")
         yield both
