@@ -13,6 +13,7 @@
 #include "bridge/printable.hpp"
 #include "engine/event_form.hpp"
 #include "engine/gate.hpp"
+#include "hub/watch_scope.hpp"
 #include "protocol/frame.hpp"
 
 namespace websocket::bridge {
@@ -25,6 +26,8 @@ namespace {
 /// What is around a message that comes: its head, its channel.
 constexpr std::size_t kAround = 128U << 10;
 constexpr milliseconds kTidy{1000};
+/// Who comes and goes in the meantime is looked at once.
+constexpr milliseconds kPresencePause{20};
 /// Other bridges that are remembered.
 constexpr std::size_t kMostOthers = 4096;
 /// Heartbeats that are missed before another bridge is forgotten.
@@ -55,6 +58,9 @@ const char* words_of(hub::GapReason why) noexcept {
     return "too much waits within this host";
 }
 
+/// Of a TopicKey::bytes().
+bool is_watch(std::string_view key) noexcept { return hub::is_watch_scope(key.substr(1)); }
+
 template <class Function>
 auto guarded(Function function) {
     return [function] {
@@ -73,6 +79,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
     : reactor_(reactor), options_(options), bus_(bus), counts_(counts), log_(log),
       hosts_channel_(hosts_channel(options.prefix)),
       marker_channel_(hosts_channel_ + '-' + std::to_string(options.host)),
+      presence_channel_(presence_channel(options.prefix)),
       link_(make_broker_link(reactor, link_options(options), *this, log)),
       queue_(options.buffer, options.longest_wait),
       heartbeat_timer_(reactor,
@@ -80,10 +87,23 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
                            heartbeat_timer_.start(options_.heartbeat);
                            guarded([this] { beat(); })();
                        }),
-      tidy_timer_(reactor, [this] {
-          tidy_timer_.start(kTidy);
-          guarded([this] { tidy(); })();
-      }) {
+      tidy_timer_(reactor,
+                  [this] {
+                      tidy_timer_.start(kTidy);
+                      guarded([this] { tidy(); })();
+                  }),
+      presence_timer_(reactor, guarded([this] {
+                          presence_->flush(reactor_.elapsed());
+                          link_->flush();
+                      })) {
+    if (options_.presence) {
+        presence_.emplace(*options_.presence,
+                          PresenceOptions{.bridge = options_.host,
+                                          .hash_key = options_.hash_key,
+                                          .heartbeat = options_.heartbeat,
+                                          .silence = options_.silence},
+                          static_cast<PresenceExchange::Wire&>(*this), bus_, log_);
+    }
     counts_.connected.store(0);
     counts_.queued_bytes.store(0);
     counts_.subscriptions.store(0);
@@ -93,10 +113,38 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
 // --- from this host ------------------------------------------------------------------------------
 
 void Bridge::publish(std::string_view key, const SharedFrame& frame) {
+    if (note_watch(key)) {
+        return;
+    }
     std::string channel = channel_of(options_.url.kind, options_.prefix, key);
     // It counts also if it is dropped: that is how others see it.
     const std::uint64_t sequence = sequences_.next(channel);
     count_dropped(queue_.push({std::move(channel), sequence, frame, reactor_.elapsed()}));
+}
+
+/// What tells of who is present is not published: other hosts get the members, and tell it themselves.
+bool Bridge::note_watch(std::string_view key) {
+    if (!is_watch(key)) {
+        return false;
+    }
+    const auto watch = hub::TopicKey::parse(key, options_.hash_key);
+    const auto topic = watch ? hub::watched_topic(*watch, options_.hash_key) : std::nullopt;
+    if (presence_ && topic) {
+        presence_->note_change(topic->bytes());
+        if (!presence_timer_.running()) {
+            presence_timer_.start(kPresencePause);
+        }
+    }
+    return true;
+}
+
+void Bridge::send_presence(std::string_view payload) { link_->publish(presence_channel_, payload); }
+
+void Bridge::say_goodbye() {
+    if (presence_ && link_->is_up()) {
+        presence_->say_goodbye();
+        link_->flush();
+    }
 }
 
 void Bridge::count_dropped(std::size_t messages) noexcept {
@@ -107,6 +155,9 @@ void Bridge::count_dropped(std::size_t messages) noexcept {
 }
 
 void Bridge::set_interest(std::uint64_t link, std::string_view key, bool wanted) {
+    if (is_watch(key)) {
+        return;
+    }
     const std::string channel = channel_of(options_.url.kind, options_.prefix, key);
     if (!wanted) {
         subscriptions_.unwant(link, channel, reactor_.elapsed());
@@ -138,7 +189,12 @@ void Bridge::feed() {
     }
 }
 
-void Bridge::on_room() { flush(); }
+void Bridge::on_room() {
+    if (presence_) {
+        presence_->flush(reactor_.elapsed());
+    }
+    flush();
+}
 
 void Bridge::on_missed() { raise_gap(hub::kAllTopics, hub::GapReason::busy); }
 
@@ -159,6 +215,10 @@ void Bridge::on_up() {
     subscriptions_.for_each([this](const std::string& channel) { link_->subscribe(channel); });
     beat();
     heartbeat_timer_.start(options_.heartbeat);
+    if (presence_) {
+        link_->subscribe(presence_channel_);
+        presence_->on_up(reactor_.elapsed());
+    }
     marking_since_.reset();
     if (again) {
         marking_since_ = reactor_.elapsed();
@@ -197,6 +257,9 @@ void Bridge::on_marked() {
 void Bridge::on_down(const BrokerLink::Loss& loss) {
     counts_.connected.store(0);
     heartbeat_timer_.stop();
+    if (presence_) {
+        presence_->on_down();
+    }
     count_dropped(loss.unconfirmed);
     uncertain_ += loss.uncertain ? 1 : 0;
 }
@@ -233,6 +296,9 @@ void Bridge::tidy() {
     forget_silent_hosts();
     if (marking_since_ && link_->is_up()) {
         mark();
+    }
+    if (presence_) {
+        presence_->tick(reactor_.elapsed());
     }
     flush();
     const std::uint64_t dropped = dropped_;
@@ -281,11 +347,18 @@ void Bridge::on_message(const std::string& channel, std::string_view payload) {
         on_marked();
         return;
     }
+    if (presence_ && channel == presence_channel_) {
+        if (!envelope || !presence_->on_message(*envelope, reactor_.elapsed())) {
+            refuse(channel);
+        }
+        link_->flush();
+        return;
+    }
     Subscriptions::Channel* known = subscriptions_.find(channel);
     if (known == nullptr || (envelope && envelope->host == options_.host)) {
         return;
     }
-    if (!envelope || envelope->type == Envelope::Type::heartbeat ||
+    if (!envelope || envelope->type > Envelope::Type::binary ||
         envelope->message.size() + protocol::kMaxUnmaskedHeader >= engine::Gate::kMaxQueued) {
         refuse(channel);
         return;

@@ -16,6 +16,7 @@
 #include "bridge/broker_link.hpp"
 #include "bridge/envelope.hpp"
 #include "bridge/outgoing_queue.hpp"
+#include "bridge/presence_exchange.hpp"
 #include "bridge/sequences.hpp"
 #include "bridge/subscriptions.hpp"
 #include "hub/bridge_counts.hpp"
@@ -38,12 +39,13 @@ struct BridgeOptions {
     std::chrono::milliseconds unsubscribe_after{2000};
     base::HashKey hash_key{};                    ///< of TopicKey
     std::uint64_t host = 0;                      ///< not 0, and no other bridge's
+    std::optional<hub::PresenceStore> presence;  ///< of this host; without, no host is told
     std::chrono::milliseconds first_pause{100};  ///< see BrokerLinkOptions, as the next
     std::chrono::milliseconds patience{5000};
 };
 
 /// [loop]
-class Bridge final : private BrokerLink::Owner {
+class Bridge final : private BrokerLink::Owner, private PresenceExchange::Wire {
 public:
     /// All that is referred to outlives it. `bus` goes to the processes of this host.
     Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bus,
@@ -60,6 +62,8 @@ public:
     void drop_link(std::uint64_t link);
     /// Behind some of these.
     void flush();
+    /// This host ends, with all processes: nobody is present in it any more.
+    void say_goodbye();
 
     /// Nothing waits to be published, or there is no broker to wait for.
     [[nodiscard]] bool is_idle() const noexcept {
@@ -80,6 +84,9 @@ private:
     void on_published(bool accepted) override;
     void on_room() override;
     void on_missed() override;
+    [[nodiscard]] bool has_room() const noexcept override { return link_->has_room(); }
+    void send_presence(std::string_view payload) override;
+    [[nodiscard]] bool note_watch(std::string_view key);
     void on_heartbeat(const Envelope& envelope);
     void deliver(Subscriptions::Channel& channel, const Envelope& envelope);
     void feed();
@@ -99,7 +106,9 @@ private:
     base::Log& log_;
     const std::string hosts_channel_;
     const std::string marker_channel_;  ///< the last one that is subscribed to when it comes up
+    const std::string presence_channel_;
     const std::unique_ptr<BrokerLink> link_;
+    std::optional<PresenceExchange> presence_;
     OutgoingQueue queue_;
     Subscriptions subscriptions_;
     Sequences sequences_;
@@ -119,6 +128,7 @@ private:
     base::LogThrottle refused_line_;
     net::Timer heartbeat_timer_;
     net::Timer tidy_timer_;
+    net::Timer presence_timer_;
 };
 
 }  // namespace websocket::bridge

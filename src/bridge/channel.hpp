@@ -23,5 +23,9 @@ namespace websocket::bridge {
 [[nodiscard]] inline std::string hosts_channel(std::string_view prefix) {
     return std::string(prefix) + "!hosts";
 }
+/// Where they tell who is present.
+[[nodiscard]] inline std::string presence_channel(std::string_view prefix) {
+    return std::string(prefix) + "!presence";
+}
 
 }  // namespace websocket::bridge

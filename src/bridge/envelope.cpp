@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 
+#include "bridge/big_endian.hpp"
 #include "protocol/utf8.hpp"
 
 namespace websocket::bridge {
@@ -14,20 +15,6 @@ constexpr char kVersion = 1;
 constexpr std::uint8_t kHasFields = 0x80;
 constexpr std::size_t kNumber = 8;
 constexpr std::size_t kFieldsHead = 2;
-
-void append_number(std::string& text, std::uint64_t value) {
-    for (std::size_t i = kNumber; i-- > 0;) {
-        text += static_cast<char>(static_cast<std::uint8_t>(value >> (8 * i)));
-    }
-}
-
-std::uint64_t number_at(std::string_view text, std::size_t bytes) noexcept {
-    std::uint64_t value = 0;
-    for (const char c : text.substr(0, bytes)) {
-        value = value << 8 | static_cast<std::uint8_t>(c);
-    }
-    return value;
-}
 
 bool is_utf8(std::string_view text) noexcept {
     return protocol::is_utf8({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
@@ -88,7 +75,7 @@ std::optional<Envelope> Envelope::of_payload(std::string_view payload) noexcept 
     envelope.host = number_at(payload.substr(3), kNumber);
     envelope.sequence = number_at(payload.substr(3 + kNumber), kNumber);
     envelope.message = payload.substr(kHead);
-    if (envelope.type < Type::text || envelope.type > Type::heartbeat || envelope.host == 0) {
+    if (envelope.type < Type::text || envelope.type > Type::presence || envelope.host == 0) {
         return {};
     }
     if ((type & kHasFields) != 0 && !take_fields(envelope)) {

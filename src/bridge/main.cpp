@@ -89,12 +89,13 @@ std::uint64_t random_host() {
 /// All that the process has, and its turns.
 class Program {
 public:
-    Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry)
+    Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry,
+            const hub::PresenceStore& presence)
         : log_(settings.level), reactor_(kReactorTick), control_(reactor_, hub::kBridgeControl),
           tls_(make_tls(settings, url)), local_end_(reactor_, settings.buffer),
           bus_(registry, {.buffer = settings.topic_buffer, .interests = &local_end_}, log_),
           drops_(log_, nullptr, {"", "WebSocketTopicBuffer", "", ""}),
-          bridge_(reactor_, options(settings, std::move(url), registry), bus_,
+          bridge_(reactor_, options(settings, std::move(url), registry, presence), bus_,
                   registry.bridge_counts(), log_) {
         bus_.attach(local_end_, drops_);
         woken.store(&reactor_);
@@ -133,7 +134,8 @@ private:
     }
 
     [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url,
-                                        const hub::Registry& registry) const {
+                                        const hub::Registry& registry,
+                                        const hub::PresenceStore& presence) const {
         BridgeOptions options;
         options.url = std::move(url);
         if (!settings.password.empty()) {
@@ -146,6 +148,7 @@ private:
         options.buffer = settings.buffer;
         options.hash_key = registry.hash_key();
         options.host = random_host();
+        options.presence = presence;
         return options;
     }
 
@@ -164,6 +167,9 @@ private:
 
     /// Others shall get what was published here before the end, if the broker takes it.
     void leave() {
+        if (control_.ended()) {  // else a successor goes on with who is present
+            bridge_.say_goodbye();
+        }
         bus_.begin_stop();
         const auto limit = reactor_.elapsed() + kFarewell;
         while (reactor_.elapsed() < limit) {
@@ -195,14 +201,16 @@ int main_with_settings() {
     StderrLog log(settings->level);
     try {
         const auto registry = hub::Registry::open(hub::kBridgeRegistryFile);
+        const auto presence = hub::PresenceStore::open(hub::kBridgePresenceFile);
         hub::ParsedBrokerUrl parsed = hub::parse_broker_url(settings->url);
-        if (!registry || !parsed.error.empty()) {
+        if (!registry || !presence || !parsed.error.empty()) {
             log.print(base::LogLevel::error, "WS0607: websocket-bridge is not of the same version "
                                              "as mod_websocket: topics stay within this "
                                              "host");
             return EXIT_FAILURE;
         }
         ::close(hub::kBridgeRegistryFile);
+        ::close(hub::kBridgePresenceFile);
         if (!knows_broker(parsed.url.kind)) {
             log.print(base::LogLevel::error,
                       "WS0632: websocket-bridge was built without %s, which WebSocketBroker needs: "
@@ -210,7 +218,7 @@ int main_with_settings() {
                       parsed.url.kind == hub::BrokerUrl::Kind::nats ? "libnats" : "hiredis");
             return EXIT_FAILURE;
         }
-        return Program(*settings, std::move(parsed.url), *registry).run();
+        return Program(*settings, std::move(parsed.url), *registry, *presence).run();
     } catch (const std::exception& error) {
         log.print(base::LogLevel::error, "WS0608: the bridge to other hosts ends: %s",
                   error.what());

@@ -16,6 +16,7 @@ inline constexpr int kBridgeSettingsFile = 3;
 inline constexpr int kBridgeRegistryFile = 4;
 /// Its end says that httpd and all of its children have ended. Descriptors of new logs come from there.
 inline constexpr int kBridgeControl = 5;
+inline constexpr int kBridgePresenceFile = 6;
 
 struct BrokerSettings {
     std::string url;                ///< as parse_broker_url() takes it

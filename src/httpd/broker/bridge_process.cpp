@@ -29,6 +29,7 @@
 #include "httpd/broker/broker_config.hpp"
 #include "httpd/config/config.hpp"
 #include "httpd/module.hpp"
+#include "httpd/process/history.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/process_lifetime.hpp"
 #include "httpd/process/topics.hpp"
@@ -118,13 +119,15 @@ void wait_before_start(int control, milliseconds delay) noexcept {
     constexpr int kAbove = 16;
     const int settings = ::fcntl(bridge.settings, F_DUPFD_CLOEXEC, kAbove);
     const int registry = ::fcntl(topic_registry().file(), F_DUPFD_CLOEXEC, kAbove);
+    const int presence = ::fcntl(presence_of_server().file(), F_DUPFD_CLOEXEC, kAbove);
     const int own_control = ::fcntl(control, F_DUPFD_CLOEXEC, kAbove);
     if (ap_run_drop_privileges(bridge.server->process->pool, bridge.server) != OK) {
         ::_exit(EXIT_FAILURE);
     }
     if (::dup2(settings, hub::kBridgeSettingsFile) < 0 ||
         ::dup2(registry, hub::kBridgeRegistryFile) < 0 ||
-        ::dup2(own_control, hub::kBridgeControl) < 0) {
+        ::dup2(own_control, hub::kBridgeControl) < 0 ||
+        ::dup2(presence, hub::kBridgePresenceFile) < 0) {
         ::_exit(EXIT_FAILURE);
     }
     std::array<char*, 2> arguments{const_cast<char*>(bridge.program.c_str()), nullptr};
