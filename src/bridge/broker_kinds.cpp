@@ -15,7 +15,7 @@ namespace websocket::bridge {
 
 namespace {
 
-using Kind = hub::BrokerUrl::Kind;
+using BrokerKind = hub::BrokerUrl::Kind;
 
 #ifdef WEBSOCKET_HAS_REDIS
 constexpr bool kHasRedis = true;
@@ -30,17 +30,17 @@ constexpr bool kHasNats = false;
 
 }  // namespace
 
-bool knows_broker(Kind kind) noexcept { return kind == Kind::redis ? kHasRedis : kHasNats; }
+bool knows_broker(BrokerKind kind) noexcept { return kind == BrokerKind::redis ? kHasRedis : kHasNats; }
 
 std::unique_ptr<BrokerLink> make_broker_link(net::Reactor& reactor, BrokerLinkOptions options,
                                              BrokerLink::Owner& owner, base::Log& log) {
 #ifdef WEBSOCKET_HAS_REDIS
-    if (options.url.kind == Kind::redis) {
+    if (options.url.kind == BrokerKind::redis) {
         return std::make_unique<RedisLink>(reactor, std::move(options), owner, log);
     }
 #endif
 #ifdef WEBSOCKET_HAS_NATS
-    if (options.url.kind == Kind::nats) {
+    if (options.url.kind == BrokerKind::nats) {
         return std::make_unique<NatsLink>(reactor, std::move(options), owner, log);
     }
 #endif

@@ -231,11 +231,11 @@ int main_with_settings() {
 }  // namespace websocket::bridge
 
 int main(int argc, char** argv) {
-    using Kind = websocket::hub::BrokerUrl::Kind;
+    using BrokerKind = websocket::hub::BrokerUrl::Kind;
     if (argc > 1 && std::string_view(argv[1]) == "--version") {
         std::printf("websocket-bridge " WEBSOCKET_VERSION ", for%s%s\n",
-                    websocket::bridge::knows_broker(Kind::redis) ? " Redis" : "",
-                    websocket::bridge::knows_broker(Kind::nats) ? " NATS" : "");
+                    websocket::bridge::knows_broker(BrokerKind::redis) ? " Redis" : "",
+                    websocket::bridge::knows_broker(BrokerKind::nats) ? " NATS" : "");
         return EXIT_SUCCESS;
     }
     websocket::bridge::handle_signals();
