@@ -10,11 +10,11 @@
 
 using websocket::bridge::channel_of;
 using websocket::bridge::hosts_channel;
-using Kind = websocket::hub::BrokerUrl::Kind;
+using BrokerKind = websocket::hub::BrokerUrl::Kind;
 
 namespace {
 
-std::string name(Kind kind, std::string_view prefix, std::string_view scope,
+std::string name(BrokerKind kind, std::string_view prefix, std::string_view scope,
                  std::string_view topic) {
     const std::string key =
         std::string(1, static_cast<char>(scope.size())) + std::string(scope) + std::string(topic);
@@ -22,7 +22,7 @@ std::string name(Kind kind, std::string_view prefix, std::string_view scope,
 }
 
 std::string subject(std::string_view scope, std::string_view topic) {
-    return name(Kind::nats, "ws.", scope, topic);
+    return name(BrokerKind::nats, "ws.", scope, topic);
 }
 
 /// As a server takes it, without wildcards.
@@ -37,7 +37,7 @@ bool is_subject(std::string_view text) {
 START_TEST(no_two_topics_have_the_same_channel) {
     const auto channel = [](std::string_view prefix, std::string_view scope,
                             std::string_view topic) {
-        return name(Kind::redis, prefix, scope, topic);
+        return name(BrokerKind::redis, prefix, scope, topic);
     };
     ck_assert(channel("ws:", "=www", "news") == "ws:www:news");
     ck_assert(channel("ws:", "=a:b", "c") == "ws:a%3Ab:c");
