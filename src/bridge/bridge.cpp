@@ -5,6 +5,8 @@
 #include <cinttypes>
 #include <new>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "bridge/channel.hpp"
 #include "engine/event_form.hpp"
@@ -27,9 +29,13 @@ constexpr std::size_t kMostOthers = 4096;
 constexpr int kMissed = 12;
 
 RedisLinkOptions link_options(const BridgeOptions& options) {
+    std::vector<std::string> channels{hosts_channel(options.prefix)};
+    if (options.history != nullptr) {
+        channels.push_back(history_channel(options.prefix));
+    }
     return {.url = options.url,
             .tls = options.tls,
-            .first_channel = hosts_channel(options.prefix),
+            .first_channels = std::move(channels),
             .longest_reply = engine::Gate::kMaxQueued + kAround,
             .patience = options.patience,
             .first_pause = options.first_pause};
@@ -67,6 +73,17 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
           tidy_timer_.start(kTidy);
           guarded([this] { tidy(); })();
       }) {
+    if (options_.history != nullptr) {
+        relay_.emplace(reactor_,
+                       HistoryRelayOptions{.prefix = options_.prefix,
+                                           .host = options_.host,
+                                           .next_number = options_.next_number,
+                                           .hash_key = options_.hash_key,
+                                           .buffer = options_.buffer,
+                                           .longest_wait = options_.longest_wait,
+                                           .stall = options_.stall},
+                       *options_.history, link_, bus_, counts_, log_);
+    }
     counts_.connected.store(0);
     counts_.queued_bytes.store(0);
     counts_.subscriptions.store(0);
@@ -76,6 +93,9 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
 // --- from this host ------------------------------------------------------------------------------
 
 void Bridge::publish(std::string_view key, const SharedFrame& frame) {
+    if (relay_ && relay_->keeps(key) && relay_->publish(key, frame)) {
+        return;
+    }
     std::string channel = channel_of(options_.prefix, key);
     // It counts also if it is dropped: that is how others see it.
     const std::uint64_t sequence = sequences_.next(channel);
@@ -102,8 +122,12 @@ void Bridge::drop_link(std::uint64_t link) { subscriptions_.drop_link(link, reac
 
 void Bridge::flush() {
     feed();
+    if (relay_) {
+        relay_->feed();
+        count_dropped(relay_->take_dropped());
+    }
     link_.flush();
-    counts_.queued_bytes.store(queue_.bytes());
+    counts_.queued_bytes.store(queue_.bytes() + (relay_ ? relay_->queued_bytes() : 0));
     counts_.subscriptions.store(subscriptions_.size());
 }
 
@@ -123,6 +147,11 @@ void Bridge::feed() {
 
 void Bridge::on_room() { flush(); }
 
+void Bridge::on_answer(Reply&& reply) {
+    relay_->on_answer(std::move(reply));
+    link_.flush();
+}
+
 void Bridge::on_published(bool accepted) {
     if (accepted) {
         counts_.published.fetch_add(1);
@@ -140,6 +169,9 @@ void Bridge::on_up() {
     subscriptions_.for_each([this](const std::string& channel) { link_.subscribe(channel); });
     beat();
     heartbeat_timer_.start(options_.heartbeat);
+    if (relay_) {
+        relay_->on_up();
+    }
     flush();
     if (again) {
         raise_gap("the connection to the broker is new");
@@ -150,6 +182,9 @@ void Bridge::on_down(std::size_t unconfirmed) {
     counts_.connected.store(0);
     heartbeat_timer_.stop();
     count_dropped(unconfirmed);
+    if (relay_) {
+        relay_->on_down();
+    }
 }
 
 /// Others learn what was lost here, and whether there is a way through the broker is seen by whether it comes back.
@@ -222,6 +257,13 @@ void Bridge::on_message(const std::string& channel, std::string_view payload) {
         } else {
             refuse(channel);
         }
+        return;
+    }
+    if (relay_ && channel == relay_->channel()) {
+        if (!relay_->on_record(payload)) {
+            refuse(channel);
+        }
+        link_.flush();
         return;
     }
     Subscriptions::Channel* known = subscriptions_.find(channel);

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -12,6 +14,7 @@
 #include "base/log.hpp"
 #include "base/log_throttle.hpp"
 #include "bridge/envelope.hpp"
+#include "bridge/history_relay.hpp"
 #include "bridge/outgoing_queue.hpp"
 #include "bridge/redis_link.hpp"
 #include "bridge/sequences.hpp"
@@ -37,6 +40,9 @@ struct BridgeOptions {
     std::uint64_t host = 0;                      ///< not 0, and no other bridge's
     std::chrono::milliseconds first_pause{100};  ///< see RedisLinkOptions, as the next
     std::chrono::milliseconds patience{5000};
+    hub::History* history = nullptr;             ///< of topics; null for none. Outlives the bridge
+    std::function<std::uint64_t()> next_number;  ///< see HistoryRelayOptions, as the next
+    std::chrono::milliseconds stall{1500};
 };
 
 /// [loop]
@@ -60,7 +66,8 @@ public:
 
     /// Nothing waits to be published, or there is no broker to wait for.
     [[nodiscard]] bool is_idle() const noexcept {
-        return !link_.is_up() || (queue_.empty() && link_.is_idle());
+        return !link_.is_up() ||
+               (queue_.empty() && link_.is_idle() && (!relay_ || relay_->is_idle()));
     }
     [[nodiscard]] bool is_up() const noexcept { return link_.is_up(); }
 
@@ -75,6 +82,7 @@ private:
     void on_message(const std::string& channel, std::string_view payload) override;
     void on_published(bool accepted) override;
     void on_room() override;
+    void on_answer(Reply&& reply) override;
     void on_heartbeat(const Envelope& envelope);
     void deliver(Subscriptions::Channel& channel, const Envelope& envelope);
     void feed();
@@ -91,6 +99,7 @@ private:
     base::Log& log_;
     const std::string hosts_channel_;
     RedisLink link_;
+    std::optional<HistoryRelay> relay_;
     OutgoingQueue queue_;
     Subscriptions subscriptions_;
     Sequences sequences_;

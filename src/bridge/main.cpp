@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // websocket-bridge: one process for each httpd, started by it, that carries topics between hosts.
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,26 +74,18 @@ std::optional<hub::BrokerSettings> read_settings() {
     return hub::BrokerSettings::of_text(text);
 }
 
-std::uint64_t random_host() {
-    std::uint64_t host = 0;
-    while (host == 0) {
-        if (::getrandom(&host, sizeof host, 0) != sizeof host) {
-            throw std::system_error(errno, std::generic_category(), "getrandom");
-        }
-    }
-    return host;
-}
-
 /// All that the process has, and its turns.
 class Program {
 public:
-    Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry)
-        : log_(settings.level), reactor_(kReactorTick), control_(reactor_, hub::kBridgeControl),
+    Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry,
+            const std::optional<hub::HistoryStore>& histories)
+        : registry_(registry), log_(settings.level), reactor_(kReactorTick), control_(reactor_, hub::kBridgeControl),
           tls_(make_tls(settings, url)), local_end_(reactor_, settings.buffer),
           bus_(registry, {.buffer = settings.topic_buffer, .interests = &local_end_}, log_),
           drops_(log_, nullptr, {"", "WebSocketTopicBuffer", "", ""}),
-          bridge_(reactor_, options(settings, std::move(url), registry), bus_,
-                  registry.bridge_counts(), log_) {
+          history_(make_history(settings, histories)),
+          bridge_(reactor_, options(settings, std::move(url)), bus_, registry.bridge_counts(),
+                  log_) {
         bus_.attach(local_end_, drops_);
         woken.store(&reactor_);
     }
@@ -108,6 +99,9 @@ public:
                 return EXIT_SUCCESS;
             }
             turn(kTakeOver);
+        }
+        if (history_) {
+            bus_.begin_order();
         }
         bridge_.start();
         while (!is_over()) {
@@ -131,8 +125,15 @@ private:
             .verify = settings.verify, .ca_file = settings.ca_file, .http = false});
     }
 
-    [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url,
-                                        const hub::Registry& registry) const {
+    [[nodiscard]] std::unique_ptr<hub::History>
+    make_history(const hub::BrokerSettings& settings,
+                 const std::optional<hub::HistoryStore>& histories) {
+        return histories
+                   ? std::make_unique<hub::History>(*histories, settings.histories, log_)
+                   : nullptr;
+    }
+
+    [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url) {
         BridgeOptions options;
         options.url = std::move(url);
         if (!settings.password.empty()) {
@@ -141,8 +142,10 @@ private:
         options.tls = tls_.get();
         options.prefix = settings.prefix;
         options.buffer = settings.buffer;
-        options.hash_key = registry.hash_key();
-        options.host = random_host();
+        options.hash_key = registry_.hash_key();
+        options.host = registry_.host();
+        options.history = history_.get();
+        options.next_number = [this] { return registry_.next_number(); };
         return options;
     }
 
@@ -172,6 +175,7 @@ private:
         }
     }
 
+    hub::Registry registry_;
     StderrLog log_;
     net::Reactor reactor_;
     Control control_;
@@ -179,6 +183,7 @@ private:
     LocalEnd local_end_;
     hub::LocalBus bus_;
     hub::Drops drops_;
+    std::unique_ptr<hub::History> history_;
     Bridge bridge_;
 };
 
@@ -200,7 +205,12 @@ int main_with_settings() {
             return EXIT_FAILURE;
         }
         ::close(hub::kBridgeRegistryFile);
-        return Program(*settings, std::move(parsed.url), *registry).run();
+        std::optional<hub::HistoryStore> histories;
+        if (!settings->histories.empty()) {
+            histories = hub::HistoryStore::open(hub::kBridgeHistoryFile);
+            ::close(hub::kBridgeHistoryFile);
+        }
+        return Program(*settings, std::move(parsed.url), *registry, histories).run();
     } catch (const std::exception& error) {
         log.print(base::LogLevel::error, "WS0608: the bridge to other hosts ends: %s",
                   error.what());

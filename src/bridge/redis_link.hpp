@@ -7,9 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.hpp"
 #include "bridge/redis_connection.hpp"
@@ -23,7 +25,7 @@ namespace websocket::bridge {
 struct RedisLinkOptions {
     hub::BrokerUrl url;
     const net::TlsClientContext* tls = nullptr;  ///< outlives the link; null without
-    std::string first_channel;                   ///< subscribed to before it is up
+    std::vector<std::string> first_channels;     ///< subscribed to before it is up
     std::size_t longest_reply = 0;
     std::chrono::milliseconds patience{5000};  ///< until it is up, or tried again
     std::chrono::milliseconds first_pause{
@@ -45,6 +47,8 @@ public:
         /// The broker has one more, or has refused it.
         virtual void on_published(bool accepted) = 0;
         virtual void on_room() = 0;
+        /// To what was asked, in the order in which it was. After on_down(), nobody answers what was asked before.
+        virtual void on_answer(Reply&& /*reply*/) {}
     };
 
     /// The reactor, the owner and the log outlive it.
@@ -60,6 +64,8 @@ public:
     void publish(std::string_view channel, std::string_view payload);
     void subscribe(std::string_view channel);
     void unsubscribe(std::string_view channel);
+    /// Any command.
+    void ask(std::initializer_list<std::string_view> words);
     void ask_role();
     void flush();
     [[nodiscard]] bool has_room() const noexcept;
@@ -68,7 +74,7 @@ public:
 
 private:
     enum class Phase : std::uint8_t { pausing, finding, greeting, up };
-    enum class Expected : std::uint8_t { greeting, role, publication };
+    enum class Expected : std::uint8_t { greeting, role, publication, answer };
 
     void connect();
     void connect_to(const Endpoint& endpoint);
@@ -82,7 +88,7 @@ private:
     void on_sentinel_reply(const Reply& reply);
     void on_sentinel_end(const std::string& why);
     void take_master(const Reply& reply);
-    void on_published_reply(const Reply& reply);
+    void on_published_reply(Reply&& reply);
     void on_role(const Reply& reply);
     void on_subscriber_reply(const Reply& reply);
     void note_error(const Reply& reply);
@@ -103,7 +109,7 @@ private:
     std::deque<Expected> expected_;    ///< replies of the publisher
     std::size_t unconfirmed_ = 0;      ///< publications among them
     bool publisher_ready_ = false;
-    bool subscriber_ready_ = false;
+    std::size_t first_subscribed_ = 0;  ///< of the first channels
     client::Backoff backoff_;
     std::chrono::milliseconds up_since_{0};
     std::string last_said_;

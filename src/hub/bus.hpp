@@ -33,6 +33,9 @@ public:
         /// Calls `each` with the TopicKey::bytes() of all topics that add_interest() was called for, and
         /// remove_interest() not yet; calls of these two wait meanwhile. May throw std::bad_alloc. [bus]
         virtual void list_interests(const std::function<void(std::string_view)>& /*each*/) {}
+        /// What order() has taken has nobody who gives it a position any more. [bus]
+        virtual void take_back(const TopicKey& /*key*/,
+                               const engine::SharedFrame& /*frame*/) noexcept {}
     };
 
     Bus() noexcept = default;
@@ -61,6 +64,15 @@ public:
     /// Sends a frame to the other processes; it does not come back to the receiver. [any thread]
     [[nodiscard]] virtual BusResult publish(const TopicKey& key,
                                             const engine::SharedFrame& frame) noexcept = 0;
+
+    /// Whether topics with history are put in order, for all hosts, by who gets what order() is given. [any thread]
+    [[nodiscard]] virtual bool is_ordered() const noexcept { return false; }
+    /// Sends a frame of such a topic, with its origin, there alone; it comes back to the receiver with its position.
+    /// [any thread]
+    [[nodiscard]] virtual BusResult order(const TopicKey& /*key*/,
+                                          const engine::SharedFrame& /*frame*/) noexcept {
+        return BusResult::unavailable;
+    }
 
     /// Makes a thread of the bus call Drops::report() in a second or so. [any thread]
     virtual void report_soon() noexcept = 0;

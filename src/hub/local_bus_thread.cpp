@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <new>
+#include <optional>
+#include <string_view>
 
 #include "hub/local_bus.hpp"
 #include "hub/local_socket.hpp"
+#include "hub/record.hpp"
 
 namespace websocket::hub {
 
@@ -166,6 +170,10 @@ void LocalBus::take_inbox() noexcept {
 }
 
 void LocalBus::route(const Publication& publication) {
+    if (publication.to_bridge) {
+        route_to_bridge(publication);
+        return;
+    }
     const std::uint32_t slots = registry_.slots_used();
     for (std::uint32_t slot = 0; slot < slots; ++slot) {
         const std::uint64_t address = registry_.address(slot);
@@ -176,13 +184,38 @@ void LocalBus::route(const Publication& publication) {
         if (link == nullptr) {
             continue;
         }
-        if (!link->touched) {
-            touched_.push_back(slot);
-            link->touched = true;
-        }
-        if (!link->push(publication.head, publication.frame, options_.buffer)) {
-            lose(Drop::busy_process);
-        }
+        push_to(*link, slot, publication);
+    }
+}
+
+void LocalBus::push_to(OutgoingLink& link, std::uint32_t slot, const Publication& publication) {
+    if (!link.touched) {
+        touched_.push_back(slot);
+        link.touched = true;
+    }
+    if (!link.push(publication.head, publication.frame, options_.buffer)) {
+        lose(Drop::busy_process);
+    }
+}
+
+void LocalBus::route_to_bridge(const Publication& publication) {
+    const std::uint64_t address = registry_.bridge();
+    const auto slot = address != 0 ? registry_.slot_at(address) : std::nullopt;
+    if (OutgoingLink* link = slot ? link_to(*slot, address) : nullptr) {
+        push_to(*link, *slot, publication);
+    } else {
+        take_back(publication);
+    }
+}
+
+void LocalBus::take_back(const Publication& publication) noexcept {
+    const auto bytes = publication.head.bytes();
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    RecordHead head;
+    std::memcpy(&head, bytes.data(), sizeof head);
+    if (const auto key =
+            TopicKey::parse(text.substr(sizeof head, head.key_size), registry_.hash_key())) {
+        receiver_->take_back(*key, publication.frame);
     }
 }
 

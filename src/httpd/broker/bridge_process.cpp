@@ -29,6 +29,7 @@
 #include "httpd/broker/broker_config.hpp"
 #include "httpd/config/config.hpp"
 #include "httpd/module.hpp"
+#include "httpd/process/history.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/process_lifetime.hpp"
 #include "httpd/process/topics.hpp"
@@ -119,12 +120,14 @@ void wait_before_start(int control, milliseconds delay) noexcept {
     const int settings = ::fcntl(bridge.settings, F_DUPFD_CLOEXEC, kAbove);
     const int registry = ::fcntl(topic_registry().file(), F_DUPFD_CLOEXEC, kAbove);
     const int own_control = ::fcntl(control, F_DUPFD_CLOEXEC, kAbove);
+    const int history = ::fcntl(history_file(), F_DUPFD_CLOEXEC, kAbove);  // perhaps there is none
     if (ap_run_drop_privileges(bridge.server->process->pool, bridge.server) != OK) {
         ::_exit(EXIT_FAILURE);
     }
     if (::dup2(settings, hub::kBridgeSettingsFile) < 0 ||
         ::dup2(registry, hub::kBridgeRegistryFile) < 0 ||
-        ::dup2(own_control, hub::kBridgeControl) < 0) {
+        ::dup2(own_control, hub::kBridgeControl) < 0 ||
+        (history >= 0 && ::dup2(history, hub::kBridgeHistoryFile) < 0)) {
         ::_exit(EXIT_FAILURE);
     }
     std::array<char*, 2> arguments{const_cast<char*>(bridge.program.c_str()), nullptr};
@@ -291,6 +294,7 @@ int start_bridge(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                          error.c_str());
             return HTTP_INTERNAL_SERVER_ERROR;
         }
+        settings.histories = history_rules(server);
         warn_of_scopes(server);
         const std::string text = settings.to_text();
         auto bridge = std::make_unique<Bridge>(
