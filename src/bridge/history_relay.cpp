@@ -232,9 +232,9 @@ void HistoryRelay::on_up() {
 }
 
 void HistoryRelay::on_down() {
-    forget_connection();
     phase_ = Phase::down;
-    go_local();
+    go_local();  // which has to know what was sent
+    forget_connection();
 }
 
 bool HistoryRelay::ends_connection_by(const Reply& reply) {
@@ -247,9 +247,9 @@ bool HistoryRelay::ends_connection_by(const Reply& reply) {
 }
 
 void HistoryRelay::refuse(const std::string& why) {
-    forget_connection();
     phase_ = Phase::refused;
     go_local();
+    forget_connection();
     while (!queue_.empty()) {
         drop_front();
     }

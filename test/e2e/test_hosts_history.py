@@ -3,6 +3,7 @@
 and nothing twice, or is told that it cannot."""
 
 import json
+import threading
 
 import pytest
 
@@ -89,6 +90,56 @@ def _come_back(server, position, topic=_TOPIC):
         return None
 
     return wait_until(try_it, 20, f"recovery from {position}")
+
+
+class _Reader:
+    """Comes and goes, and remembers what it has got, and where it was told that something is missing."""
+
+    def __init__(self, hosts):
+        self._hosts = hosts
+        self._client = None
+        self._position = None
+        self.parts = [[]]  # of what has no hole
+        self.story = []
+
+    def come(self, host):
+        self._client = _Client(self._hosts.servers[host])
+        answer = self._client.subscribe(self._position)
+        self.story.append(f"at {host} {answer}")
+        if self._position is not None and not answer["recovered"]:
+            self.parts.append([])
+        if not answer.get("recovered"):
+            self._position = answer["position"]
+
+    def leave(self):
+        self._client.leave()
+
+    def _read(self):
+        message = self._client.next()
+        epoch, offset = message["position"].split("-")
+        before = self._position.split("-")
+        if epoch == before[0]:
+            assert int(offset) == int(before[1]) + 1, (before, message)
+        self._position = message["position"]
+        self.parts[-1].append(message["data"])
+        self.story.append(f"{message['position'][:5]}..-{offset}: {message['data']}")
+        return message["data"]
+
+    def read_some(self, count):
+        for _ in range(count):
+            self._read()
+
+    def read_until(self, texts):
+        missing = set(texts)
+        while missing:
+            missing.discard(self._read())
+
+    def check(self):
+        """Each publisher in order and nothing twice; without a hole where none was told."""
+        for part in self.parts:
+            for host in {text.split()[0] for text in part}:
+                numbers = [int(text.split()[1]) for text in part if text.split()[0] == host]
+                assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "\n".join(self.story)
 
 
 @pytest.mark.each_mpm
@@ -293,3 +344,99 @@ def test_a_bridge_that_is_killed_makes_no_hole_in_what_others_publish(start_http
         _Client(hosts.servers[0]).publish("from here")
         reader.expect("from here")
         hosts.servers[0].forget_harm()
+
+
+def test_an_outage_that_is_longer_than_messages_wait_is_told(start_httpd, redis):
+    """What was published meanwhile reached this host; the others, and who comes back, go on behind it."""
+    with _hosts(start_httpd, redis) as hosts:
+        here, there = (_Client(server) for server in hosts.servers)
+        publisher = _Client(hosts.servers[0])
+        for reader in (here, there):
+            reader.subscribe()
+        publisher.publish("before")
+        position = here.expect("before")[0]
+        there.expect("before")
+        logs = [server.log_size() for server in hosts.servers]
+        redis.kill()
+        publisher.publish("too early")
+        local = here.expect("too early")[0]
+        wait_until(lambda: int(hosts.servers[0].status()["WebSocketBrokerMessagesDropped"]) > 0, 30, "it being dropped")
+        redis.start()
+        for server, start in zip(hosts.servers, logs):
+            server.expect_log("WS0640", start, 30)
+        publisher.publish("after")
+        for reader in (here, there):
+            reader.expect("after")
+            reader.expect_silence()
+        for old in (position, local):
+            assert _Client(hosts.servers[0]).subscribe(old)["recovered"] is False
+        hosts.servers[0].expect_log("WS0603")
+
+
+@pytest.mark.full
+def test_a_replica_that_lacks_the_last_messages_begins_a_new_epoch(start_httpd):
+    """Nobody recovers from a position that stands for two messages."""
+    with RedisServer(*_DURABLE) as redis, _hosts(start_httpd, redis) as hosts:
+        readers = [_Client(server) for server in hosts.servers]
+        publisher = _Client(hosts.servers[0])
+        for reader in readers:
+            reader.subscribe()
+        publisher.publish(*range(5))
+        positions = [reader.expect(*range(5)) for reader in readers][0]
+        logs = [server.log_size() for server in hosts.servers]
+        # As a replica that did not have the last two.
+        stream, meta = f"ws:{{www:{_TOPIC}}}:h", f"ws:{{www:{_TOPIC}}}:m"
+        for offset in (4, 5):
+            redis.run("XDEL", stream, f"{offset}-0")
+        redis.run("XSETID", stream, "3-0")
+        redis.run("HSET", meta, "s", "3")
+        redis.run("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        for server, start in zip(hosts.servers, logs):
+            server.expect_log("WS0640", start, 30)
+        publisher.publish("other")
+        after = [reader.expect("other")[0] for reader in readers]
+        assert after[0] == after[1] and after[0].split("-")[0] != positions[0].split("-")[0]
+        for server in hosts.servers:
+            for position in positions:
+                assert _Client(server).subscribe(position)["recovered"] is False
+
+
+@pytest.mark.full
+def test_nobody_gets_anything_twice_or_misses_it_silently_whatever_happens(start_httpd):
+    """Readers go from host to host while publishers number what they publish, and the broker and bridges are harmed."""
+    count = 3
+    with RedisServer(*_DURABLE) as redis, _hosts(start_httpd, redis, count) as hosts:
+        stop = threading.Event()
+        sent = [0] * count
+
+        def publish_on(host):
+            publisher = _Client(hosts.servers[host])
+            while not stop.wait(0.002):
+                publisher.publish(f"{host} {sent[host]}")
+                sent[host] += 1
+
+        readers = [_Reader(hosts) for _ in range(4)]
+        for number, reader in enumerate(readers):
+            reader.come(number % count)
+        threads = [threading.Thread(target=publish_on, args=(host,)) for host in range(count)]
+        for thread in threads:
+            thread.start()
+        try:
+            for turn, harm in enumerate((None, redis.stop, redis.go_on, None, redis.kill, redis.start, None)):
+                if harm:
+                    harm()
+                before = list(sent)
+                wait_until(lambda: all(now > then + 50 for now, then in zip(sent, before)), 20, "publications")
+                reader = readers[turn % len(readers)]
+                reader.read_some(30)
+                reader.leave()
+                reader.come((turn + 1) % count)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        for host in range(count):
+            _Client(hosts.servers[host]).publish(f"{host} {sent[host]}")
+        for reader in readers:
+            reader.read_until({f"{host} {sent[host]}" for host in range(count)})
+            reader.check()
