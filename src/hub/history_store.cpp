@@ -501,7 +501,8 @@ std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const Hist
     const std::uint64_t missing = head.top - head.messages;  // the last one that is not here
     HistoryExcerpt excerpt{.top = {head.epoch, head.top}};
     excerpt.complete = range.since.epoch == head.epoch && range.since.offset <= head.top &&
-                       range.since.offset >= missing;
+                       range.since.offset >= missing &&
+                       head.top >= head.seen;  // else it is being filled
     const std::uint64_t until = std::min(range.until, head.top);
     const std::uint64_t last_ones = until - std::min<std::uint64_t>(range.most, until);
     const std::uint64_t from = range.since ? range.since.offset : last_ones;

@@ -119,7 +119,7 @@ class _Reader:
         epoch, offset = message["position"].split("-")
         before = self._position.split("-")
         if epoch == before[0]:
-            assert int(offset) == int(before[1]) + 1, (before, message)
+            assert int(offset) == int(before[1]) + 1, "\n".join([*self.story, str(message)])
         self._position = message["position"]
         self.parts[-1].append(message["data"])
         self.story.append(f"{message['position'][:5]}..-{offset}: {message['data']}")

@@ -113,6 +113,7 @@ START_TEST(an_epoch_that_is_filled_later_counts_as_seen_up_to_where_it_was) {
     ck_assert(memory.top() == (Position{kEpoch, 4}));
     ck_assert(memory.store.start_of(history_topic("t")) == (Position{kEpoch, 4}));
     memory.place(3, "3");
+    ck_assert(!memory.read("t", {.since = {kEpoch, 2}}).complete);
     memory.place(4, "4");
     memory.place(5, "5");
     ck_assert(memory.store.start_of(history_topic("t")) == (Position{kEpoch, 4}));
