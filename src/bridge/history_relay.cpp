@@ -133,7 +133,8 @@ HistoryRelay::Topic& HistoryRelay::make_local(const std::string& key) {
 
 void HistoryRelay::tell(const TopicKey& key, const SharedFrame& frame) noexcept {
     if (bus_.wanted(key)) {
-        static_cast<void>(bus_.publish(key, frame));  // who has no room for it reads it in the memory
+        static_cast<void>(
+            bus_.publish(key, frame));  // who has no room for it reads it in the memory
     }
 }
 
@@ -238,8 +239,7 @@ void HistoryRelay::on_down() {
 }
 
 bool HistoryRelay::ends_connection_by(const Reply& reply) {
-    if (!reply.is_error() ||
-        !(ends_connection(reply.text) || reply.text.starts_with("NOSCRIPT"))) {
+    if (!reply.is_error() || !(ends_connection(reply.text) || reply.text.starts_with("NOSCRIPT"))) {
         return false;
     }
     link_.drop(explain_error(reply.text));
@@ -352,8 +352,7 @@ void HistoryRelay::take(const HistoryRecord& record, milliseconds ago) {
         return;
     }
     const bool seen = has_seen(record);
-    const auto item =
-        is_own(record) ? queue_.take(record.message.sequence) : std::nullopt;
+    const auto item = is_own(record) ? queue_.take(record.message.sequence) : std::nullopt;
     place(*key, record, ago, seen, item ? hub::origin_of(item->frame) : Origin{});
     if (is_own(record)) {
         told_late_.erase(record.message.sequence);

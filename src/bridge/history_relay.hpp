@@ -121,8 +121,8 @@ private:
     void on_publication(const Question& question, const Reply& reply);
     /// What is new is told here and kept. It was published so long ago.
     void take(const HistoryRecord& record, std::chrono::milliseconds ago);
-    void place(const hub::TopicKey& key, const HistoryRecord& record,
-               std::chrono::milliseconds ago, bool seen, const hub::Origin& origin);
+    void place(const hub::TopicKey& key, const HistoryRecord& record, std::chrono::milliseconds ago,
+               bool seen, const hub::Origin& origin);
     void take_local(const hub::TopicKey& key, const hub::HistoryLimits& limits, Topic& topic,
                     const HistoryRecord& record, bool seen, const hub::Origin& origin);
     [[nodiscard]] hub::Placed keep(const hub::TopicKey& key, const hub::HistoryLimits& limits,

@@ -55,9 +55,8 @@ void HistoryRelay::forget_connection() {
         topic.begun = false;
         topic.held.clear();
     }
-    std::erase_if(topics_, [](const auto& one) {
-        return !one.second.is_local && one.second.pending == 0;
-    });
+    std::erase_if(topics_,
+                  [](const auto& one) { return !one.second.is_local && one.second.pending == 0; });
 }
 
 void HistoryRelay::on_index(const Reply& reply) {
@@ -135,8 +134,7 @@ void HistoryRelay::begin_load(const std::string& key, Topic& topic, Load load) {
     ask_messages(key, known, from);
 }
 
-void HistoryRelay::ask_messages(const std::string& key, const Position& known,
-                                std::uint64_t from) {
+void HistoryRelay::ask_messages(const std::string& key, const Position& known, std::uint64_t from) {
     const auto parsed = TopicKey::parse(key, options_.hash_key);
     const HistoryLimits* limits = parsed ? history_.limits_of(*parsed) : nullptr;
     if (limits == nullptr) {
@@ -147,8 +145,7 @@ void HistoryRelay::ask_messages(const std::string& key, const Position& known,
     const HistoryKeys keys(options_.prefix, channel_of(options_.prefix, key));
     ask_for({Question::Kind::messages, key},
             {"EVALSHA", read_script_, "2", keys.meta, keys.stream, new_epoch(), epoch,
-             std::to_string(known.offset), std::to_string(from),
-             std::to_string(limits->messages)});
+             std::to_string(known.offset), std::to_string(from), std::to_string(limits->messages)});
 }
 
 bool HistoryRelay::parse(const Reply& reply, Found& found) {
@@ -261,8 +258,8 @@ void HistoryRelay::take_all(const std::string& key, Topic& topic, const Found& f
         if (!topic.is_local || topic.told.epoch != found.last.epoch) {
             topic.told = found.last;
         }
-        const std::uint64_t first = found.records.empty() ? topic.told.offset + 1
-                                                          : found.records.front().at.offset;
+        const std::uint64_t first =
+            found.records.empty() ? topic.told.offset + 1 : found.records.front().at.offset;
         const Position behind{found.last.epoch, std::min(first - 1, topic.told.offset)};
         if (!history_.begin_epoch(*parsed, behind, topic.told.offset, found.now)) {
             give_up(key);

@@ -79,8 +79,9 @@ class Program {
 public:
     Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry,
             const std::optional<hub::HistoryStore>& histories)
-        : registry_(registry), log_(settings.level), reactor_(kReactorTick), control_(reactor_, hub::kBridgeControl),
-          tls_(make_tls(settings, url)), local_end_(reactor_, settings.buffer),
+        : registry_(registry), log_(settings.level), reactor_(kReactorTick),
+          control_(reactor_, hub::kBridgeControl), tls_(make_tls(settings, url)),
+          local_end_(reactor_, settings.buffer),
           bus_(registry, {.buffer = settings.topic_buffer, .interests = &local_end_}, log_),
           drops_(log_, nullptr, {"", "WebSocketTopicBuffer", "", ""}),
           history_(make_history(settings, histories)),
@@ -128,9 +129,8 @@ private:
     [[nodiscard]] std::unique_ptr<hub::History>
     make_history(const hub::BrokerSettings& settings,
                  const std::optional<hub::HistoryStore>& histories) {
-        return histories
-                   ? std::make_unique<hub::History>(*histories, settings.histories, log_)
-                   : nullptr;
+        return histories ? std::make_unique<hub::History>(*histories, settings.histories, log_)
+                         : nullptr;
     }
 
     [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url) {

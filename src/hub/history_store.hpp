@@ -64,7 +64,8 @@ enum class Placed : std::uint8_t {
 /// How a topic stands to the broker's order.
 struct OrderState {
     bool is_ordered = false;  ///< the epoch is the broker's, not one of this memory
-    Position last = {};       ///< of the broker's messages; of those before the epoch, if that is not the broker's
+    Position last =
+        {};  ///< of the broker's messages; of those before the epoch, if that is not the broker's
     std::int64_t broker_time = 0;  ///< of that one
 };
 
@@ -140,7 +141,8 @@ private:
     [[nodiscard]] Index find(const TopicKey& key) const noexcept;
     /// 0 when there is no room for it.
     [[nodiscard]] Index find_or_make(const TopicKey& key) const noexcept;
-    [[nodiscard]] Index make(const TopicKey& key, const Topic& head, Index instead_of) const noexcept;
+    [[nodiscard]] Index make(const TopicKey& key, const Topic& head,
+                             Index instead_of) const noexcept;
     [[nodiscard]] Index begin(const TopicKey& key, Index known, const Position& behind,
                               std::uint64_t seen, std::int64_t broker_time) const noexcept;
     /// The next message of the topic. False when there is no room.

@@ -208,12 +208,10 @@ private:
                                               std::span<const std::uint8_t> payload,
                                               engine::ConnectionId except,
                                               std::string_view event_fields) noexcept;
-    [[nodiscard]] TopicResult publish_here_first(const TopicKey& key, const HistoryLimits& limits,
-                                                 protocol::Opcode opcode,
-                                                 std::span<const std::uint8_t> payload,
-                                                 engine::ConnectionId except,
-                                                 std::string_view event_fields,
-                                                 Position* position) noexcept;
+    [[nodiscard]] TopicResult
+    publish_here_first(const TopicKey& key, const HistoryLimits& limits, protocol::Opcode opcode,
+                       std::span<const std::uint8_t> payload, engine::ConnectionId except,
+                       std::string_view event_fields, Position* position) noexcept;
     [[nodiscard]] engine::ConnectionId excepted(const engine::SharedFrame& frame) const noexcept;
     [[nodiscard]] TopicResult broadcast_kept(const TopicKey& key, const engine::SharedFrame& frame,
                                              const Position& position) noexcept;

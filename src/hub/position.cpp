@@ -15,7 +15,8 @@ constexpr std::uint32_t kOrigin = kPosition + 1;
 
 template <class Value>
 void set_value(const SharedFrame& frame, std::uint32_t key, const Value& value) {
-    frame.add_variant(key, SharedFrame::join({reinterpret_cast<const std::uint8_t*>(&value), sizeof value}, {}));
+    frame.add_variant(
+        key, SharedFrame::join({reinterpret_cast<const std::uint8_t*>(&value), sizeof value}, {}));
 }
 
 template <class Value>

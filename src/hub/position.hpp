@@ -25,7 +25,7 @@ struct Position {
 
 /// Who has published a message that is given its position elsewhere: it does not get it itself.
 struct Origin {
-    std::uint64_t process = 0;  ///< a random number of the process; 0 for none of this host
+    std::uint64_t process = 0;     ///< a random number of the process; 0 for none of this host
     std::uint64_t connection = 0;  ///< engine::ConnectionId::value(); 0 for none
 
     [[nodiscard]] explicit operator bool() const noexcept { return process != 0; }

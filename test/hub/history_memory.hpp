@@ -29,7 +29,9 @@ using protocol::Opcode;
 
 constexpr base::HashKey kHash{1, 2};
 
-inline TopicKey history_topic(std::string_view name) { return TopicKey::make("s", name, kHash).value(); }
+inline TopicKey history_topic(std::string_view name) {
+    return TopicKey::make("s", name, kHash).value();
+}
 
 class HistoryMemory {
 public:

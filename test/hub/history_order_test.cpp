@@ -135,7 +135,8 @@ START_TEST(a_topic_of_a_full_memory_takes_no_epoch_that_it_has_no_room_for) {
     OrderedMemory memory(HistoryStore::kLeast);
     memory.limits = {100'000, 1h};
     for (int i = 0; i < 1000; ++i) memory.publish("loud", std::string(1000, 'x'));
-    for (unsigned i = 1; i < 50; ++i) ck_assert(memory.place(i, std::string(500, 'y')) == Placed::kept);
+    for (unsigned i = 1; i < 50; ++i)
+        ck_assert(memory.place(i, std::string(500, 'y')) == Placed::kept);
     ck_assert(memory.place(50, std::string(HistoryStore::kLeast, 'z')) == Placed::kept);
     ck_assert(memory.top() == (Position{kEpoch, 50}));
     ck_assert(!memory.read("t", {.since = {kEpoch, 49}}).complete);

@@ -46,6 +46,13 @@ public:
         published.push_back(text_of(frame.bytes()));
         return result;
     }
+    bool is_ordered() const noexcept override { return ordered; }
+    hub::BusResult order(const hub::TopicKey& /*key*/,
+                         const engine::SharedFrame& frame) noexcept override {
+        const ForTheTest memory;
+        to_order.push_back(frame);
+        return order_result;
+    }
     void report_soon() noexcept override {}
     void begin_stop() noexcept override {}
     bool stopped() const noexcept override { return true; }
@@ -55,6 +62,9 @@ public:
     std::atomic<bool> elsewhere{false};
     hub::BusResult result = hub::BusResult::ok;
     std::vector<std::string> published;
+    std::atomic<bool> ordered{false};
+    hub::BusResult order_result = hub::BusResult::ok;
+    std::vector<engine::SharedFrame> to_order;
     Awaited<std::set<std::string>> interest;
     Awaited<std::map<std::string, std::uint64_t>> shown;  ///< the last of each topic
     std::atomic<std::uint64_t> subscribers_elsewhere{0};
