@@ -499,7 +499,7 @@ std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const Hist
     drop_surplus(index, limits, now);
     const Topic& head = topic(index);
     const std::uint64_t missing = head.top - head.messages;  // the last one that is not here
-    HistoryExcerpt excerpt{.top = {head.epoch, head.top}};
+    HistoryExcerpt excerpt{.top = {head.epoch, std::max(head.top, head.seen)}};
     excerpt.complete = range.since.epoch == head.epoch && range.since.offset <= head.top &&
                        range.since.offset >= missing &&
                        head.top >= head.seen;  // else it is being filled
