@@ -12,6 +12,7 @@ namespace {
 
 struct FanoutOptions {
     Target target;
+    Target publisher;  // where messages come from; without a URL: the same
     std::uint64_t subscribers = 5000;
     std::uint64_t size = 125;
     std::uint64_t window = 1;
@@ -25,6 +26,8 @@ struct FanoutOptions {
         std::vector<Option> table = target_options(target);
         table.push_back(
             number("--subscribers", "connections that receive (5000)", subscribers, 1, 60000));
+        table.push_back(text("--publisher", "ws://HOST:PORT/PATH",
+                             "publish there, where it is another server", publisher.url));
         table.push_back(number("--size", "payload bytes of a message (125)", size, 0, 1U << 24));
         table.push_back(number("--window", "messages under way at a time (1)", window, 1, 1000));
         table.push_back(number("--messages", "publish so many, then end, however long it takes",
@@ -40,6 +43,8 @@ struct FanoutOptions {
             fail(usage_error, "--server-pid: there is no process %llu",
                  static_cast<unsigned long long>(server_pid));
         target.resolve();
+        if (publisher.url.empty()) publisher = target;
+        publisher.resolve();
     }
 };
 
@@ -158,9 +163,8 @@ public:
           publications_(options.window, options.subscribers), epoll_(epoll_create1(EPOLL_CLOEXEC)),
           buffer_(64U << 10) {
         members_.reserve(options.subscribers + 1);  // the last one publishes
-        for (Opened& opened :
-             open_connections(options.target, options.subscribers + 1, 64, options.timeout))
-            members_.emplace_back(std::move(opened));
+        add_members(options.target, options.subscribers);
+        add_members(options.publisher, 1);
         for (std::size_t i = 0; i < members_.size(); ++i) watch(epoll_, members_[i].fd(), i);
     }
 
@@ -173,6 +177,11 @@ public:
     }
 
 private:
+    void add_members(const Target& target, std::uint64_t count) {
+        for (Opened& opened : open_connections(target, count, 64, options_.timeout))
+            members_.emplace_back(std::move(opened));
+    }
+
     [[nodiscard]] bool all_sent() const {
         return options_.messages > 0 && publications_.sent() == options_.messages;
     }

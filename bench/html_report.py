@@ -147,7 +147,7 @@ def promises(runs: list[dict]) -> str:
     kept, missed = 0, []
     for title in report.unique(run.get("group", "") for run in runs):
         group = [run for run in runs if run.get("group", "") == title]
-        if group[0]["kind"] == "memory":
+        if group[0]["kind"] in report.TABLES:
             continue
         key = report.limited_key(group[0]["kind"])
         for case in report.unique(run["case"] for run in group):
@@ -193,8 +193,8 @@ def how(names: list[str], reference: str, limits: bool) -> str:
 def section(title: str, runs: list[dict]) -> str:
     about = next((group.about for group in rows.ALL if group.title == title), "")
     heading = f"<h2>{escape(title)}</h2><p>{escape(about)}</p>" if title else ""
-    if runs[0]["kind"] == "memory":
-        return heading + table(report.memory(runs))
+    if runs[0]["kind"] in report.TABLES:
+        return heading + table(report.plain_table(runs))
     commands = report.unique(" ".join(run["options"]) for run in runs)
     return (f'{heading}<div class="charts">{charts_of(runs)}</div><details><summary>All figures</summary>'
             f"{table(report.measured(runs) + report.comparison(runs))}"
@@ -204,7 +204,7 @@ def section(title: str, runs: list[dict]) -> str:
 def page(document: dict) -> str:
     """HTML of what run.py --json has written."""
     runs = document["runs"]
-    timed = [run for run in runs if run["kind"] != "memory"]
+    timed = [run for run in runs if run["kind"] not in report.TABLES]
     names = servers_of(timed)
     ours = {run["server"] for run in timed if run["ours"]}
     limits = any(report.limit_of(run.get("group", ""), run["case"], (run["server"], rows.MEASURE)) for run in timed)

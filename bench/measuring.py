@@ -54,7 +54,7 @@ def client(program: str, server: Server, options: list[str], arguments: argparse
         if program == "load":
             many += ["--type", arguments.type]
     command = [*start, "--url", server.url, *many,
-               "--duration", str(arguments.duration), "--warmup", str(arguments.warmup), *options]
+               "--duration", str(arguments.duration), "--warmup", str(arguments.warmup), *options, *server.options]
     if server.pid:
         command += ["--server-pid", str(server.pid)]
     limit = arguments.duration + arguments.warmup + 60

@@ -22,6 +22,8 @@ RATE = {"echo": ("messages_per_second", "messages/s"), "deflate": ("messages_per
 CPU = {"echo": ("server_cpu_us_per_message", "message"), "deflate": ("server_cpu_us_per_message", "message"),
        "fanout": ("server_cpu_us_per_delivery", "delivery"), "churn": ("server_cpu_us_per_round", "round"),
        "latency": ("server_cpu_us_per_message", "message"), "publish": ("server_cpu_us_per_publication", "publication")}
+# Kinds without rounds, of which a table is all that there is to show.
+TABLES = ("memory", "figure")
 # Rounds that others disturbed count only where fewer than this are left.
 ENOUGH_ROUNDS = 3
 
@@ -215,6 +217,18 @@ def memory(runs: list[dict]) -> str:
                   "bytes/connection", "bytes/connection, second half"], lines)
 
 
+def plain_table(runs: list[dict]) -> str:
+    """Of a kind in TABLES."""
+    return memory(runs) if runs[0]["kind"] == "memory" else figures(runs)
+
+
+def figures(runs: list[dict]) -> str:
+    """Single ones, which have no peer."""
+    def digits(value: float) -> int:
+        return 0 if value >= 100 else 2
+    return table(["", "value", "unit"], [[run["figure"], number(run["value"], digits(run["value"])), run["unit"]] for run in runs])
+
+
 def kinds(runs: list[dict]) -> str:
     """What each kind of plugin costs, as docs/performance.md shows it: CPU time, and how many times as much as the kind to
     the left of it."""
@@ -242,7 +256,7 @@ def text(runs: list[dict]) -> str:
     parts = []
     for title in titles:
         group = [run for run in runs if run.get("group", "") == title]
-        tables = memory(group) if group[0]["kind"] == "memory" else measured(group) + comparison(group)
+        tables = plain_table(group) if group[0]["kind"] in TABLES else measured(group) + comparison(group)
         parts.append((f"## {title}\n\n" if title else "") + tables)
     return "\n".join(parts)
 

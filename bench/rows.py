@@ -19,6 +19,11 @@ FANOUT = {
 DEFLATE = {"1 KiB": ["--size", "1K"], "16 KiB": ["--size", "16K"]}
 CHURN = {"connect, upgrade, close": []}
 PUBLISH = {"125 B": ["--size", "125"], "16 KiB": ["--size", "16K"]}
+HOSTS = {
+    "128 B to one, 1 at a time": ["--size", "128", "--window", "1", "--subscribers", "1"],
+    "128 B to one, 100 at a time": ["--size", "128", "--window", "100", "--subscribers", "1"],
+    "128 B to 5,000, 16 at a time": ["--size", "128", "--window", "16", "--subscribers", "5000"],
+}
 LATENCY = {case: ECHO[case] for case in ("125 B x 1", "16 KiB x 1")}
 TUNNELS = {case: ECHO[case] for case in ("125 B x 1", "125 B x 16", "16 KiB x 1")}
 H2 = TUNNELS

@@ -17,6 +17,7 @@ import report
 import rows
 import topics
 import tunnels
+import two_hosts
 from measuring import half_of_the_highest, interleave
 from servers import BenchError, Httpd, Peer, add_httpd_arguments, chosen_httpd
 
@@ -31,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="?", default="echo",
                         choices=("echo", "all", "latency", "h2", "churn", "memory", "fanout", "deflate", "tunnels",
-                                 "tunnel-memory", "publish", "stream-memory"))
+                                 "tunnel-memory", "publish", "stream-memory", "hosts"))
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=URL[,PID]",
                         help="an echo server that is running; PID for its CPU time and memory")
     parser.add_argument("--peer-command", action="append", default=[], metavar="NAME=COMMAND",
@@ -41,6 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no-httpd", action="store_true", help="measure the peers only")
     parser.add_argument("--connections", type=int, help="64, where the case does not say; for memory 10000, of tunnels 4000; for fanout the subscribers, 5000")
     parser.add_argument("--subscribers", type=int, help="publish: of either kind (100)")
+    parser.add_argument("--topics", type=int, help="hosts: that are subscribed to again (100000)")
     parser.add_argument("--children", type=int, default=1, help="fanout: child processes of httpd (1)")
     parser.add_argument("--rounds", type=int, help="of each case (11; for all as many as --minutes allows, at most 11)")
     parser.add_argument("--minutes", type=float, default=20, help="all: about how long it may take (20)")
@@ -57,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.what != "all":
         arguments.rounds = arguments.rounds or 11
-    known = rows.ECHO | rows.FANOUT | rows.DEFLATE | rows.CHURN | rows.PUBLISH
+    known = rows.ECHO | rows.FANOUT | rows.DEFLATE | rows.CHURN | rows.PUBLISH | rows.HOSTS
     for case in arguments.case or []:
         if case not in known:
             parser.error(f'--case: "{case}" is none of {", ".join(known)}')
@@ -168,6 +170,8 @@ def measure(arguments: argparse.Namespace) -> list[dict]:
         return topics.measure_memory(arguments)
     if arguments.what == "publish":
         return topics.measure_publishing(chosen(rows.PUBLISH, arguments), arguments)
+    if arguments.what == "hosts":
+        return two_hosts.measure(chosen(rows.HOSTS, arguments), arguments)
     return measure_one(arguments)
 
 

@@ -34,6 +34,7 @@ class Server:
     url: str
     pid: int | None = None
     ours: bool = False
+    options: list[str] = field(default_factory=list)  # of its load program, besides those of the case
 
 
 def free_port() -> int:
@@ -263,9 +264,11 @@ class Httpd:
         return [Server(f"httpd {path}", url + path, only, ours=True) for path in self.locations]
 
     def _child(self) -> int | None:
+        """One that serves: httpd may also have a bridge to other hosts."""
         parent = self._process.pid
+        program = Path(f"/proc/{parent}/comm").read_text()
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        return int(children[0]) if children else None
+        return next((int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == program), None)
 
     def __exit__(self, *_) -> None:
         if self._process:

@@ -51,6 +51,15 @@ public:
         }
         if (names.empty()) elsewhere_.erase(child);
     }
+    /// What the server says of a name, where it knows who is there: a client of any child has it, or none has.
+    void see(const std::string& name, bool there, Change& change) {
+        if (there ? !seen_.insert(name).second : seen_.erase(name) == 0) return;
+        if (there) {
+            add(name, change);
+        } else {
+            remove(name, change);
+        }
+    }
     /// Forgets the children that were heard last more than `most` heartbeats ago.
     void forget_silent(std::uint64_t now, std::uint64_t most, Change& change) {
         std::vector<std::string> silent;
@@ -91,6 +100,7 @@ private:
 
     std::map<std::string, int> here_;             ///< of this child: and how many clients each has
     std::map<std::string, Elsewhere> elsewhere_;  ///< by the child
+    Names seen_;                                  ///< by the server
     std::map<std::string, int> names_;            ///< in how many places
 };
 

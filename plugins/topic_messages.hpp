@@ -86,7 +86,8 @@ struct Request {
     websocket::Type type = websocket::Type::text;
     std::string payload = {};  ///< of a publication
     std::optional<websocket::Position> position =
-        {};  ///< of a subscription: what the client has got
+        {};                         ///< of a subscription: what the client has got
+    std::optional<bool> gaps = {};  ///< the same: whether it is told of gaps
 };
 
 /// Members of one that are not known are ignored, so that newer clients may say more.
@@ -104,7 +105,10 @@ public:
         request.kind = kind_of(all);
         if (request.kind != Request::Kind::ping) request.topic = topic_of(all);
         if (request.kind == Request::Kind::publish) take_payload(all, request);
-        if (request.kind == Request::Kind::subscribe) request.position = position_of(all);
+        if (request.kind == Request::Kind::subscribe) {
+            request.position = position_of(all);
+            request.gaps = gaps_of(all);
+        }
         return request;
     }
 
@@ -156,6 +160,12 @@ private:
         }
         return position;
     }
+    static std::optional<bool> gaps_of(const Value& all) {
+        const Value* given = all.find("gaps");
+        if (given == nullptr || given->is_null()) return {};
+        if (!given->is_bool()) throw Complaint(400, "\"gaps\" has to be true or false");
+        return given->truth();
+    }
     static void take_payload(const Value& all, Request& request) {
         const Value* data = all.find("data");
         const Value* base64 = all.find("base64");
@@ -199,6 +209,14 @@ private:
     text.pop_back();
     text.append(R"(,"code":)").append(std::to_string(code));
     append_text(text += R"(,"message":)", sentence);
+    return text += '}';
+}
+
+/// Messages may be missing.
+[[nodiscard]] inline std::string gap(std::string_view topic, std::string_view why) {
+    std::string text = answer("gap", topic, {});
+    text.pop_back();
+    append_text(text += R"(,"why":)", why);
     return text += '}';
 }
 

@@ -18,10 +18,13 @@
 //     WebSocketOption rooms chat        locations with the same word (a-z, 0-9 and _) share their rooms
 //     WebSocketOption sockjs on         clients of SockJS, too: docs/sockjs.md
 //
-// A client that reads slowly gets the history as fast as it reads. A room's history takes 1 MiB at
-// most, that of all rooms 16 MiB a child; the room that takes the most gives. A line may have 16 KiB,
-// and 32 KiB when it is written as JSON.
+// Who is there, the server knows, in all children and on all hosts. What was said, it keeps for rooms that have a
+// WebSocketHistory, "chat:tea" being the topic of the room "tea" with `rooms chat`: then it outlives children and restarts.
+// Else each child keeps it as long as it has the room, and asks the others. A client that reads slowly gets the history as
+// fast as it reads. Without a WebSocketHistory, that of a room takes 1 MiB at most, that of all rooms 16 MiB a child; the
+// room that takes the most gives. A line may have 16 KiB, and 32 KiB when it is written as JSON.
 #include "chat_history.hpp"
+#include "chat_kept_lines.hpp"
 #include "chat_line.hpp"
 #include "chat_presence.hpp"
 
@@ -34,6 +37,7 @@
 #include <string>
 #include <utility>
 
+#include <websocket/presence.hpp>
 #include <websocket/sockjs.hpp>
 
 namespace {
@@ -44,7 +48,8 @@ using chat::Presence;
 using chat::quoted;
 
 /// Each child has the rooms that its clients are in. What is said goes to a topic of the room, which
-/// clients subscribe to and children listen to, for the history. A second topic is for children only:
+/// clients subscribe to and children listen to, for the history. Where the server does not keep that, or does not
+/// know who is there, a second topic is for children only:
 ///
 ///     ask CHILD                     I have the room now: who is there, what was said?
 ///     state TO CHILD N NAMES LINES  the answer: N names and the history
@@ -71,7 +76,7 @@ public:
     Chat(const websocket::Server& server, const websocket::Options& options)
         : server_(server), prefix_(rooms(options)), most_members_(most_members(options)),
           child_(random_name()), messages_(server.counter("messages")),
-          histories_(limits(options)) {
+          kept_(server, limits(options).lines), who_(server), histories_(limits(options)) {
         static_cast<void>(server.topics());  // throws when there are none
         timer_ = server.every(heartbeat(options), [this] { beat(); });
     }
@@ -147,6 +152,8 @@ private:
         std::int64_t at = INT64_MIN;
         std::string id = {};
         std::int64_t last = INT64_MAX;
+        chat::KeptLines::Reader kept =
+            {};  ///< instead of these three, where the server keeps lines
     };
     struct Room {
         explicit Room(chat::Histories& all) : history(all) {}
@@ -154,8 +161,10 @@ private:
         History history;
         std::map<ws_conn, Member> members;
         Presence presence;
+        bool knows_names = false;  ///< the server has told them
         std::uint64_t left =
             0;  ///< by its last client here: which one it was; 0 when there are some
+        websocket::Listener watch;
         websocket::Listener lines_listener;
         websocket::Listener children_listener;
     };
@@ -203,6 +212,10 @@ private:
         }
         room->members.emplace(connection.id(), Member{connection});
         set_left(client.room, *room, 0);
+        // What the server has no memory for, this child knows all the same.
+        if (who_.available() && !taken(who_.enter(connection, said(client.room), client.name))) {
+            room->knows_names = true;
+        }
         Presence::Change change;
         if (room->presence.enter(client.name, change)) tell_names_soon(client.room);
         tell(*room, change);
@@ -245,7 +258,25 @@ private:
     Room* find_or_begin(const std::string& place) {
         const auto [found, begun] = rooms_.try_emplace(place, histories_);
         Room& room = found->second;
-        if (begun) {
+        if (begun && !begin(place, room)) {
+            rooms_.erase(found);
+            return nullptr;
+        }
+        return &room;
+    }
+
+    /// False when it cannot hear of something.
+    bool begin(const std::string& place, Room& room) {
+        const bool keeps = kept_.keeps(said(place));
+        room.knows_names = !who_.available();
+        if (who_.available()) {
+            room.watch = who_.watch(said(place), [this,
+                                                  place](const websocket::PresenceChange& one) {
+                see(place, std::string(one.id), one.what != websocket::PresenceChange::What::left);
+            });
+            if (!room.watch) return false;
+        }
+        if (!keeps) {
             room.lines_listener =
                 server_.listen(said(place), [this, place](const websocket::Published& message) {
                     const auto known = rooms_.find(place);
@@ -253,22 +284,39 @@ private:
                         known->second.history.add(Line(message.text()));
                     }
                 });
-            if (room.lines_listener) {
-                room.children_listener = server_.listen(
-                    children(place), [this, place](const websocket::Published& message) {
-                        const auto known = rooms_.find(place);
-                        if (known != rooms_.end() && message.is_text()) {
-                            hear(place, known->second, message.text());
-                        }
-                    });
-            }
-            if (!room.children_listener) {
-                rooms_.erase(found);
-                return nullptr;
-            }
-            server_.publish(children(place), "ask\n" + child_);
+            if (!room.lines_listener) return false;
         }
-        return &room;
+        return (keeps && who_.available()) || begin_to_ask(place, room);
+    }
+    bool begin_to_ask(const std::string& place, Room& room) {
+        room.children_listener =
+            server_.listen(children(place), [this, place](const websocket::Published& message) {
+                const auto known = rooms_.find(place);
+                if (known != rooms_.end() && message.is_text()) {
+                    hear(place, known->second, message.text());
+                }
+            });
+        if (!room.children_listener) return false;
+        server_.publish(children(place), "ask\n" + child_);
+        return true;
+    }
+
+    /// The server says who has come or gone; at first, who is there. Clients that wait for that get it when all have been
+    /// told of.
+    void see(const std::string& place, const std::string& who, bool there) {
+        const auto room = rooms_.find(place);
+        if (room == rooms_.end()) return;
+        Presence::Change change;
+        room->second.presence.see(who, there, change);
+        tell(room->second, change);
+        if (!room->second.knows_names) server_.post([this, place] { know_names(place); });
+    }
+    void know_names(const std::string& place) {
+        const auto room = rooms_.find(place);
+        if (room == rooms_.end() || std::exchange(room->second.knows_names, true)) return;
+        for (auto& [id, member] : room->second.members) {
+            if (!member.wants_lines) send_wanted(place, room->second, member);
+        }
     }
 
     /// When its last client has left; 0: it has clients.
@@ -296,34 +344,47 @@ private:
         if (member == room->second.members.end()) return;  // gone already
         const History::Lines& lines = room->second.history.lines();
         member->second.last = lines.empty() ? INT64_MIN : lines.back().at;
-        send_wanted(room->second, member->second);
+        send_wanted(place, room->second, member->second);
     }
     /// The client has read what it had been sent.
     void go_on(ws_conn id, const std::string& place) {
         const auto room = rooms_.find(place);
         if (room == rooms_.end()) return;
         const auto member = room->second.members.find(id);
-        if (member != room->second.members.end()) go_on(room->second, member->second);
+        if (member != room->second.members.end()) go_on(place, room->second, member->second);
     }
-    static void go_on(const Room& room, Member& member) {
+    void go_on(const std::string& place, const Room& room, Member& member) const {
         member.slow = false;
-        send_wanted(room, member);
+        send_wanted(place, room, member);
     }
 
     /// As much as the client takes; then go_on() is called when it has read.
-    static void send_wanted(const Room& room, Member& member) {
+    void send_wanted(const std::string& place, const Room& room, Member& member) const {
+        if (member.wants_lines) {
+            const bool all = room.lines_listener ? send_lines(room, member)
+                                                 : send_kept_lines(said(place), member);
+            if (!all) return;
+        }
+        member.wants_lines = false;
+        if (member.wants_names && room.knows_names && !member.slow) {
+            member.wants_names = !taken(send(member, room.presence.json()));
+        }
+    }
+    /// False when there are more.
+    static bool send_lines(const Room& room, Member& member) {
         const History::Lines& lines = room.history.lines();
         auto line = room.history.behind(member.at, member.id);
-        for (; member.wants_lines && line != lines.end() && line->at <= member.last; ++line) {
-            if (member.slow) return;
-            if (send(member, line->text) == websocket::Result::full) return;
+        for (; line != lines.end() && line->at <= member.last; ++line) {
+            if (member.slow || send(member, line->text) == websocket::Result::full) return false;
             member.at = line->at;
             member.id = line->id;
         }
-        member.wants_lines = false;
-        if (member.wants_names && !member.slow) {
-            member.wants_names = !taken(send(member, room.presence.json()));
-        }
+        return true;
+    }
+    bool send_kept_lines(const std::string& topic, Member& member) const {
+        return !member.slow && kept_.read(topic, member.kept, [&member](std::string_view text) {
+            return send(member, text);
+        });
     }
     template <class Text>
     static websocket::Result send(Member& member, const Text& text) {
@@ -332,14 +393,15 @@ private:
         return result;
     }
     /// Older lines have come from another child.
-    static void send_again(const Room& room, Member& member, std::int64_t from) {
+    void send_again(const std::string& place, const Room& room, Member& member,
+                    std::int64_t from) const {
         if (from <= member.at) {
             member.at = from - 1;
             member.id.clear();
         }
         member.last = std::max(member.last, room.history.lines().back().at);
         member.wants_lines = true;
-        send_wanted(room, member);
+        send_wanted(place, room, member);
     }
 
     /// A client that reads too slowly for this gets the list of names when it has read.
@@ -360,6 +422,7 @@ private:
 
     /// At once for all who come and go in a moment: the list is as long as the room is full.
     void tell_names_soon(const std::string& place) {
+        if (who_.available()) return;  // the server does it
         if (changed_.empty()) {
             server_.after(kNamesDelay, [this] { tell_changed(); }).detach();
         }
@@ -385,7 +448,8 @@ private:
         } else if (what == "state" && from == child_) {
             from = words.next();
             const auto count = static_cast<std::size_t>(chat::number(words.next()));
-            room.presence.set(from, words.take(count), beats_, change);
+            const Presence::Names names = words.take(count);
+            if (!who_.available()) room.presence.set(from, names, beats_, change);
             std::int64_t oldest = INT64_MAX;
             while (!words.empty()) {
                 const Line line(words.next());
@@ -394,20 +458,21 @@ private:
             for (auto& [id, member] : room.members) {
                 member.wants_names = true;
                 if (oldest != INT64_MAX && !room.history.lines().empty()) {
-                    send_again(room, member, oldest);
+                    send_again(place, room, member, oldest);
                 } else if (!member.wants_lines) {
-                    send_wanted(room, member);
+                    send_wanted(place, room, member);
                 }
             }
-        } else if (what == "names" && from != child_) {
+        } else if (what == "names" && from != child_ && !who_.available()) {
             room.presence.set(from, words.take(SIZE_MAX), beats_, change);
             tell(room, change);
         }
     }
 
     void answer(const std::string& place, const Room& room, const std::string& to) const {
-        std::string text = "state\n" + to + '\n' + child_ + '\n' +
-                           std::to_string(room.presence.here()) + room.presence.words();
+        std::string text = "state\n" + to + '\n' + child_ + '\n';
+        text +=
+            who_.available() ? "0" : std::to_string(room.presence.here()) + room.presence.words();
         for (const Line& line : room.history.lines()) text += '\n' + line.text;
         server_.publish(children(place), text);
     }
@@ -415,12 +480,15 @@ private:
     void beat() {
         ++beats_;
         for (auto& [place, room] : rooms_) {
-            if (!room.members.empty()) tell_names(place, room.presence.words());
+            if (!room.members.empty() && !who_.available()) {
+                tell_names(place, room.presence.words());
+            }
             Presence::Change change;
             room.presence.forget_silent(beats_, kMaxSilent, change);
             tell(room, change);
             for (auto& [id, member] : room.members) {  // there was no memory to send it
-                if (member.wants_names && member.connection.queued() == 0) go_on(room, member);
+                if (member.wants_names && member.connection.queued() == 0)
+                    go_on(place, room, member);
             }
         }
     }
@@ -430,6 +498,8 @@ private:
     const std::size_t most_members_;
     const std::string child_;
     const websocket::Metric messages_;
+    const chat::KeptLines kept_;
+    const websocket::Presence who_;
     std::atomic<std::uint64_t> next_line_{1};
     std::uint64_t beats_ = 0;
     std::uint64_t departures_ = 0;

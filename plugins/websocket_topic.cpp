@@ -32,6 +32,7 @@
 #include <websocket/jsonrpc/reader.hpp>
 #include <websocket/plugin.hpp>
 
+#include "topic_gaps.hpp"
 #include "topic_messages.hpp"
 #include "topic_pattern.hpp"
 #include "topic_publisher.hpp"
@@ -58,12 +59,13 @@ public:
         std::vector<std::string> topics;  ///< which it subscribes to
         bool is_stream = false;
         std::optional<websocket::Position> since = {};  ///< of the last event that a stream has got
+        bool wants_gaps = false;  ///< of the topics that it names at the beginning
     };
 
     static void check(const websocket::Options& options) { static_cast<void>(Settings(options)); }
     Topics(const websocket::Server& server, const websocket::Options& options)
         : server_(server), settings_(options), requests_(settings_.longest_name), relays_(server),
-          streams_(server), history_(server) {
+          gaps_(server), streams_(server), history_(server) {
         static_cast<void>(server.topics());  // throws when there are none
     }
 
@@ -73,7 +75,10 @@ public:
         }
         websocket::HttpResponse response = streams_.accept(request);
         // A HEAD comes no further, and is refused what a GET would be.
-        if (response.status == 200) static_cast<void>(topics_of(request, user_of(request)));
+        if (response.status == 200) {
+            static_cast<void>(topics_of(request, user_of(request)));
+            static_cast<void>(wants_gaps(request, true));
+        }
         return response;
     }
 
@@ -84,12 +89,15 @@ public:
         if (client.is_stream) {
             client.since = websocket::Position::parse(websocket::EventStreams::last_id(upgrade));
         }
+        client.wants_gaps = wants_gaps(upgrade, client.is_stream);
         if (settings_.json && !client.is_stream) upgrade.choose_subprotocol("topic.v1");
     }
 
     void on_open(websocket::Connection connection, Client& client) {
         for (const std::string& wanted : std::exchange(client.topics, {})) {
-            if (!taken(subscribe(connection, client, wanted, client.since, {}))) {
+            if ((client.wants_gaps && !gaps_.join(connection, wanted)) ||
+                !taken(subscribe(connection, client, wanted, client.since, {}))) {
+                gaps_.leave(connection, wanted);
                 connection.close(CloseCode::try_again_later, "too many topics");
                 return;
             }
@@ -109,8 +117,10 @@ public:
 
     void on_close(websocket::Connection connection, const websocket::Close& /*why*/,
                   Client& client) {
-        if (!settings_.json) return;
-        for (const std::string& one : client.topics) relays_.leave(connection, one);
+        for (const std::string& one : client.topics) {
+            if (settings_.json) relays_.leave(connection, one);
+            gaps_.leave(connection, one);
+        }
     }
 
 private:
@@ -182,6 +192,18 @@ private:
             }
         }
         return names;
+    }
+
+    [[nodiscard]] bool wants_gaps(const websocket::Request& request, bool stream) const {
+        const std::string wanted = request.parameter_text("gaps").value_or("off");
+        if (wanted == "off") return false;
+        if (wanted != "on") throw websocket::BadRequest("the parameter gaps takes on or off");
+        if (!stream && !settings_.json) {
+            throw websocket::BadRequest(
+                "gaps are told to event streams, and to WebSockets with protocol json");
+        }
+        if (!gaps_.available()) throw Refusal(501, "this server does not tell of gaps");
+        return true;
     }
 
     [[nodiscard]] bool may_use(const std::string& wanted, const std::string& user) const {
@@ -262,17 +284,33 @@ private:
         const std::string& wanted = request.topic;
         if (!may_use(wanted, client.user))
             throw Complaint(403, "this endpoint does not have the topic");
-        if (std::ranges::find(client.topics, wanted) != client.topics.end()) return false;
+        if (std::ranges::find(client.topics, wanted) != client.topics.end()) {
+            set_gaps(connection, request);
+            return false;
+        }
         if (client.topics.size() >= settings_.most_topics) {
             throw Complaint(429, "there are " + std::to_string(client.topics.size()) +
                                      " topics already, which is what is allowed");
         }
+        set_gaps(connection, request);  // before: no gap behind the subscription is missed
         if (!taken(subscribe(connection, client, wanted, request.position, id))) {
+            gaps_.leave(connection, wanted);
             throw Complaint(503, "the server has too many topics");
         }
         return true;
     }
+    void set_gaps(websocket::Connection connection, const topic::Request& request) {
+        if (!request.gaps) return;
+        if (!*request.gaps) {
+            gaps_.leave(connection, request.topic);
+        } else if (!gaps_.available()) {
+            throw Complaint(501, "this server does not tell of gaps");
+        } else if (!gaps_.join(connection, request.topic)) {
+            throw Complaint(503, "the server has too many topics");
+        }
+    }
     void leave(websocket::Connection connection, Client& client, const std::string& wanted) {
+        gaps_.leave(connection, wanted);
         const auto found = std::ranges::find(client.topics, wanted);
         if (found == client.topics.end()) return;
         relays_.leave(connection, wanted);
@@ -301,6 +339,7 @@ private:
     const Settings settings_;
     const topic::Requests requests_;
     topic::Relays relays_;
+    topic::GapTellers gaps_;
     const websocket::EventStreams streams_;
     const websocket::History history_;
 };

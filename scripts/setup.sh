@@ -29,6 +29,8 @@ build  check                /usr/include/check.h
 test   libhiredis-dev       /usr/include/hiredis/read.h
 test   redis-server         redis-server
 test   redis-sentinel       redis-sentinel
+test   libnats-dev          /usr/include/nats/nats.h
+test   nats-server          nats-server
 test   libisal-dev          /usr/include/isa-l/igzip_lib.h
 test   python3-pytest       /usr/lib/python3/dist-packages/pytest
 test   python3-pytest-xdist /usr/lib/python3/dist-packages/xdist
@@ -75,7 +77,7 @@ install_packages() {
 set -eu
 services=()
 for package in "$@"; do
-    case $package in nginx | haproxy | mosquitto | redis-server | redis-sentinel) services+=("$package") ;; esac
+    case $package in nginx | haproxy | mosquitto | redis-server | redis-sentinel | nats-server) services+=("$package") ;; esac
 done
 policy=/usr/sbin/policy-rc.d
 if [ ${#services[@]} -gt 0 ] && [ ! -e $policy ]; then

@@ -178,6 +178,24 @@ std::vector<Trial> trials(const ws_plugin& watched, const Pairs& options) {
              ask(host);
              judge(host);
          }},
+        {"topics that remember, members elsewhere, gaps",
+         [&plugin, options] {
+             Host host(plugin, options, {.histories = {{"*", 2}}});
+             for (int i = 0; i < 3; ++i) {
+                 const auto client = accepted(host);
+                 if (client == nullptr) break;
+                 for (int n = 0; n < 5; ++n) talk(*client, "remember " + std::to_string(n));
+                 for (std::uint32_t why = WS_GAP_RECONNECTED; why <= WS_GAP_BUSY + 1; ++why) {
+                     host.gap(why);
+                     host.gap(why, "check");
+                 }
+                 host.enter("check", "somebody", "elsewhere");
+                 host.leave("check", "somebody");
+                 host.forget("check");
+                 host.advance(std::chrono::seconds(5));
+             }
+             judge(host);
+         }},
         {"a drain", with_client([](Host& host, Client&) {
              host.drain(std::chrono::seconds(30));
              host.advance(std::chrono::seconds(30));

@@ -39,6 +39,9 @@
 #include <vector>
 
 #include "ext/draft/event_stream.h"
+#include "ext/draft/gap.h"
+#include "ext/draft/history.h"
+#include "ext/draft/presence.h"
 #include "extensions.h"
 #include "plugin.h"
 #include "utf8.hpp"
@@ -80,6 +83,15 @@ struct Request {
     std::size_t max_body = std::size_t{1} << 20;  ///< WebSocketMaxRequestBody
     bool trusted_origin = true;                   ///< what trusts_origin() says
     bool open = false;                            ///< what is_open() says
+};
+
+/// What the server has, besides the options of the plugin.
+struct Setup {
+    /// WebSocketHistory: topics, and how many messages of each are kept. A "*" at the end is any rest of a name. Without
+    /// any, the server has no history.
+    std::vector<std::pair<std::string, std::size_t>> histories = {};
+    bool presence = true;
+    bool gaps = true;
 };
 
 /// What the plugin answered.
@@ -166,7 +178,7 @@ class Host {
 public:
     /// Throws std::runtime_error with the plugin's words when it does not like its options or does
     /// not start.
-    explicit Host(const WebSocketPlugin& plugin, const Pairs& options = {});
+    explicit Host(const WebSocketPlugin& plugin, const Pairs& options = {}, Setup setup = {});
     ~Host();
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
@@ -218,10 +230,20 @@ public:
         const auto found = topics_.find(std::string(topic));
         std::uint64_t sum = found != topics_.end() ? found->second.size() : 0;
         for (const auto& [number, one] : listeners_) {
-            if (one.topic == topic) sum += one.stands_for;
+            if (one->topic == topic) sum += one->stands_for;
         }
         return sum;
     }
+    /// Tells the plugin that messages may be missing: WS_GAP_RECONNECTED and so on, of a topic that somebody wants, or,
+    /// without, of all.
+    void gap(std::uint32_t why, const std::string& topic = {});
+    /// The history of a topic begins anew: positions that were given are good for nothing.
+    void forget(const std::string& topic);
+    /// Somebody in another process is a member of a topic, and is not any more.
+    void enter(const std::string& topic, const std::string& id, const std::string& info = {});
+    void leave(const std::string& topic, const std::string& id);
+    /// The members of a topic: id and info.
+    [[nodiscard]] Pairs present(const std::string& topic) const;
     /// What the plugin did that it must not do.
     [[nodiscard]] const std::vector<std::string>& offences() const noexcept { return offences_; }
 
@@ -243,22 +265,41 @@ private:
         std::uint32_t events;
     };
 
+    /// With one of the functions.
     struct TopicListener {
-        std::string topic;
-        ws_topic_message message;
-        ws_call done;
-        void* data;
+        std::string topic;  ///< empty: all
+        ws_topic_message message = nullptr;
+        ws_history_message remembered = nullptr;
+        ws_gap gap = nullptr;
+        ws_member member = nullptr;
+        ws_call done = nullptr;
+        void* data = nullptr;
         std::uint64_t stands_for = 0;
+        bool ended = false;
+        std::map<std::string, std::string> told = {};  ///< members
+
+        [[nodiscard]] bool hears() const { return message != nullptr || remembered != nullptr; }
     };
-    /// A message on its way to a listener.
+    /// A call on its way to a listener.
     struct Heard {
         Host& host;
         std::uint64_t listener;
-        std::uint32_t type;
-        std::string payload;
+        std::function<void(TopicListener&)> call;
 
         static void run(void* heard);
         static void done(void* heard) { delete static_cast<Heard*>(heard); }
+    };
+
+    /// A topic with history. The last message has the position `offset`.
+    struct Kept {
+        std::uint64_t epoch = 0;
+        std::uint64_t offset = 0;
+        std::size_t most = 0;
+        std::deque<Sent> messages = {};
+    };
+    struct Member {
+        std::string info = {};
+        std::set<ws_conn> connections = {};  ///< 0: of another process
     };
 
     static Host& of(const ws_host* host) noexcept {
@@ -279,9 +320,29 @@ private:
     std::shared_ptr<Client> open(Handshake handshake, const detail::Exchange* stream);
     [[nodiscard]] detail::Exchange& ask(Request request, std::uint32_t& status);
     ws_result publish(const void* topic, std::uint64_t topic_size, ws_conn except,
-                      const Sent& message);
+                      const Sent& message, ws_position* position = nullptr);
+    ws_result add_listener(TopicListener listener, std::uint64_t* number);
+    void call_later(std::uint64_t listener, std::function<void(TopicListener&)> call);
+    [[nodiscard]] bool is_wanted(const std::string& topic) const;
+    [[nodiscard]] Kept* kept(const std::string& topic);
+    static ws_position keep(Kept& topic, const Sent& message);
+    [[nodiscard]] static bool is_complete(const Kept& topic, const ws_position& since);
+    [[nodiscard]] static std::vector<std::pair<ws_position, Sent>>
+    excerpt(const Kept& topic, std::uint64_t behind, std::uint64_t until);
+    [[nodiscard]] static Sent with_position(Sent message, const ws_position& position);
+    bool recover(Client& client, const Kept& topic, const ws_position& since);
+    void join(ws_conn conn, const std::string& topic, const std::string& id,
+              const std::string& info);
+    void part(ws_conn conn, const std::string& topic, const std::string& id);
+    void part_all(ws_conn conn);
+    void look(const std::string& topic);
+    [[nodiscard]] const void* draft(std::string_view name) const;
+    [[nodiscard]] static const void* history_table();
+    [[nodiscard]] static const void* presence_table();
+    [[nodiscard]] static const void* gap_table();
     static const void* table(const ws_host* host, const char* name);
 
+    const Setup setup_;
     ws_plugin plugin_{};
     Table table_{};
     Pairs option_texts_;
@@ -298,8 +359,12 @@ private:
     std::vector<Client*> closing_;
     Milliseconds now_{0};
     std::map<std::string, std::set<ws_conn>> topics_;
-    std::map<std::uint64_t, TopicListener> listeners_;
+    std::map<std::uint64_t, std::shared_ptr<TopicListener>> listeners_;
     std::uint64_t hearing_ = 0;  ///< the listener that is being called
+    std::map<std::string, Kept> kept_;
+    std::uint64_t last_epoch_ = 0;
+    std::map<std::string, std::map<std::string, Member>> members_;      ///< by topic and id
+    std::map<ws_conn, std::map<std::string, std::string>> stands_for_;  ///< topics, and whom there
     bool leads_ = true;
     std::uint32_t drain_holds_ = 0;
     std::map<std::string, std::int64_t> metrics_;

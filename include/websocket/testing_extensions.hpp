@@ -3,6 +3,7 @@
 #pragma once
 
 #include "testing.hpp"
+#include "testing_drafts.hpp"
 
 struct ws_buffer {
     websocket::testing::Host* host;  ///< keeps it until its own end
@@ -27,25 +28,35 @@ inline void Host::count_buffers() {
 }
 
 inline ws_result Host::publish(const void* topic, std::uint64_t topic_size, ws_conn except,
-                               const Sent& message) {
-    if (topic == nullptr || topic_size == 0 || topic_size > 255) return WS_BAD_ARG;
+                               const Sent& message, ws_position* position) {
+    if (!detail::is_topic(topic, topic_size)) return WS_BAD_ARG;
     const std::string name(detail::view(topic, topic_size));
+    Kept* kept = this->kept(name);
+    const ws_position at = kept != nullptr ? keep(*kept, message) : ws_position{};
+    if (position != nullptr) *position = at;
+    const Sent sent = kept != nullptr ? with_position(message, at) : message;
     for (const ws_conn conn : topics_[name]) {
         Client* client = conn != except ? find(conn) : nullptr;
         if (client != nullptr && !client->close_code_) {
-            static_cast<void>(deliver(*client, message));
+            static_cast<void>(deliver(*client, sent));
         }
     }
     for (const auto& [number, one] : listeners_) {
-        if (one.topic != name) continue;
-        auto* heard = new Heard{*this, number, message.type, message.payload};
-        posted_.push_back(
-            {0, Heard::run, nullptr, Heard::done, heard, Milliseconds(0), Milliseconds(0), -1, 0});
+        if (one->topic != name || !one->hears()) continue;
+        call_later(number,
+                   [type = message.type, payload = message.payload, at](TopicListener& listener) {
+                       if (listener.message != nullptr) {
+                           listener.message(listener.data, type, payload.data(), payload.size());
+                       } else {
+                           listener.remembered(listener.data, type, payload.data(), payload.size(),
+                                               at.epoch != 0 ? &at : nullptr);
+                       }
+                   });
     }
     return WS_OK;
 }
 
-inline const void* Host::table(const ws_host* /*host*/, const char* name) {
+inline const void* Host::table(const ws_host* server, const char* name) {
     static constexpr ws_timer_1 kTimer{
         sizeof(ws_timer_1), 0,
         [](const ws_host* host, ws_conn conn, std::uint64_t delay, std::uint64_t period,
@@ -180,11 +191,11 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
                 listener == nullptr) {
                 return WS_BAD_ARG;
             }
-            Host& self = of(host);
-            *listener = self.next_call_++;
-            self.listeners_[*listener] = {std::string(detail::view(topic, n)), message, done, data,
-                                          0};
-            return WS_OK;
+            return of(host).add_listener({.topic = std::string(detail::view(topic, n)),
+                                          .message = message,
+                                          .done = done,
+                                          .data = data},
+                                         listener);
         },
         [](const ws_host* host, std::uint64_t listener) { of(host).ignore(listener); },
         [](const ws_host* host, const void* topic, std::uint64_t n) -> std::uint64_t {
@@ -192,7 +203,7 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
         },
         [](const ws_host* host, std::uint64_t listener, std::uint32_t subscribers) {
             const auto found = of(host).listeners_.find(listener);
-            if (found != of(host).listeners_.end()) found->second.stands_for = subscribers;
+            if (found != of(host).listeners_.end()) found->second->stands_for = subscribers;
         }};
     static constexpr ws_leader_1 kLeader{
         sizeof(ws_leader_1), 0,
@@ -401,7 +412,7 @@ inline const void* Host::table(const ws_host* /*host*/, const char* name) {
     for (const auto& [one, extension] : known) {
         if (one == name) return extension;
     }
-    return nullptr;
+    return of(server).draft(name);
 }
 
 }  // namespace websocket::testing

@@ -70,7 +70,8 @@ inline detail::Exchange& Host::of(const ws_request* request) {
     return exchange;
 }
 
-inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options) : option_texts_(options) {
+inline Host::Host(const WebSocketPlugin& plugin, const Pairs& options, Setup setup)
+    : setup_(std::move(setup)), option_texts_(options) {
     if (plugin.version != WEBSOCKET_PLUGIN_VERSION_1 || plugin.size < 152) {
         throw std::runtime_error("not a plugin of version 1");
     }
@@ -234,6 +235,7 @@ inline void Host::end(Client& client, std::uint32_t code, std::string_view reaso
     if (!client.open_) return;
     client.open_ = false;
     for (auto& [name, members] : topics_) members.erase(client.id_);
+    part_all(client.id_);
     std::vector<std::uint64_t> ended;
     for (const auto& [number, call] : calls_) {
         if (call.conn == client.id_) ended.push_back(number);
@@ -256,7 +258,8 @@ inline void Host::finish(std::uint64_t number) {
 inline void Host::ignore(std::uint64_t listener) {
     const auto found = listeners_.find(listener);
     if (found == listeners_.end()) return;
-    const TopicListener ended = found->second;
+    const TopicListener ended = *found->second;
+    found->second->ended = true;
     listeners_.erase(found);
     if (ended.done == nullptr) return;
     if (hearing_ == listener) {
@@ -265,15 +268,6 @@ inline void Host::ignore(std::uint64_t listener) {
     } else {
         ended.done(ended.data);
     }
-}
-
-inline void Host::Heard::run(void* heard) {
-    const auto& self = *static_cast<Heard*>(heard);
-    const auto found = self.host.listeners_.find(self.listener);
-    if (found == self.host.listeners_.end()) return;
-    self.host.hearing_ = self.listener;
-    found->second.message(found->second.data, self.type, self.payload.data(), self.payload.size());
-    self.host.hearing_ = 0;
 }
 
 inline void Host::settle() {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <span>
 
-#include "bridge/numbers.hpp"
+#include "bridge/big_endian.hpp"
 #include "protocol/utf8.hpp"
 
 namespace websocket::bridge {
@@ -74,7 +74,7 @@ std::optional<Envelope> Envelope::of_payload(std::string_view payload) noexcept 
     envelope.host = number_at(payload.substr(3));
     envelope.sequence = number_at(payload.substr(3 + kNumber));
     envelope.message = payload.substr(kHead);
-    if (envelope.type < Type::text || envelope.type > Type::heartbeat || envelope.host == 0) {
+    if (envelope.type < Type::text || envelope.type > Type::presence || envelope.host == 0) {
         return {};
     }
     if ((type & kHasFields) != 0 && !take_fields(envelope)) {

@@ -13,7 +13,7 @@ namespace websocket::bridge {
 /// so, 2 bytes with the length of an event's fields and these; then the message. What does not begin with a NUL is a
 /// message of somebody who is no bridge: text if it is UTF-8.
 struct Envelope {
-    enum class Type : std::uint8_t { text = 1, binary = 2, heartbeat = 3 };
+    enum class Type : std::uint8_t { text = 1, binary = 2, heartbeat = 3, presence = 4 };
     static constexpr std::size_t kHead = 19;
 
     Type type = Type::text;

@@ -3,7 +3,7 @@
 
 #include <charconv>
 
-#include "bridge/numbers.hpp"
+#include "bridge/big_endian.hpp"
 
 namespace websocket::bridge {
 

@@ -7,7 +7,7 @@
 
 #include "bridge/channel.hpp"
 #include "bridge/history_scripts.hpp"
-#include "bridge/numbers.hpp"
+#include "bridge/big_endian.hpp"
 #include "bridge/redis_errors.hpp"
 #include "engine/event_form.hpp"
 
@@ -57,7 +57,7 @@ SharedFrame make_frame(const HistoryRecord& record, const std::optional<Position
 }  // namespace
 
 HistoryRelay::HistoryRelay(net::Reactor& reactor, HistoryRelayOptions options,
-                           hub::History& history, RedisLink& link, hub::Bus& bus,
+                           hub::History& history, BrokerLink& link, hub::Bus& bus,
                            hub::BridgeCounts& counts, base::Log& log)
     : reactor_(reactor), options_(std::move(options)), history_(history), link_(link), bus_(bus),
       counts_(counts), log_(log), channel_(history_channel(options_.prefix)),
@@ -209,7 +209,7 @@ void HistoryRelay::feed() {
                                 .sequence = item.number,
                                 .fields = engine::event_fields_of(item.frame),
                                 .message = chars_of(item.frame.payload())};
-        const HistoryKeys keys(options_.prefix, channel_of(options_.prefix, item.key));
+        const HistoryKeys keys(options_.prefix, channel_of(hub::BrokerUrl::Kind::redis, options_.prefix, item.key));
         ask_for({Question::Kind::publication, item.key, item.number},
                 {"EVALSHA", publish_script_, "3", keys.meta, keys.stream, index_, new_epoch(),
                  std::to_string(limits->messages), std::to_string(limits->ttl.count()), host,

@@ -21,7 +21,7 @@
 #include "base/sip_hash.hpp"
 #include "bridge/history_queue.hpp"
 #include "bridge/history_record.hpp"
-#include "bridge/redis_link.hpp"
+#include "bridge/broker_link.hpp"
 #include "hub/bridge_counts.hpp"
 #include "hub/bus.hpp"
 #include "hub/history.hpp"
@@ -49,7 +49,7 @@ class HistoryRelay {
 public:
     /// All that is referred to outlives it.
     HistoryRelay(net::Reactor& reactor, HistoryRelayOptions options, hub::History& history,
-                 RedisLink& link, hub::Bus& bus, hub::BridgeCounts& counts, base::Log& log);
+                 BrokerLink& link, hub::Bus& bus, hub::BridgeCounts& counts, base::Log& log);
 
     [[nodiscard]] const std::string& channel() const noexcept { return channel_; }
     /// Whether it is for publish().
@@ -167,7 +167,7 @@ private:
     net::Reactor& reactor_;
     const HistoryRelayOptions options_;
     hub::History& history_;
-    RedisLink& link_;
+    BrokerLink& link_;
     hub::Bus& bus_;
     hub::BridgeCounts& counts_;
     base::Log& log_;

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <system_error>
 
-#include "bridge/numbers.hpp"
+#include "bridge/big_endian.hpp"
 
 namespace websocket::bridge {
 

@@ -16,6 +16,11 @@ void LocalEnd::receive(const hub::TopicKey& key, const engine::SharedFrame& fram
     dropped_.fetch_add(1);
 }
 
+bool LocalEnd::on_gap(std::string_view /*key*/, hub::GapReason /*why*/) noexcept {
+    dropped_.fetch_add(1);
+    return true;
+}
+
 void LocalEnd::on_interest(std::uint64_t link, const hub::TopicKey& key, bool wanted) noexcept {
     try {
         static_cast<void>(interests_.post({link, std::string(key.bytes()), wanted}));

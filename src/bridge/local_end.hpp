@@ -23,6 +23,8 @@ public:
         : interests_(reactor), messages_(reactor, most) {}
 
     void receive(const hub::TopicKey& key, const engine::SharedFrame& frame) noexcept override;
+    /// A process could not send here all that was published.
+    [[nodiscard]] bool on_gap(std::string_view key, hub::GapReason why) noexcept override;
     void on_interest(std::uint64_t link, const hub::TopicKey& key, bool wanted) noexcept override;
     void on_link_gone(std::uint64_t link) noexcept override;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // websocket-bridge: one process for each httpd, started by it, that carries topics between hosts.
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,8 +18,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "bridge/bridge.hpp"
+#include "bridge/broker_kinds.hpp"
 #include "bridge/control.hpp"
 #include "bridge/local_end.hpp"
 #include "bridge/stderr_log.hpp"
@@ -74,19 +77,29 @@ std::optional<hub::BrokerSettings> read_settings() {
     return hub::BrokerSettings::of_text(text);
 }
 
+std::uint64_t random_host() {
+    std::uint64_t host = 0;
+    while (host == 0) {
+        if (::getrandom(&host, sizeof host, 0) != sizeof host) {
+            throw std::system_error(errno, std::generic_category(), "getrandom");
+        }
+    }
+    return host;
+}
+
 /// All that the process has, and its turns.
 class Program {
 public:
     Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry,
-            const std::optional<hub::HistoryStore>& histories)
+            const hub::PresenceStore& presence, const std::optional<hub::HistoryStore>& histories)
         : registry_(registry), log_(settings.level), reactor_(kReactorTick),
           control_(reactor_, hub::kBridgeControl), tls_(make_tls(settings, url)),
           local_end_(reactor_, settings.buffer),
           bus_(registry, {.buffer = settings.topic_buffer, .interests = &local_end_}, log_),
           drops_(log_, nullptr, {"", "WebSocketTopicBuffer", "", ""}),
           history_(make_history(settings, histories)),
-          bridge_(reactor_, options(settings, std::move(url)), bus_, registry.bridge_counts(),
-                  log_) {
+          bridge_(reactor_, options(settings, std::move(url), presence), bus_,
+                  registry.bridge_counts(), log_) {
         bus_.attach(local_end_, drops_);
         woken.store(&reactor_);
     }
@@ -119,7 +132,7 @@ public:
 private:
     std::unique_ptr<net::TlsClientContext> make_tls(const hub::BrokerSettings& settings,
                                                     const hub::BrokerUrl& url) {
-        if (!url.tls) {
+        if (!url.tls || url.kind == hub::BrokerUrl::Kind::nats) {  // libnats has its own
             return nullptr;
         }
         return std::make_unique<net::TlsClientContext>(net::TlsClientOptions{
@@ -133,18 +146,23 @@ private:
                          : nullptr;
     }
 
-    [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url) {
+    [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url,
+                                        const hub::PresenceStore& presence) {
         BridgeOptions options;
         options.url = std::move(url);
         if (!settings.password.empty()) {
             options.url.password = settings.password;
         }
+        options.url.sentinel_password = settings.sentinel_password;
         options.tls = tls_.get();
+        options.trust = {.ca_file = settings.ca_file, .verify = settings.verify};
         options.prefix = settings.prefix;
         options.buffer = settings.buffer;
         options.hash_key = registry_.hash_key();
-        options.host = registry_.host();
+        options.host = random_host();
+        options.presence = presence;
         options.history = history_.get();
+        options.httpd = registry_.host();
         options.next_number = [this] { return registry_.next_number(); };
         return options;
     }
@@ -164,6 +182,9 @@ private:
 
     /// Others shall get what was published here before the end, if the broker takes it.
     void leave() {
+        if (control_.ended()) {  // else a successor goes on with who is present
+            bridge_.say_goodbye();
+        }
         bus_.begin_stop();
         const auto limit = reactor_.elapsed() + kFarewell;
         while (reactor_.elapsed() < limit) {
@@ -197,20 +218,31 @@ int main_with_settings() {
     StderrLog log(settings->level);
     try {
         const auto registry = hub::Registry::open(hub::kBridgeRegistryFile);
+        const auto presence = hub::PresenceStore::open(hub::kBridgePresenceFile);
         hub::ParsedBrokerUrl parsed = hub::parse_broker_url(settings->url);
-        if (!registry || !parsed.error.empty()) {
+        if (!registry || !presence || !parsed.error.empty()) {
             log.print(base::LogLevel::error, "WS0607: websocket-bridge is not of the same version "
                                              "as mod_websocket: topics stay within this "
                                              "host");
             return EXIT_FAILURE;
         }
         ::close(hub::kBridgeRegistryFile);
+        ::close(hub::kBridgePresenceFile);
+        if (!knows_broker(parsed.url.kind)) {
+            log.print(base::LogLevel::error,
+                      "WS0632: websocket-bridge was built without %s, which WebSocketBroker needs: "
+                      "topics stay within this host",
+                      parsed.url.kind == hub::BrokerUrl::Kind::nats ? "libnats" : "hiredis");
+            return EXIT_FAILURE;
+        }
         std::optional<hub::HistoryStore> histories;
         if (!settings->histories.empty()) {
-            histories = hub::HistoryStore::open(hub::kBridgeHistoryFile);
+            if (parsed.url.kind == hub::BrokerUrl::Kind::redis) {  // no other keeps any
+                histories = hub::HistoryStore::open(hub::kBridgeHistoryFile);
+            }
             ::close(hub::kBridgeHistoryFile);
         }
-        return Program(*settings, std::move(parsed.url), *registry, histories).run();
+        return Program(*settings, std::move(parsed.url), *registry, *presence, histories).run();
     } catch (const std::exception& error) {
         log.print(base::LogLevel::error, "WS0608: the bridge to other hosts ends: %s",
                   error.what());
@@ -223,8 +255,11 @@ int main_with_settings() {
 }  // namespace websocket::bridge
 
 int main(int argc, char** argv) {
+    using BrokerKind = websocket::hub::BrokerUrl::Kind;
     if (argc > 1 && std::string_view(argv[1]) == "--version") {
-        std::puts("websocket-bridge " WEBSOCKET_VERSION);
+        std::printf("websocket-bridge " WEBSOCKET_VERSION ", for%s%s\n",
+                    websocket::bridge::knows_broker(BrokerKind::redis) ? " Redis" : "",
+                    websocket::bridge::knows_broker(BrokerKind::nats) ? " NATS" : "");
         return EXIT_SUCCESS;
     }
     websocket::bridge::handle_signals();

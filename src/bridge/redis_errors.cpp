@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "bridge/printable.hpp"
+
 namespace websocket::bridge {
 
 namespace {
@@ -48,13 +50,8 @@ bool ends_connection(std::string_view error) noexcept {
 }
 
 std::string explain_error(std::string_view error) {
-    constexpr std::size_t kLongest = 200;
-    std::string text =
-        known(error) != nullptr ? std::string(known(error)->meaning) + " (" : "it says (";
-    for (const char c : error.substr(0, kLongest)) {
-        text += c >= 0x20 && c < 0x7F ? c : '?';
-    }
-    return text + ')';
+    const KnownError* one = known(error);
+    return std::string(one != nullptr ? one->meaning : "it says") + " (" + printable(error) + ')';
 }
 
 }  // namespace websocket::bridge

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <random>
 #include <utility>
 
 #include "bridge/redis_errors.hpp"
@@ -14,29 +13,10 @@ using std::chrono::milliseconds;
 
 namespace {
 
-/// After this, a connection was good, and the next pause is short again.
-constexpr milliseconds kHeld{5000};
-/// Until the same reason is said again.
-constexpr milliseconds kSayAgain{60'000};
 /// Until another sentinel is asked to tell of the next change.
 constexpr milliseconds kSentinelPause{2000};
 
 constexpr const char* kSwitchChannel = "+switch-master";
-
-jsonrpc::ReconnectionOptions pauses(const RedisLinkOptions& options) {
-    jsonrpc::ReconnectionOptions pauses;
-    pauses.max_retries.reset();
-    pauses.min_delay = options.first_pause;
-    pauses.max_delay = options.longest_pause;
-    pauses.factor = 2;
-    pauses.jitter = 0.5;  // hosts that lost the same broker do not all come back at once
-    return pauses;
-}
-
-double chance() {
-    static std::minstd_rand random{std::random_device{}()};
-    return std::uniform_real_distribution<double>(0, 1)(random);
-}
 
 bool is_text(const Reply& reply, std::string_view text) {
     return reply.type == Reply::Type::string && reply.text == text;
@@ -44,10 +24,11 @@ bool is_text(const Reply& reply, std::string_view text) {
 
 }  // namespace
 
-RedisLink::RedisLink(net::Reactor& reactor, RedisLinkOptions options, Owner& owner, base::Log& log)
-    : reactor_(reactor), options_(std::move(options)), owner_(owner), log_(log),
-      backoff_(pauses(options_)), patience_(reactor, [this] { drop("it does not answer"); }),
-      pause_(reactor, [this] { connect(); }), sentinel_pause_(reactor, [this] { find_broker(); }) {}
+RedisLink::RedisLink(net::Reactor& reactor, BrokerLinkOptions options, Owner& owner, base::Log& log)
+    : reactor_(reactor), options_(std::move(options)), owner_(owner),
+      reconnection_(reactor, options_, log, [this] { connect(); }),
+      patience_(reactor, [this] { drop("it does not answer"); }),
+      sentinel_pause_(reactor, [this] { find_broker(); }) {}
 
 // --- finding and connecting ----------------------------------------------------------------------
 
@@ -70,8 +51,8 @@ void RedisLink::connect_to(const Endpoint& endpoint) {
     publisher_ready_ = false;
     first_subscribed_ = 0;
     expected_.clear();
-    publisher_ = make_connection(options_.longest_reply);
-    subscriber_ = make_connection(options_.longest_reply);
+    publisher_ = make_connection(options_.longest_message);
+    subscriber_ = make_connection(options_.longest_message);
     publisher_->connect(endpoint_);
     if (phase_ == Phase::greeting) {
         subscriber_->connect(endpoint_);
@@ -116,6 +97,9 @@ void RedisLink::greet(RedisConnection& connection) {
 
 void RedisLink::on_connected(RedisConnection& connection) {
     if (&connection == sentinel_.get()) {
+        if (!options_.url.sentinel_password.empty()) {
+            connection.send({"AUTH", options_.url.sentinel_password});
+        }
         connection.send({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", options_.url.master});
         connection.send({"SUBSCRIBE", kSwitchChannel});
     } else {
@@ -130,10 +114,7 @@ void RedisLink::go_up_if_ready() {
     }
     phase_ = Phase::up;
     patience_.stop();
-    up_since_ = reactor_.elapsed();
-    last_said_.clear();
-    log_.print(base::LogLevel::info, "WS0601: topics are carried by %s at %s",
-               options_.url.describe().c_str(), endpoint_.describe().c_str());
+    reconnection_.note_up(endpoint_.describe());
     owner_.on_up();
 }
 
@@ -151,29 +132,11 @@ void RedisLink::drop(const std::string& why) {
     }
     patience_.stop();
     sentinel_pause_.stop();
-    if (was_up && reactor_.elapsed() - up_since_ >= kHeld) {
-        backoff_.reset();
-    }
-    pause_.start(backoff_.next(chance()).value_or(options_.longest_pause));
-    say_why(why);
+    reconnection_.pause(was_up, why);
     const std::size_t unconfirmed = std::exchange(unconfirmed_, 0);
     if (was_up) {
-        owner_.on_down(unconfirmed);
+        owner_.on_down({.unconfirmed = unconfirmed});
     }
-}
-
-void RedisLink::say_why(const std::string& why) {
-    const milliseconds now = reactor_.elapsed();
-    if (why == last_said_ && now - last_said_at_ < kSayAgain) {
-        return;
-    }
-    last_said_ = why;
-    last_said_at_ = now;
-    log_.print(base::LogLevel::warning,
-               "WS0602: the broker %s cannot be used: %s; it is tried again and again, topics stay "
-               "within this host "
-               "meanwhile",
-               options_.url.describe().c_str(), why.c_str());
 }
 
 void RedisLink::on_end(RedisConnection& connection, const std::string& why) {
@@ -199,7 +162,9 @@ void RedisLink::on_sentinel_end(const std::string& why) {
 void RedisLink::on_sentinel_reply(const Reply& reply) {
     if (reply.is_error()) {
         sentinel_->close();
-        on_sentinel_end(explain_error(reply.text));
+        on_sentinel_end(reply.text.starts_with("NOAUTH")
+                            ? "it wants a password: WebSocketBrokerSentinelPasswordFile (NOAUTH)"
+                            : explain_error(reply.text));
     } else if (reply.type == Reply::Type::array && reply.elements.size() == 2) {
         take_master(reply);
     } else if (reply.type == Reply::Type::nil ||
@@ -243,7 +208,7 @@ void RedisLink::note_error(const Reply& reply) {
     if (phase_ != Phase::up || ends_connection(reply.text)) {
         drop(explain_error(reply.text));
     } else {
-        say_why(explain_error(reply.text));
+        reconnection_.say_why(explain_error(reply.text));
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way to the broker, which comes back by itself: one connection to publish, one to subscribe, and perhaps one to a
+// The way to a Redis: one connection to publish, one to subscribe, and perhaps one to a
 // sentinel that knows where the broker is.
 #pragma once
 
@@ -11,66 +11,35 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/log.hpp"
+#include "bridge/broker_link.hpp"
+#include "bridge/reconnection.hpp"
 #include "bridge/redis_connection.hpp"
-#include "client/backoff.hpp"
-#include "hub/broker_url.hpp"
 #include "net/reactor.hpp"
 #include "net/timer.hpp"
 
 namespace websocket::bridge {
 
-struct RedisLinkOptions {
-    hub::BrokerUrl url;
-    const net::TlsClientContext* tls = nullptr;  ///< outlives the link; null without
-    std::vector<std::string> first_channels;     ///< subscribed to before it is up
-    std::size_t longest_reply = 0;
-    std::chrono::milliseconds patience{5000};  ///< until it is up, or tried again
-    std::chrono::milliseconds first_pause{
-        100};  ///< before it is tried again; doubled up to the next one
-    std::chrono::milliseconds longest_pause{5000};
-};
-
 /// [loop]
-class RedisLink final : private RedisConnection::Owner {
+class RedisLink final : public BrokerLink, private RedisConnection::Owner {
 public:
-    /// Must not destroy the link.
-    class Owner {
-    public:
-        virtual ~Owner() = default;
-        virtual void on_up() = 0;
-        /// Of what was published, so many are on nobody's word.
-        virtual void on_down(std::size_t unconfirmed) = 0;
-        virtual void on_message(const std::string& channel, std::string_view payload) = 0;
-        /// The broker has one more, or has refused it.
-        virtual void on_published(bool accepted) = 0;
-        virtual void on_room() = 0;
-        /// To what was asked, in the order in which it was. After on_down(), nobody answers what was asked before.
-        virtual void on_answer(Reply&& /*reply*/) {}
-    };
+    using Owner = BrokerLink::Owner;  // not that of the connections
 
     /// The reactor, the owner and the log outlive it.
-    RedisLink(net::Reactor& reactor, RedisLinkOptions options, Owner& owner, base::Log& log);
+    RedisLink(net::Reactor& reactor, BrokerLinkOptions options, Owner& owner, base::Log& log);
 
-    /// Once.
-    void start() { connect(); }
-    [[nodiscard]] bool is_up() const noexcept { return phase_ == Phase::up; }
-    /// Ends the connections, and tries again soon.
-    void drop(const std::string& why);
-
-    // While it is up; what is sent goes out with flush(). Throw std::bad_alloc.
-    void publish(std::string_view channel, std::string_view payload);
-    void subscribe(std::string_view channel);
-    void unsubscribe(std::string_view channel);
-    /// Any command.
-    void ask(std::initializer_list<std::string_view> words);
-    void ask_role();
-    void flush();
-    [[nodiscard]] bool has_room() const noexcept;
-    /// Nothing waits, and the broker has answered all.
-    [[nodiscard]] bool is_idle() const noexcept;
+    void start() override { connect(); }
+    [[nodiscard]] bool is_up() const noexcept override { return phase_ == Phase::up; }
+    void drop(const std::string& why) override;
+    void publish(std::string_view channel, std::string_view payload) override;
+    void subscribe(std::string_view channel) override;
+    void unsubscribe(std::string_view channel) override;
+    void ask(std::initializer_list<std::string_view> words) override;
+    void ask_role() override;
+    void flush() override;
+    [[nodiscard]] bool has_room() const noexcept override;
+    [[nodiscard]] bool is_idle() const noexcept override;
 
 private:
     enum class Phase : std::uint8_t { pausing, finding, greeting, up };
@@ -93,12 +62,10 @@ private:
     void on_subscriber_reply(const Reply& reply);
     void note_error(const Reply& reply);
     void go_up_if_ready();
-    void say_why(const std::string& why);
 
     net::Reactor& reactor_;
-    const RedisLinkOptions options_;
+    const BrokerLinkOptions options_;
     Owner& owner_;
-    base::Log& log_;
     Phase phase_ = Phase::pausing;
     Endpoint endpoint_;
     std::unique_ptr<RedisConnection> publisher_;
@@ -110,12 +77,8 @@ private:
     std::size_t unconfirmed_ = 0;      ///< publications among them
     bool publisher_ready_ = false;
     std::size_t first_subscribed_ = 0;  ///< of the first channels
-    client::Backoff backoff_;
-    std::chrono::milliseconds up_since_{0};
-    std::string last_said_;
-    std::chrono::milliseconds last_said_at_{0};
+    Reconnection reconnection_;
     net::Timer patience_;
-    net::Timer pause_;
     net::Timer sentinel_pause_;
 };
 

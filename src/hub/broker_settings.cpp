@@ -9,7 +9,7 @@ namespace websocket::hub {
 namespace {
 
 /// The number changes with what stands behind it.
-constexpr std::string_view kSettingsHead = "mod_websocket bridge 2";
+constexpr std::string_view kSettingsHead = "mod_websocket bridge 3";
 
 void add_line(std::string& text, std::string_view line) {
     text += line;
@@ -61,7 +61,7 @@ bool take_rule(std::string_view& text, std::vector<HistoryRule>& rules) {
 std::string BrokerSettings::to_text() const {
     std::string text;
     add_line(text, kSettingsHead);
-    for (const std::string* part : {&url, &password, &prefix, &ca_file}) {
+    for (const std::string* part : {&url, &password, &sentinel_password, &prefix, &ca_file}) {
         add_line(text, *part);
     }
     for (const std::size_t number : {static_cast<std::size_t>(verify), buffer, topic_buffer,
@@ -79,8 +79,8 @@ std::optional<BrokerSettings> BrokerSettings::of_text(std::string_view text) {
     if (take_line(text) != kSettingsHead) {
         return {};
     }
-    for (std::string* part :
-         {&settings.url, &settings.password, &settings.prefix, &settings.ca_file}) {
+    for (std::string* part : {&settings.url, &settings.password, &settings.sentinel_password,
+                              &settings.prefix, &settings.ca_file}) {
         const auto line = take_line(text);
         if (!line) {
             return {};

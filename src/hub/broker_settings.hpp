@@ -18,17 +18,19 @@ inline constexpr int kBridgeSettingsFile = 3;
 inline constexpr int kBridgeRegistryFile = 4;
 /// Its end says that httpd and all of its children have ended. Descriptors of new logs come from there.
 inline constexpr int kBridgeControl = 5;
+inline constexpr int kBridgePresenceFile = 6;
 /// Where there are BrokerSettings::histories.
-inline constexpr int kBridgeHistoryFile = 6;
+inline constexpr int kBridgeHistoryFile = 7;
 
 struct BrokerSettings {
-    std::string url;               ///< as parse_broker_url() takes it
-    std::string password;          ///< instead of the one in the URL; empty: that one
-    std::string prefix;            ///< of all channels
-    std::string ca_file;           ///< PEM; empty: whom the system trusts
-    bool verify = true;            ///< the certificate of the broker
-    std::size_t buffer = 0;        ///< bytes that may wait for the broker
-    std::size_t topic_buffer = 0;  ///< and for a child process
+    std::string url;                ///< as parse_broker_url() takes it
+    std::string password;           ///< instead of the one in the URL; empty: that one
+    std::string sentinel_password;  ///< of all sentinels; empty: they want none
+    std::string prefix;             ///< of all channels
+    std::string ca_file;            ///< PEM; empty: whom the system trusts
+    bool verify = true;             ///< the certificate of the broker
+    std::size_t buffer = 0;         ///< bytes that may wait for the broker
+    std::size_t topic_buffer = 0;   ///< and for a child process
     base::LogLevel level = base::LogLevel::warning;  ///< lines of less weight are not written
     std::vector<HistoryRule> histories = {};         ///< of topics
 

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint16_t kRedisPort = 6379;
 constexpr std::uint16_t kSentinelPort = 26379;
+constexpr std::uint16_t kNatsPort = 4222;
 constexpr std::size_t kMostHosts = 16;
 constexpr std::size_t kLongestPath = sizeof(sockaddr_un::sun_path) - 1;
 constexpr unsigned kLargestDatabase = 65535;
@@ -25,7 +26,8 @@ constexpr unsigned kLargestDatabase = 65535;
 constexpr const char* kAllowed =
     "redis://[user:password@]host[:port][/database], rediss://... for TLS, unix:/path or "
     "redis+unix:///path, or "
-    "redis+sentinel://[user:password@]host[:port][,host[:port]...]/name";
+    "redis+sentinel://[user:password@]host[:port][,host[:port]...]/name; or "
+    "nats://[user:password@|token@]host[:port][,host[:port]...], nats+tls://... for TLS";
 
 /// Thrown and caught here.
 struct Refused {
@@ -88,6 +90,12 @@ public:
             take_slashes();
             take_credentials();
             take_sentinels();
+        } else if (scheme == "nats" || scheme == "nats+tls" || scheme == "tls") {
+            url_.kind = BrokerUrl::Kind::nats;
+            url_.tls = scheme != "nats";
+            take_slashes();
+            take_credentials();
+            take_cluster();
         } else {
             refuse_scheme(scheme);
         }
@@ -96,10 +104,10 @@ public:
 
 private:
     [[noreturn]] static void refuse_scheme(const std::string& scheme) {
-        if (scheme == "nats" || scheme == "tls" || scheme == "amqp" || scheme == "mqtt") {
+        if (scheme == "amqp" || scheme == "mqtt" || scheme == "kafka") {
             throw Refused{
                 scheme +
-                "://: this broker is not supported; it must be Redis or Valkey: " + kAllowed};
+                "://: this broker is not supported; it must be Redis, Valkey or NATS: " + kAllowed};
         }
         if (scheme == "redis+cluster" || scheme == "rediss+cluster") {
             throw Refused{"a Redis Cluster is not supported: it carries each message to all of its "
@@ -125,15 +133,31 @@ private:
         }
         const std::string_view credentials = rest_.substr(0, at);
         const std::size_t colon = credentials.find(':');
-        if (colon == std::string_view::npos) {
+        if (url_.kind == BrokerUrl::Kind::nats) {
+            take_nats_credentials(credentials, colon);
+        } else if (colon == std::string_view::npos) {
             throw Refused{"must have user:password or :password before its @"};
-        }
-        url_.user = decoded(credentials.substr(0, colon));
-        url_.password = decoded(credentials.substr(colon + 1));
-        if (url_.password.empty() && url_.user.empty()) {
-            throw Refused{"must have user:password or :password before its @"};
+        } else {
+            url_.user = decoded(credentials.substr(0, colon));
+            url_.password = decoded(credentials.substr(colon + 1));
+            if (url_.password.empty() && url_.user.empty()) {
+                throw Refused{"must have user:password or :password before its @"};
+            }
         }
         rest_.remove_prefix(at + 1);
+    }
+
+    /// What has no colon is a token.
+    void take_nats_credentials(std::string_view credentials, std::size_t colon) {
+        if (colon == std::string_view::npos) {
+            url_.password = decoded(credentials);
+        } else {
+            url_.user = decoded(credentials.substr(0, colon));
+            url_.password = decoded(credentials.substr(colon + 1));
+        }
+        if (colon == 0 || (url_.password.empty() && url_.user.empty())) {
+            throw Refused{"must have user:password or a token before its @"};
+        }
     }
 
     void take_path() {
@@ -170,19 +194,30 @@ private:
         }
     }
 
-    void take_sentinels() {
+    void take_hosts(std::uint16_t usual, const char* what) {
         std::string_view authority = take_until_slash();
         for (;;) {
             const std::size_t comma = std::min(authority.find(','), authority.size());
-            url_.hosts.push_back(host_of(authority.substr(0, comma), kSentinelPort));
+            url_.hosts.push_back(host_of(authority.substr(0, comma), usual));
             if (comma == authority.size()) {
                 break;
             }
             authority.remove_prefix(comma + 1);
         }
         if (url_.hosts.size() > kMostHosts) {
-            throw Refused{"must have at most " + std::to_string(kMostHosts) + " sentinels"};
+            throw Refused{"must have at most " + std::to_string(kMostHosts) + what};
         }
+    }
+
+    void take_cluster() {
+        take_hosts(kNatsPort, " servers");
+        if (rest_.size() > 1) {
+            throw Refused{"must have nothing behind the hosts of NATS, which has no databases"};
+        }
+    }
+
+    void take_sentinels() {
+        take_hosts(kSentinelPort, " sentinels");
         url_.master = decoded(rest_.substr(std::min<std::size_t>(1, rest_.size())));
         if (url_.master.empty() || url_.master.find('/') != std::string::npos) {
             throw Refused{
@@ -235,8 +270,10 @@ std::string BrokerUrl::describe() const {
     if (!socket_path.empty()) {
         return "unix:" + socket_path;
     }
-    std::string text =
-        std::string(tls ? "rediss" : "redis") + (master.empty() ? "" : "+sentinel") + "://";
+    std::string text = kind == Kind::nats ? (tls ? "nats+tls" : "nats")
+                       : master.empty()   ? (tls ? "rediss" : "redis")
+                                          : (tls ? "rediss+sentinel" : "redis+sentinel");
+    text += "://";
     for (const Host& host : hosts) {
         text += &host == hosts.data() ? "" : ",";
         text += host.name.find(':') != std::string::npos ? '[' + host.name + ']' : host.name;

@@ -10,17 +10,20 @@
 namespace websocket::hub {
 
 struct BrokerUrl {
+    enum class Kind : std::uint8_t { redis, nats };
     struct Host {
         std::string name;  ///< or an address, without the brackets of IPv6
         std::uint16_t port;
     };
+    Kind kind = Kind::redis;
     bool tls = false;
     std::string socket_path;  ///< of a Unix socket; then there are no hosts
-    std::vector<Host> hosts;  ///< one, or those of the sentinels
+    std::vector<Host> hosts;  ///< one, those of the sentinels, or of a cluster of NATS
     std::string master;       ///< what the sentinels call the server; empty without sentinels
-    std::string user;         ///< may be empty with a password: Redis' default user
+    std::string user;  ///< may be empty with a password: Redis' default user, or a token of NATS
     std::string password;
-    unsigned database = 0;  ///< channels belong to a server, not to one of its databases
+    std::string sentinel_password;  ///< never in the text of a URL; empty for none
+    unsigned database = 0;          ///< channels belong to a server, not to one of its databases
 
     /// For people; without the password. Throws std::bad_alloc.
     [[nodiscard]] std::string describe() const;

@@ -9,6 +9,7 @@
 
 #include "engine/shared_frame.hpp"
 #include "hub/drops.hpp"
+#include "hub/gap.hpp"
 #include "hub/topic_key.hpp"
 
 namespace websocket::hub {
@@ -33,6 +34,11 @@ public:
         /// Calls `each` with the TopicKey::bytes() of all topics that add_interest() was called for, and
         /// remove_interest() not yet; calls of these two wait meanwhile. May throw std::bad_alloc. [bus]
         virtual void list_interests(const std::function<void(std::string_view)>& /*each*/) {}
+        /// Messages of a topic, by its TopicKey::bytes(), or of kAllTopics, may not have come here. At most one a second
+        /// for each. False: it could not be passed on, and comes again. [bus]
+        [[nodiscard]] virtual bool on_gap(std::string_view /*key*/, GapReason /*why*/) noexcept {
+            return true;
+        }
         /// What order() has taken has nobody who gives it a position any more. [bus]
         virtual void take_back(const TopicKey& /*key*/,
                                const engine::SharedFrame& /*frame*/) noexcept {}
@@ -65,6 +71,9 @@ public:
     [[nodiscard]] virtual BusResult publish(const TopicKey& key,
                                             const engine::SharedFrame& frame) noexcept = 0;
 
+    /// Tells the other processes that want the topic, or all of them for kAllTopics, that messages of it may be missing.
+    /// Never fails: what has no room waits, and may become a gap of all topics. [any thread]
+    virtual void tell_gap(std::string_view key, GapReason why) noexcept = 0;
     /// Whether topics with history are put in order, for all hosts, by who gets what order() is given. [any thread]
     [[nodiscard]] virtual bool is_ordered() const noexcept { return false; }
     /// Sends a frame of such a topic, with its origin, there alone; it comes back to the receiver with its position.

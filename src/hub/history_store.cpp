@@ -159,6 +159,21 @@ std::uint64_t HistoryStore::appended() const noexcept {
 
 std::size_t HistoryStore::bytes() const noexcept { return header_->size; }
 
+std::optional<HistoryStore::Usage> HistoryStore::usage() const noexcept {
+    const shm::RobustLock lock = locked();
+    if (!lock) {
+        return {};
+    }
+    Usage usage{.bytes = pool_.bytes_used(), .topics = 0, .messages = 0};
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index at = buckets_[bucket]; at != 0; at = topic(at).next) {
+            ++usage.topics;
+            usage.messages += topic(at).messages;
+        }
+    }
+    return usage;
+}
+
 HistoryStore::Topic& HistoryStore::topic(Index index) const noexcept {
     return pool_.at<Topic>(index);
 }

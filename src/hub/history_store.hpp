@@ -95,6 +95,13 @@ public:
     [[nodiscard]] static std::optional<HistoryStore> at(void* memory) noexcept;
     [[nodiscard]] void* memory() const noexcept { return header_; }
     [[nodiscard]] std::size_t bytes() const noexcept;
+    struct Usage {
+        std::size_t bytes;
+        std::size_t topics;  ///< that are known, also without messages
+        std::size_t messages;
+    };
+    /// Looks at each topic: for people and monitors, once in a while.
+    [[nodiscard]] std::optional<Usage> usage() const noexcept;
 
     /// A text or binary message gets the next position and is kept. Where the epoch is the broker's, it is the first one of
     /// a new epoch. One that takes more than half of the memory gets a

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "engine/engine.hpp"
@@ -137,6 +138,12 @@ public:
     [[nodiscard]] TopicResult read(std::string_view scope, std::string_view topic,
                                    const HistoryRange& range, HistoryExcerpt& excerpt) noexcept;
 
+    /// Where a listener hears of gaps of the topics of a scope: messages whose first byte is a GapReason, with the name of the
+    /// topic behind it; without, it is a gap of all. Only of topics that somebody in this process wants.
+    /// Throws std::bad_alloc. [any thread]
+    [[nodiscard]] static std::string gap_scope(std::string_view scope);
+    [[nodiscard]] static std::string_view gap_topic() noexcept;
+
     /// To be called once a second or so: what a process had published and could not tell of when it was killed, subscribers
     /// here get now. [any thread]
     void look_after_history() noexcept;
@@ -148,6 +155,7 @@ private:
     void on_too_slow(std::size_t members) noexcept override;
     void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
     void list_interests(const std::function<void(std::string_view)>& each) override;
+    [[nodiscard]] bool on_gap(std::string_view key, GapReason why) noexcept override;
     void take_back(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
 
     [[nodiscard]] TopicResult subscribe(const TopicKey& key, engine::ConnectionId id,

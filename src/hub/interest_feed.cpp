@@ -3,7 +3,6 @@
 
 #include <new>
 
-#include "engine/event_form.hpp"
 #include "hub/record.hpp"
 
 namespace websocket::hub {
@@ -54,11 +53,7 @@ void InterestFeed::push(OutgoingLink& link, std::size_t limit) {
     while (!changes_.empty()) {
         const auto& [key, is_wanted] = *changes_.begin();
         const SharedFrame& frame = is_wanted ? wanted : unwanted;
-        const RecordHead head{static_cast<std::uint32_t>(frame.bytes().size()),
-                              static_cast<std::uint16_t>(key.size()), 0};
-        const std::span<const std::uint8_t> bytes(reinterpret_cast<const std::uint8_t*>(&head),
-                                                  sizeof head);
-        if (!link.push(SharedFrame::join(bytes, engine::text_bytes(key)), frame, limit)) {
+        if (!link.push(record_head(key, frame), frame, limit)) {
             return;
         }
         changes_.erase(changes_.begin());

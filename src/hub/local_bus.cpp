@@ -268,14 +268,28 @@ BusResult LocalBus::post(const TopicKey& key, const SharedFrame& frame, bool to_
                                 frame};
         const std::size_t cost = publication.cost();
         switch (inbox_->post(std::move(publication), cost)) {
-            case net::Posted::yes: break;
-            case net::Posted::full: return BusResult::full;
+            case net::Posted::yes: return BusResult::ok;
+            case net::Posted::full: break;
             case net::Posted::closed: return BusResult::unavailable;
         }
     } catch (const std::bad_alloc&) {
+        tell_gap(key.bytes(), GapReason::busy);
         return BusResult::no_memory;
     }
-    return BusResult::ok;
+    tell_gap(key.bytes(), GapReason::busy);
+    return BusResult::full;
+}
+
+void LocalBus::tell_gap(std::string_view key, GapReason why) noexcept {
+    if (!start()) {
+        return;
+    }
+    {
+        const std::lock_guard lock(gap_mutex_);
+        untold_.add(key, why);
+    }
+    tells_gaps_.store(true);
+    wake();
 }
 
 }  // namespace websocket::hub

@@ -14,6 +14,7 @@
 
 #include "base/log.hpp"
 #include "hub/bus.hpp"
+#include "hub/gaps.hpp"
 #include "hub/incoming_link.hpp"
 #include "hub/interest_feed.hpp"
 #include "hub/interest_sink.hpp"
@@ -61,6 +62,7 @@ public:
     /// This process becomes the bridge: it gets all that is published, and its InterestSink is called. False as long
     /// as another process is it, or when the bus cannot start. Once true, not again. [any thread]
     [[nodiscard]] bool become_bridge() noexcept;
+    void tell_gap(std::string_view key, GapReason why) noexcept override;
     /// The bridge takes what order() is given, from now on.
     void begin_order() noexcept { registry_.set_ordered(listening_as_.load()); }
     void report_soon() noexcept override;
@@ -108,6 +110,7 @@ private:
         LocalBus& bus;
         const std::uint32_t slot;
         OutgoingLink link;
+        Gaps gaps;  ///< that there was no room to tell of
     };
 
     // [any thread]
@@ -130,12 +133,17 @@ private:
     void take_inbox() noexcept;
     void route(const Publication& publication);
     void route_to_bridge(const Publication& publication);
-    void push_to(OutgoingLink& link, std::uint32_t slot, const Publication& publication);
+    void push_to(Outgoing& outgoing, const Publication& publication);
     void take_back(const Publication& publication) noexcept;
     void greet_all() noexcept;
     void feed_bridge() noexcept;
     [[nodiscard]] bool feed_bridge_at(std::uint64_t address);
-    [[nodiscard]] OutgoingLink* link_to(std::uint32_t slot, std::uint64_t address);
+    [[nodiscard]] Outgoing* link_to(std::uint32_t slot, std::uint64_t address);
+    void touch(Outgoing& outgoing);
+    void lose_at(Outgoing& outgoing, const Publication& publication) noexcept;
+    void route_gaps();
+    void push_gaps(Outgoing& outgoing) noexcept;
+    void pass_on_gaps();
     void on_outgoing(Outgoing& outgoing, std::uint32_t events) noexcept;
     [[nodiscard]] bool connect(Outgoing& outgoing) noexcept;
     void connect_again(Outgoing& outgoing) noexcept;
@@ -163,6 +171,9 @@ private:
     std::unique_ptr<net::Inbox<Publication>> inbox_;
     std::unique_ptr<InterestFeed> interest_feed_;
     std::atomic<bool> greets_{false};
+    std::mutex gap_mutex_;                 // guards the next
+    Gaps untold_;                          // of what this process did not send
+    std::atomic<bool> tells_gaps_{false};  // there are some
     std::thread thread_;
 
     // who we are for others; set once, when the first subscription comes
@@ -180,6 +191,7 @@ private:
     std::size_t buffer_size_ = 0;
     std::uint64_t last_incoming_ = 0;
     std::uint64_t reading_ = 0;  // number of the link that records come from
+    GapPace gap_pace_;           // of what others did not send here
     engine::SharedFrame hello_;
     bool left_ = false;  // the registry; what is queued still goes out
     Clock::time_point deadline_{};

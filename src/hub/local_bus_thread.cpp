@@ -48,6 +48,9 @@ void LocalBus::run_once() {
         greet_all();
     }
     feed_bridge();
+    if (!gap_pace_.empty()) {
+        pass_on_gaps();
+    }
     if (report_.exchange(false) && drops_->report()) {
         report_.store(true);
     }
@@ -61,7 +64,7 @@ std::chrono::milliseconds LocalBus::most_wait() const noexcept {
     if (left_) {
         return kPause;
     }
-    return report_.load() ? base::LogThrottle::kPause : kLongest;
+    return report_.load() || !gap_pace_.empty() ? base::LogThrottle::kPause : kLongest;
 }
 
 void LocalBus::try_again_soon(net::EventHandler& handler) noexcept {
@@ -138,12 +141,23 @@ void LocalBus::read(Incoming& incoming) noexcept {
 void LocalBus::on_record(const TopicKey& key, const engine::SharedFrame& frame) noexcept {
     if (frame.is_plain_message()) {
         receiver_->receive(key, frame);
+    } else if (const auto why = gap_of(frame)) {
+        gap_pace_.add(key.bytes(), *why);
     } else if (options_.interests != nullptr) {
         options_.interests->on_interest(reading_, key, InterestFeed::is_wanted(frame));
     }
 }
 
-void LocalBus::on_lost_record() noexcept { lose(Drop::no_resources); }
+void LocalBus::on_lost_record() noexcept {
+    lose(Drop::no_resources);
+    gap_pace_.add(kAllTopics, GapReason::busy);
+}
+
+void LocalBus::pass_on_gaps() {
+    gap_pace_.pass_on(Clock::now(), [this](std::string_view key, GapReason why) {
+        return receiver_->on_gap(key, why);
+    });
+}
 
 void LocalBus::lose(Drop why) noexcept {
     if (drops_->count(why)) {
@@ -163,6 +177,9 @@ void LocalBus::take_inbox() noexcept {
         }
     }
     batch_.clear();
+    if (tells_gaps_.exchange(false)) {
+        route_gaps();
+    }
     for (const std::uint32_t slot : touched_) {
         flush(slot);
     }
@@ -180,42 +197,95 @@ void LocalBus::route(const Publication& publication) {
         if (!wants(slot, address, publication.bucket)) {
             continue;
         }
-        OutgoingLink* link = link_to(slot, address);
-        if (link == nullptr) {
+        Outgoing* outgoing = link_to(slot, address);
+        if (outgoing == nullptr) {
             continue;
         }
-        push_to(*link, slot, publication);
+        push_to(*outgoing, publication);
     }
 }
 
-void LocalBus::push_to(OutgoingLink& link, std::uint32_t slot, const Publication& publication) {
-    if (!link.touched) {
-        touched_.push_back(slot);
-        link.touched = true;
-    }
-    if (!link.push(publication.head, publication.frame, options_.buffer)) {
-        lose(Drop::busy_process);
+void LocalBus::push_to(Outgoing& outgoing, const Publication& publication) {
+    touch(outgoing);
+    if (!outgoing.link.push(publication.head, publication.frame, options_.buffer)) {
+        lose_at(outgoing, publication);
     }
 }
 
 void LocalBus::route_to_bridge(const Publication& publication) {
     const std::uint64_t address = registry_.bridge();
     const auto slot = address != 0 ? registry_.slot_at(address) : std::nullopt;
-    if (OutgoingLink* link = slot ? link_to(*slot, address) : nullptr) {
-        push_to(*link, *slot, publication);
+    if (Outgoing* outgoing = slot ? link_to(*slot, address) : nullptr) {
+        push_to(*outgoing, publication);
     } else {
         take_back(publication);
     }
 }
 
 void LocalBus::take_back(const Publication& publication) noexcept {
-    const auto bytes = publication.head.bytes();
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    RecordHead head;
-    std::memcpy(&head, bytes.data(), sizeof head);
-    if (const auto key =
-            TopicKey::parse(text.substr(sizeof head, head.key_size), registry_.hash_key())) {
+    const ParsedHead head = parse_head(publication.head.bytes());
+    if (const auto key = TopicKey::parse(head.key, registry_.hash_key())) {
         receiver_->take_back(*key, publication.frame);
+    }
+}
+
+void LocalBus::touch(Outgoing& outgoing) {
+    if (!outgoing.link.touched) {
+        touched_.push_back(outgoing.slot);
+        outgoing.link.touched = true;
+    }
+}
+
+void LocalBus::lose_at(Outgoing& outgoing, const Publication& publication) noexcept {
+    lose(Drop::busy_process);
+    const ParsedHead head = parse_head(publication.head.bytes());
+    // A history has the message for the children of this host; other hosts know nothing of it.
+    if (!head.has_place || outgoing.link.address() == registry_.bridge()) {
+        outgoing.gaps.add(head.key, GapReason::busy);
+    }
+}
+
+/// What this process did not send at all.
+void LocalBus::route_gaps() {
+    Gaps gaps;
+    {
+        const std::lock_guard lock(gap_mutex_);
+        gaps.take(untold_);
+    }
+    const auto route = [this](std::string_view key, GapReason why) {
+        const auto topic = TopicKey::parse(key, registry_.hash_key());
+        const std::uint32_t bucket = topic ? Registry::bucket_of(topic->hash()) : 0;
+        for (std::uint32_t slot = 0; slot < registry_.slots_used(); ++slot) {
+            const std::uint64_t address = registry_.address(slot);
+            const bool concerned = key == kAllTopics
+                                       ? address != 0 && address != listening_as_.load()
+                                       : wants(slot, address, bucket);
+            if (Outgoing* outgoing = concerned ? link_to(slot, address) : nullptr) {
+                outgoing->gaps.add(key, why);
+                touch(*outgoing);
+            }
+        }
+        return true;
+    };
+    try {
+        gaps.tell(route);
+    } catch (const std::bad_alloc&) {
+        const std::lock_guard lock(gap_mutex_);
+        untold_.take(gaps);  // next time
+        tells_gaps_.store(true);
+        throw;
+    }
+}
+
+/// Behind what waits, as far as there is room; the rest when there is again.
+void LocalBus::push_gaps(Outgoing& outgoing) noexcept {
+    try {
+        outgoing.gaps.tell([&](std::string_view key, GapReason why) {
+            const engine::SharedFrame frame = gap_frame(why);
+            return outgoing.link.push(record_head(key, frame), frame, options_.buffer);
+        });
+    } catch (const std::bad_alloc&) {
+        lose(Drop::no_resources);
     }
 }
 
@@ -264,11 +334,11 @@ bool LocalBus::feed_bridge_at(std::uint64_t address) {
         return true;
     }
     const std::uint32_t slot = interest_feed_->slot();
-    OutgoingLink* link = link_to(slot, address);
-    if (link == nullptr) {
+    Outgoing* outgoing = link_to(slot, address);
+    if (outgoing == nullptr) {
         return false;
     }
-    interest_feed_->push(*link, options_.buffer);
+    interest_feed_->push(outgoing->link, options_.buffer);
     flush(slot);
     return outgoing_.contains(slot);
 }
@@ -281,16 +351,16 @@ LocalBus::Outgoing::~Outgoing() {
 }
 
 /// Null when there is nobody any more, or no way to reach it, which is then a loss.
-OutgoingLink* LocalBus::link_to(std::uint32_t slot, std::uint64_t address) {
+LocalBus::Outgoing* LocalBus::link_to(std::uint32_t slot, std::uint64_t address) {
     std::unique_ptr<Outgoing>& outgoing = outgoing_[slot];
     if (outgoing != nullptr && outgoing->link.address() == address) {
-        return &outgoing->link;
+        return outgoing.get();
     }
     try {
         outgoing = std::make_unique<Outgoing>(*this, slot, address);
         outgoing->link.push_hello(hello_);
         if (connect(*outgoing)) {
-            return &outgoing->link;
+            return outgoing.get();
         }
     } catch (const std::bad_alloc&) {
         outgoing_.erase(slot);
@@ -356,6 +426,10 @@ void LocalBus::flush(std::uint32_t slot) noexcept {
         return;
     }
     bool healthy = link.flush();
+    if (healthy && !entry->second->gaps.empty()) {
+        push_gaps(*entry->second);
+        healthy = link.flush();
+    }
     if (healthy && link.polled_for_room == link.empty()) {
         link.polled_for_room = !link.empty();
         const std::uint32_t events = kGone | (link.polled_for_room ? EPOLLOUT : 0U);

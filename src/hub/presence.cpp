@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/presence.hpp"
 
+#include <chrono>
 #include <utility>
+
+#include "hub/watch_scope.hpp"
 
 namespace websocket::hub {
 
@@ -132,6 +135,7 @@ void Presence::end_watch(std::string_view scope, std::string_view topic) noexcep
 
 void Presence::look_after() noexcept {
     std::map<Place, std::uint32_t> watched;
+    store_.end_overdue_hosts(std::chrono::steady_clock::now());
     {
         const std::lock_guard lock(mutex_);
         if (std::exchange(seen_, store_.changes()) == store_.changes()) {

@@ -30,11 +30,6 @@ public:
              base::Log& log) noexcept
         : store_(store), hub_(hub), hash_key_(hash_key), log_(log) {}
 
-    /// Where changes of a topic are told; nothing is published there but that.
-    [[nodiscard]] static std::string watch_scope(std::string_view scope) {
-        return '@' + std::string(scope);
-    }
-
     /// The connection stands for a member; for another one, or with another info, if it did so before. Throws
     /// std::bad_alloc.
     [[nodiscard]] TopicResult enter(std::string_view scope, std::string_view topic,

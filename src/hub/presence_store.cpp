@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/presence_store.hpp"
 
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cerrno>
 #include <map>
 #include <new>
+#include <system_error>
 
+#include "base/descriptor.hpp"
 #include "engine/event_form.hpp"
 #include "shm/mapping.hpp"
 
@@ -18,7 +26,7 @@ using shm::BlockPool;
 namespace {
 
 /// Changes whenever the memory does.
-constexpr std::uint64_t kPresenceLayout = 0x57535052'00000001;
+constexpr std::uint64_t kPresenceLayout = 0x57535052'00000002;
 
 }  // namespace
 
@@ -39,20 +47,30 @@ struct PresenceStore::Topic {
     std::uint32_t key_size;
 };
 
-/// Behind it: the table of slots, the buckets, the blocks.
+/// Behind it: the table of slots, the leases of hosts, the buckets, the blocks.
 struct alignas(64) PresenceStore::Header {
     std::uint64_t layout;
     std::uint64_t size;  ///< of all
+    std::uint64_t host;
     std::uint32_t processes;
+    int file;
     std::uint32_t buckets;
     std::uint32_t blocks;
     std::atomic<std::uint64_t> changes;
+    std::atomic<std::uint64_t> ends;
     shm::RobustMutex mutex;
     BlockPool::Header pool;
 
     [[nodiscard]] char* end() noexcept { return reinterpret_cast<char*>(this + 1); }
+    [[nodiscard]] char* leases() noexcept { return end() + shm::ProcessSlots::bytes(processes); }
     [[nodiscard]] Index* first_bucket() noexcept {
-        return reinterpret_cast<Index*>(end() + shm::ProcessSlots::bytes(processes));
+        return reinterpret_cast<Index*>(leases() + HostLeases::bytes());
+    }
+    /// Bytes in front of the blocks.
+    [[nodiscard]] static std::size_t size_before(std::uint32_t processes,
+                                                 std::size_t buckets) noexcept {
+        return sizeof(Header) + shm::ProcessSlots::bytes(processes) + HostLeases::bytes() +
+               buckets * sizeof(Index);
     }
 };
 
@@ -60,7 +78,7 @@ struct alignas(64) PresenceStore::Header {
 
 PresenceStore::PresenceStore(Header* header) noexcept
     : header_(header), buckets_(header->first_bucket()), slots_(header->end(), header->processes),
-      pool_(header->pool, buckets_ + header->buckets, header->blocks) {}
+      hosts_(header->leases()), pool_(header->pool, buckets_ + header->buckets, header->blocks) {}
 
 shm::RobustLock PresenceStore::locked() const noexcept {
     return {header_->mutex, [this] { recover(); }};
@@ -68,14 +86,23 @@ shm::RobustLock PresenceStore::locked() const noexcept {
 
 PresenceStore PresenceStore::create(std::size_t bytes, std::uint32_t processes) {
     const std::size_t buckets = std::bit_floor(bytes / BlockPool::kBlock / 4);
-    const std::size_t before =
-        sizeof(Header) + shm::ProcessSlots::bytes(processes) + buckets * sizeof(Index);
-    shm::Mapping mapping(before + bytes);
+    const std::size_t size = Header::size_before(processes, buckets) + bytes;
+    base::Descriptor file(::memfd_create("websocket-presence", MFD_CLOEXEC));
+    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+        throw std::system_error(errno, std::generic_category(), "memfd_create");
+    }
+    shm::Mapping mapping = shm::Mapping::of_file(file.get(), size);
     auto* header = new (mapping.data()) Header{};
+    while (header->host == 0) {
+        if (::getrandom(&header->host, sizeof header->host, 0) != sizeof header->host) {
+            throw std::system_error(errno, std::generic_category(), "getrandom");
+        }
+    }
     header->size = bytes;
     header->processes = processes;
     header->buckets = static_cast<std::uint32_t>(buckets);
     header->blocks = static_cast<std::uint32_t>(bytes / BlockPool::kBlock);
+    header->file = file.release();
     header->layout = kPresenceLayout;
     mapping.release();
     return PresenceStore(header);
@@ -89,10 +116,53 @@ std::optional<PresenceStore> PresenceStore::at(void* memory, std::uint32_t proce
     return PresenceStore(header);
 }
 
+std::optional<PresenceStore> PresenceStore::open(int file) {
+    struct stat status {};
+    if (::fstat(file, &status) != 0) {
+        throw std::system_error(errno, std::generic_category(), "fstat");
+    }
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size < sizeof(Header)) {
+        return {};
+    }
+    shm::Mapping mapping = shm::Mapping::of_file(file, size);
+    const auto* header = static_cast<const Header*>(mapping.data());
+    if (header->layout != kPresenceLayout ||
+        size != Header::size_before(header->processes, header->buckets) + header->size) {
+        return {};
+    }
+    return PresenceStore(static_cast<Header*>(mapping.release()));
+}
+
 std::size_t PresenceStore::bytes() const noexcept { return header_->size; }
+int PresenceStore::file() const noexcept { return header_->file; }
+std::uint64_t PresenceStore::host() const noexcept { return header_->host; }
 
 std::uint64_t PresenceStore::changes() const noexcept { return header_->changes.load(); }
+std::uint64_t PresenceStore::ends() const noexcept { return header_->ends.load(); }
 void PresenceStore::changed() const noexcept { header_->changes.fetch_add(1); }
+void PresenceStore::all_of_one_gone() const noexcept {
+    header_->ends.fetch_add(1);
+    changed();
+}
+
+std::optional<PresenceStore::Usage> PresenceStore::usage() const noexcept {
+    const shm::RobustLock lock = locked();
+    if (!lock) {
+        return {};
+    }
+    Usage usage{.bytes = pool_.bytes_used(), .topics = 0, .members = 0};
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index at = buckets_[bucket]; at != 0; at = pool_.at<Topic>(at).next) {
+            ++usage.topics;
+            for (Index entry = pool_.at<Topic>(at).first; entry != 0;
+                 entry = pool_.at<Entry>(entry).next) {
+                usage.members += is_present(pool_.at<Entry>(entry)) ? 1 : 0;
+            }
+        }
+    }
+    return usage;
+}
 
 void PresenceStore::recover() const noexcept {
     pool_.begin_recovery();
@@ -121,16 +191,52 @@ std::optional<PresenceStore::Self> PresenceStore::claim() noexcept {
 
 void PresenceStore::reap(pid_t ended) noexcept {
     slots_.reap(ended, [](std::uint32_t) {});
-    changed();
+    all_of_one_gone();
 }
 
 void PresenceStore::reap_ended() noexcept {
     slots_.reap_ended([](std::uint32_t) {});
-    changed();
+    all_of_one_gone();
+}
+
+// --- other hosts ---------------------------------------------------------------------------------
+
+/// Their slots have the numbers behind those of processes.
+bool PresenceStore::is_of_host(std::uint32_t slot) const noexcept {
+    return slot >= header_->processes;
+}
+
+PresenceStore::Self PresenceStore::lease_of(const Self& host) const noexcept {
+    return {host.slot - header_->processes, host.owner};
+}
+
+std::optional<PresenceStore::Self> PresenceStore::take_host(std::uint64_t host,
+                                                            Time until) const noexcept {
+    auto lease = hosts_.take(host, until);
+    if (lease) {
+        lease->slot += header_->processes;
+    }
+    return lease;
+}
+
+bool PresenceStore::renew_host(const Self& host, Time until) const noexcept {
+    return hosts_.renew(lease_of(host), until);
+}
+
+void PresenceStore::end_host(const Self& host) const noexcept {
+    hosts_.end(lease_of(host));
+    all_of_one_gone();
+}
+
+void PresenceStore::end_overdue_hosts(Time now) const noexcept {
+    if (hosts_.end_overdue(now)) {
+        all_of_one_gone();
+    }
 }
 
 bool PresenceStore::is_present(const Entry& entry) const noexcept {
-    return slots_.owner(entry.slot).word() == entry.owner;
+    return is_of_host(entry.slot) ? hosts_.lasts(entry.slot - header_->processes, entry.owner)
+                                  : slots_.owner(entry.slot).word() == entry.owner;
 }
 
 // --- members -------------------------------------------------------------------------------------
@@ -209,6 +315,17 @@ PresenceStore::Index PresenceStore::make(const TopicKey& key) const noexcept {
 
 PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self,
                                            std::string_view id, std::string_view info) noexcept {
+    return enter(key, self, id, info, Known::perhaps);
+}
+
+PresenceStore::Result PresenceStore::add(const TopicKey& key, const Self& self, std::string_view id,
+                                         std::string_view info) noexcept {
+    return enter(key, self, id, info, Known::surely_not);
+}
+
+PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self,
+                                           std::string_view id, std::string_view info,
+                                           Known member) noexcept {
     const shm::RobustLock lock = locked();
     if (!lock) {
         return Result::unavailable;
@@ -224,7 +341,7 @@ PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self
     }
     const Index known = find(key);
     const Index topic = known != 0 ? known : make(key);
-    const Index before = find(topic, self, id);
+    const Index before = member == Known::perhaps ? find(topic, self, id) : 0;
     const Index made = take(size);
     Index& first = pool_.at<Topic>(topic).first;
     pool_.make(made,
@@ -241,12 +358,15 @@ PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self
     return Result::ok;
 }
 
-void PresenceStore::leave(const TopicKey& key, const Self& self, std::string_view id) noexcept {
+bool PresenceStore::leave(const TopicKey& key, const Self& self, std::string_view id) noexcept {
     const shm::RobustLock lock = locked();
-    const Index topic = lock ? find(key) : 0;
+    if (!lock) {
+        return false;
+    }
+    const Index topic = find(key);
     const Index entry = topic != 0 ? find(topic, self, id) : 0;
     if (entry == 0) {
-        return;
+        return true;
     }
     remove_if(topic, [&](Index at, const Entry& one) { return at == entry || !is_present(one); });
     if (pool_.at<Topic>(topic).first == 0) {
@@ -258,9 +378,14 @@ void PresenceStore::leave(const TopicKey& key, const Self& self, std::string_vie
         pool_.give_back(topic);
     }
     changed();
+    return true;
 }
 
-std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) {
+// --- who looks -----------------------------------------------------------------------------------
+
+template <class Condition>
+std::optional<std::vector<Member>> PresenceStore::members_if(const TopicKey& key,
+                                                             Condition condition) const {
     std::map<std::string, std::string> found;
     {
         const shm::RobustLock lock = locked();
@@ -271,7 +396,7 @@ std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) {
         for (Index at = topic != 0 ? pool_.at<Topic>(topic).first : 0; at != 0;
              at = pool_.at<Entry>(at).next) {
             const Entry& entry = pool_.at<Entry>(at);
-            if (!is_present(entry)) {
+            if (!is_present(entry) || !condition(entry)) {
                 continue;
             }
             std::string id(entry.id_size, '\0');
@@ -286,6 +411,37 @@ std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) {
     all.reserve(found.size());
     for (auto& [id, info] : found) {
         all.push_back({id, std::move(info)});
+    }
+    return all;
+}
+
+std::optional<std::vector<Member>> PresenceStore::members(const TopicKey& key) const {
+    return members_if(key, [](const Entry&) { return true; });
+}
+
+std::optional<std::vector<Member>> PresenceStore::own_members(const TopicKey& key) const {
+    return members_if(key, [this](const Entry& entry) { return !is_of_host(entry.slot); });
+}
+
+std::optional<std::vector<Member>> PresenceStore::members_by(const TopicKey& key,
+                                                             const Self& self) const {
+    return members_if(key, [&](const Entry& entry) {
+        return entry.owner == self.owner.word() && entry.slot == self.slot;
+    });
+}
+
+std::optional<std::vector<std::string>> PresenceStore::topics() const {
+    std::vector<std::string> all;
+    const shm::RobustLock lock = locked();
+    if (!lock) {
+        return {};
+    }
+    for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
+        for (Index at = buckets_[bucket]; at != 0; at = pool_.at<Topic>(at).next) {
+            std::string& name = all.emplace_back(pool_.at<Topic>(at).key_size, '\0');
+            pool_.cursor(at, sizeof(Topic))
+                .read({reinterpret_cast<std::uint8_t*>(name.data()), name.size()});
+        }
     }
     return all;
 }

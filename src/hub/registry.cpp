@@ -19,7 +19,7 @@ namespace {
 
 /// Changes whenever the memory or what goes over the sockets does: processes of different versions
 /// of this module, after a graceful restart, leave each other alone.
-constexpr std::uint64_t kLayout = 0x57534850'00000006;
+constexpr std::uint64_t kLayout = 0x57534850'00000007;
 
 template <class Value>
 void randomise(Value& value) {

@@ -18,13 +18,14 @@ enum class Posted : std::uint8_t {
     closed,  ///< nobody will take anything any more
 };
 
-/// Many writers, one reader, which is woken once a batch. Items of one thread stay in order.
-template <class Item>
+/// Many writers, one reader, which is woken once a batch: a Reactor, or what else has wake(). Items of one thread stay
+/// in order.
+template <class Item, class Reader = Reactor>
 class Inbox {
 public:
-    /// `most` is how much may wait, in the unit of post(); one item of any cost beyond. The reactor
+    /// `most` is how much may wait, in the unit of post(); one item of any cost beyond. The reader
     /// outlives the inbox.
-    explicit Inbox(const Reactor& reader, std::size_t most = SIZE_MAX) noexcept
+    explicit Inbox(const Reader& reader, std::size_t most = SIZE_MAX) noexcept
         : reader_(reader), most_(most) {}
 
     /// Unless the answer is yes, `item` is untouched, as it is when this throws std::bad_alloc.
@@ -77,7 +78,7 @@ public:
     }
 
 private:
-    const Reactor& reader_;
+    const Reader& reader_;
     const std::size_t most_;
     std::mutex mutex_;  // guards what follows
     std::vector<Item> items_;

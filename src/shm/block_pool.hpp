@@ -52,6 +52,10 @@ public:
         return count_ - header_->fresh + std::size_t{header_->free_count};
     }
 
+    [[nodiscard]] std::size_t bytes_used() const noexcept {
+        return (count_ - available()) * kBlock;
+    }
+
     /// A chain for so many bytes; there are enough blocks available().
     [[nodiscard]] Index take(std::size_t bytes) const noexcept;
     /// Returns how many blocks are free now that were not.

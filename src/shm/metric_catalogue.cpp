@@ -144,6 +144,9 @@ std::vector<MetricCatalogue::Metric> MetricCatalogue::read() const {
         }
         metric.value = sum(id);
     }
+    for (const Source source : sources_) {
+        source(metrics);
+    }
     const auto key = [](const Metric& metric) {
         return std::tie(metric.name, metric.labels, metric.type);
     };

@@ -82,8 +82,15 @@ public:
         [[nodiscard]] const std::string* label(std::string_view which) const noexcept;
         bool operator==(const Metric&) const = default;
     };
-    /// All of them, by name and labels. Waits for nobody. Throws std::bad_alloc. [any thread]
+    /// All of them, by name and labels. Waits for nobody but sources. Throws std::bad_alloc. [any thread]
     [[nodiscard]] std::vector<Metric> read() const;
+
+    /// Adds what is counted elsewhere. May throw std::bad_alloc. [any thread]
+    using Source = void (*)(std::vector<Metric>& metrics);
+    /// Its function is called by read(), in this process and those forked from it, until forget_sources(): before its code
+    /// is unloaded, or before the next read(). Throws std::bad_alloc. [config]
+    void add_source(Source source) { sources_.push_back(source); }
+    void forget_sources() noexcept { sources_.clear(); }
 
     /// What a process has counted since it began.
     class Reading {
@@ -135,6 +142,7 @@ private:
     PerProcess parts_;
     Mapping memory_;  // of the descriptions
     const ProcessSlots described_;
+    std::vector<Source> sources_;
 };
 
 }  // namespace websocket::shm

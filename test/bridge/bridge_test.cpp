@@ -19,6 +19,8 @@ using websocket::bridge::BridgeOptions;
 using websocket::bridge::Envelope;
 using websocket::bridge::Heartbeat;
 using websocket::engine::SharedFrame;
+using websocket::hub::GapReason;
+using websocket::hub::kAllTopics;
 using websocket::test::FakeRedis;
 using websocket::test::RecordingBus;
 
@@ -28,6 +30,7 @@ constexpr std::uint64_t kHost = 7;
 constexpr std::uint64_t kOther = 8;
 const std::string kKey = std::string("\4=wwwnews");
 constexpr const char* kChannel = "ws:www:news";
+using ToldGaps = decltype(RecordingBus::gaps);
 
 struct Lines final : websocket::base::Log {
     void write(websocket::base::LogLevel /*level*/, std::string_view line) noexcept override {
@@ -252,6 +255,7 @@ START_TEST(what_nobody_has_confirmed_when_the_connection_ends_counts_as_lost) {
     world.await([&] { return world.counts.connects.load() == 2; }, "the next connection");
     ck_assert(world.sent().empty());  // it is not sent twice
     world.await_line("WS0604");
+    ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::reconnected}}));
 }
 END_TEST
 
@@ -264,15 +268,54 @@ START_TEST(own_messages_are_known_and_holes_of_others_are_told) {
     world.hear(kOther, 6, "b");
     world.await_heard(2);
     ck_assert_uint_eq(world.counts.gaps.load(), 0);
+    ck_assert(world.bus.gaps.empty());
     world.hear(kOther, 8, "c");
     world.await_heard(3);
     ck_assert_uint_eq(world.counts.gaps.load(), 1);
+    ck_assert(world.bus.gaps == ToldGaps({{kKey, GapReason::hole}}));
     ck_assert(world.log.has("WS0604"));
     world.redis.publish(kChannel, "plain");
     world.redis.publish(kChannel, "\xff");
     world.await_heard(5);
     ck_assert_uint_eq(world.counts.gaps.load(), 1);
     ck_assert_uint_eq(world.counts.received.load(), 5);
+}
+END_TEST
+
+START_TEST(a_new_connection_is_a_gap_when_all_is_subscribed_to_or_cannot_be_known_to_be) {
+    for (const bool allowed : {true, false}) {
+        World world;
+        if (!allowed) world.options.heartbeat = 1ms;
+        world.up();
+        world.want();
+        world.redis.answer = [&](const FakeRedis::Command& command) -> std::optional<std::string> {
+            const bool marker = command.size() > 1 && command[1] == "ws:!hosts-7";
+            if (marker && command[0] == "SUBSCRIBE") {
+                ck_assert(world.redis.has_subscriber(kChannel));  // it is the last one
+                ck_assert(world.bus.gaps.empty());
+                if (!allowed) return "-NOPERM no access to the channel\r\n";
+            }
+            return {};
+        };
+        world.redis.cut();
+        world.await([&] { return !world.bus.gaps.empty(); }, "the gap");
+        ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::reconnected}}));
+        world.bridge->flush();
+        if (allowed) {
+            world.await([&] { return !world.redis.has_subscriber("ws:!hosts-7"); }, "its end");
+        }
+    }
+}
+END_TEST
+
+START_TEST(what_does_not_fit_within_this_host_is_a_gap) {
+    World world;
+    world.up();
+    world.want();
+    world.bus.result = websocket::hub::BusResult::full;
+    world.redis.publish(kChannel, "too much");
+    world.await([&] { return !world.bus.gaps.empty(); }, "the gap");
+    ck_assert(world.bus.gaps == ToldGaps({{kKey, GapReason::busy}}));
 }
 END_TEST
 
@@ -288,8 +331,22 @@ START_TEST(another_host_that_has_dropped_something_is_a_gap) {
     beat(3);
     beat(4);
     world.await([&] { return world.counts.gaps.load() == 1; }, "the gap");
+    ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::host_dropped}}));
     world.redis.publish("ws:!hosts", "nonsense");
     world.await([&] { return world.counts.refused.load() == 1; }, "the refusal");
+}
+END_TEST
+
+START_TEST(a_heartbeat_of_another_host_that_is_missing_is_a_gap) {
+    World world;
+    world.up();
+    const std::string message = Heartbeat{0}.to_message();
+    for (const std::uint64_t number : {7U, 8U, 1U, 2U, 4U}) {
+        const Envelope envelope{Envelope::Type::heartbeat, kOther, number, {}, message};
+        world.redis.publish("ws:!hosts", envelope.to_payload());
+    }
+    world.await([&] { return world.counts.gaps.load() == 1; }, "the gap");
+    ck_assert(world.log.has("a sign of life"));
 }
 END_TEST
 
@@ -346,7 +403,11 @@ WEBSOCKET_TEST_SUITE(bridge) {
     tcase_add_test(tests, what_is_too_much_is_dropped_counted_and_told_to_others);
     tcase_add_test(tests, what_nobody_has_confirmed_when_the_connection_ends_counts_as_lost);
     tcase_add_test(tests, own_messages_are_known_and_holes_of_others_are_told);
+    tcase_add_test(tests,
+                   a_new_connection_is_a_gap_when_all_is_subscribed_to_or_cannot_be_known_to_be);
+    tcase_add_test(tests, what_does_not_fit_within_this_host_is_a_gap);
     tcase_add_test(tests, another_host_that_has_dropped_something_is_a_gap);
+    tcase_add_test(tests, a_heartbeat_of_another_host_that_is_missing_is_a_gap);
     tcase_add_test(tests, what_is_not_understood_is_refused_and_told);
     tcase_add_test(tests, what_the_processes_want_is_subscribed_to_also_by_the_next_connection);
     tcase_add_test(tests, a_channel_that_the_acl_forbids_costs_the_others_nothing);

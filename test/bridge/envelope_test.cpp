@@ -28,7 +28,7 @@ START_TEST(what_only_looks_like_a_message_of_a_bridge_is_refused) {
     for (std::size_t size = 1; size < Envelope::kHead + 2 + 6; ++size) {
         ck_assert_msg(is_refused(good.substr(0, size)), "%zu bytes of it", size);
     }
-    for (const auto& [at, byte] : {std::pair{1, '\2'}, {2, '\0'}, {2, '\4'}, {2, '\x84'}}) {
+    for (const auto& [at, byte] : {std::pair{1, '\2'}, {2, '\0'}, {2, '\5'}, {2, '\x85'}}) {
         std::string wrong = good;
         wrong[static_cast<std::size_t>(at)] = byte;
         ck_assert(is_refused(wrong));

@@ -10,7 +10,7 @@
 #include "bridge/bridge.hpp"
 #include "bridge/fake_redis.hpp"
 #include "bridge/history_record.hpp"
-#include "bridge/numbers.hpp"
+#include "bridge/big_endian.hpp"
 #include "engine/event_form.hpp"
 #include "engine/service.hpp"
 #include "hub/recording_bus.hpp"

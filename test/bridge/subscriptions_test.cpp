@@ -4,23 +4,12 @@
 #include <chrono>
 #include <string>
 
-#include "bridge/channel.hpp"
 #include "bridge/sequences.hpp"
 #include "unit.hpp"
 
 using namespace std::chrono_literals;
-using websocket::bridge::channel_of;
 using websocket::bridge::Sequences;
 using websocket::bridge::Subscriptions;
-
-namespace {
-
-std::string key(std::string_view scope, std::string_view topic) {
-    return std::string(1, static_cast<char>(scope.size())) + std::string(scope) +
-           std::string(topic);
-}
-
-}  // namespace
 
 START_TEST(who_wants_nothing_has_nothing_to_give_up) {
     Subscriptions all;
@@ -94,22 +83,10 @@ START_TEST(numbers_of_channels_of_lately_go_on) {
 }
 END_TEST
 
-START_TEST(no_two_topics_have_the_same_channel) {
-    ck_assert(channel_of("ws:", key("=www", "news")) == "ws:www:news");
-    ck_assert(channel_of("ws:", key("=a:b", "c")) == "ws:a%3Ab:c");
-    ck_assert(channel_of("ws:", key("=a", "b:c")) == "ws:a:b:c");
-    ck_assert(channel_of("ws:", key("=a%3Ab", "c")) == "ws:a%253Ab:c");
-    ck_assert(channel_of("", key("host:www:80", "x")) == "@host%3Awww%3A80:x");
-    ck_assert(channel_of("", key("=@host:www:80", "x")) == "%40host%3Awww%3A80:x");
-    ck_assert(channel_of("ws:", key("=!hosts", "x")) == "ws:!hosts:x");
-}
-END_TEST
-
 WEBSOCKET_TEST_SUITE(subscriptions) {
     tcase_add_test(tests, who_wants_nothing_has_nothing_to_give_up);
     tcase_add_test(tests, a_channel_stays_until_nobody_has_wanted_it_for_a_while);
     tcase_add_test(tests, a_link_that_has_ended_takes_all_of_its_channels_along);
     tcase_add_test(tests, what_is_missing_is_seen_by_the_numbers_of_each_host);
     tcase_add_test(tests, numbers_of_channels_of_lately_go_on);
-    tcase_add_test(tests, no_two_topics_have_the_same_channel);
 }

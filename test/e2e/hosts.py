@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several httpds that share topics by a Redis."""
+"""Several httpds that share topics by a broker."""
 
 import contextlib
 import pathlib
@@ -34,9 +34,9 @@ def bridge_of(server):
 class Hosts:
     """Several httpds with one broker, and clients of theirs."""
 
-    def __init__(self, start, redis, *directives, count=2, url=None, **options):
-        self.redis = redis
-        url = url or f"redis://127.0.0.1:{redis.port}"
+    def __init__(self, start, broker, *directives, count=2, url=None, **options):
+        self.broker = broker
+        url = url or broker.url
         self.servers = [start(parts(url, *directives), **options) for _ in range(count)]
         self._clients = contextlib.ExitStack()
 
@@ -57,7 +57,8 @@ class Hosts:
         return client
 
     def await_subscribers(self, topic, count):
-        wait_until(lambda: self.redis.subscribers(f"ws:www:{topic}") == count, 10, f"{count} hosts subscribing to {topic}")
+        channel = self.broker.channel(topic)
+        wait_until(lambda: self.broker.subscribers(channel) == count, 10, f"{count} hosts subscribing to {topic}")
 
 
 def publish(client, topic, text):

@@ -1,76 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis servers and sentinels that a test starts, stops and hurts."""
 
-import pathlib
-import shutil
-import signal
 import subprocess
-import tempfile
 
 import httpd
-from waiting import patience, wait_until
+from broker_server import BrokerServer
+from waiting import patience
 
 
-class RedisServer:
-    """One redis-server, at `port` and at the Unix socket `path`. `with` starts it and leaves nothing behind.
+class RedisServer(BrokerServer):
+    """One redis-server, at `port` and at the Unix socket `path`.
 
     options   words of the command line: "--requirepass", "secret"
     tls       paths of a certificate, which signs itself, and of its key; then it listens with TLS at `tls_port` as well
     """
 
     program = "redis-server"
+    prefix = "ws:"
+    separator = ":"
 
     def __init__(self, *options, tls=None):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="websocket-redis-"))
-        self.folder.chmod(0o755)
+        super().__init__()
         self.path = self.folder / "redis.sock"
-        self.port = httpd.free_port()
         self.tls_port = httpd.free_port() if tls else None
-        self._options = [
+        self.words = [
             *("--port", self.port, "--bind", "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly", "no"),
             *("--unixsocket", self.path, "--unixsocketperm", "777", "--loglevel", "notice"),
             *(("--tls-port", self.tls_port, "--tls-auth-clients", "no") if tls else ()),
             *(("--tls-cert-file", tls[0], "--tls-key-file", tls[1], "--tls-ca-cert-file", tls[0]) if tls else ()),
             *options,
         ]
-        self._process = None
 
-    def __enter__(self):
-        self.start()
-        return self
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}"
 
-    def __exit__(self, *_):
-        self.kill()
-        shutil.rmtree(self.folder)
-
-    def start(self):
-        with open(self.folder / "log", "ab") as log:
-            self._process = subprocess.Popen(
-                [self.program, *map(str, self._options)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        wait_until(self._answers, 10, "redis-server answering")
-
-    def _answers(self):
-        assert self._process.poll() is None, (self.folder / "log").read_text()
+    def answers(self):
         answer = self.run("PING", check=False)
         return "PONG" in answer or "NOAUTH" in answer or "LOADING" in answer
-
-    def signal(self, number):
-        self._process.send_signal(number)
-
-    def kill(self):
-        """As a crash, or a cut of the power."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self):
-        """Holds it, with all of its connections."""
-        self.signal(signal.SIGSTOP)
-
-    def go_on(self):
-        self.signal(signal.SIGCONT)
 
     def run(self, *command, check=True, options=(), input=None):
         """What redis-cli prints; `input` is the last word with -x."""
@@ -86,24 +53,24 @@ class RedisServer:
 
     def publish(self, channel, text):
         """How many connections got it."""
-        return int(self.run("PUBLISH", channel, text))
+        return int(self.run("-x", "PUBLISH", channel, input=text if isinstance(text, bytes) else text.encode()))
 
     def subscribers(self, channel):
         return int(self.run("PUBSUB", "NUMSUB", channel).split()[1])
 
 
 class RedisSentinel(RedisServer):
-    """A sentinel that watches a server by this name, and needs no other to agree."""
+    """A sentinel that watches a server by this name, and needs no other to agree; with further lines of its file."""
 
     program = "redis-sentinel"
 
-    def __init__(self, name, master):
+    def __init__(self, name, master, *settings_besides):
         super().__init__()
         settings = self.folder / "sentinel.conf"
         settings.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
             f"sentinel monitor {name} 127.0.0.1 {master.port} 1\n"
             f"sentinel down-after-milliseconds {name} 1000\n"
-            f"sentinel failover-timeout {name} 5000\n"
+            f"sentinel failover-timeout {name} 5000\n" + "".join(f"{line}\n" for line in settings_besides)
         )
-        self._options = [settings]
+        self.words = [settings]

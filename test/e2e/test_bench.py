@@ -22,6 +22,7 @@ import html_report  # noqa: E402
 import measuring  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
+import two_hosts  # noqa: E402
 from servers import Peer, Server  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
@@ -150,6 +151,30 @@ def test_a_promise_that_is_missed_is_red_and_one_that_holds_is_green():
     missed = html_report.page({"machine": "", "command": "", "runs": _runs([1.2, 1.2, 1.2])})
     assert 'class="limit kept"' in kept and 'class="limit missed"' not in kept
     assert 'class="limit missed"' in missed and 'class="limit kept"' not in missed
+
+
+def test_single_figures_are_a_table_in_both_reports():
+    runs = [{"kind": "figure", "group": "Figures", "server": "httpd", "ours": True, "figure": name, "value": value, "unit": "s"}
+            for name, value in (("coming <back>", 1.234), ("all", 12345.6))]
+    assert "| coming <back> | 1.23 | s |\n| all | 12,346 | s |" in report.text(runs)
+    page = html_report.page({"machine": "", "command": "", "runs": [*_runs([1.0]), *runs]})
+    assert "coming &lt;back&gt;" in page and "12,346" in page
+    assert html_report.page({"machine": "", "command": "", "runs": runs})
+
+
+@pytest.mark.full
+def test_hosts_are_measured_with_few_topics_and_clients():
+    _program("fanout")
+    arguments = argparse.Namespace(build=BUILD.resolve(), httpd=None, modules=None, server_core=None, client_core=None, directive=[],
+                                   no_httpd=False, topics=20, connections=5, case=None, rounds=1, duration=0.1, warmup=0.1,
+                                   quiet=100)
+    cases = {"few": ["--size", "128", "--window", "4", "--subscribers", "3", "--timeout", "40"]}
+    runs = two_hosts.measure(cases, arguments)
+    assert {run["server"] for run in runs if run["kind"] == "fanout"} == {"one host", "from host to host"}
+    assert all(run["deliveries"] > 0 for run in runs if run["kind"] == "fanout")
+    assert len([run for run in runs if run["kind"] == "figure" and run["value"] >= 0]) == 7
+    with pytest.raises(two_hosts.BenchError, match="with httpd"):
+        two_hosts.measure({}, argparse.Namespace(no_httpd=True))
 
 
 def test_a_busy_machine_is_not_asked_again_and_again():

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -23,11 +24,28 @@ _EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
 _CHILDREN = 4
 _ALICE = ("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA==")
 
-_PARTS = f"""{several_children(_CHILDREN)}<Location "/chat">
+# What was said is kept by the children, or by the server; of one chat, these know who is there as well.
+_CHATS = ("/chat", "/kept/chat", "/alone/chat")
+
+_PARTS = f"""{several_children(_CHILDREN)}WebSocketHistory kept:* 100 10m
+<Location "/chat">
     SetHandler websocket-handler
     WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
     WebSocketOption history 3
     WebSocketOption heartbeat 200
+</Location>
+<Location "/kept/chat">
+    SetHandler websocket-handler
+    WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
+    WebSocketOption history 3
+    WebSocketOption rooms kept
+</Location>
+<Location "/alone/chat">
+    SetHandler websocket-handler
+    WebSocketHandler "{BUILD}/test/plugins/chat_alone.so" chat_init
+    WebSocketOption history 3
+    WebSocketOption heartbeat 200
+    WebSocketOption rooms alone
 </Location>
 <Location "/private/chat">
     SetHandler websocket-handler
@@ -112,16 +130,17 @@ class _Guest:
         self.until(lambda: self.names == set(names), names)
 
 
-def test_a_room_is_the_same_in_all_children(chat):
-    with _Guest(chat, "a", "tea") as first:
-        guests = [_Guest(chat, f"guest{number}", "tea") for number in range(12)]
+@pytest.mark.parametrize("path", _CHATS)
+def test_a_room_is_the_same_in_all_children(chat, path):
+    with _Guest(chat, "a", "tea", path) as first:
+        guests = [_Guest(chat, f"guest{number}", "tea", path) for number in range(12)]
         everybody = ["a", *(f"guest{number}" for number in range(12))]
         for guest in (first, *guests):
             guest.sees(*everybody)
         for number, guest in enumerate(guests):
             guest.say(f"hello from {number}")
             first.hears(f"hello from {number}")
-        with _Guest(chat, "late", "tea") as late:
+        with _Guest(chat, "late", "tea", path) as late:
             late.hears("hello from 9", "hello from 10", "hello from 11")
             late.sees(*everybody, "late")
         first.sees(*everybody)
@@ -161,11 +180,12 @@ def _pids(chat, start, count):
     return [int(pid) for pid in wait_until(lines, 10, f"{count} lines of connections")]
 
 
-def test_names_of_a_killed_child_are_gone_soon(chat):
+@pytest.mark.parametrize("path", _CHATS)
+def test_names_of_a_killed_child_are_gone_soon(chat, path):
     start = chat.log_size()
-    with _Guest(chat, "stays", "kill") as stays:
+    with _Guest(chat, "stays", "kill", path) as stays:
         (mine,) = _pids(chat, start, 1)
-        guests = [_Guest(chat, f"g{number}", "kill") for number in range(8)]
+        guests = [_Guest(chat, f"g{number}", "kill", path) for number in range(8)]
         stays.sees("stays", *(f"g{number}" for number in range(8)))
         for pid in set(_pids(chat, start, 9)) - {mine}:
             processes.kill(pid)
@@ -184,6 +204,31 @@ def _is_open(guest):
         return True
     except (AssertionError, OSError):
         return False
+
+
+def test_who_comes_back_gets_what_was_missed_also_when_all_children_have_ended(start_httpd):
+    server = start_httpd(_PARTS + "WebSocketDrainTimeout 1s\n", children=_CHILDREN)
+    with _Guest(server, "alice", "tea", "/kept/chat") as alice, _Guest(server, "bob", "tea", "/kept/chat") as bob:
+        alice.say("one")
+        bob.hears("one")
+        seen = [one["id"] for one in bob.heard]
+        bob.client.close()
+        alice.sees("alice")
+        alice.say("two")
+        alice.hears("one", "two")
+    old = server.children()
+    server.signal(signal.SIGUSR1)
+    wait_until(lambda: not any(map(processes.is_alive, old)), 20, "the end of the old children")
+    with _Guest(server, "bob", "tea", "/kept/chat") as bob:
+        bob.hears("one", "two")
+        assert [one["id"] for one in bob.heard][:1] == seen
+        bob.say("three")
+        bob.hears("one", "two", "three")
+        bob.say("four")
+        bob.hears("two", "three", "four")
+    with _Guest(server, "carol", "tea", "/kept/chat") as carol:
+        carol.hears("two", "three", "four")
+        assert len(carol.heard) == 3 and carol.names == {"carol"}
 
 
 def test_all_get_the_ticks(chat):

@@ -7,6 +7,7 @@ import pytest
 
 import frames
 import handshake
+from hosts import PLUGIN
 from httpd import BUILD, Httpd
 
 _TOPICS = 200
@@ -14,7 +15,8 @@ _LINE = 16384
 _HISTORY = 50
 
 _PARTS = f"""
-WebSocketMaxTopics {_TOPICS}
+WebSocketMaxTopicsPerLocation {_TOPICS}
+WebSocketHistory kept:* 100 10m
 <Location "/chat">
     SetHandler websocket-handler
     WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
@@ -28,12 +30,32 @@ WebSocketMaxTopics {_TOPICS}
     WebSocketSendBuffer 64K
     WebSocketSlowConsumer Close
 </Location>
+<Location "/kept/chat">
+    SetHandler websocket-handler
+    WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
+    WebSocketOption rooms kept
+    WebSocketOption members 2
+    WebSocketOption history {_HISTORY}
+    WebSocketSendBuffer 64K
+    WebSocketSlowConsumer Close
+</Location>
+<Location "/alone/chat">
+    SetHandler websocket-handler
+    WebSocketHandler "{BUILD}/test/plugins/chat_alone.so" chat_init
+    WebSocketOption rooms alone
+    WebSocketOption members 2
+    WebSocketOption history {_HISTORY}
+    WebSocketSendBuffer 64K
+    WebSocketSlowConsumer Close
+</Location>
 """
+
+_CHATS = ("/strict/chat", "/kept/chat", "/alone/chat")
 
 
 @pytest.fixture(scope="module")
 def chat_server(mpm):
-    with Httpd(mpm, _PARTS, children=1) as server:
+    with Httpd(mpm, _PARTS + PLUGIN, children=1) as server:
         yield server
 
 
@@ -55,26 +77,28 @@ def _await(client, kind, holds=lambda message: True):
             return message
 
 
-def test_who_closes_at_once_leaves_no_room_behind(chat):
+@pytest.mark.parametrize("path", _CHATS)
+def test_who_closes_at_once_leaves_no_room_behind(chat, path):
     for number in range(2 * _TOPICS):
         with chat.client() as client:
-            client.send(handshake.request(f"/chat?name=x&room=gone{number}") + frames.close(1000))
+            client.send(handshake.request(f"{path}?name=x&room=gone{number}") + frames.close(1000))
             assert client.read_response().status == 101
             while (got := client.next_frame()) is not None and got.opcode != frames.CLOSE:
                 pass
             assert got is None or got.code == 1000, got.code
     for number in range(10):
-        with _enter(chat, f"new{number}") as client:
+        with _enter(chat, f"new{number}", path=path) as client:
             _await(client, "here")
 
 
-def test_who_resets_at_once_leaves_no_room_behind(chat):
+@pytest.mark.parametrize("path", _CHATS)
+def test_who_resets_at_once_leaves_no_room_behind(chat, path):
     for number in range(2 * _TOPICS):
         client = chat.client()
-        client.send(handshake.request(f"/chat?name=x&room=reset{number}"))
+        client.send(handshake.request(f"{path}?name=x&room=reset{number}"))
         assert client.read_response().status == 101
         client.reset()
-    with _enter(chat, "after") as client:
+    with _enter(chat, "after", path=path) as client:
         _await(client, "here")
 
 
@@ -87,21 +111,36 @@ def test_the_first_of_a_room_may_speak_at_once(chat):
                 assert _await(late, "message")["text"] == "me first"
 
 
-def test_a_newcomer_gets_a_long_history_as_fast_as_it_reads(chat):
+@pytest.mark.parametrize("path", _CHATS)
+def test_a_newcomer_gets_a_long_history_as_fast_as_it_reads(chat, path):
     """With the policy that closes slow clients, and lines of which four fill the send buffer."""
     said = []
-    with _enter(chat, "long", path="/strict/chat") as speaker:
+    with _enter(chat, "long", path=path) as speaker:
         for number in range(_HISTORY):
             said.append(f"{number:02}" + "x" * (_LINE - 2))
             speaker.send(frames.text(said[-1].encode()))
             _await(speaker, "message", lambda message: message["text"] == said[-1])
-    with _enter(chat, "long", path="/strict/chat", receive_buffer=4096) as newcomer:
+    with _enter(chat, "long", path=path, receive_buffer=4096) as newcomer:
         newcomer.wait_until_stalled()
         heard = []
         while (message := json.loads(newcomer.expect_text()))["type"] == "message":
             heard.append(message["text"])
         assert message == {"type": "here", "names": ["a"]}
         assert heard == said
+
+
+def test_what_others_publish_to_the_topic_of_a_room_is_no_line_that_is_kept(chat):
+    with _enter(chat, "mixed", path="/kept/chat") as client, chat.websocket("/topics") as publisher:
+        _await(client, "here")
+        for text in ("no JSON", '{"type":"message"}', '{"type":"message","at":1,"id":"","from":"x"}'):
+            publisher.send(frames.text(f"pub kept:mixed {text}".encode()))
+            publisher.expect_text("pub ok")
+            client.expect_text(text)
+        client.send(frames.text(b"said"))
+        assert _await(client, "message")["text"] == "said"
+    with _enter(chat, "mixed", path="/kept/chat") as late:
+        assert json.loads(late.expect_text())["text"] == "said"
+        assert json.loads(late.expect_text())["type"] == "here"
 
 
 def test_what_is_no_text_is_refused_at_the_door(chat):
@@ -124,13 +163,14 @@ def test_a_line_of_control_characters_costs_no_more_than_others(chat):
         client.expect_close(1009)
 
 
-def test_a_full_room_takes_nobody_else(chat):
-    with _enter(chat, "full", "a", "/strict/chat") as one, _enter(chat, "full", "b", "/strict/chat") as two:
+@pytest.mark.parametrize("path", _CHATS)
+def test_a_full_room_takes_nobody_else(chat, path):
+    with _enter(chat, "full", "a", path) as one, _enter(chat, "full", "b", path) as two:
         _await(one, "here")
         _await(two, "here")
-        with _enter(chat, "full", "c", "/strict/chat") as three:
+        with _enter(chat, "full", "c", path) as three:
             three.expect_close(1013)
         two.close_handshake()
         _await(one, "left", lambda message: message["name"] == "b")
-        with _enter(chat, "full", "d", "/strict/chat") as four:
+        with _enter(chat, "full", "d", path) as four:
             _await(four, "here")

@@ -43,15 +43,15 @@ def _anchors(page):
 # Lines that are written however many there are, unlike those of src/httpd/log/line_limits.hpp.
 _UNLIMITED = {
     "while httpd reads its configuration, which no client makes it do": "0001 0002 0117 0118 0119 0134 0138 0139 0410 0620",
-    "while httpd starts": "0110 0111 0112 0136 0140 0141 0501 0509 0512 0513 0515 0624",
+    "while httpd starts": "0110 0111 0112 0136 0140 0141 0501 0509 0512 0513 0515 0516 0624",
     "once while a process starts": "0201 0202 0203",
     "a few at most while a process ends": "0125 0211 0212 0213",
     "once for each loop that hangs or comes back, after seconds": "0306 0307",
     "once in each process, or once for each reason": "0151 0421",
-    "at most once a second, with what was lost since": "0133 0503 0504 0505 0506 0603 0604 0605 0641",
+    "at most once a second, with what was lost since": "0133 0503 0504 0505 0506 0603 0604 0605 0630 0631 0641 0650 0651",
     "about lines that were left out": "0115",
     "of the bridge to other hosts: once for each connection to the broker, or each reason why there is none": "0601 0602 0640",
-    "of the bridge to other hosts: once in each process, which starts more and more slowly": "0606 0607 0608 0621 0622 0623",
+    "of the bridge to other hosts: once in each process, which starts more and more slowly": "0606 0607 0608 0632 0621 0622 0623",
     "each connection or frame, but only with LogLevel info or debug: who turns that on wants all": "0123 0131 0132 0304 0310",
     "from a plugin": "0414",
 }

@@ -348,3 +348,18 @@ def test_event_streams_go_on_behind_their_last_event(history, path):
                 stream.expect(last, kind="missed")
                 publish("goes on")
                 stream.expect("goes on")
+
+
+def test_the_status_page_says_how_full_the_memories_are(history):
+    def figure(name):
+        return int(history.status()[f"WebSocket{name}"])
+
+    before = {name: figure(name) for name in ("HistoryMessages", "HistoryTopics", "PresenceMembers")}
+    with history.websocket("/history") as client:
+        assert _ask(client, "many kept/counted 5").startswith("many ok")
+        assert _ask(client, "enter counted bob x") == "enter 0"
+        assert figure("HistoryMessages") >= before["HistoryMessages"] + 5
+        assert figure("HistoryTopics") >= before["HistoryTopics"] + 1
+        assert figure("PresenceMembers") >= 1
+        for kind in ("History", "Presence"):
+            assert 0 < figure(f"{kind}BytesUsed") <= figure(f"{kind}Bytes")

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Topics over several hosts: what one httpd publishes, clients of another get, through a real Redis."""
+"""Topics over several hosts: what one httpd publishes, clients of another get, through a real Redis or NATS."""
 
+import os
 import pathlib
+import re
+import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -11,8 +15,9 @@ import frames
 import processes
 from event_client import EventClient
 from hosts import PLUGIN, Hosts, ask, bridge_of, parts, publish
-from httpd import location, several_children, shipped
-from redis_servers import RedisServer
+from httpd import BUILD, location, several_children, shipped
+from nats_servers import NatsServer
+from redis_servers import RedisSentinel, RedisServer
 from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
@@ -24,8 +29,15 @@ def redis():
         yield server
 
 
-def test_clients_of_all_hosts_get_what_one_publishes_and_what_redis_cli_does(start_httpd, redis):
-    with Hosts(start_httpd, redis) as hosts:
+@pytest.fixture(params=(RedisServer, NatsServer), ids=("redis", "nats"))
+def broker(request):
+    """For what holds with each kind."""
+    with request.param() as server:
+        yield server
+
+
+def test_clients_of_all_hosts_get_what_one_publishes_and_what_others_do(start_httpd, broker):
+    with Hosts(start_httpd, broker) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
         for number in range(20):
@@ -33,14 +45,14 @@ def test_clients_of_all_hosts_get_what_one_publishes_and_what_redis_cli_does(sta
         for client in (here, there):
             for number in range(20):
                 client.expect_text(f"message {number}")
-        assert redis.publish("ws:www:news", "from redis-cli") == 2
+        broker.publish(broker.channel("news"), "from elsewhere")
         for client in (here, there):
-            client.expect_text("from redis-cli")
+            client.expect_text("from elsewhere")
             client.expect_silence(0.1)
 
 
-def test_each_publisher_is_heard_in_order_and_once_on_all_hosts(start_httpd, redis):
-    with Hosts(start_httpd, redis, count=3) as hosts:
+def test_each_publisher_is_heard_in_order_and_once_on_all_hosts(start_httpd, broker):
+    with Hosts(start_httpd, broker, count=3) as hosts:
         subscribers = [hosts.subscriber(host, "many", host + 1) for host in range(3)]
         publishers = [hosts.client(host) for host in range(3) for _ in range(2)]
         count = 200
@@ -60,15 +72,16 @@ def test_each_publisher_is_heard_in_order_and_once_on_all_hosts(start_httpd, red
 
 
 @pytest.mark.one_mpm
-def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, redis):
-    with Hosts(start_httpd, redis) as hosts:
+def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, broker):
+    with Hosts(start_httpd, broker) as hosts:
         there = hosts.subscriber(1, "sizes")
         publisher = hosts.client(0)
-        for size in (1, 125, 126, 65_535, 65_536, 1_000_000, 8_000_000):
+        largest = () if isinstance(broker, NatsServer) else (8_000_000,)
+        for size in (1, 125, 126, 65_535, 65_536, 1_000_000, *largest):
             text = "€" * (size // 3) + "x" * (size % 3)
             publish(publisher, "sizes", text)
             there.expect_text(text)
-        redis.run("-x", "PUBLISH", "ws:www:sizes", input=b"\xff\xfe")
+        broker.publish(broker.channel("sizes"), b"\xff\xfe")
         there.expect(frames.BINARY, b"\xff\xfe")
 
 
@@ -113,58 +126,58 @@ def test_what_no_bridge_writes_is_not_passed_on(start_httpd, redis):
         hosts.servers[0].expect_log(r"WS0605: .*ws:www:odd")
 
 
-def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_httpd, redis):
-    with Hosts(start_httpd, redis) as hosts:
+def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_httpd, broker):
+    with Hosts(start_httpd, broker) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
         log = hosts.servers[1].log_size()
-        redis.kill()
+        broker.kill()
         hosts.servers[0].expect_log(r"WS0602: .*: it cannot be connected to")
         publish(publisher, "news", "in between")
         here.expect_text("in between")
         assert hosts.servers[0].status()["WebSocketBrokerConnected"] == "0"
-        redis.start()
+        broker.start()
         hosts.await_subscribers("news", 2)
         hosts.servers[1].expect_log(r"WS0604: .*connection to the broker is new", log)
         wait_until(lambda: hosts.servers[0].status()["WebSocketBrokerConnected"] == "1", 10, "being connected")
         # What waited was published when one of the two had not come back yet, or reaches both.
-        redis.publish("ws:www:news", "after")
+        broker.publish(broker.channel("news"), "after")
         here.expect_text("after")
         while there.expect_text() != "after":
             pass
         assert int(hosts.servers[1].status()["WebSocketBrokerGaps"]) >= 1
 
 
-def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, redis):
-    with Hosts(start_httpd, redis) as hosts:
+def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, broker):
+    with Hosts(start_httpd, broker) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
-        redis.stop()
+        broker.stop()
         for number in range(100):
             publish(publisher, "news", f"message {number}")
             here.expect_text(f"message {number}")
-        redis.go_on()
+        broker.go_on()
         for number in range(100):
             there.expect_text(f"message {number}")
 
 
-def test_a_bridge_that_is_killed_is_started_again(start_httpd, redis):
-    with Hosts(start_httpd, redis) as hosts:
+def test_a_bridge_that_is_killed_is_started_again(start_httpd, broker):
+    with Hosts(start_httpd, broker) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         old = wait_until(lambda: bridge_of(hosts.servers[0]), 5, "a bridge")
         processes.kill(old)
         hosts.servers[0].expect_log("WS0623")
         wait_until(lambda: bridge_of(hosts.servers[0]) not in (None, old), 10, "another bridge")
         hosts.await_subscribers("news", 2)
-        redis.publish("ws:www:news", "hello")
+        broker.publish(broker.channel("news"), "hello")
         here.expect_text("hello")
         there.expect_text("hello")
         publish(hosts.client(0), "news", "from here")
         there.expect_text("from here")
 
 
-def test_children_come_and_go(start_httpd, redis):
-    with Hosts(start_httpd, redis, several_children(2), count=1, children=2) as hosts:
+def test_children_come_and_go(start_httpd, broker):
+    with Hosts(start_httpd, broker, several_children(2), count=1, children=2) as hosts:
         server = hosts.servers[0]
         clients = [hosts.subscriber(0, f"topic-{number}") for number in range(4)]
         pids = [int(ask(client, "pid")) for client in clients]
@@ -172,31 +185,32 @@ def test_children_come_and_go(start_httpd, redis):
         for number, pid in enumerate(pids):
             hosts.await_subscribers(f"topic-{number}", 0 if pid == pids[0] else 1)
         again = hosts.subscriber(0, "topic-0")
-        redis.publish("ws:www:topic-0", "hello")
+        broker.publish(broker.channel("topic-0"), "hello")
         again.expect_text("hello")
         assert ask(again, "unsub topic-0") == "unsub ok"
         hosts.await_subscribers("topic-0", 0)
 
 
-def test_the_bridge_goes_on_over_a_graceful_restart_unless_it_is_told_something_else(start_httpd, redis):
-    with Hosts(start_httpd, redis, count=1) as hosts:
+def test_the_bridge_goes_on_over_a_graceful_restart_unless_it_is_told_something_else(start_httpd, broker):
+    with Hosts(start_httpd, broker, count=1) as hosts:
         server = hosts.servers[0]
         hosts.subscriber(0, "news")
         old = bridge_of(server)
         server.signal(signal.SIGUSR1)
         again = hosts.subscriber(0, "after")
-        redis.publish("ws:www:after", "hello")
+        broker.publish(broker.channel("after"), "hello")
         again.expect_text("hello")
         assert bridge_of(server) == old
 
-        server.write_config(parts(f"redis://127.0.0.1:{redis.port}", "WebSocketBrokerPrefix other:"))
+        other = f"other{broker.separator}"
+        server.write_config(parts(broker.url, f"WebSocketBrokerPrefix {other}"))
         server.signal(signal.SIGUSR1)
         wait_until(lambda: bridge_of(server) not in (None, old), 10, "another bridge")
         client = hosts.client(0)
         assert ask(client, "sub news") == "sub ok"
-        wait_until(lambda: redis.subscribers("other:www:news") == 1, 10, "its subscription")
+        wait_until(lambda: broker.subscribers(broker.channel("news", other)) == 1, 10, "its subscription")
         wait_until(lambda: not processes.is_alive(old), 10, "the end of the old one")
-        redis.publish("other:www:news", "hello")
+        broker.publish(broker.channel("news", other), "hello")
         client.expect_text("hello")
 
         server.write_config("WebSocketTopicScope www\n" + PLUGIN)
@@ -249,6 +263,56 @@ def test_a_password_from_a_file_and_a_unix_socket(start_httpd, tmp_path):
             client.expect_text("hello")
 
 
+def _jail(folder, pages):
+    """With the program, what it needs and some pages, at the paths that they have outside."""
+    program = (BUILD / "websocket-bridge").absolute()
+    needed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for path in [program, *map(pathlib.Path, re.findall(r"(/\S+) \(0x", needed))]:
+        inside = folder / path.relative_to("/")
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, inside)
+    pages.mkdir()
+    (pages / "index.html").write_text("hello\n")
+    shutil.copytree(pages, folder / pages.relative_to("/"))
+    return folder
+
+
+@pytest.mark.one_mpm
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may use ChrootDir")
+def test_the_bridge_lives_in_the_chroot_of_the_children(start_httpd, redis, configtest, tmp_path):
+    url = f"redis://127.0.0.1:{redis.port}"
+    empty, pages = tmp_path / "empty", tmp_path / "pages"
+    jail = _jail(tmp_path / "jail", pages)
+    empty.mkdir()
+    code, output = configtest(parts(url, f"ChrootDir {empty}"))
+    assert code != 0 and "with ChrootDir the program has to be in there" in output
+    lines = [f'DocumentRoot "{pages}"', f'<Directory "{pages}">\nRequire all granted\n</Directory>', f"ChrootDir {jail}"]
+    with Hosts(start_httpd, redis, *lines, count=1) as hosts:
+        client = hosts.subscriber(0, "news")
+        redis.publish("ws:www:news", "hello")
+        client.expect_text("hello")
+        assert pathlib.Path(f"/proc/{bridge_of(hosts.servers[0])}/root").readlink() == jail
+
+
+@pytest.mark.one_mpm
+def test_sentinels_get_a_password_of_their_own(start_httpd, tmp_path):
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("sent1nel\n")
+    wrong.write_text("secret\n")
+    with RedisServer() as redis, RedisSentinel("mymaster", redis, "requirepass sent1nel") as sentinel:
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/mymaster"
+        refused = r"WS0602: .*no sentinel says where it is.*"
+        start_httpd(parts(url)).expect_log(refused + "WebSocketBrokerSentinelPasswordFile")
+        start_httpd(parts(url, f"WebSocketBrokerSentinelPasswordFile {wrong}")).expect_log(refused + "WRONGPASS")
+        with Hosts(start_httpd, redis, f"WebSocketBrokerSentinelPasswordFile {right}", count=1, url=url) as hosts:
+            client = hosts.subscriber(0, "news")
+            redis.publish("ws:www:news", "hello")
+            client.expect_text("hello")
+            bridge = bridge_of(hosts.servers[0])
+            for name in ("cmdline", "environ"):
+                assert b"sent1nel" not in pathlib.Path(f"/proc/{bridge}/{name}").read_bytes()
+
+
 @pytest.mark.one_mpm
 def test_tls_is_for_those_who_are_trusted(start_httpd):
     certificate, key = certificates.certificate()
@@ -266,7 +330,16 @@ def test_tls_is_for_those_who_are_trusted(start_httpd):
 
 
 _WRONG = [
-    ("WebSocketBroker nats://host", "this broker is not supported"),
+    ("WebSocketBroker amqp://host", "this broker is not supported"),
+    ("WebSocketBroker nats://host/1", "must have nothing behind the hosts"),
+    ("WebSocketBroker nats://a,,b", "must have the name or the address of a host"),
+    ("WebSocketBroker nats://:password@host", "must have user:password or a token"),
+    ("WebSocketBroker nats://user:@host", "needs a password"),
+    ("WebSocketBroker nats://host\nWebSocketBrokerPrefix ws.*.", "subjects of NATS cannot begin with"),
+    ("WebSocketBroker nats://host\nWebSocketBrokerPrefix a..b", "subjects of NATS cannot begin with"),
+    ("WebSocketBroker nats://host\nWebSocketBrokerPrefix .", "subjects of NATS cannot begin with"),
+    ("WebSocketBroker nats://host\nWebSocketBrokerVerify Off", "is for TLS"),
+    ("WebSocketBroker nats://token@host\nWebSocketBrokerPasswordFile /etc/hostname", "there is a password in WebSocketBroker"),
     ("WebSocketBroker redis+cluster://host", "a Redis Cluster is not supported"),
     ("WebSocketBroker redis", "must be redis://"),
     ("WebSocketBroker http://host", "must be redis://"),
@@ -281,6 +354,9 @@ _WRONG = [
     ("WebSocketBroker redis://host\nWebSocketBrokerPasswordFile /nowhere", "there is no file"),
     ("WebSocketBroker redis://:a@host\nWebSocketBrokerPasswordFile /etc/hostname", "there is a password in WebSocketBroker"),
     ("WebSocketBroker redis://host\nWebSocketBrokerPasswordFile /dev/null", "must have the password in its first line"),
+    ("WebSocketBroker redis://host\nWebSocketBrokerSentinelPasswordFile /etc/hostname", "is for sentinels"),
+    ("WebSocketBroker redis+sentinel://host/x\nWebSocketBrokerSentinelPasswordFile /dev/null", "SentinelPasswordFile: \"/dev/null\" must have the password"),
+    ("WebSocketBrokerSentinelPasswordFile /etc/hostname", "WebSocketBrokerSentinelPasswordFile needs WebSocketBroker"),
     ("WebSocketBroker redis://host\nWebSocketBrokerCAFile /etc/hostname", "is for TLS"),
     ("WebSocketBroker redis://host\nWebSocketBrokerVerify Off", "is for TLS"),
     ("WebSocketBroker redis://host\nWebSocketBrokerBuffer 1", "is not allowed"),
@@ -301,5 +377,7 @@ def test_what_is_configured_wrong_is_told(mpm, configtest, lines, words):
 @pytest.mark.one_mpm
 def test_a_right_configuration_is_right_and_warns_when_hosts_share_nothing(start_httpd, configtest, redis):
     code, output = configtest("WebSocketBroker redis+sentinel://user:pass%40word@one,two:26380,[::1]/mymaster\n")
+    assert code == 0, output
+    code, output = configtest("WebSocketBroker nats+tls://t%40ken@one,two:4223,[::1]\nWebSocketBrokerPrefix a.b.\n")
     assert code == 0, output
     start_httpd(f"WebSocketBroker redis://127.0.0.1:{redis.port}\n" + PLUGIN).expect_log("WS0624")

@@ -50,7 +50,7 @@ def _skip_to(client, text, seconds=10):
 def _await_both_ways(hosts, redis, here, there, publisher):
     """Until what is published on one host reaches both: what came before is skipped. The broker may take a connection
     that has ended for one of those that it waits for, so the first message may be lost."""
-    hosts.redis = redis
+    hosts.broker = redis
     for number in range(20):
         hosts.await_subscribers("news", 2)
         publish(publisher, "news", f"the end {number}")

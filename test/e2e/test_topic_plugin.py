@@ -133,7 +133,7 @@ def test_giant_and_deep_json_is_refused(topics):
 
 
 def test_the_conversation_of_the_documentation(topics):
-    lines = snippet(_PAGE, "text", '"subscribed","topic":"news"').splitlines()
+    lines = snippet(_PAGE, "text", '"published","topic":"news"').splitlines()
     with topics.websocket("/topics") as client, topics.websocket("/topics") as other:
         expected, got = [], []
         for line in lines:

@@ -278,7 +278,7 @@ def test_the_curl_of_the_documentation(topics):
 @pytest.mark.heavy
 def test_the_page_of_the_documentation_comes_back_by_itself(mpm):
     server = Httpd(mpm, "WebSocketDrainTimeout 1s\n" + _PUBLISH + _NEWS)
-    script = snippet(_PAGE, "js", "EventSource").replace("console.log(event.data)", "seen.push(event.data)")
+    script = snippet(_PAGE, "js", 'EventSource("/news")').replace("console.log(event.data)", "seen.push(event.data)")
     (server.root / "htdocs/page.html").write_text(f"<!DOCTYPE html><title>x</title><script>const seen = [];\n{script}</script>")
     with server, chromium.chromium() as browser:
         browser.get(f"http://127.0.0.1:{server.port}/page.html")

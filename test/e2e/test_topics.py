@@ -347,6 +347,19 @@ def test_a_stopped_child_delays_nobody_and_gets_it_later(topics):
             assert len(asleep.expect_text()) == 1000000
 
 
+def test_a_child_that_could_not_take_all_is_told_when_it_can(mpm):
+    parts = _PARTS.replace("WebSocketTopicBuffer 64M", "WebSocketTopicBuffer 64K")
+    with Httpd(mpm, parts, children=_CHILDREN) as server, _Clients(server) as clients:
+        asleep, publisher = clients.apart(2)
+        assert _ask(_subscribe(asleep, "t"), "gaps") == "gaps ok"
+        with processes.stopped(asleep.pid):
+            assert _ask(publisher, "many t 100 100000").startswith("many ")
+            server.expect_log("WS0505: ")
+        while not (text := asleep.expect_text()).startswith("gap of "):
+            pass
+        assert text == "gap of t: busy"
+
+
 def test_last_words_of_a_child_that_ends_arrive(mpm):
     with Httpd(mpm, _PARTS, children=_CHILDREN) as server, _Clients(server) as clients:
         listener, goes = clients.apart(2)

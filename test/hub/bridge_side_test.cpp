@@ -17,6 +17,7 @@ using websocket::engine::SharedFrame;
 using websocket::hub::Bus;
 using websocket::hub::BusResult;
 using websocket::hub::Drops;
+using websocket::hub::GapReason;
 using websocket::hub::InterestSink;
 using websocket::hub::LocalBus;
 using websocket::hub::Registry;
@@ -28,15 +29,19 @@ namespace {
 
 /// A process' end of the bus, in this process.
 struct End : Bus::Receiver, InterestSink {
-    explicit End(const Registry& registry, bool is_bridge = false)
+    explicit End(const Registry& registry, bool is_bridge = false, std::size_t buffer = 16U << 20)
         : drops(log),
-          bus(registry, {.buffer = 16U << 20, .interests = is_bridge ? this : nullptr}, log) {
+          bus(registry, {.buffer = buffer, .interests = is_bridge ? this : nullptr}, log) {
         bus.attach(*this, drops);
     }
     void receive(const TopicKey& /*key*/, const SharedFrame& frame) noexcept override {
         received.update([&](auto& all) {
             all.insert(std::string(frame.payload().begin(), frame.payload().end()));
         });
+    }
+    bool on_gap(std::string_view key, GapReason why) noexcept override {
+        gaps.update([&](auto& all) { all.emplace(std::string(key), why); });
+        return true;
     }
     void list_interests(const std::function<void(std::string_view)>& each) override {
         for (const std::string& key : subscribed.get()) each(key);
@@ -59,6 +64,13 @@ struct End : Bus::Receiver, InterestSink {
         subscribed.update([&](auto& all) { all.emplace(key.bytes()); });
         ck_assert(bus.add_interest(key));
     }
+    void await_gap(std::string_view key, GapReason why) {
+        gaps.await(
+            [&](const auto& all) {
+                return all.contains({std::string(key), why});
+            },
+            "a gap to be told");
+    }
     void await_wants(std::size_t count) {
         wants.await([&](const auto& all) { return all.size() == count; }, "what is wanted");
     }
@@ -67,6 +79,7 @@ struct End : Bus::Receiver, InterestSink {
     Drops drops;
     Awaited<std::set<std::string>> subscribed;
     Awaited<std::set<std::string>> received;
+    Awaited<std::set<std::pair<std::string, GapReason>>> gaps;
     Awaited<std::multimap<std::string, std::uint64_t>> wants;
     LocalBus bus;  // its thread uses the others
 };
@@ -136,9 +149,46 @@ START_TEST(another_bridge_waits_for_the_end_of_the_first_and_is_told_all) {
 }
 END_TEST
 
+START_TEST(a_process_is_told_that_it_did_not_get_all_of_a_topic) {
+    const Registry registry = Registry::create(4);
+    End child(registry);
+    End bridge(registry, true);
+    ck_assert(bridge.bus.become_bridge());
+    child.subscribe(key_of(registry, "news"));
+    const std::string key(key_of(registry, "news").bytes());
+    End narrow(registry, false, 1);  // what waits first is a greeting, and then there is no room
+    ck_assert(narrow.bus.publish(key_of(registry, "news"), text("lost")) == BusResult::ok);
+    child.await_gap(key, GapReason::busy);
+    bridge.await_gap(key, GapReason::busy);
+    ck_assert(child.received.get().empty());
+    ck_assert_uint_eq(narrow.drops.total(websocket::hub::Drop::busy_process), 2);
+}
+END_TEST
+
+START_TEST(a_gap_of_one_topic_goes_to_who_wants_it_and_one_of_all_to_everybody) {
+    const Registry registry = Registry::create(4);
+    End one(registry);
+    End other(registry);
+    one.subscribe(key_of(registry, "a"));
+    other.subscribe(key_of(registry, "b"));
+    End bridge(registry, true);
+    ck_assert(bridge.bus.become_bridge());
+    bridge.await_wants(2);
+    const std::string key(key_of(registry, "a").bytes());
+    bridge.bus.tell_gap(key, GapReason::hole);
+    one.await_gap(key, GapReason::hole);
+    bridge.bus.tell_gap(websocket::hub::kAllTopics, GapReason::reconnected);
+    one.await_gap(websocket::hub::kAllTopics, GapReason::reconnected);
+    other.await_gap(websocket::hub::kAllTopics, GapReason::reconnected);
+    ck_assert_uint_eq(other.gaps.get().size(), 1);
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(bridge_side) {
     tcase_set_timeout(tests, websocket::test::kTestTimeout);
     tcase_add_test(tests, a_bridge_gets_all_and_hears_what_is_wanted_before_it_came_and_later);
     tcase_add_test(tests, a_process_that_has_ended_wants_nothing);
     tcase_add_test(tests, another_bridge_waits_for_the_end_of_the_first_and_is_told_all);
+    tcase_add_test(tests, a_process_is_told_that_it_did_not_get_all_of_a_topic);
+    tcase_add_test(tests, a_gap_of_one_topic_goes_to_who_wants_it_and_one_of_all_to_everybody);
 }

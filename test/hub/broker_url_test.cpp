@@ -31,7 +31,18 @@ START_TEST(what_is_no_broker_is_refused_with_what_is_allowed) {
              WrongUrl{"", "must be redis://"},
              {"redis", "must be redis://"},
              {"http://host", "must be redis://"},
-             {"nats://host", "not supported"},
+             {"amqp://host", "not supported"},
+             {"nats:host", "must have //"},
+             {"nats://", "name or the address"},
+             {"nats://a,,b", "name or the address"},
+             {"nats://host:0", "port"},
+             {"nats://host/1", "nothing behind"},
+             {"nats://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a", "at most 16"},
+             {"nats://:pw@host", "user:password or a token"},
+             {"nats://:@host", "user:password or a token"},
+             {"nats://@host", "user:password or a token"},
+             {"nats://%zz@host", "hexadecimal"},
+             {"nats+unix:///run/nats.sock", "must be redis://"},
              {"redis+cluster://host", "not supported"},
              {"redis:host", "must have //"},
              {"redis://", "name or the address"},
@@ -74,6 +85,9 @@ START_TEST(no_error_and_no_description_tells_a_password) {
          {"redis://user:secret@host:0", "redis://:secret@", "redis://:secret@a,b"}) {
         ck_assert(parse_broker_url(url).error.find("secret") == std::string::npos);
     }
+    ck_assert(parse_broker_url("nats://secret@host/1").error.find("secret") == std::string::npos);
+    const std::string cluster = good("tls://secret@a,b:1").describe();
+    ck_assert_str_eq(cluster.c_str(), "nats+tls://a:4222,b:1");
     const std::string text = good("rediss+sentinel://user:secret@a,[::1]:1/m").describe();
     ck_assert_str_eq(text.c_str(), "rediss+sentinel://a:26379,[::1]:1/m");
 }
@@ -92,6 +106,20 @@ START_TEST(each_part_is_where_it_belongs) {
     const BrokerUrl local = good("redis+unix://user:pw@/run/redis.sock");
     ck_assert(local.socket_path == "/run/redis.sock" && local.user == "user");
     ck_assert(good("redis+unix:///run/redis.sock").socket_path == "/run/redis.sock");
+}
+END_TEST
+
+START_TEST(a_broker_of_nats_has_servers_and_a_user_or_a_token) {
+    const BrokerUrl url = good("nats://us%3Aer:p%40ss@nats.example.com");
+    ck_assert(url.kind == BrokerUrl::Kind::nats && !url.tls && url.hosts[0].port == 4222);
+    ck_assert(url.user == "us:er" && url.password == "p@ss");
+    const BrokerUrl cluster = good("nats+tls://t%40ken@a,b:4223,[::1]/");
+    ck_assert(cluster.tls && cluster.user.empty() && cluster.password == "t@ken");
+    ck_assert(cluster.hosts.size() == 3 && cluster.hosts[1].port == 4223);
+    ck_assert(cluster.hosts[2].name == "::1" && cluster.hosts[2].port == 4222);
+    const BrokerUrl from_file = good("nats://user:@host");
+    ck_assert(from_file.user == "user" && from_file.password.empty());
+    ck_assert(good("redis://host").kind == BrokerUrl::Kind::redis);
 }
 END_TEST
 
@@ -121,5 +149,6 @@ WEBSOCKET_TEST_SUITE(broker_url) {
     tcase_add_test(tests, what_is_no_broker_is_refused_with_what_is_allowed);
     tcase_add_test(tests, no_error_and_no_description_tells_a_password);
     tcase_add_test(tests, each_part_is_where_it_belongs);
+    tcase_add_test(tests, a_broker_of_nats_has_servers_and_a_user_or_a_token);
     tcase_add_test(tests, settings_of_another_version_are_refused);
 }

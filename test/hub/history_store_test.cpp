@@ -79,6 +79,20 @@ START_TEST(all_behind_a_position_is_read_in_order_and_the_last_ones_without) {
 }
 END_TEST
 
+START_TEST(how_much_is_used_is_known) {
+    HistoryMemory memory;
+    const HistoryStore::Usage empty = memory.store.usage().value();
+    ck_assert(empty.bytes == 0 && empty.topics == 0 && empty.messages == 0);
+    memory.publish("a", "1");
+    memory.publish("a", std::string(1000, 'x'));
+    static_cast<void>(memory.all("b"));
+    const HistoryStore::Usage some = memory.store.usage().value();
+    ck_assert(some.topics == 2 && some.messages == 2);
+    ck_assert_uint_gt(some.bytes, 1000);
+    ck_assert_uint_lt(some.bytes, 4000);
+}
+END_TEST
+
 START_TEST(messages_are_kept_as_they_were) {
     HistoryMemory memory(8 << 20);
     std::vector<std::string> sent;
@@ -205,6 +219,7 @@ WEBSOCKET_TEST_SUITE(history_store) {
     tcase_add_test(tests, who_comes_from_another_epoch_or_from_the_future_does_not_recover);
     tcase_add_test(tests, what_was_trimmed_or_has_expired_is_not_recovered);
     tcase_add_test(tests, all_behind_a_position_is_read_in_order_and_the_last_ones_without);
+    tcase_add_test(tests, how_much_is_used_is_known);
     tcase_add_test(tests, messages_are_kept_as_they_were);
     tcase_add_test(tests, a_full_memory_takes_from_who_has_most);
     tcase_add_test(tests, topics_without_messages_are_forgotten_first_and_have_a_new_epoch_then);

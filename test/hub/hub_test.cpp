@@ -37,6 +37,18 @@ struct DeafListener final : websocket::hub::TopicListener {
     bool take(const SharedFrame& /*frame*/) noexcept override { return true; }
 };
 
+/// Hears of gaps, as far as there is room.
+struct GapListener final : websocket::hub::TopicListener {
+    bool take(const SharedFrame& frame) noexcept override {
+        const ForTheTest memory;
+        if (full) return false;
+        heard.emplace_back(frame.payload().begin(), frame.payload().end());
+        return true;
+    }
+    bool full = false;
+    std::vector<std::string> heard;
+};
+
 struct Town {
     explicit Town(const websocket::engine::EngineOptions& how = {}, HubOptions options = {})
         : service(how), hub(service.engine(), bus, service.log, with_counts(options)) {}
@@ -350,6 +362,42 @@ START_TEST(a_topic_whose_name_begins_with_a_nul_is_of_this_process_alone) {
 }
 END_TEST
 
+START_TEST(
+    gaps_are_heard_by_who_listens_for_them_in_the_scope_and_come_again_where_there_is_no_room) {
+    using websocket::hub::GapReason;
+    Town town;
+    const auto here = std::make_shared<GapListener>();
+    const auto elsewhere = std::make_shared<GapListener>();
+    const auto listen = [&](std::string_view scope, const std::shared_ptr<GapListener>& one) {
+        ck_assert(town.hub.listen(Hub::gap_scope(scope), Hub::gap_topic(), one) == TopicResult::ok);
+    };
+    listen("s", here);
+    listen("other", elsewhere);
+    ck_assert(town.bus.interest.get().empty());
+    const Client client = town.subscriber("t");
+    websocket::hub::Bus::Receiver& receiver = *town.bus.to;
+    const std::string wanted = *town.bus.interest.get().begin();
+    ck_assert(receiver.on_gap(wanted, GapReason::hole));
+    ck_assert(receiver.on_gap("\1snobody here wants this", GapReason::hole));
+    ck_assert(receiver.on_gap("", GapReason::hole));
+    ck_assert(here->heard == std::vector<std::string>{"\2t"});
+    ck_assert(elsewhere->heard.empty());
+    here->full = true;
+    ck_assert(!receiver.on_gap(wanted, GapReason::hole));
+    ck_assert(!receiver.on_gap(websocket::hub::kAllTopics, GapReason::reconnected));
+    here->full = false;
+    ck_assert(receiver.on_gap(websocket::hub::kAllTopics, GapReason::reconnected));
+    ck_assert(here->heard.back() == "\1");
+    ck_assert(elsewhere->heard.back() == "\1");
+    const std::size_t failures = fail_each_allocation(
+        [&] { static_cast<void>(receiver.on_gap(wanted, GapReason::busy)); },
+        [&](bool failed) { ck_assert(failed || here->heard.back() == "\4t"); });
+    ck_assert_uint_gt(failures, 0);
+    town.hub.ignore(Hub::gap_scope("s"), Hub::gap_topic(), *here);
+    town.hub.ignore(Hub::gap_scope("other"), Hub::gap_topic(), *elsewhere);
+}
+END_TEST
+
 START_TEST(subscribers_are_counted_and_those_that_listeners_stand_for) {
     Town town;
     const auto shown = [&] { return town.bus.shown.get().begin()->second; };
@@ -509,6 +557,9 @@ WEBSOCKET_TEST_SUITE(hub) {
     tcase_add_test(tests, a_publisher_is_told_when_a_loop_has_no_room);
     tcase_add_test(tests, what_others_want_goes_over_the_bus_and_what_comes_stays_here);
     tcase_add_test(tests, a_topic_whose_name_begins_with_a_nul_is_of_this_process_alone);
+    tcase_add_test(
+        tests,
+        gaps_are_heard_by_who_listens_for_them_in_the_scope_and_come_again_where_there_is_no_room);
     tcase_add_test(tests, subscribers_are_counted_and_those_that_listeners_stand_for);
     tcase_add_test(tests, a_publisher_is_told_when_the_bus_cannot);
     tcase_add_test(tests, without_the_bus_there_are_no_subscriptions);

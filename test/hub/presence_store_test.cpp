@@ -58,6 +58,22 @@ START_TEST(members_come_change_and_go) {
 }
 END_TEST
 
+START_TEST(how_many_are_present_is_known) {
+    People people;
+    ck_assert_uint_eq(people.store.usage().value().bytes, 0);
+    const auto one = people.store.claim().value();
+    const auto other = people.store.claim().value();
+    for (const auto& self : {one, other}) {
+        ck_assert(people.store.enter(room("tea"), self, "bob", "") == Entered::ok);
+    }
+    ck_assert(people.store.enter(room("milk"), one, "alice", "") == Entered::ok);
+    const PresenceStore::Usage usage = people.store.usage().value();
+    ck_assert(usage.topics == 2 && usage.members == 3 && usage.bytes > 0);
+    people.store.leave(room("milk"), one, "alice");
+    ck_assert_uint_eq(people.store.usage().value().members, 2);
+}
+END_TEST
+
 START_TEST(who_is_there_by_two_processes_leaves_with_the_last_one) {
     People people;
     const auto one = people.store.claim().value();
@@ -142,6 +158,7 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(presence_store) {
     tcase_add_test(tests, members_come_change_and_go);
+    tcase_add_test(tests, how_many_are_present_is_known);
     tcase_add_test(tests, who_is_there_by_two_processes_leaves_with_the_last_one);
     tcase_add_test(tests,
                    members_of_a_killed_process_are_gone_when_it_is_reaped_and_so_is_their_memory);

@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/service.hpp"
@@ -46,6 +48,10 @@ public:
         published.push_back(text_of(frame.bytes()));
         return result;
     }
+    void tell_gap(std::string_view key, hub::GapReason why) noexcept override {
+        const ForTheTest memory;
+        gaps.emplace_back(std::string(key), why);
+    }
     bool is_ordered() const noexcept override { return ordered; }
     hub::BusResult order(const hub::TopicKey& /*key*/,
                          const engine::SharedFrame& frame) noexcept override {
@@ -65,6 +71,7 @@ public:
     std::atomic<bool> ordered{false};
     hub::BusResult order_result = hub::BusResult::ok;
     std::vector<engine::SharedFrame> to_order;
+    std::vector<std::pair<std::string, hub::GapReason>> gaps;  ///< that others are told of
     Awaited<std::set<std::string>> interest;
     Awaited<std::map<std::string, std::uint64_t>> shown;  ///< the last of each topic
     std::atomic<std::uint64_t> subscribers_elsewhere{0};

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <websocket/gap.hpp>
 #include <websocket/plugin.hpp>
 
 namespace {
@@ -31,9 +32,10 @@ struct Topics {
     struct Client {
         std::string last_words;  ///< published to this topic when the client is gone
         websocket::Listener listener;
+        websocket::Listener gaps;
     };
 
-    explicit Topics(const websocket::Server& host) : server(host) {}
+    explicit Topics(const websocket::Server& host) : server(host), gaps(host) {}
 
     void on_message(Connection client, Message message, Client& state) {
         std::string_view rest = message.text();
@@ -52,6 +54,12 @@ struct Topics {
             client.send("others " + show(server.publish(topic, rest, client.id())));
         } else if (command == "listen") {
             listen(client, word(rest), state);
+        } else if (command == "gaps") {
+            state.gaps = gaps.watch_all([client](const websocket::Gap& gap) {
+                client.send("gap of " + std::string(gap.topic.value_or("all")) + ": " +
+                            std::string(gap.why_text()));
+            });
+            client.send(state.gaps ? "gaps ok" : "gaps no");
         } else if (command == "ignore") {
             state.listener.cancel();
             client.send("ignore ok");
@@ -111,6 +119,7 @@ private:
     }
 
     const websocket::Server& server;
+    const websocket::Gaps gaps;
 };
 
 }  // namespace

@@ -432,6 +432,69 @@ START_TEST(clients_in_envelopes_count_as_subscribers) {
 }
 END_TEST
 
+START_TEST(gaps_are_told_to_clients_that_ask_for_them) {
+    Host host(load(), {{"protocol", "json"}, {"allow", "news sport"}});
+    const auto asks = host.connect(to("/topic"));
+    assert_error(asks, R"({"type":"subscribe","topic":"news","gaps":"yes"})", 400, "true or false");
+    assert_error(asks, R"({"type":"subscribe","topic":"secret","gaps":true})", 403,
+                 "does not have");
+    asks->text(R"({"type":"subscribe","topic":"news","gaps":true})");
+    asks->text(R"({"type":"subscribe","topic":"sport","id":1})");
+    const auto other = host.connect(to("/topic"));
+    other->text(R"({"type":"subscribe","topic":"news","gaps":false})");
+    const auto stream = host.listen(stream_of("/topic?topic=news&gaps=on"));
+    expect(asks, {R"({"type":"subscribed","topic":"news"})",
+                  R"({"type":"subscribed","topic":"sport","id":1})"});
+    expect(other, {R"({"type":"subscribed","topic":"news"})"});
+    expect(stream, {R"({"type":"subscribed","topic":"news"})"});
+    host.gap(WS_GAP_HOLE, "sport");
+    expect(asks, {});
+    host.gap(WS_GAP_RECONNECTED);
+    expect(asks, {R"({"type":"gap","topic":"news","why":"reconnected"})"});
+    expect(other, {});
+    expect(stream, {R"({"type":"gap","topic":"news","why":"reconnected"})"});
+    ck_assert(stream->received().back().event == "gap");
+    asks->text(R"({"type":"subscribe","topic":"news","gaps":false})");  // twice is once
+    asks->text(R"({"type":"subscribe","topic":"sport","gaps":true})");
+    asks->text(R"({"type":"unsubscribe","topic":"news"})");
+    static_cast<void>(asks->texts());
+    host.gap(WS_GAP_HOLE, "news");
+    host.gap(WS_GAP_BUSY, "sport");
+    expect(asks, {R"({"type":"gap","topic":"sport","why":"busy"})"});
+    stream->stop_reading();
+    host.gap(WS_GAP_HOLE, "news");
+    ck_assert_uint_eq(stream->closed_with().value_or(0), 1008);  // it would trust in what it has
+    host.stop();
+    ck_assert(host.offences().empty());
+}
+END_TEST
+
+START_TEST(gaps_are_told_at_once_where_the_query_asks_for_them) {
+    Host host(load(), {{"topic", "news"}});
+    const auto wrong = host.connect(to("/topic?gaps=on"));
+    ck_assert_uint_eq(wrong->answer().status, 400);
+    ck_assert(wrong->answer().body.find("protocol json") != std::string::npos);
+    for (const char* method : {"GET", "HEAD"}) {
+        Request request = stream_of("/topic?gaps=1");
+        request.method = method;
+        assert_no_stream(host, std::move(request), 400, "on or off");
+    }
+    const auto stream = host.listen(stream_of("/topic?gaps=on"));
+    const auto deaf = host.listen(stream_of("/topic?gaps=off"));
+    host.gap(WS_GAP_HOLE, "news");
+    expect(stream, {R"({"type":"gap","topic":"news","why":"hole"})"});
+    expect(deaf, {});
+    host.stop();
+    ck_assert(host.offences().empty());
+
+    Host old(load(), {{"topic", "news"}, {"protocol", "json"}}, {.gaps = false});
+    ck_assert_uint_eq(old.connect(to("/topic?gaps=on"))->answer().status, 501);
+    const auto asks = old.connect(to("/topic"));
+    static_cast<void>(asks->texts());
+    assert_error(asks, R"({"type":"subscribe","topic":"news","gaps":true})", 501, "does not tell");
+}
+END_TEST
+
 START_TEST(streams_that_ask_for_what_there_is_not_are_refused_as_sockets_are) {
     Host host(load(), {{"topic-from", "query"}, {"allow", "news/* {user}"}, {"topics", "2"}});
     assert_no_stream(host, stream_of("/topic?topic=news/a"), 403, "nobody is logged in");
@@ -527,6 +590,8 @@ WEBSOCKET_TEST_SUITE(topic_plugin) {
     tcase_add_test(tests, what_may_not_be_published_is_refused_with_what_is_wrong);
     tcase_add_test(tests, what_is_published_is_counted_and_of_its_type);
     tcase_add_test(tests, clients_in_envelopes_count_as_subscribers);
+    tcase_add_test(tests, gaps_are_told_to_clients_that_ask_for_them);
+    tcase_add_test(tests, gaps_are_told_at_once_where_the_query_asks_for_them);
     tcase_add_test(tests, streams_that_ask_for_what_there_is_not_are_refused_as_sockets_are);
     tcase_add_test(tests, a_stream_gets_what_sockets_get);
     tcase_add_test(tests, a_stream_where_a_socket_would_be_asked_for_one_topic_may_have_several);

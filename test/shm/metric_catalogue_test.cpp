@@ -62,6 +62,18 @@ START_TEST(what_all_processes_count_is_summed_by_name) {
 }
 END_TEST
 
+START_TEST(what_is_counted_elsewhere_is_among_them_until_it_is_forgotten) {
+    MetricCatalogue catalogue(5);
+    add(catalogue, "b", kCounter, 1);
+    const Metric elsewhere = metric("a", kGauge, 7);
+    catalogue.add_source([](Metrics& metrics) { metrics.push_back(metric("a", kGauge, 7)); });
+    catalogue.add_source([](Metrics& /*metrics*/) {});
+    ck_assert(catalogue.read() == (Metrics{elsewhere, metric("b", kCounter, 1)}));
+    catalogue.forget_sources();
+    ck_assert(catalogue.read() == (Metrics{metric("b", kCounter, 1)}));
+}
+END_TEST
+
 START_TEST(counters_of_an_ended_process_are_kept_and_gauges_are_not) {
     MetricCatalogue catalogue(2);
     for (int round = 1; round <= 10; ++round) {  // its slot is used again
@@ -268,6 +280,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(metric_catalogue) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, what_all_processes_count_is_summed_by_name);
+    tcase_add_test(tests, what_is_counted_elsewhere_is_among_them_until_it_is_forgotten);
     tcase_add_test(tests, counters_of_an_ended_process_are_kept_and_gauges_are_not);
     tcase_add_test(tests, a_metric_is_of_one_type_and_at_the_same_place);
     tcase_add_test(tests, labels_tell_metrics_apart_and_help_does_not);

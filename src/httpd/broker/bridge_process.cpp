@@ -119,6 +119,7 @@ void wait_before_start(int control, milliseconds delay) noexcept {
     constexpr int kAbove = 16;
     const int settings = ::fcntl(bridge.settings, F_DUPFD_CLOEXEC, kAbove);
     const int registry = ::fcntl(topic_registry().file(), F_DUPFD_CLOEXEC, kAbove);
+    const int presence = ::fcntl(presence_of_server().file(), F_DUPFD_CLOEXEC, kAbove);
     const int own_control = ::fcntl(control, F_DUPFD_CLOEXEC, kAbove);
     const int history = ::fcntl(history_file(), F_DUPFD_CLOEXEC, kAbove);  // perhaps there is none
     if (ap_run_drop_privileges(bridge.server->process->pool, bridge.server) != OK) {
@@ -127,6 +128,7 @@ void wait_before_start(int control, milliseconds delay) noexcept {
     if (::dup2(settings, hub::kBridgeSettingsFile) < 0 ||
         ::dup2(registry, hub::kBridgeRegistryFile) < 0 ||
         ::dup2(own_control, hub::kBridgeControl) < 0 ||
+        ::dup2(presence, hub::kBridgePresenceFile) < 0 ||
         (history >= 0 && ::dup2(history, hub::kBridgeHistoryFile) < 0)) {
         ::_exit(EXIT_FAILURE);
     }

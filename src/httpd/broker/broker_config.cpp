@@ -7,6 +7,7 @@
 #include <http_log.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <unixd.h>
 
 #include <algorithm>
 #include <array>
@@ -25,6 +26,7 @@ namespace websocket::httpd {
 namespace {
 
 constexpr const char* kDefaultChannelPrefix = "ws:";
+constexpr const char* kDefaultSubjectPrefix = "ws.";
 constexpr std::size_t kLongestPrefix = 100;
 constexpr std::size_t kLongestPassword = 1024;
 constexpr const char* kProgram = "websocket-bridge";
@@ -36,8 +38,12 @@ Config& server_config(const server_rec* server) {
 bool is_directive(const cmd_parms* cmd, std::string_view name) { return name == cmd->cmd->name; }
 
 /// The first line. False, and `error` is for people, when there is none.
-bool read_password(const char* path, std::string& password, std::string& error) {
-    error = std::string("WebSocketBrokerPasswordFile: \"") + path + "\" ";
+bool read_password(const char* directive, const char* path, std::string& password,
+                   std::string& error) {
+    if (path == nullptr) {
+        return true;
+    }
+    error = std::string(directive) + ": \"" + path + "\" ";
     const base::Descriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     std::array<char, kLongestPassword + 2> text;
     const ssize_t size = file.valid() ? ::read(file.get(), text.data(), text.size()) : -1;
@@ -66,6 +72,25 @@ int complain(const server_rec* server, const std::string& what) {
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/// Of a subject, whose tokens are never empty; the last one goes on with a scope.
+bool may_begin_subjects(std::string_view prefix) noexcept {
+    return prefix.find_first_of("*>") == std::string_view::npos && !prefix.starts_with('.') &&
+           prefix.find("..") == std::string_view::npos;
+}
+
+/// What is wrong with the credentials; empty: nothing.
+std::string find_wrong_credentials(const Config& config, const hub::BrokerUrl& url) {
+    if (!url.password.empty() && config.broker_password_file != nullptr) {
+        return "WebSocketBrokerPasswordFile: there is a password in WebSocketBroker already; write "
+               "one of them";
+    }
+    if (!url.user.empty() && url.password.empty() && config.broker_password_file == nullptr) {
+        return "WebSocketBroker: the user \"" + url.user +
+               "\" needs a password: user:password@, or WebSocketBrokerPasswordFile";
+    }
+    return {};
+}
+
 /// What is wrong with directives that belong together; empty: nothing.
 std::string find_contradiction(const Config& config) {
     if (config.broker == nullptr) {
@@ -76,6 +101,8 @@ std::string find_contradiction(const Config& config) {
         for (const Lonely& lonely :
              {Lonely{"WebSocketBrokerPrefix", config.broker_prefix != nullptr},
               Lonely{"WebSocketBrokerPasswordFile", config.broker_password_file != nullptr},
+              Lonely{"WebSocketBrokerSentinelPasswordFile",
+                     config.broker_sentinel_password_file != nullptr},
               Lonely{"WebSocketBrokerBuffer", config.has(Setting::broker_buffer)},
               Lonely{"WebSocketBrokerCAFile", config.broker_ca_file != nullptr},
               Lonely{"WebSocketBrokerVerify", config.has(Setting::broker_verify)}}) {
@@ -86,24 +113,43 @@ std::string find_contradiction(const Config& config) {
         return {};
     }
     const hub::BrokerUrl url = hub::parse_broker_url(config.broker).url;
-    if (!url.password.empty() && config.broker_password_file != nullptr) {
-        return "WebSocketBrokerPasswordFile: there is a password in WebSocketBroker already; write "
-               "one of them";
+    if (std::string wrong = find_wrong_credentials(config, url); !wrong.empty()) {
+        return wrong;
     }
-    if (!url.user.empty() && url.password.empty() && config.broker_password_file == nullptr) {
-        return "WebSocketBroker: the user \"" + url.user +
-               "\" needs a password: user:password@, or WebSocketBrokerPasswordFile";
+    const char* const tls_only = config.broker_ca_file != nullptr     ? "WebSocketBrokerCAFile"
+                                 : config.has(Setting::broker_verify) ? "WebSocketBrokerVerify"
+                                                                      : nullptr;
+    if (!url.tls && tls_only != nullptr) {
+        return std::string(tls_only) +
+               " is for TLS: WebSocketBroker must begin with rediss or nats+tls";
     }
-    if (!url.tls && config.broker_ca_file != nullptr) {
-        return "WebSocketBrokerCAFile is for TLS: WebSocketBroker must begin with rediss";
+    if (url.kind == hub::BrokerUrl::Kind::nats && config.broker_prefix != nullptr &&
+        !may_begin_subjects(config.broker_prefix)) {
+        return "WebSocketBrokerPrefix: subjects of NATS cannot begin with \"" +
+               std::string(config.broker_prefix) +
+               "\"; it must have no * and no >, no dot at its beginning and no two in a row";
     }
-    if (!url.tls && config.has(Setting::broker_verify)) {
-        return "WebSocketBrokerVerify is for TLS: WebSocketBroker must begin with rediss";
+    if (url.master.empty() && config.broker_sentinel_password_file != nullptr) {
+        return "WebSocketBrokerSentinelPasswordFile is for sentinels: WebSocketBroker must begin "
+               "with redis+sentinel or rediss+sentinel";
     }
     if (config.broker_ca_file != nullptr && config.get(Setting::broker_verify) == 0) {
         return "WebSocketBrokerCAFile has no use with WebSocketBrokerVerify Off";
     }
     return {};
+}
+
+/// The program begins in the folder that children live in, at the same path; empty: nothing is wrong.
+std::string find_missing_in_chroot(const std::string& program) {
+    if (ap_unixd_config.chroot_dir == nullptr) {
+        return {};
+    }
+    const std::string inside = ap_unixd_config.chroot_dir + program;
+    return ::access(inside.c_str(), X_OK) == 0
+               ? std::string()
+               : "WebSocketBroker: with ChrootDir the program has to be in there, too, with the "
+                 "libraries that it needs: " +
+                     inside + ": " + std::strerror(errno);
 }
 
 }  // namespace
@@ -154,8 +200,10 @@ const char* set_broker_file(cmd_parms* cmd, void* /*section*/, const char* file)
                             file);
     }
     Config& config = server_config(cmd->server);
-    (is_directive(cmd, "WebSocketBrokerCAFile") ? config.broker_ca_file
-                                                : config.broker_password_file) = path;
+    (is_directive(cmd, "WebSocketBrokerCAFile")         ? config.broker_ca_file
+     : is_directive(cmd, "WebSocketBrokerPasswordFile") ? config.broker_password_file
+                                                        : config.broker_sentinel_password_file) =
+        path;
     return nullptr;
 }
 
@@ -186,9 +234,13 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
         }
         const std::string program = bridge_program();
         if (::access(program.c_str(), X_OK) != 0) {
-            return complain(server, "WebSocketBroker needs the program " + program +
-                                        ", which is not there: " + std::strerror(errno) +
-                                        "; it is built and installed where libhiredis-dev is");
+            return complain(
+                server, "WebSocketBroker needs the program " + program +
+                            ", which is not there: " + std::strerror(errno) +
+                            "; it is built and installed where libhiredis-dev or libnats-dev is");
+        }
+        if (const std::string caged = find_missing_in_chroot(program); !caged.empty()) {
+            return complain(server, caged);
         }
         return OK;
     } catch (const std::exception&) {
@@ -199,8 +251,10 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
 bool make_broker_settings(server_rec* server, hub::BrokerSettings& settings, std::string& error) {
     const Config& config = server_config(server);
     settings.url = config.broker;
-    settings.prefix =
-        config.broker_prefix != nullptr ? config.broker_prefix : kDefaultChannelPrefix;
+    const bool nats = hub::parse_broker_url(config.broker).url.kind == hub::BrokerUrl::Kind::nats;
+    settings.prefix = config.broker_prefix != nullptr ? config.broker_prefix
+                      : nats                          ? kDefaultSubjectPrefix
+                                                      : kDefaultChannelPrefix;
     settings.ca_file = config.broker_ca_file != nullptr ? config.broker_ca_file : "";
     settings.verify = config.get(Setting::broker_verify) != 0;
     settings.buffer = static_cast<std::size_t>(config.get(Setting::broker_buffer));
@@ -210,8 +264,10 @@ bool make_broker_settings(server_rec* server, hub::BrokerSettings& settings, std
                      : level >= APLOG_INFO    ? base::LogLevel::info
                      : level >= APLOG_WARNING ? base::LogLevel::warning
                                               : base::LogLevel::error;
-    return config.broker_password_file == nullptr ||
-           read_password(config.broker_password_file, settings.password, error);
+    return read_password("WebSocketBrokerPasswordFile", config.broker_password_file,
+                         settings.password, error) &&
+           read_password("WebSocketBrokerSentinelPasswordFile",
+                         config.broker_sentinel_password_file, settings.sentinel_password, error);
 }
 
 }  // namespace websocket::httpd

@@ -12,7 +12,7 @@
 
 namespace websocket::httpd {
 
-// Setters; the last one of both directives with a file.
+// Setters; the last one of all directives with a file.
 const char* set_broker(cmd_parms* cmd, void* section, const char* url);
 const char* set_broker_prefix(cmd_parms* cmd, void* section, const char* prefix);
 const char* set_broker_file(cmd_parms* cmd, void* section, const char* file);

@@ -6,6 +6,7 @@
 #include <mod_status.h>
 
 #include <array>
+#include <string>
 
 #include "httpd/config/config.hpp"
 #include "httpd/process/topics.hpp"
@@ -17,22 +18,38 @@ namespace {
 
 using hub::BridgeCounts;
 
+using shm::MetricType;
+
 struct BrokerFigure {
     const char* name;  ///< for programs, behind "WebSocketBroker"
     const char* text;  ///< for people
     BridgeCounts::Count BridgeCounts::*count;
+    const char* metric;  ///< behind "websocket_broker_"
+    MetricType type;
+    const char* help;
 };
 constexpr std::array<BrokerFigure, 10> kBrokerFigures{{
-    {"Connected", "connected", &BridgeCounts::connected},
-    {"Connects", "connections so far", &BridgeCounts::connects},
-    {"MessagesPublished", "messages published", &BridgeCounts::published},
-    {"MessagesReceived", "messages received", &BridgeCounts::received},
-    {"MessagesDropped", "messages not published", &BridgeCounts::dropped},
-    {"MessagesRefused", "messages not understood", &BridgeCounts::refused},
-    {"Gaps", "gaps", &BridgeCounts::gaps},
-    {"QueuedBytes", "bytes waiting", &BridgeCounts::queued_bytes},
-    {"Subscriptions", "channels", &BridgeCounts::subscriptions},
-    {"RoundTripMicroseconds", "microseconds there and back", &BridgeCounts::round_trip_us},
+    {"Connected", "connected", &BridgeCounts::connected, "connected", MetricType::gauge,
+     "1 while the bridge carries messages between hosts, else 0."},
+    {"Connects", "connections so far", &BridgeCounts::connects, "connects", MetricType::counter,
+     "Connections to the broker that became usable."},
+    {"MessagesPublished", "messages published", &BridgeCounts::published, "messages_published",
+     MetricType::counter, "Messages of this host that the broker has confirmed."},
+    {"MessagesReceived", "messages received", &BridgeCounts::received, "messages_received",
+     MetricType::counter, "Messages that came from the broker."},
+    {"MessagesDropped", "messages not published", &BridgeCounts::dropped, "messages_dropped",
+     MetricType::counter, "Messages of this host that may not have reached other hosts."},
+    {"MessagesRefused", "messages not understood", &BridgeCounts::refused, "messages_refused",
+     MetricType::counter, "Messages from the broker that were not understood."},
+    {"Gaps", "gaps", &BridgeCounts::gaps, "gaps", MetricType::counter,
+     "Times that messages of other hosts may be missing."},
+    {"QueuedBytes", "bytes waiting", &BridgeCounts::queued_bytes, "queued_bytes", MetricType::gauge,
+     "Bytes of messages that wait for the broker."},
+    {"Subscriptions", "channels", &BridgeCounts::subscriptions, "subscriptions", MetricType::gauge,
+     "Channels of the broker that this host subscribes to."},
+    {"RoundTripMicroseconds", "microseconds there and back", &BridgeCounts::round_trip_us,
+     "round_trip_microseconds", MetricType::gauge,
+     "Time that the last message of the bridge to itself took through the broker."},
 }};
 
 }  // namespace
@@ -57,6 +74,20 @@ void print_broker_figures(request_rec* r, int flags) {
     }
     if (!brief) {
         ap_rputs("</p>\n", r);
+    }
+}
+
+void add_broker_metrics(std::vector<shm::MetricCatalogue::Metric>& metrics) {
+    if (process_config(ap_server_conf).broker == nullptr) {
+        return;
+    }
+    const BridgeCounts& counts = topic_registry().bridge_counts();
+    for (const BrokerFigure& figure : kBrokerFigures) {
+        metrics.push_back({std::string("websocket_broker_") + figure.metric,
+                           figure.type,
+                           figure.help,
+                           {},
+                           static_cast<std::int64_t>((counts.*figure.count).load())});
     }
 }
 

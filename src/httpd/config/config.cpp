@@ -209,6 +209,7 @@ command_rec command_of(const Directive& directive) {
             command.args_how = TAKE1;
             break;
         case Setting::broker_password_file:
+        case Setting::broker_sentinel_password_file:
         case Setting::broker_ca_file:
             command.func = as_command(set_broker_file);
             command.args_how = TAKE1;

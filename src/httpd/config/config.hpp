@@ -43,6 +43,7 @@ struct Config {
     const char* broker = nullptr;
     const char* broker_prefix = nullptr;
     const char* broker_password_file = nullptr;
+    const char* broker_sentinel_password_file = nullptr;
     const char* broker_ca_file = nullptr;
 
     [[nodiscard]] bool has(Setting setting) const noexcept {

@@ -75,6 +75,7 @@ enum class Setting : std::uint8_t {
     broker,
     broker_prefix,
     broker_password_file,
+    broker_sentinel_password_file,
     broker_ca_file,
 };
 constexpr std::size_t kNumericSettings = static_cast<std::size_t>(Setting::handler);
@@ -343,21 +344,25 @@ inline constexpr std::array kDirectives{
               "Whether a child process raises its limit of descriptors from the soft to the hard one."},
     Directive{"WebSocketBroker", Setting::broker, Scope::process, ValueKind::special, 0, 0, 0, {},
               "*url*", "none",
-              "The Redis or Valkey that carries topics between hosts: `redis://`, `rediss://`, `unix:` or "
-              "`redis+sentinel://`; see [hosts](hosts.md)."},
+              "The Redis, Valkey or NATS that carries topics between hosts: `redis://`, `rediss://`, `unix:`, "
+              "`redis+sentinel://`, `nats://` or `nats+tls://`; see [hosts](hosts.md)."},
     Directive{"WebSocketBrokerPrefix", Setting::broker_prefix, Scope::process, ValueKind::special, 0, 0, 0, {},
-              "*text*", "`ws:`", "What the names of all channels begin with; the same on all hosts."},
+              "*text*", "`ws:`, with NATS `ws.`", "What the names of all channels begin with; the same on all hosts."},
     Directive{"WebSocketBrokerPasswordFile", Setting::broker_password_file, Scope::process,
               ValueKind::special, 0, 0, 0, {}, "*file*", "none",
               "File with the password for the broker in its first line, instead of one in WebSocketBroker; read "
               "when httpd starts."},
+    Directive{"WebSocketBrokerSentinelPasswordFile", Setting::broker_sentinel_password_file, Scope::process,
+              ValueKind::special, 0, 0, 0, {}, "*file*", "none",
+              "File with the password for all sentinels (their `requirepass`) in its first line, with "
+              "`redis+sentinel://`; read when httpd starts."},
     Directive{"WebSocketBrokerBuffer", Setting::broker_buffer, Scope::process, ValueKind::size,
               16 * kMiB, 64 * kKiB, 1024 * kMiB, {}, "*size*", "16M",
               "Bytes of published messages that may wait for the broker; above, the oldest do not reach other "
               "hosts."},
     Directive{"WebSocketBrokerCAFile", Setting::broker_ca_file, Scope::process, ValueKind::special, 0, 0, 0, {},
               "*file*", "whom the system trusts",
-              "PEM file with the certificates that vouch for the broker's, with `rediss://`."},
+              "PEM file with the certificates that vouch for the broker's, with `rediss://` or `nats+tls://`."},
     Directive{"WebSocketBrokerVerify", Setting::broker_verify, Scope::process, ValueKind::flag, 1, 0, 1, {},
               "On\\|Off", "On",
               "Whether the broker's certificate has to be for its host and from somebody trusted."},

@@ -137,14 +137,20 @@ bool prepare_presence(server_rec* server) {
     void* memory = nullptr;
     apr_pool_userdata_get(&memory, kPresenceKey, process);
     presence = hub::PresenceStore::at(memory, max_processes());
+    const auto bytes =
+        static_cast<std::size_t>(process_config(server).get(Setting::presence_memory));
     if (presence) {
+        if (presence->bytes() != bytes) {
+            ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
+                         "WS0516: WebSocketPresenceMemory stays as it was, %" APR_SIZE_T_FMT
+                         " bytes, until httpd is stopped and started",
+                         presence->bytes());
+        }
         presence->reap_ended();  // whose end could not be told while the module was unloaded
         return true;
     }
     try {
-        presence = hub::PresenceStore::create(
-            static_cast<std::size_t>(process_config(server).get(Setting::presence_memory)),
-            max_processes());
+        presence = hub::PresenceStore::create(bytes, max_processes());
     } catch (const std::system_error& error) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
                      "WS0515: no memory that the children could share for who is present");
@@ -165,6 +171,9 @@ std::vector<hub::HistoryRule> history_rules(const server_rec* server) { return r
 int history_file() noexcept { return store ? store->file() : -1; }
 
 const hub::PresenceStore& presence_of_server() noexcept { return *presence; }
+const hub::PresenceStore* presence_if_any() noexcept { return presence ? &*presence : nullptr; }
+
+const hub::HistoryStore* history_of_server() noexcept { return store ? &*store : nullptr; }
 
 std::unique_ptr<hub::History> history_of_process(const server_rec* server, base::Log& log) {
     return store ? std::make_unique<hub::History>(*store, rules_of(server), log) : nullptr;

@@ -32,11 +32,16 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 /// The file with the memory; -1 when no topic has a history. [config]
 [[nodiscard]] int history_file() noexcept;
 
+/// Null when no topic has any. [any thread]
+[[nodiscard]] const hub::HistoryStore* history_of_server() noexcept;
+
 /// As prepare_history(); it is always there, and takes nothing as long as nobody is present. [config]
 [[nodiscard]] bool prepare_presence(server_rec* server);
 /// A child has ended. [config]
 void reap_presence_of_child(pid_t child) noexcept;
 /// After prepare_presence().
 [[nodiscard]] const hub::PresenceStore& presence_of_server() noexcept;
+/// Null before it. [any thread]
+[[nodiscard]] const hub::PresenceStore* presence_if_any() noexcept;
 
 }  // namespace websocket::httpd

@@ -5,8 +5,10 @@
 #include <optional>
 #include <system_error>
 
+#include "httpd/broker/broker_status.hpp"
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/process_lifetime.hpp"
+#include "httpd/status/store_status.hpp"
 
 namespace websocket::httpd {
 
@@ -21,7 +23,7 @@ constexpr std::array<const char*, kCompressors> kCompressorNames{"none", "shared
 static_assert(kTransports * kCompressors <= OpenCounts::kCategories);
 
 /// The number changes with the layout of MetricCatalogue, and with what stands in it.
-constexpr const char* kMetricsKey = "mod_websocket metrics 3";
+constexpr const char* kMetricsKey = "mod_websocket metrics 4";
 
 // httpd's hooks have no other place for them.
 MetricCatalogue* shared_catalogue = nullptr;
@@ -78,6 +80,9 @@ OwnMetrics add_own(MetricCatalogue& to) {
 
 void prepare_metrics(server_rec* server) {
     auto* made = make_process_lifetime<MetricCatalogue>(server, kMetricsKey, max_processes());
+    made->forget_sources();  // of an earlier configuration, perhaps in code that is gone
+    made->add_source(add_broker_metrics);
+    made->add_source(add_store_metrics);
     made->reap_ended();  // whose end could not be told while the module was unloaded
     own_ids = add_own(*made);
     shared_catalogue = made;

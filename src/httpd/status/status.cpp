@@ -18,6 +18,7 @@
 #include "httpd/module.hpp"
 #include "httpd/status/own_metrics.hpp"
 #include "httpd/status/plugin_figures.hpp"
+#include "httpd/status/store_status.hpp"
 #include "shm/metric_catalogue.hpp"
 
 namespace websocket::httpd {
@@ -164,6 +165,7 @@ int print_status(request_rec* r, int flags) {
             print_for_people(r, all, processes, (flags & AP_STATUS_NOTABLE) == 0);
         }
         print_broker_figures(r, flags);
+        print_store_figures(r, flags);
         print_plugin_figures(r, flags, *catalogue);
     } catch (const std::bad_alloc&) {
         return DECLINED;

@@ -14,6 +14,7 @@
 #include "protocol/close_code.hpp"
 #include "protocol/utf8.hpp"
 #include "websocket/ext/draft/event_stream.h"
+#include "websocket/ext/draft/gap.h"
 #include "websocket/ext/draft/history.h"
 #include "websocket/ext/draft/presence.h"
 
@@ -95,7 +96,7 @@ const void* extension(const ws_host* host, const char* name) {
         std::string_view name;
         const void* (*table)() noexcept;
     };
-    static constexpr std::array<Known, 15> kKnown{{
+    static constexpr std::array<Known, 16> kKnown{{
         {WS_TIMER_1, timer_extension},
         {WS_POST_1, post_extension},
         {WS_IO_1, io_extension},
@@ -111,6 +112,7 @@ const void* extension(const ws_host* host, const char* name) {
         {WS_EVENT_STREAM_DRAFT_1, event_stream_extension},
         {WS_HISTORY_DRAFT_1, history_extension},
         {WS_PRESENCE_DRAFT_1, presence_extension},
+        {WS_GAP_DRAFT_1, gap_extension},
     }};
     if (host == nullptr || name == nullptr) {
         return nullptr;
@@ -118,7 +120,7 @@ const void* extension(const ws_host* host, const char* name) {
     const Host& server = V1Instance::of(host).host();
     const std::string_view wanted = name;
     const bool keeps = server.topics != nullptr && server.topics->has_history();
-    if ((wanted == WS_TOPIC_1 && server.topics == nullptr) ||
+    if (((wanted == WS_TOPIC_1 || wanted == WS_GAP_DRAFT_1) && server.topics == nullptr) ||
         (wanted == WS_HISTORY_DRAFT_1 && !keeps) ||
         (wanted == WS_PRESENCE_DRAFT_1 && server.presence == nullptr) ||
         (wanted == WS_LEADER_1 && server.leaders == nullptr) ||

@@ -31,6 +31,7 @@ class V1Instance;
 [[nodiscard]] const void* event_stream_extension() noexcept;
 [[nodiscard]] const void* history_extension() noexcept;
 [[nodiscard]] const void* presence_extension() noexcept;
+[[nodiscard]] const void* gap_extension() noexcept;
 
 /// False when `type` is none of WS_TEXT and so on, or may not have so long a payload.
 [[nodiscard]] bool opcode_of(std::uint32_t type, protocol::Opcode& opcode) noexcept;

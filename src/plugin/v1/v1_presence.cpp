@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hub/presence.hpp"
+#include "hub/watch_scope.hpp"
 #include "plugin/v1/v1_host.hpp"
 #include "plugin/v1/v1_topic.hpp"
 #include "websocket/ext/draft/presence.h"
@@ -164,7 +165,7 @@ ws_result watch(const ws_host* host, const void* topic, uint64_t n, ws_member me
     try {
         auto made = std::make_unique<Watch>(instance, topic_name(topic, n),
                                             Watch::Functions{member, done, data});
-        const std::string scope = hub::Presence::watch_scope(instance.endpoint().topics.scope);
+        const std::string scope = hub::watch_scope(instance.endpoint().topics.scope);
         const ws_result result =
             listen(instance, topic_name(topic, n),
                    {.scope = scope, .message = Watch::look, .done = Watch::end, .data = made.get()},

@@ -29,10 +29,10 @@ typedef void (*ws_member)(void* data, uint32_t what, const void* id, uint64_t id
                           const void* info, uint64_t info_size);
 
 /*
- * The members of a topic, in all processes of this httpd. Topics are those of ws.topic/1, by name; who is present
- * need not subscribe, nor the other way round. Somebody is a member as long as one connection or more stands for it, so
- * two tabs of one user are one member. A connection that ends stands for nobody, and those of a process that is killed
- * neither.
+ * The members of a topic, in all processes of this httpd and, with a WebSocketBroker, in those of all hosts. Topics are
+ * those of ws.topic/1, by name; who is present need not subscribe, nor the other way round. Somebody is a member as long
+ * as one connection or more stands for it, so two tabs of one user are one member. A connection that ends stands for
+ * nobody; nor do those of a process that is killed, or of a host that has been silent for 15 seconds.
  */
 typedef struct ws_presence_draft_1 {
     uint32_t size;
