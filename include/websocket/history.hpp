@@ -88,7 +88,7 @@ public:
         return finished(recovery, now, recovered);
     }
 
-    /// Position: nothing when the message was not kept.
+    /// Position: nothing when the message was not kept, or the broker of all hosts gives it one later.
     Result publish(std::string_view topic, Type type, Bytes bytes,
                    std::optional<Position>& position, ws_conn except = 0) const {
         ws_position at{};

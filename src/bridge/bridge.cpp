@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bridge/broker_kinds.hpp"
 #include "bridge/channel.hpp"
@@ -34,11 +35,15 @@ constexpr std::size_t kMostOthers = 4096;
 constexpr int kMissed = 12;
 
 BrokerLinkOptions link_options(const BridgeOptions& options) {
+    std::vector<std::string> channels{hosts_channel(options.prefix)};
+    if (options.history != nullptr) {
+        channels.push_back(history_channel(options.prefix));
+    }
     return {.url = options.url,
             .tls = options.tls,
             .trust = options.trust,
             .most_waiting = options.buffer,
-            .first_channel = hosts_channel(options.prefix),
+            .first_channels = std::move(channels),
             .longest_message = engine::Gate::kMaxQueued + kAround,
             .patience = options.patience,
             .first_pause = options.first_pause};
@@ -104,6 +109,17 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
                                           .silence = options_.silence},
                           static_cast<PresenceExchange::Wire&>(*this), bus_, log_);
     }
+    if (options_.history != nullptr) {
+        relay_.emplace(reactor_,
+                       HistoryRelayOptions{.prefix = options_.prefix,
+                                           .host = options_.httpd,
+                                           .next_number = options_.next_number,
+                                           .hash_key = options_.hash_key,
+                                           .buffer = options_.buffer,
+                                           .longest_wait = options_.longest_wait,
+                                           .stall = options_.stall},
+                       *options_.history, *link_, bus_, counts_, log_);
+    }
     counts_.connected.store(0);
     counts_.queued_bytes.store(0);
     counts_.subscriptions.store(0);
@@ -113,7 +129,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
 // --- from this host ------------------------------------------------------------------------------
 
 void Bridge::publish(std::string_view key, const SharedFrame& frame) {
-    if (note_watch(key)) {
+    if (note_watch(key) || (relay_ && relay_->keeps(key) && relay_->publish(key, frame))) {
         return;
     }
     std::string channel = channel_of(options_.url.kind, options_.prefix, key);
@@ -170,8 +186,12 @@ void Bridge::drop_link(std::uint64_t link) { subscriptions_.drop_link(link, reac
 
 void Bridge::flush() {
     feed();
+    if (relay_) {
+        relay_->feed();
+        count_dropped(relay_->take_dropped());
+    }
     link_->flush();
-    counts_.queued_bytes.store(queue_.bytes());
+    counts_.queued_bytes.store(queue_.bytes() + (relay_ ? relay_->queued_bytes() : 0));
     counts_.subscriptions.store(subscriptions_.size());
 }
 
@@ -198,6 +218,11 @@ void Bridge::on_room() {
 
 void Bridge::on_missed() { raise_gap(hub::kAllTopics, hub::GapReason::busy); }
 
+void Bridge::on_answer(Reply&& reply) {
+    relay_->on_answer(std::move(reply));
+    link_->flush();
+}
+
 void Bridge::on_published(bool accepted) {
     if (accepted) {
         counts_.published.fetch_add(1);
@@ -218,6 +243,9 @@ void Bridge::on_up() {
     if (presence_) {
         link_->subscribe(presence_channel_);
         presence_->on_up(reactor_.elapsed());
+    }
+    if (relay_) {
+        relay_->on_up();
     }
     marking_since_.reset();
     if (again) {
@@ -261,6 +289,9 @@ void Bridge::on_down(const BrokerLink::Loss& loss) {
         presence_->on_down();
     }
     count_dropped(loss.unconfirmed);
+    if (relay_) {
+        relay_->on_down();
+    }
     uncertain_ += loss.uncertain ? 1 : 0;
 }
 
@@ -349,6 +380,13 @@ void Bridge::on_message(const std::string& channel, std::string_view payload) {
     }
     if (presence_ && channel == presence_channel_) {
         if (!envelope || !presence_->on_message(*envelope, reactor_.elapsed())) {
+            refuse(channel);
+        }
+        link_->flush();
+        return;
+    }
+    if (relay_ && channel == relay_->channel()) {
+        if (!relay_->on_record(payload)) {
             refuse(channel);
         }
         link_->flush();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/log_throttle.hpp"
 #include "bridge/broker_link.hpp"
 #include "bridge/envelope.hpp"
+#include "bridge/history_relay.hpp"
 #include "bridge/outgoing_queue.hpp"
 #include "bridge/presence_exchange.hpp"
 #include "bridge/sequences.hpp"
@@ -42,6 +44,10 @@ struct BridgeOptions {
     std::optional<hub::PresenceStore> presence;  ///< of this host; without, no host is told
     std::chrono::milliseconds first_pause{100};  ///< see BrokerLinkOptions, as the next
     std::chrono::milliseconds patience{5000};
+    hub::History* history = nullptr;  ///< of topics; null for none, or a broker that keeps none
+    std::uint64_t httpd = 0;          ///< see HistoryRelayOptions::host, as the next two
+    std::function<std::uint64_t()> next_number;
+    std::chrono::milliseconds stall{1500};
 };
 
 /// [loop]
@@ -67,7 +73,8 @@ public:
 
     /// Nothing waits to be published, or there is no broker to wait for.
     [[nodiscard]] bool is_idle() const noexcept {
-        return !link_->is_up() || (queue_.empty() && link_->is_idle());
+        return !link_->is_up() ||
+               (queue_.empty() && link_->is_idle() && (!relay_ || relay_->is_idle()));
     }
     [[nodiscard]] bool is_up() const noexcept { return link_->is_up(); }
 
@@ -84,6 +91,7 @@ private:
     void on_published(bool accepted) override;
     void on_room() override;
     void on_missed() override;
+    void on_answer(Reply&& reply) override;
     [[nodiscard]] bool has_room() const noexcept override { return link_->has_room(); }
     void send_presence(std::string_view payload) override;
     [[nodiscard]] bool note_watch(std::string_view key);
@@ -109,6 +117,7 @@ private:
     const std::string presence_channel_;
     const std::unique_ptr<BrokerLink> link_;
     std::optional<PresenceExchange> presence_;
+    std::optional<HistoryRelay> relay_;
     OutgoingQueue queue_;
     Subscriptions subscriptions_;
     Sequences sequences_;

@@ -4,10 +4,13 @@
 
 #include <chrono>
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.hpp"
+#include "bridge/reply.hpp"
 #include "hub/broker_url.hpp"
 #include "net/tls_client.hpp"
 
@@ -24,7 +27,7 @@ struct BrokerLinkOptions {
     const net::TlsClientContext* tls = nullptr;  ///< outlives the link; null without
     TlsTrust trust;                              ///< for a kind with a TLS of its own
     std::size_t most_waiting = 16U << 20;      ///< bytes that may wait to be taken, of such a kind
-    std::string first_channel;                 ///< subscribed to before it is up
+    std::vector<std::string> first_channels;   ///< subscribed to before it is up; not none
     std::size_t longest_message = 0;           ///< that comes, with all that is around it
     std::chrono::milliseconds patience{5000};  ///< until it is up, or tried again
     std::chrono::milliseconds first_pause{
@@ -52,6 +55,8 @@ public:
         virtual void on_room() = 0;
         /// Messages have come faster than they were taken: some are missing.
         virtual void on_missed() = 0;
+        /// To what was asked, in the order in which it was. After on_down(), nobody answers what was asked before.
+        virtual void on_answer(Reply&& /*reply*/) {}
     };
 
     BrokerLink() = default;
@@ -69,6 +74,8 @@ public:
     virtual void publish(std::string_view channel, std::string_view payload) = 0;
     virtual void subscribe(std::string_view channel) = 0;
     virtual void unsubscribe(std::string_view channel) = 0;
+    /// A command of Redis; no other broker is asked any.
+    virtual void ask(std::initializer_list<std::string_view> /*words*/) {}
     /// Asks whether this is still the server that others hear; one that is not is dropped.
     virtual void ask_role() = 0;
     virtual void flush() = 0;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr char kVersion = 1;
 constexpr std::uint8_t kHasFields = 0x80;
-constexpr std::size_t kNumber = 8;
+constexpr std::size_t kNumber = 8;  // bytes
 constexpr std::size_t kFieldsHead = 2;
 
 bool is_utf8(std::string_view text) noexcept {
@@ -52,8 +52,7 @@ std::string Envelope::to_payload() const {
     append_number(payload, host);
     append_number(payload, sequence);
     if (!fields.empty()) {
-        payload += static_cast<char>(static_cast<std::uint8_t>(fields.size() >> 8));
-        payload += static_cast<char>(static_cast<std::uint8_t>(fields.size()));
+        append_number(payload, fields.size(), kFieldsHead);
         payload += fields;
     }
     payload += message;
@@ -72,8 +71,8 @@ std::optional<Envelope> Envelope::of_payload(std::string_view payload) noexcept 
     }
     const auto type = static_cast<std::uint8_t>(payload[2]);
     envelope.type = static_cast<Type>(type & ~kHasFields);
-    envelope.host = number_at(payload.substr(3), kNumber);
-    envelope.sequence = number_at(payload.substr(3 + kNumber), kNumber);
+    envelope.host = number_at(payload.substr(3));
+    envelope.sequence = number_at(payload.substr(3 + kNumber));
     envelope.message = payload.substr(kHead);
     if (envelope.type < Type::text || envelope.type > Type::presence || envelope.host == 0) {
         return {};
@@ -97,7 +96,7 @@ std::optional<Heartbeat> Heartbeat::of_message(std::string_view message) noexcep
     if (message.size() < kNumber) {
         return {};
     }
-    return Heartbeat{number_at(message, kNumber)};
+    return Heartbeat{number_at(message)};
 }
 
 }  // namespace websocket::bridge

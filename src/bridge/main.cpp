@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "bridge/bridge.hpp"
 #include "bridge/broker_kinds.hpp"
@@ -90,12 +91,14 @@ std::uint64_t random_host() {
 class Program {
 public:
     Program(const hub::BrokerSettings& settings, hub::BrokerUrl url, const hub::Registry& registry,
-            const hub::PresenceStore& presence)
-        : log_(settings.level), reactor_(kReactorTick), control_(reactor_, hub::kBridgeControl),
-          tls_(make_tls(settings, url)), local_end_(reactor_, settings.buffer),
+            const hub::PresenceStore& presence, const std::optional<hub::HistoryStore>& histories)
+        : registry_(registry), log_(settings.level), reactor_(kReactorTick),
+          control_(reactor_, hub::kBridgeControl), tls_(make_tls(settings, url)),
+          local_end_(reactor_, settings.buffer),
           bus_(registry, {.buffer = settings.topic_buffer, .interests = &local_end_}, log_),
           drops_(log_, nullptr, {"", "WebSocketTopicBuffer", "", ""}),
-          bridge_(reactor_, options(settings, std::move(url), registry, presence), bus_,
+          history_(make_history(settings, histories)),
+          bridge_(reactor_, options(settings, std::move(url), presence), bus_,
                   registry.bridge_counts(), log_) {
         bus_.attach(local_end_, drops_);
         woken.store(&reactor_);
@@ -110,6 +113,9 @@ public:
                 return EXIT_SUCCESS;
             }
             turn(kTakeOver);
+        }
+        if (history_) {
+            bus_.begin_order();
         }
         bridge_.start();
         while (!is_over()) {
@@ -133,9 +139,15 @@ private:
             .verify = settings.verify, .ca_file = settings.ca_file, .http = false});
     }
 
+    [[nodiscard]] std::unique_ptr<hub::History>
+    make_history(const hub::BrokerSettings& settings,
+                 const std::optional<hub::HistoryStore>& histories) {
+        return histories ? std::make_unique<hub::History>(*histories, settings.histories, log_)
+                         : nullptr;
+    }
+
     [[nodiscard]] BridgeOptions options(const hub::BrokerSettings& settings, hub::BrokerUrl url,
-                                        const hub::Registry& registry,
-                                        const hub::PresenceStore& presence) const {
+                                        const hub::PresenceStore& presence) {
         BridgeOptions options;
         options.url = std::move(url);
         if (!settings.password.empty()) {
@@ -146,9 +158,12 @@ private:
         options.trust = {.ca_file = settings.ca_file, .verify = settings.verify};
         options.prefix = settings.prefix;
         options.buffer = settings.buffer;
-        options.hash_key = registry.hash_key();
+        options.hash_key = registry_.hash_key();
         options.host = random_host();
         options.presence = presence;
+        options.history = history_.get();
+        options.httpd = registry_.host();
+        options.next_number = [this] { return registry_.next_number(); };
         return options;
     }
 
@@ -181,6 +196,7 @@ private:
         }
     }
 
+    hub::Registry registry_;
     StderrLog log_;
     net::Reactor reactor_;
     Control control_;
@@ -188,6 +204,7 @@ private:
     LocalEnd local_end_;
     hub::LocalBus bus_;
     hub::Drops drops_;
+    std::unique_ptr<hub::History> history_;
     Bridge bridge_;
 };
 
@@ -218,7 +235,14 @@ int main_with_settings() {
                       parsed.url.kind == hub::BrokerUrl::Kind::nats ? "libnats" : "hiredis");
             return EXIT_FAILURE;
         }
-        return Program(*settings, std::move(parsed.url), *registry, *presence).run();
+        std::optional<hub::HistoryStore> histories;
+        if (!settings->histories.empty()) {
+            if (parsed.url.kind == hub::BrokerUrl::Kind::redis) {  // no other keeps any
+                histories = hub::HistoryStore::open(hub::kBridgeHistoryFile);
+            }
+            ::close(hub::kBridgeHistoryFile);
+        }
+        return Program(*settings, std::move(parsed.url), *registry, *presence, histories).run();
     } catch (const std::exception& error) {
         log.print(base::LogLevel::error, "WS0608: the bridge to other hosts ends: %s",
                   error.what());

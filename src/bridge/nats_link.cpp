@@ -106,7 +106,7 @@ void NatsLink::publish(std::string_view channel, std::string_view payload) {
     }
     post(NatsWorker::Command::Type::publish, channel, payload);
     ++unconfirmed_;
-    if (channel != options_.first_channel) {
+    if (channel != options_.first_channels.front()) {
         published_at_ = reactor_.elapsed();
     }
 }

@@ -197,7 +197,7 @@ NatsWorker::Thread::Connection NatsWorker::Thread::dial(std::uint64_t number) {
 
 bool NatsWorker::Thread::greet(NatsConnection& connection, std::uint64_t number,
                                const std::string& where) {
-    natsStatus status = connection.subscribe(options_.first_channel);
+    natsStatus status = connection.subscribe(options_.first_channels.front());
     if (status == NATS_OK) {
         status = await_confirmation(connection, number);
     }

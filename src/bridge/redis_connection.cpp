@@ -17,6 +17,7 @@ namespace websocket::bridge {
 
 namespace {
 
+constexpr std::size_t kMostWords = 16;  // of a command
 constexpr std::size_t kRead = 64U << 10;
 /// Reads until others have their turn.
 constexpr int kReadsATurn = 16;
@@ -120,8 +121,8 @@ void RedisConnection::begin(net::AnyTransport transport) {
 // --- writing -------------------------------------------------------------------------------------
 
 void RedisConnection::send(std::initializer_list<std::string_view> words) {
-    std::array<const char*, 8> texts{};
-    std::array<std::size_t, 8> sizes{};
+    std::array<const char*, kMostWords> texts{};
+    std::array<std::size_t, kMostWords> sizes{};
     int count = 0;
     for (const std::string_view word : words) {
         texts.at(static_cast<std::size_t>(count)) = word.data();

@@ -49,7 +49,7 @@ void RedisLink::connect_to(const Endpoint& endpoint) {
     phase_ = Phase::greeting;
     endpoint_ = endpoint;
     publisher_ready_ = false;
-    subscriber_ready_ = false;
+    first_subscribed_ = 0;
     expected_.clear();
     publisher_ = make_connection(options_.longest_message);
     subscriber_ = make_connection(options_.longest_message);
@@ -89,7 +89,9 @@ void RedisLink::greet(RedisConnection& connection) {
     if (publishes) {
         ask_role();
     } else {
-        connection.send({"SUBSCRIBE", options_.first_channel});
+        for (const std::string& channel : options_.first_channels) {
+            connection.send({"SUBSCRIBE", channel});
+        }
     }
 }
 
@@ -106,7 +108,8 @@ void RedisLink::on_connected(RedisConnection& connection) {
 }
 
 void RedisLink::go_up_if_ready() {
-    if (phase_ != Phase::greeting || !publisher_ready_ || !subscriber_ready_) {
+    if (phase_ != Phase::greeting || !publisher_ready_ ||
+        first_subscribed_ < options_.first_channels.size()) {
         return;
     }
     phase_ = Phase::up;
@@ -195,7 +198,7 @@ void RedisLink::on_reply(RedisConnection& connection, Reply&& reply) {
     if (&connection == sentinel_.get()) {
         on_sentinel_reply(reply);
     } else if (&connection == publisher_.get()) {
-        on_published_reply(reply);
+        on_published_reply(std::move(reply));
     } else {
         on_subscriber_reply(reply);
     }
@@ -209,7 +212,7 @@ void RedisLink::note_error(const Reply& reply) {
     }
 }
 
-void RedisLink::on_published_reply(const Reply& reply) {
+void RedisLink::on_published_reply(Reply&& reply) {
     if (expected_.empty()) {
         drop(reply.is_error() ? explain_error(reply.text) : "it answers what nobody has asked");
         return;
@@ -218,6 +221,10 @@ void RedisLink::on_published_reply(const Reply& reply) {
     expected_.pop_front();
     if (expected == Expected::role) {
         on_role(reply);
+        return;
+    }
+    if (expected == Expected::answer) {
+        owner_.on_answer(std::move(reply));
         return;
     }
     if (expected == Expected::publication) {
@@ -254,8 +261,8 @@ void RedisLink::on_subscriber_reply(const Reply& reply) {
     }
     if (is_text(reply.elements[0], "message")) {
         owner_.on_message(reply.elements[1].text, reply.elements[2].text);
-    } else if (is_text(reply.elements[0], "subscribe") && !subscriber_ready_) {
-        subscriber_ready_ = true;
+    } else if (is_text(reply.elements[0], "subscribe") && phase_ == Phase::greeting) {
+        ++first_subscribed_;
         go_up_if_ready();
     }
 }
@@ -272,6 +279,11 @@ void RedisLink::publish(std::string_view channel, std::string_view payload) {
     publisher_->send({"PUBLISH", channel, payload});
     expected_.push_back(Expected::publication);
     ++unconfirmed_;
+}
+
+void RedisLink::ask(std::initializer_list<std::string_view> words) {
+    publisher_->send(words);
+    expected_.push_back(Expected::answer);
 }
 
 void RedisLink::ask_role() {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,6 +35,7 @@ public:
     void publish(std::string_view channel, std::string_view payload) override;
     void subscribe(std::string_view channel) override;
     void unsubscribe(std::string_view channel) override;
+    void ask(std::initializer_list<std::string_view> words) override;
     void ask_role() override;
     void flush() override;
     [[nodiscard]] bool has_room() const noexcept override;
@@ -41,7 +43,7 @@ public:
 
 private:
     enum class Phase : std::uint8_t { pausing, finding, greeting, up };
-    enum class Expected : std::uint8_t { greeting, role, publication };
+    enum class Expected : std::uint8_t { greeting, role, publication, answer };
 
     void connect();
     void connect_to(const Endpoint& endpoint);
@@ -55,7 +57,7 @@ private:
     void on_sentinel_reply(const Reply& reply);
     void on_sentinel_end(const std::string& why);
     void take_master(const Reply& reply);
-    void on_published_reply(const Reply& reply);
+    void on_published_reply(Reply&& reply);
     void on_role(const Reply& reply);
     void on_subscriber_reply(const Reply& reply);
     void note_error(const Reply& reply);
@@ -74,7 +76,7 @@ private:
     std::deque<Expected> expected_;    ///< replies of the publisher
     std::size_t unconfirmed_ = 0;      ///< publications among them
     bool publisher_ready_ = false;
-    bool subscriber_ready_ = false;
+    std::size_t first_subscribed_ = 0;  ///< of the first channels
     Reconnection reconnection_;
     net::Timer patience_;
     net::Timer sentinel_pause_;

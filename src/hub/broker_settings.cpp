@@ -9,7 +9,7 @@ namespace websocket::hub {
 namespace {
 
 /// The number changes with what stands behind it.
-constexpr std::string_view kSettingsHead = "mod_websocket bridge 2";
+constexpr std::string_view kSettingsHead = "mod_websocket bridge 3";
 
 void add_line(std::string& text, std::string_view line) {
     text += line;
@@ -26,13 +26,34 @@ std::optional<std::string_view> take_line(std::string_view& text) {
     return line;
 }
 
-bool take_number(std::string_view& text, std::size_t& into) {
+template <class Number>
+bool take_number(std::string_view& text, Number& into) {
     const auto line = take_line(text);
     if (!line) {
         return false;
     }
     const auto [stop, error] = std::from_chars(line->data(), line->data() + line->size(), into);
     return error == std::errc() && stop == line->data() + line->size();
+}
+
+void add_rule(std::string& text, const HistoryRule& rule) {
+    add_line(text, rule.scope);
+    add_line(text, rule.pattern.text());
+    add_line(text, std::to_string(rule.limits.messages));
+    add_line(text, std::to_string(rule.limits.ttl.count()));
+}
+
+bool take_rule(std::string_view& text, std::vector<HistoryRule>& rules) {
+    const auto scope = take_line(text);
+    const auto pattern = take_line(text);
+    HistoryLimits limits{};
+    std::int64_t ttl = 0;
+    if (!scope || !pattern || !take_number(text, limits.messages) || !take_number(text, ttl)) {
+        return false;
+    }
+    limits.ttl = std::chrono::milliseconds(ttl);
+    rules.push_back({std::string(*scope), TopicPattern(std::string(*pattern)), limits});
+    return true;
 }
 
 }  // namespace
@@ -44,8 +65,11 @@ std::string BrokerSettings::to_text() const {
         add_line(text, *part);
     }
     for (const std::size_t number : {static_cast<std::size_t>(verify), buffer, topic_buffer,
-                                     static_cast<std::size_t>(level)}) {
+                                     static_cast<std::size_t>(level), histories.size()}) {
         add_line(text, std::to_string(number));
+    }
+    for (const HistoryRule& rule : histories) {
+        add_rule(text, rule);
     }
     return text;
 }
@@ -65,9 +89,16 @@ std::optional<BrokerSettings> BrokerSettings::of_text(std::string_view text) {
     }
     std::size_t verify = 0;
     std::size_t level = 0;
+    std::size_t rules = 0;
     if (!take_number(text, verify) || !take_number(text, settings.buffer) ||
-        !take_number(text, settings.topic_buffer) || !take_number(text, level)) {
+        !take_number(text, settings.topic_buffer) || !take_number(text, level) ||
+        !take_number(text, rules)) {
         return {};
+    }
+    for (; rules > 0; --rules) {
+        if (!take_rule(text, settings.histories)) {
+            return {};
+        }
     }
     settings.verify = verify != 0;
     settings.level = static_cast<base::LogLevel>(level);

@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.hpp"
+#include "hub/history.hpp"
 
 namespace websocket::hub {
 
@@ -17,6 +19,8 @@ inline constexpr int kBridgeRegistryFile = 4;
 /// Its end says that httpd and all of its children have ended. Descriptors of new logs come from there.
 inline constexpr int kBridgeControl = 5;
 inline constexpr int kBridgePresenceFile = 6;
+/// Where there are BrokerSettings::histories.
+inline constexpr int kBridgeHistoryFile = 7;
 
 struct BrokerSettings {
     std::string url;                ///< as parse_broker_url() takes it
@@ -28,6 +32,7 @@ struct BrokerSettings {
     std::size_t buffer = 0;         ///< bytes that may wait for the broker
     std::size_t topic_buffer = 0;   ///< and for a child process
     base::LogLevel level = base::LogLevel::warning;  ///< lines of less weight are not written
+    std::vector<HistoryRule> histories = {};         ///< of topics
 
     /// Throws std::bad_alloc.
     [[nodiscard]] std::string to_text() const;

@@ -39,6 +39,9 @@ public:
         [[nodiscard]] virtual bool on_gap(std::string_view /*key*/, GapReason /*why*/) noexcept {
             return true;
         }
+        /// What order() has taken has nobody who gives it a position any more. [bus]
+        virtual void take_back(const TopicKey& /*key*/,
+                               const engine::SharedFrame& /*frame*/) noexcept {}
     };
 
     Bus() noexcept = default;
@@ -71,6 +74,14 @@ public:
     /// Tells the other processes that want the topic, or all of them for kAllTopics, that messages of it may be missing.
     /// Never fails: what has no room waits, and may become a gap of all topics. [any thread]
     virtual void tell_gap(std::string_view key, GapReason why) noexcept = 0;
+    /// Whether topics with history are put in order, for all hosts, by who gets what order() is given. [any thread]
+    [[nodiscard]] virtual bool is_ordered() const noexcept { return false; }
+    /// Sends a frame of such a topic, with its origin, there alone; it comes back to the receiver with its position.
+    /// [any thread]
+    [[nodiscard]] virtual BusResult order(const TopicKey& /*key*/,
+                                          const engine::SharedFrame& /*frame*/) noexcept {
+        return BusResult::unavailable;
+    }
 
     /// Makes a thread of the bus call Drops::report() in a second or so. [any thread]
     virtual void report_soon() noexcept = 0;

@@ -6,15 +6,11 @@
 
 namespace websocket::hub {
 
-namespace {
-
 /// The same in all processes, and it never goes back.
-HistoryStore::Time now() noexcept {
+HistoryStore::Time History::now() noexcept {
     return std::chrono::duration_cast<HistoryStore::Time>(
         std::chrono::steady_clock::now().time_since_epoch());
 }
-
-}  // namespace
 
 const HistoryLimits* History::limits_of(const TopicKey& key) const noexcept {
     if (key.is_of_process()) {
@@ -42,6 +38,19 @@ std::optional<Position> History::append(const TopicKey& key, const HistoryLimits
                                         std::span<const std::uint8_t> payload,
                                         std::string_view fields) noexcept {
     return checked(store_.append(key, limits, opcode, payload, fields, now()));
+}
+
+Placed History::append_at(const TopicKey& key, const HistoryLimits& limits,
+                          const OrderedMessage& message) noexcept {
+    return store_.append_at(key, limits, message, now());
+}
+
+std::optional<OrderState> History::order_of(const TopicKey& key) noexcept {
+    return checked(store_.order_of(key));
+}
+
+std::optional<Position> History::start_of(const TopicKey& key) noexcept {
+    return checked(store_.start_of(key));
 }
 
 std::optional<Position> History::top(const TopicKey& key, const HistoryLimits& limits) noexcept {

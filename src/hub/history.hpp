@@ -36,6 +36,17 @@ public:
                                                  protocol::Opcode opcode,
                                                  std::span<const std::uint8_t> payload,
                                                  std::string_view fields) noexcept;
+    // See HistoryStore for these.
+    [[nodiscard]] Placed append_at(const TopicKey& key, const HistoryLimits& limits,
+                                   const OrderedMessage& message) noexcept;
+    [[nodiscard]] bool begin_epoch(const TopicKey& key, const Position& behind, std::uint64_t seen,
+                                   std::int64_t broker_time) noexcept {
+        return store_.begin_epoch(key, behind, seen, broker_time);
+    }
+    [[nodiscard]] std::optional<OrderState> order_of(const TopicKey& key) noexcept;
+    [[nodiscard]] std::optional<Position> start_of(const TopicKey& key) noexcept;
+    /// By the clock of the memory.
+    [[nodiscard]] static HistoryStore::Time now() noexcept;
     [[nodiscard]] std::optional<Position> top(const TopicKey& key,
                                               const HistoryLimits& limits) noexcept;
     [[nodiscard]] std::uint64_t appended() const noexcept { return store_.appended(); }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/history_store.hpp"
 
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cerrno>
 #include <new>
 #include <string>
+#include <system_error>
 
+#include "base/descriptor.hpp"
 #include "engine/event_form.hpp"
 #include "protocol/event_encoder.hpp"
 #include "shm/mapping.hpp"
@@ -22,7 +27,7 @@ using engine::text_bytes;
 namespace {
 
 /// Changes whenever the memory does.
-constexpr std::uint64_t kHistoryLayout = 0x57534849'00000001;
+constexpr std::uint64_t kHistoryLayout = 0x57534849'00000002;
 /// Lists of topics that take about as much: n of them 2^(n-1) to 2^n blocks, the first one none.
 constexpr std::size_t kLists = 33;
 
@@ -43,6 +48,7 @@ std::uint64_t new_epoch() noexcept {
 struct HistoryStore::Message {
     std::uint64_t offset;
     std::int64_t time;
+    Origin origin;
     Index next;  ///< of the topic
     std::uint32_t size;
     std::uint32_t blocks;
@@ -54,17 +60,25 @@ struct HistoryStore::Message {
 struct HistoryStore::Topic {
     std::uint64_t hash;
     std::uint64_t epoch;
-    std::uint64_t top;  ///< of the last message, at least
-    Index next;         ///< in its bucket
-    Index first;        ///< message
-    std::uint32_t key_size;
+    std::uint64_t top = 0;   ///< of the last message, at least
+    std::uint64_t seen = 0;  ///< see begin_epoch()
+    Position broker = {};    ///< OrderState::last, unless is_ordered
+    std::int64_t broker_time = 0;
+    std::uint32_t is_ordered = 0;  ///< the epoch is the broker's
+    std::uint32_t key_size = 0;
+    Index next = 0;   ///< in its bucket
+    Index first = 0;  ///< message
     // derived
-    Index last;
-    std::uint32_t messages;
-    std::uint32_t blocks;  ///< of the messages
-    std::uint32_t in_list;
-    Index before;
-    Index behind;
+    Index last = 0;
+    std::uint32_t messages = 0;
+    std::uint32_t blocks = 0;  ///< of the messages
+    std::uint32_t in_list = 0;
+    Index before = 0;
+    Index behind = 0;
+
+    [[nodiscard]] Position last_of_broker() const noexcept {
+        return is_ordered != 0 ? Position{epoch, top} : broker;
+    }
 };
 
 struct alignas(64) HistoryStore::Header {
@@ -76,6 +90,7 @@ struct alignas(64) HistoryStore::Header {
     std::uint64_t size;  ///< of all
     std::uint32_t buckets;
     std::uint32_t blocks;
+    int file;
     std::atomic<std::uint64_t> appended;
     shm::RobustMutex mutex;
     shm::BlockPool::Header pool;
@@ -95,8 +110,13 @@ shm::RobustLock HistoryStore::locked() const noexcept {
 HistoryStore HistoryStore::create(std::size_t bytes) {
     const std::size_t buckets = std::bit_floor(bytes / shm::BlockPool::kBlock / 4);
     const std::size_t before = sizeof(Header) + buckets * sizeof(Index);
-    shm::Mapping mapping(bytes);
+    base::Descriptor file(::memfd_create("websocket-history", MFD_CLOEXEC));
+    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
+        throw std::system_error(errno, std::generic_category(), "memfd_create");
+    }
+    shm::Mapping mapping = shm::Mapping::of_file(file.get(), bytes);
     auto* header = new (mapping.data()) Header{};
+    header->file = file.release();
     header->size = bytes;
     header->buckets = static_cast<std::uint32_t>(buckets);
     header->blocks = static_cast<std::uint32_t>((bytes - before) / shm::BlockPool::kBlock);
@@ -112,6 +132,26 @@ std::optional<HistoryStore> HistoryStore::at(void* memory) noexcept {
     }
     return HistoryStore(header);
 }
+
+std::optional<HistoryStore> HistoryStore::open(int file) {
+    struct stat status {};
+    if (::fstat(file, &status) != 0) {
+        throw std::system_error(errno, std::generic_category(), "fstat");
+    }
+    const auto size = static_cast<std::size_t>(status.st_size);
+    if (size < kLeast) {
+        return {};
+    }
+    shm::Mapping mapping = shm::Mapping::of_file(file, size);
+    auto* header = static_cast<Header*>(mapping.data());
+    if (header->layout != kHistoryLayout || header->size != size) {
+        return {};
+    }
+    mapping.release();
+    return HistoryStore(header);
+}
+
+int HistoryStore::file() const noexcept { return header_->file; }
 
 std::uint64_t HistoryStore::appended() const noexcept {
     return header_->appended.load(std::memory_order_relaxed);
@@ -190,19 +230,50 @@ HistoryStore::Index HistoryStore::find_or_make(const TopicKey& key) const noexce
     if (const Index known = find(key)) {
         return known;
     }
+    return make(key, Topic{.hash = key.hash(), .epoch = new_epoch()}, 0);
+}
+
+/// The new one takes the place of the old one by one word, so nobody ever sees one that is half of either.
+HistoryStore::Index HistoryStore::make(const TopicKey& key, const Topic& head,
+                                       Index instead_of) const noexcept {
     const auto name = text_bytes(key.bytes());
     const std::size_t size = sizeof(Topic) + name.size();
-    if (!make_room(size, 0)) {
+    if (!make_room(size, instead_of)) {
         return 0;
     }
+    Index* link = &bucket_of(key.hash());
+    while (instead_of != 0 && *link != instead_of) {
+        link = &topic(*link).next;
+    }
     const Index made = pool_.take(size);
-    Index& bucket = bucket_of(key.hash());
-    pool_.make(made, Topic{key.hash(), new_epoch(), 0, bucket, 0,
-                           static_cast<std::uint32_t>(name.size()), 0, 0, 0, 0, 0, 0});
+    Topic& fresh = pool_.make(made, head);
+    fresh.key_size = static_cast<std::uint32_t>(name.size());
+    fresh.next = instead_of != 0 ? topic(instead_of).next : *link;
     pool_.cursor(made, sizeof(Topic)).write(name);
-    shm::BlockPool::set(bucket, made);
+    shm::BlockPool::set(*link, made);
+    if (instead_of != 0) {
+        unlist(instead_of);
+        while (topic(instead_of).first != 0) {
+            drop_oldest(instead_of);
+        }
+        pool_.give_back(instead_of);
+    }
     list(made);
     return made;
+}
+
+/// Of the broker.
+HistoryStore::Index HistoryStore::begin(const TopicKey& key, Index known, const Position& behind,
+                                        std::uint64_t seen,
+                                        std::int64_t broker_time) const noexcept {
+    return make(key,
+                Topic{.hash = key.hash(),
+                      .epoch = behind.epoch,
+                      .top = behind.offset,
+                      .seen = seen,
+                      .broker_time = broker_time,
+                      .is_ordered = 1},
+                known);
 }
 
 void HistoryStore::forget(Index index) const noexcept {
@@ -274,6 +345,14 @@ void HistoryStore::drop_oldest(Index index) const noexcept {
     pool_.give_back(oldest);
 }
 
+void HistoryStore::drop_all(Index index) const noexcept {
+    unlist(index);
+    while (topic(index).first != 0) {
+        drop_oldest(index);
+    }
+    list(index);
+}
+
 void HistoryStore::drop_surplus(Index index, const HistoryLimits& limits, Time now) const noexcept {
     const Topic& head = topic(index);
     const auto surplus = [&] {
@@ -292,35 +371,29 @@ void HistoryStore::drop_surplus(Index index, const HistoryLimits& limits, Time n
 
 // --- messages ------------------------------------------------------------------------------------
 
-std::optional<Position> HistoryStore::append(const TopicKey& key, const HistoryLimits& limits,
-                                             protocol::Opcode opcode,
-                                             std::span<const std::uint8_t> payload,
-                                             std::string_view fields, Time now) noexcept {
-    const shm::RobustLock lock = locked();
-    const Index index = lock ? find_or_make(key) : 0;
-    if (index == 0) {
-        return {};
-    }
+bool HistoryStore::put(Index index, protocol::Opcode opcode, std::span<const std::uint8_t> payload,
+                       std::string_view fields, const Origin& origin, Time time) const noexcept {
     header_->appended.fetch_add(1, std::memory_order_relaxed);
     Topic& head = topic(index);
     const std::size_t size = sizeof(Message) + fields.size() + payload.size();
     const std::size_t blocks = shm::BlockPool::blocks_for(size);
     if (blocks > pool_.count() / 2) {
-        unlist(index);
-        while (head.first != 0) {
-            drop_oldest(index);
-        }
-        list(index);
-        return Position{head.epoch, ++head.top};
+        drop_all(index);
+        ++head.top;
+        return true;
     }
     if (!make_room(size, index)) {
-        return {};
+        return false;
     }
     const Index made = pool_.take(size);
-    pool_.make(
-        made, Message{head.top + 1, now.count(), 0, static_cast<std::uint32_t>(payload.size()),
-                      static_cast<std::uint32_t>(blocks), static_cast<std::uint16_t>(fields.size()),
-                      static_cast<std::uint8_t>(opcode)});
+    pool_.make(made, Message{.offset = head.top + 1,
+                             .time = time.count(),
+                             .origin = origin,
+                             .next = 0,
+                             .size = static_cast<std::uint32_t>(payload.size()),
+                             .blocks = static_cast<std::uint32_t>(blocks),
+                             .fields_size = static_cast<std::uint16_t>(fields.size()),
+                             .opcode = static_cast<std::uint8_t>(opcode)});
     auto cursor = pool_.cursor(made, sizeof(Message));
     cursor.write(text_bytes(fields));
     cursor.write(payload);
@@ -331,8 +404,92 @@ std::optional<Position> HistoryStore::append(const TopicKey& key, const HistoryL
     ++head.messages;
     head.blocks += static_cast<std::uint32_t>(blocks);
     list(index);
+    return true;
+}
+
+std::optional<Position> HistoryStore::append(const TopicKey& key, const HistoryLimits& limits,
+                                             protocol::Opcode opcode,
+                                             std::span<const std::uint8_t> payload,
+                                             std::string_view fields, Time now) noexcept {
+    const shm::RobustLock lock = locked();
+    Index index = lock ? find_or_make(key) : 0;
+    if (index != 0 && topic(index).is_ordered != 0) {
+        const Topic& ordered = topic(index);
+        index = make(key,
+                     Topic{.hash = key.hash(),
+                           .epoch = new_epoch(),
+                           .broker = ordered.last_of_broker(),
+                           .broker_time = ordered.broker_time},
+                     index);
+    }
+    if (index == 0 || !put(index, opcode, payload, fields, {}, now)) {
+        return {};
+    }
     drop_surplus(index, limits, now);
-    return Position{head.epoch, head.top};
+    return Position{topic(index).epoch, topic(index).top};
+}
+
+Placed HistoryStore::append_at(const TopicKey& key, const HistoryLimits& limits,
+                               const OrderedMessage& message, Time now) noexcept {
+    const shm::RobustLock lock = locked();
+    if (!lock) {
+        return Placed::unavailable;
+    }
+    const Position before{message.at.epoch, message.at.offset - 1};
+    Index index = find(key);
+    if (index == 0 || topic(index).is_ordered == 0 || topic(index).epoch != before.epoch) {
+        index = begin(key, index, before, before.offset, message.broker_time);
+        if (index == 0) {
+            return Placed::unavailable;
+        }
+    }
+    Topic& head = topic(index);
+    if (head.top > before.offset) {
+        return Placed::known;
+    }
+    if (head.top < before.offset) {
+        drop_all(index);
+        head.top = before.offset;
+    }
+    head.broker_time = message.broker_time;
+    if (!put(index, message.opcode, message.payload, message.fields, message.origin,
+             message.published)) {
+        return Placed::unavailable;
+    }
+    drop_surplus(index, limits, now);
+    return Placed::kept;
+}
+
+bool HistoryStore::begin_epoch(const TopicKey& key, const Position& behind, std::uint64_t seen,
+                               std::int64_t broker_time) noexcept {
+    const shm::RobustLock lock = locked();
+    if (!lock || begin(key, find(key), behind, seen, broker_time) == 0) {
+        return false;
+    }
+    header_->appended.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+std::optional<OrderState> HistoryStore::order_of(const TopicKey& key) noexcept {
+    const shm::RobustLock lock = locked();
+    if (!lock) {
+        return {};
+    }
+    const Index index = find(key);
+    if (index == 0) {
+        return OrderState{};
+    }
+    const Topic& head = topic(index);
+    return OrderState{head.is_ordered != 0, head.last_of_broker(), head.broker_time};
+}
+
+std::optional<Position> HistoryStore::start_of(const TopicKey& key) noexcept {
+    const shm::RobustLock lock = locked();
+    const Index index = lock ? find_or_make(key) : 0;
+    if (index == 0) {
+        return {};
+    }
+    return Position{topic(index).epoch, topic(index).seen};
 }
 
 std::optional<Position> HistoryStore::top(const TopicKey& key, const HistoryLimits& limits,
@@ -343,7 +500,8 @@ std::optional<Position> HistoryStore::top(const TopicKey& key, const HistoryLimi
         return {};
     }
     drop_surplus(index, limits, now);
-    return Position{topic(index).epoch, topic(index).top};
+    const Topic& head = topic(index);
+    return Position{head.epoch, std::max(head.top, head.seen)};
 }
 
 std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const HistoryLimits& limits,
@@ -356,9 +514,10 @@ std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const Hist
     drop_surplus(index, limits, now);
     const Topic& head = topic(index);
     const std::uint64_t missing = head.top - head.messages;  // the last one that is not here
-    HistoryExcerpt excerpt{.top = {head.epoch, head.top}};
+    HistoryExcerpt excerpt{.top = {head.epoch, std::max(head.top, head.seen)}};
     excerpt.complete = range.since.epoch == head.epoch && range.since.offset <= head.top &&
-                       range.since.offset >= missing;
+                       range.since.offset >= missing &&
+                       head.top >= head.seen;  // else it is being filled
     const std::uint64_t until = std::min(range.until, head.top);
     const std::uint64_t last_ones = until - std::min<std::uint64_t>(range.most, until);
     const std::uint64_t from = range.since ? range.since.offset : last_ones;
@@ -386,6 +545,9 @@ SharedFrame HistoryStore::frame_of(Index index, std::uint64_t epoch) const {
     cursor.read({reinterpret_cast<std::uint8_t*>(fields.data()), fields.size()});
     cursor.read({payload, frame.writable().end()});
     mark_with_position(frame, fields, {epoch, stored.offset});
+    if (stored.origin) {
+        set_origin(frame, stored.origin);
+    }
     return frame;
 }
 

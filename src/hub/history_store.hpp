@@ -44,6 +44,31 @@ struct HistoryExcerpt {
     std::size_t bytes = 0;  ///< of all frames
 };
 
+/// A message that has its position from elsewhere: the broker orders those of all hosts.
+struct OrderedMessage {
+    Position at;
+    protocol::Opcode opcode;
+    std::span<const std::uint8_t> payload;
+    std::string_view fields;
+    Origin origin;
+    std::chrono::milliseconds published;  ///< by the clock of this memory
+    std::int64_t broker_time;             ///< by that of the broker
+};
+
+enum class Placed : std::uint8_t {
+    kept,
+    known,        ///< it was there already
+    unavailable,  ///< the lock or memory could not be had
+};
+
+/// How a topic stands to the broker's order.
+struct OrderState {
+    bool is_ordered = false;  ///< the epoch is the broker's, not one of this memory
+    Position last =
+        {};  ///< of the broker's messages; of those before the epoch, if that is not the broker's
+    std::int64_t broker_time = 0;  ///< of that one
+};
+
 /// A handle on the memory. A topic has an epoch, which is new when the memory has forgotten the topic, and offsets that
 /// grow by one with each message. Where memory runs out, topics without messages are forgotten, the one first that was not
 /// used for longest; then the topic that takes the most gives its oldest message: so nobody can talk the others'
@@ -60,6 +85,11 @@ public:
     /// Maps so much memory, kLeast to kMost, which stays until the last process with it has ended. Throws
     /// std::system_error. [config]
     [[nodiscard]] static HistoryStore create(std::size_t bytes);
+    /// The one in a file that another process has from create(); nothing when it is none of this version. Throws
+    /// std::system_error.
+    [[nodiscard]] static std::optional<HistoryStore> open(int file);
+    /// The file that it lies in, in the process that made it and those forked from it.
+    [[nodiscard]] int file() const noexcept;
     /// The one that an earlier create() has made there, perhaps of another version of this module; nothing when it cannot
     /// be used. [config]
     [[nodiscard]] static std::optional<HistoryStore> at(void* memory) noexcept;
@@ -73,12 +103,26 @@ public:
     /// Looks at each topic: for people and monitors, once in a while.
     [[nodiscard]] std::optional<Usage> usage() const noexcept;
 
-    /// A text or binary message gets the next position and is kept. One that takes more than half of the memory gets a
+    /// A text or binary message gets the next position and is kept. Where the epoch is the broker's, it is the first one of
+    /// a new epoch. One that takes more than half of the memory gets a
     /// position only, and whoever comes back to before it cannot recover.
     [[nodiscard]] std::optional<Position> append(const TopicKey& key, const HistoryLimits& limits,
                                                  protocol::Opcode opcode,
                                                  std::span<const std::uint8_t> payload,
                                                  std::string_view fields, Time now) noexcept;
+    /// The same for one that has a position. Where that is of another epoch, this becomes the epoch, and what was before is
+    /// forgotten. Where messages before it are missing, those before them are forgotten.
+    [[nodiscard]] Placed append_at(const TopicKey& key, const HistoryLimits& limits,
+                                   const OrderedMessage& message, Time now) noexcept;
+    /// The broker's epoch begins here, behind this position, and what was before is forgotten. Whoever was there
+    /// before has got all up to the offset `seen`.
+    [[nodiscard]] bool begin_epoch(const TopicKey& key, const Position& behind, std::uint64_t seen,
+                                   std::int64_t broker_time) noexcept;
+    /// Zeros for a topic that is not known.
+    [[nodiscard]] std::optional<OrderState> order_of(const TopicKey& key) noexcept;
+
+    /// Where whoever comes from an earlier epoch stands in this one: all up to there it has got.
+    [[nodiscard]] std::optional<Position> start_of(const TopicKey& key) noexcept;
     /// Of the last message; with offset 0 when there was none.
     [[nodiscard]] std::optional<Position> top(const TopicKey& key, const HistoryLimits& limits,
                                               Time now) noexcept;
@@ -104,6 +148,15 @@ private:
     [[nodiscard]] Index find(const TopicKey& key) const noexcept;
     /// 0 when there is no room for it.
     [[nodiscard]] Index find_or_make(const TopicKey& key) const noexcept;
+    [[nodiscard]] Index make(const TopicKey& key, const Topic& head,
+                             Index instead_of) const noexcept;
+    [[nodiscard]] Index begin(const TopicKey& key, Index known, const Position& behind,
+                              std::uint64_t seen, std::int64_t broker_time) const noexcept;
+    /// The next message of the topic. False when there is no room.
+    [[nodiscard]] bool put(Index topic, protocol::Opcode opcode,
+                           std::span<const std::uint8_t> payload, std::string_view fields,
+                           const Origin& origin, Time time) const noexcept;
+    void drop_all(Index topic) const noexcept;
     [[nodiscard]] bool make_room(std::size_t bytes, Index needed) const noexcept;
     void forget(Index topic) const noexcept;
     void drop_oldest(Index topic) const noexcept;

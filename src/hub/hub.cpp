@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/hub.hpp"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <new>
 #include <optional>
@@ -14,6 +16,15 @@ namespace {
 
 /// The one that says more about what did not work.
 TopicResult worst_of(TopicResult a, TopicResult b) noexcept { return std::max(a, b); }
+
+/// Not 0.
+std::uint64_t random_process() noexcept {
+    std::uint64_t number = 0;
+    if (::getrandom(&number, sizeof number, 0) != sizeof number) {
+        number = reinterpret_cast<std::uintptr_t>(&number);
+    }
+    return number | 1;
+}
 
 TopicResult result_of(BusResult result) noexcept {
     switch (result) {
@@ -29,7 +40,7 @@ TopicResult result_of(BusResult result) noexcept {
 
 Hub::Hub(engine::Engine& engine, Bus& bus, base::Log& log, const HubOptions& options) noexcept
     : engine_(engine), bus_(bus), options_(options), log_(log),
-      drops_(log, options.counts, options.names) {
+      drops_(log, options.counts, options.names), self_(random_process()) {
     engine_.set_group_listener(*this);
     bus_.attach(*this, drops_);
 }
@@ -382,7 +393,8 @@ bool Hub::has_subscribers(const TopicKey& key) noexcept {
 
 void Hub::receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept {
     const Position position = position_of(frame);
-    static_cast<void>(position ? broadcast_kept(key, frame, position) : broadcast(key, frame, {}));
+    static_cast<void>(position ? broadcast_kept(key, frame, position)
+                               : broadcast(key, frame, excepted(frame)));
 }
 
 void Hub::list_interests(const std::function<void(std::string_view)>& each) {

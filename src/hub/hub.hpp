@@ -118,7 +118,8 @@ public:
                                             std::string_view topic) noexcept;
 
     /// Sends a message to all subscribers but `except`; to those of this process if the name of the topic
-    /// begins with a NUL. With a history, it gets the next position, which `position` is set to. Those whose send_buffer is full lose it, or are closed: see
+    /// begins with a NUL. With a history, it gets the next position, which `position` is set to; it
+    /// stays as it is where the broker of all hosts gives positions (Bus::is_ordered()). Those whose send_buffer is full lose it, or are closed: see
     /// ConnectionOptions::closes_slow. Event streams get `event_fields` as well, which
     /// protocol::event_fields() has made. [any thread]
     [[nodiscard]] TopicResult
@@ -155,6 +156,7 @@ private:
     void receive(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
     void list_interests(const std::function<void(std::string_view)>& each) override;
     [[nodiscard]] bool on_gap(std::string_view key, GapReason why) noexcept override;
+    void take_back(const TopicKey& key, const engine::SharedFrame& frame) noexcept override;
 
     [[nodiscard]] TopicResult subscribe(const TopicKey& key, engine::ConnectionId id,
                                         TopicQuota& quota, const std::optional<Return>& from,
@@ -209,6 +211,16 @@ private:
     publish_kept(const TopicKey& key, const HistoryLimits& limits, protocol::Opcode opcode,
                  std::span<const std::uint8_t> payload, engine::ConnectionId except,
                  std::string_view event_fields, Position* position) noexcept;
+    /// To who gives it a position; it comes back with that.
+    [[nodiscard]] TopicResult publish_ordered(const TopicKey& key, protocol::Opcode opcode,
+                                              std::span<const std::uint8_t> payload,
+                                              engine::ConnectionId except,
+                                              std::string_view event_fields) noexcept;
+    [[nodiscard]] TopicResult
+    publish_here_first(const TopicKey& key, const HistoryLimits& limits, protocol::Opcode opcode,
+                       std::span<const std::uint8_t> payload, engine::ConnectionId except,
+                       std::string_view event_fields, Position* position) noexcept;
+    [[nodiscard]] engine::ConnectionId excepted(const engine::SharedFrame& frame) const noexcept;
     [[nodiscard]] TopicResult broadcast_kept(const TopicKey& key, const engine::SharedFrame& frame,
                                              const Position& position) noexcept;
     // The lock is held.
@@ -239,6 +251,7 @@ private:
     const HubOptions options_;
     base::Log& log_;
     Drops drops_;
+    const std::uint64_t self_;  // this process, for messages that come back: see Origin
     std::mutex mutex_;  // guards table_, and orders it with the inboxes of the loops and the bus
     TopicTable table_;
     std::size_t listeners_ = 0;                // guarded as well

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Topics with history. What is published gets its position from the memory that all processes share, and is in it before
 // anybody gets it: so whoever sees that an offset is missing reads it there. All who have subscribed in this process are
-// at the same offset (Topic::delivered), because who comes is first brought to where the others are.
+// at the same offset (Topic::delivered), because who comes is first brought to where the others are. Where there is a broker
+// that orders the messages of all hosts, the bridge puts them into the memory, in that order, and tells of them.
 #include <algorithm>
 #include <new>
 #include <optional>
 
+#include "engine/event_form.hpp"
 #include "hub/hub.hpp"
 
 namespace websocket::hub {
@@ -16,6 +18,55 @@ TopicResult Hub::publish_kept(const TopicKey& key, const HistoryLimits& limits,
                               protocol::Opcode opcode, std::span<const std::uint8_t> payload,
                               engine::ConnectionId except, std::string_view event_fields,
                               Position* position) noexcept {
+    if (bus_.is_ordered()) {
+        const TopicResult result = publish_ordered(key, opcode, payload, except, event_fields);
+        if (result != TopicResult::unavailable) {
+            return result;
+        }
+    }
+    return publish_here_first(key, limits, opcode, payload, except, event_fields, position);
+}
+
+TopicResult Hub::publish_ordered(const TopicKey& key, protocol::Opcode opcode,
+                                 std::span<const std::uint8_t> payload, engine::ConnectionId except,
+                                 std::string_view event_fields) noexcept {
+    BusResult sent = BusResult::no_memory;
+    try {
+        const SharedFrame frame = SharedFrame::build(opcode, payload);
+        engine::set_event_fields(frame, event_fields);
+        set_origin(frame, {self_, except.value()});
+        sent = bus_.order(key, frame);
+    } catch (const std::bad_alloc&) {
+    }
+    switch (sent) {
+        case BusResult::ok: return TopicResult::ok;
+        case BusResult::full: count(Drop::busy_process); return TopicResult::full;
+        case BusResult::no_memory: count(Drop::no_resources); return TopicResult::no_memory;
+        case BusResult::unavailable: break;
+    }
+    return TopicResult::unavailable;
+}
+
+void Hub::take_back(const TopicKey& key, const SharedFrame& frame) noexcept {
+    if (options_.history == nullptr) {
+        return;
+    }
+    if (const HistoryLimits* limits = options_.history->limits_of(key)) {
+        static_cast<void>(publish_here_first(key, *limits, frame.opcode(), frame.payload(),
+                                             excepted(frame), engine::event_fields_of(frame),
+                                             nullptr));
+    }
+}
+
+engine::ConnectionId Hub::excepted(const SharedFrame& frame) const noexcept {
+    const Origin origin = origin_of(frame);
+    return engine::ConnectionId::from_value(origin.process == self_ ? origin.connection : 0);
+}
+
+TopicResult Hub::publish_here_first(const TopicKey& key, const HistoryLimits& limits,
+                                    protocol::Opcode opcode, std::span<const std::uint8_t> payload,
+                                    engine::ConnectionId except, std::string_view event_fields,
+                                    Position* position) noexcept {
     Missed missed;
     SharedFrame frame;
     try {
@@ -49,7 +100,7 @@ TopicResult Hub::broadcast_kept(const TopicKey& key, const SharedFrame& frame,
     {
         const std::lock_guard lock(mutex_);
         if (TopicTable::Entry* topic = table_.find(key)) {
-            missed = advance(topic->second, key, frame, position, {});
+            missed = advance(topic->second, key, frame, position, excepted(frame));
         }
     }
     return count(missed);
@@ -74,11 +125,11 @@ bool Hub::belongs(Topic& topic, const TopicKey& key, const Position& position) n
     if (topic.history == nullptr || topic.delivered.epoch == position.epoch) {
         return topic.history != nullptr;
     }
-    const std::optional<Position> top = options_.history->top(key, *topic.history);
-    if (!top || top->epoch != position.epoch) {
+    const std::optional<Position> start = options_.history->start_of(key);
+    if (!start || start->epoch != position.epoch) {
         return false;
     }
-    topic.delivered = {position.epoch, 0};  // the memory had forgotten the topic
+    topic.delivered = *start;  // the memory had forgotten the topic, or the broker has come or gone
     return true;
 }
 
@@ -90,19 +141,21 @@ Hub::Missed Hub::catch_up(Topic& topic, const TopicKey& key, std::uint64_t until
     try {
         HistoryRange range{.since = topic.delivered, .until = until};
         std::optional<HistoryExcerpt> excerpt = options_.history->read(key, *topic.history, range);
-        if (excerpt && excerpt->top.epoch != range.since.epoch) {
-            range.since = topic.delivered = {excerpt->top.epoch, 0};
+        if (excerpt && excerpt->top.epoch != range.since.epoch && until == kTop) {
+            const std::optional<Position> start = options_.history->start_of(key);
+            range.since = topic.delivered = start.value_or(excerpt->top);
             excerpt = options_.history->read(key, *topic.history, range);
         }
-        if (!excerpt) {
+        // An offset of an epoch that is over says nothing of another one.
+        if (!excerpt || excerpt->top.epoch != range.since.epoch) {
             return missed;
         }
         for (const SharedFrame& frame : excerpt->frames) {
-            missed += send_to_members(topic, frame, {});
+            missed += send_to_members(topic, frame, excepted(frame));
             topic.delivered = position_of(frame);
         }
         if (until == kTop) {
-            topic.delivered = excerpt->top;
+            topic.delivered.offset = std::max(topic.delivered.offset, excerpt->top.offset);
         }
     } catch (const std::bad_alloc&) {
         ++missed.failed;

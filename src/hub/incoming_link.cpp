@@ -69,7 +69,7 @@ std::size_t IncomingLink::wanted() const noexcept {
     switch (state_) {
         case State::hello: return sizeof(Hello);
         case State::head: return sizeof(RecordHead);
-        case State::key: return key_size_ + fields_size_ + position_size_;
+        case State::key: return key_size_ + fields_size_ + place_size_;
         case State::frame:
         case State::skipping: break;
     }
@@ -115,8 +115,8 @@ bool IncomingLink::take_head(std::span<const std::uint8_t> bytes) noexcept {
     const auto head = value_of<RecordHead>(bytes);
     frame_size_ = head.frame_size;
     key_size_ = head.key_size;
-    fields_size_ = head.fields_size & ~std::size_t{RecordHead::kHasPosition};
-    position_size_ = (head.fields_size & RecordHead::kHasPosition) != 0 ? sizeof(Position) : 0;
+    fields_size_ = head.fields_size & ~std::size_t{RecordHead::kHasPlace};
+    place_size_ = (head.fields_size & RecordHead::kHasPlace) != 0 ? sizeof(RecordPlace) : 0;
     state_ = State::key;
     return frame_size_ > 0 && frame_size_ < engine::Gate::kMaxQueued && key_size_ > 0;
 }
@@ -128,8 +128,10 @@ bool IncomingLink::take_key(std::span<const std::uint8_t> bytes, Sink& sink) noe
     try {
         frame_ = engine::SharedFrame::unwritten(frame_size_);
         engine::set_event_fields(frame_, text.substr(key_size_, fields_size_));
-        if (position_size_ != 0) {
-            set_position(frame_, value_of<Position>(bytes.last(position_size_)));
+        if (place_size_ != 0) {
+            const auto place = value_of<RecordPlace>(bytes.last(place_size_));
+            set_position(frame_, place.position);
+            set_origin(frame_, place.origin);
         }
     } catch (const std::bad_alloc&) {
         state_ = State::skipping;

@@ -51,11 +51,11 @@ private:
     base::Descriptor socket_;
     const Registry& registry_;
     State state_ = State::hello;
-    base::ByteBuffer partial_;  // of a hello, a head, or a key with fields and position
+    base::ByteBuffer partial_;  // of a hello, a head, or a key with fields and place
     std::size_t frame_size_ = 0;
     std::size_t key_size_ = 0;
     std::size_t fields_size_ = 0;
-    std::size_t position_size_ = 0;
+    std::size_t place_size_ = 0;
     std::optional<TopicKey> key_;
     engine::SharedFrame frame_;
     std::size_t received_ = 0;  // of the frame

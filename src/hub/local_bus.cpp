@@ -237,25 +237,35 @@ bool LocalBus::wanted(const TopicKey& key) const noexcept {
 }
 
 BusResult LocalBus::publish(const TopicKey& key, const SharedFrame& frame) noexcept {
+    return post(key, frame, false);
+}
+
+BusResult LocalBus::order(const TopicKey& key, const SharedFrame& frame) noexcept {
+    return post(key, frame, true);
+}
+
+BusResult LocalBus::post(const TopicKey& key, const SharedFrame& frame, bool to_bridge) noexcept {
     if (!start()) {
         return BusResult::unavailable;
     }
     try {
         const std::string_view name = key.bytes();
         const std::string_view fields = engine::event_fields_of(frame);
-        const Position position = position_of(frame);
+        const RecordPlace place{position_of(frame), origin_of(frame)};
+        const bool has_place = place.position || place.origin;
         const RecordHead head{
             static_cast<std::uint32_t>(frame.bytes().size()),
             static_cast<std::uint16_t>(name.size()),
-            static_cast<std::uint16_t>(fields.size() | (position ? RecordHead::kHasPosition : 0U))};
+            static_cast<std::uint16_t>(fields.size() | (has_place ? RecordHead::kHasPlace : 0U))};
         SharedFrame before = SharedFrame::join(bytes_of(head), engine::text_bytes(name));
         if (!fields.empty()) {
             before.append(engine::text_bytes(fields), {});
         }
-        if (position) {
-            before.append(bytes_of(position), {});
+        if (has_place) {
+            before.append(bytes_of(place), {});
         }
-        Publication publication{Registry::bucket_of(key.hash()), std::move(before), frame};
+        Publication publication{Registry::bucket_of(key.hash()), to_bridge, std::move(before),
+                                frame};
         const std::size_t cost = publication.cost();
         switch (inbox_->post(std::move(publication), cost)) {
             case net::Posted::yes: return BusResult::ok;

@@ -56,10 +56,15 @@ public:
     [[nodiscard]] bool wanted(const TopicKey& key) const noexcept override;
     [[nodiscard]] BusResult publish(const TopicKey& key,
                                     const engine::SharedFrame& frame) noexcept override;
+    [[nodiscard]] bool is_ordered() const noexcept override { return registry_.is_ordered(); }
+    [[nodiscard]] BusResult order(const TopicKey& key,
+                                  const engine::SharedFrame& frame) noexcept override;
     /// This process becomes the bridge: it gets all that is published, and its InterestSink is called. False as long
     /// as another process is it, or when the bus cannot start. Once true, not again. [any thread]
     [[nodiscard]] bool become_bridge() noexcept;
     void tell_gap(std::string_view key, GapReason why) noexcept override;
+    /// The bridge takes what order() is given, from now on.
+    void begin_order() noexcept { registry_.set_ordered(listening_as_.load()); }
     void report_soon() noexcept override;
     void begin_stop() noexcept override;
     [[nodiscard]] bool stopped() const noexcept override { return !running_.load(); }
@@ -69,6 +74,7 @@ private:
     static constexpr std::chrono::milliseconds kTick{10};
     struct Publication {
         std::uint32_t bucket;
+        bool to_bridge;  ///< and to nobody else
         engine::SharedFrame head;
         engine::SharedFrame frame;
         [[nodiscard]] std::size_t cost() const noexcept;
@@ -108,6 +114,8 @@ private:
     };
 
     // [any thread]
+    [[nodiscard]] BusResult post(const TopicKey& key, const engine::SharedFrame& frame,
+                                 bool to_bridge) noexcept;
     [[nodiscard]] bool start() noexcept;
     [[nodiscard]] bool listen() noexcept;
     [[nodiscard]] bool wants(std::uint32_t slot, std::uint64_t address,
@@ -124,6 +132,9 @@ private:
     void read(Incoming& incoming) noexcept;
     void take_inbox() noexcept;
     void route(const Publication& publication);
+    void route_to_bridge(const Publication& publication);
+    void push_to(Outgoing& outgoing, const Publication& publication);
+    void take_back(const Publication& publication) noexcept;
     void greet_all() noexcept;
     void feed_bridge() noexcept;
     [[nodiscard]] bool feed_bridge_at(std::uint64_t address);

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <new>
+#include <optional>
+#include <string_view>
 
 #include "hub/local_bus.hpp"
 #include "hub/local_socket.hpp"
@@ -184,6 +187,10 @@ void LocalBus::take_inbox() noexcept {
 }
 
 void LocalBus::route(const Publication& publication) {
+    if (publication.to_bridge) {
+        route_to_bridge(publication);
+        return;
+    }
     const std::uint32_t slots = registry_.slots_used();
     for (std::uint32_t slot = 0; slot < slots; ++slot) {
         const std::uint64_t address = registry_.address(slot);
@@ -194,10 +201,31 @@ void LocalBus::route(const Publication& publication) {
         if (outgoing == nullptr) {
             continue;
         }
-        touch(*outgoing);
-        if (!outgoing->link.push(publication.head, publication.frame, options_.buffer)) {
-            lose_at(*outgoing, publication);
-        }
+        push_to(*outgoing, publication);
+    }
+}
+
+void LocalBus::push_to(Outgoing& outgoing, const Publication& publication) {
+    touch(outgoing);
+    if (!outgoing.link.push(publication.head, publication.frame, options_.buffer)) {
+        lose_at(outgoing, publication);
+    }
+}
+
+void LocalBus::route_to_bridge(const Publication& publication) {
+    const std::uint64_t address = registry_.bridge();
+    const auto slot = address != 0 ? registry_.slot_at(address) : std::nullopt;
+    if (Outgoing* outgoing = slot ? link_to(*slot, address) : nullptr) {
+        push_to(*outgoing, publication);
+    } else {
+        take_back(publication);
+    }
+}
+
+void LocalBus::take_back(const Publication& publication) noexcept {
+    const ParsedHead head = parse_head(publication.head.bytes());
+    if (const auto key = TopicKey::parse(head.key, registry_.hash_key())) {
+        receiver_->take_back(*key, publication.frame);
     }
 }
 
@@ -212,7 +240,7 @@ void LocalBus::lose_at(Outgoing& outgoing, const Publication& publication) noexc
     lose(Drop::busy_process);
     const ParsedHead head = parse_head(publication.head.bytes());
     // A history has the message for the children of this host; other hosts know nothing of it.
-    if (!head.has_position || outgoing.link.address() == registry_.bridge()) {
+    if (!head.has_place || outgoing.link.address() == registry_.bridge()) {
         outgoing.gaps.add(head.key, GapReason::busy);
     }
 }

@@ -9,8 +9,24 @@ using engine::SharedFrame;
 
 namespace {
 
-/// Key of the variant; those of events and of compression are others.
+/// Keys of the variants; those of events and of compression are others.
 constexpr std::uint32_t kPosition = std::uint32_t{1} << 29;
+constexpr std::uint32_t kOrigin = kPosition + 1;
+
+template <class Value>
+void set_value(const SharedFrame& frame, std::uint32_t key, const Value& value) {
+    frame.add_variant(
+        key, SharedFrame::join({reinterpret_cast<const std::uint8_t*>(&value), sizeof value}, {}));
+}
+
+template <class Value>
+Value value_of(const SharedFrame& frame, std::uint32_t key) noexcept {
+    Value value;
+    if (const SharedFrame::Variant* known = frame.variant(key)) {
+        std::memcpy(&value, known->frame.bytes().data(), sizeof value);
+    }
+    return value;
+}
 
 }  // namespace
 
@@ -19,17 +35,17 @@ std::string text_of(const Position& position) {
 }
 
 void set_position(const SharedFrame& frame, const Position& position) {
-    frame.add_variant(
-        kPosition,
-        SharedFrame::join({reinterpret_cast<const std::uint8_t*>(&position), sizeof position}, {}));
+    set_value(frame, kPosition, position);
 }
 
 Position position_of(const SharedFrame& frame) noexcept {
-    Position position;
-    if (const SharedFrame::Variant* known = frame.variant(kPosition)) {
-        std::memcpy(&position, known->frame.bytes().data(), sizeof position);
-    }
-    return position;
+    return value_of<Position>(frame, kPosition);
 }
+
+void set_origin(const SharedFrame& frame, const Origin& origin) {
+    set_value(frame, kOrigin, origin);
+}
+
+Origin origin_of(const SharedFrame& frame) noexcept { return value_of<Origin>(frame, kOrigin); }
 
 }  // namespace websocket::hub

@@ -21,7 +21,7 @@ ParsedHead parse_head(std::span<const std::uint8_t> bytes) noexcept {
     std::memcpy(&head, bytes.data(), sizeof head);
     const auto key = bytes.subspan(sizeof head, head.key_size);
     return {{reinterpret_cast<const char*>(key.data()), key.size()},
-            (head.fields_size & RecordHead::kHasPosition) != 0};
+            (head.fields_size & RecordHead::kHasPlace) != 0};
 }
 
 SharedFrame gap_frame(GapReason why) {

@@ -19,7 +19,7 @@ namespace {
 
 /// Changes whenever the memory or what goes over the sockets does: processes of different versions
 /// of this module, after a graceful restart, leave each other alone.
-constexpr std::uint64_t kLayout = 0x57534850'00000006;
+constexpr std::uint64_t kLayout = 0x57534850'00000007;
 
 template <class Value>
 void randomise(Value& value) {
@@ -42,6 +42,9 @@ struct alignas(64) Registry::Header {
     base::HashKey hash_key;
     Secret secret;
     Word bridge;
+    Word ordered;  ///< the address of the bridge that puts topics with history in order
+    Word numbers;
+    std::uint64_t host;
     BridgeCounts bridge_counts;
 
     [[nodiscard]] char* end() noexcept { return reinterpret_cast<char*>(this + 1); }
@@ -74,6 +77,9 @@ Registry Registry::create(std::uint32_t slots) {
     auto* header = new (mapping.data()) Header{};
     randomise(header->hash_key);
     randomise(header->secret);
+    do {
+        randomise(header->host);
+    } while (header->host == 0);
     header->slots = slots;
     header->file = file.release();
     header->layout = kLayout;
@@ -169,6 +175,16 @@ bool Registry::set_bridge(std::uint32_t slot) noexcept {
 }
 
 std::uint64_t Registry::bridge() const noexcept { return header_->bridge.load(); }
+
+void Registry::set_ordered(std::uint64_t bridge) noexcept { header_->ordered.store(bridge); }
+
+bool Registry::is_ordered() const noexcept {
+    const std::uint64_t bridge = header_->bridge.load();
+    return bridge != 0 && header_->ordered.load() == bridge;
+}
+
+std::uint64_t Registry::host() const noexcept { return header_->host; }
+std::uint64_t Registry::next_number() noexcept { return header_->numbers.fetch_add(1) + 1; }
 
 std::optional<std::uint32_t> Registry::slot_at(std::uint64_t wanted) const noexcept {
     for (std::uint32_t slot = 0; slot < slots_used(); ++slot) {

@@ -74,6 +74,14 @@ public:
     [[nodiscard]] bool set_bridge(std::uint32_t slot) noexcept;
     /// The address of the bridge; 0 when there is none.
     [[nodiscard]] std::uint64_t bridge() const noexcept;
+    /// The bridge that has this address puts topics with history in order, for all hosts.
+    void set_ordered(std::uint64_t bridge) noexcept;
+    /// Whether there is a bridge that does.
+    [[nodiscard]] bool is_ordered() const noexcept;
+    /// A random number that tells this httpd from all others, as long as it runs.
+    [[nodiscard]] std::uint64_t host() const noexcept;
+    /// The next of the numbers from 1 on, of all bridges that follow each other.
+    [[nodiscard]] std::uint64_t next_number() noexcept;
     /// The slot that has this address.
     [[nodiscard]] std::optional<std::uint32_t> slot_at(std::uint64_t address) const noexcept;
     /// What the bridge counts; the same for all that follow each other.

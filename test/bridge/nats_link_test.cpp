@@ -51,7 +51,7 @@ struct NatsWorld {
     BrokerLinkOptions options = [] {
         BrokerLinkOptions made;
         made.url.kind = websocket::hub::BrokerUrl::Kind::nats;
-        made.first_channel = "ws.!hosts";
+        made.first_channels = {"ws.!hosts"};
         made.first_pause = 1ms;
         made.longest_pause = 10ms;
         return made;

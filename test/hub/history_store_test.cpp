@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/history_store.hpp"
 
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "engine/event_form.hpp"
+#include "hub/history_memory.hpp"
 #include "shm/killed_processes.hpp"
 #include "unit.hpp"
 
@@ -27,47 +27,6 @@ using websocket::hub::Position;
 using websocket::hub::position_of;
 using websocket::hub::TopicKey;
 using websocket::protocol::Opcode;
-
-namespace {
-
-constexpr websocket::base::HashKey kHash{1, 2};
-
-TopicKey history_topic(std::string_view name) { return TopicKey::make("s", name, kHash).value(); }
-
-class HistoryMemory {
-public:
-    explicit HistoryMemory(std::size_t bytes = 1 << 20) : store(HistoryStore::create(bytes)) {}
-    ~HistoryMemory() { ::munmap(store.memory(), store.bytes()); }
-    HistoryMemory(const HistoryMemory&) = delete;
-    HistoryMemory& operator=(const HistoryMemory&) = delete;
-
-    Position publish(std::string_view name, std::string_view text, HistoryStore::Time now = 0ms) {
-        return store.append(history_topic(name), limits, Opcode::text, text_bytes(text), {}, now)
-            .value();
-    }
-    HistoryExcerpt read(std::string_view name, const HistoryRange& range,
-                        HistoryStore::Time now = 0ms) {
-        return store.read(history_topic(name), limits, range, now).value();
-    }
-    std::string texts(const HistoryExcerpt& excerpt) {
-        std::string all;
-        for (const SharedFrame& frame : excerpt.frames) {
-            const auto payload = frame.payload();
-            all += (all.empty() ? "" : ",") + std::string(payload.begin(), payload.end());
-        }
-        return all;
-    }
-    std::string all(std::string_view name) { return texts(read(name, {})); }
-
-    HistoryStore store;
-    HistoryLimits limits{100, 10s};
-};
-
-void expect_texts(const std::string& is, const std::string& wanted) {
-    ck_assert_str_eq(is.c_str(), wanted.c_str());
-}
-
-}  // namespace
 
 START_TEST(who_comes_from_another_epoch_or_from_the_future_does_not_recover) {
     HistoryMemory memory;

@@ -170,6 +170,51 @@ START_TEST(a_record_of_another_memory_is_delivered_as_it_is) {
 }
 END_TEST
 
+START_TEST(what_a_broker_orders_is_delivered_when_it_comes_back_but_not_to_its_publisher) {
+    RememberingTown town;
+    Client publisher = town.subscriber("kept/t");
+    Client other = town.subscriber("kept/t");
+    town.bus.ordered = true;
+    Position position;
+    ck_assert(town.hub.publish("s", "kept/t", MessageType::text, bytes(std::string("1")),
+                               publisher.id, {}, &position) == TopicResult::ok);
+    ck_assert(!position);
+    ck_assert_uint_eq(town.bus.to_order.size(), 1);
+    const auto origin = websocket::hub::origin_of(town.bus.to_order[0]);
+    const TopicKey key = TopicKey::make("s", "kept/t", {}).value();
+    for (std::uint64_t offset = 1; offset <= 2; ++offset) {
+        const std::string text = std::to_string(offset);
+        const auto sender = offset == 1 ? origin : websocket::hub::Origin{};
+        ck_assert(town.history.append_at(key, *town.history.limits_of(key),
+                                         {.at = {42, offset},
+                                          .opcode = Opcode::text,
+                                          .payload = bytes(text),
+                                          .fields = {},
+                                          .origin = sender,
+                                          .published = History::now(),
+                                          .broker_time = 0}) == websocket::hub::Placed::kept);
+    }
+    const SharedFrame second = SharedFrame::build(Opcode::text, bytes(std::string("2")));
+    websocket::hub::mark_with_position(second, {}, {42, 2});
+    town.tell("kept/t", second);  // the first one is read from the memory, which knows the sender
+    for (const char* text : {"1", "2"}) other.peer.expect_text(text);
+    publisher.peer.expect_text("2");
+}
+END_TEST
+
+START_TEST(what_nobody_orders_any_more_is_published_here) {
+    RememberingTown town;
+    Client client = town.subscriber("kept/t");
+    town.bus.ordered = true;
+    town.bus.order_result = websocket::hub::BusResult::unavailable;
+    ck_assert(town.publish("kept/t", "1").offset == 1);
+    town.bus.order_result = websocket::hub::BusResult::ok;
+    ck_assert(!town.publish("kept/t", "2"));
+    town.bus.to->take_back(TopicKey::make("s", "kept/t", {}).value(), town.bus.to_order.back());
+    for (const char* text : {"1", "2"}) client.peer.expect_text(text);
+}
+END_TEST
+
 START_TEST(patterns_match_whole_names) {
     const auto matches = [](const char* pattern, std::string_view name) {
         return TopicPattern(pattern).matches(name);
@@ -192,5 +237,8 @@ WEBSOCKET_TEST_SUITE(hub_history) {
         tests, who_comes_back_gets_what_it_missed_and_then_what_is_new_and_others_nothing_twice);
     tcase_add_test(tests, who_cannot_recover_gets_what_is_new_alone);
     tcase_add_test(tests, a_record_of_another_memory_is_delivered_as_it_is);
+    tcase_add_test(tests,
+                   what_a_broker_orders_is_delivered_when_it_comes_back_but_not_to_its_publisher);
+    tcase_add_test(tests, what_nobody_orders_any_more_is_published_here);
     tcase_add_test(tests, patterns_match_whole_names);
 }

@@ -52,6 +52,13 @@ public:
         const ForTheTest memory;
         gaps.emplace_back(std::string(key), why);
     }
+    bool is_ordered() const noexcept override { return ordered; }
+    hub::BusResult order(const hub::TopicKey& /*key*/,
+                         const engine::SharedFrame& frame) noexcept override {
+        const ForTheTest memory;
+        to_order.push_back(frame);
+        return order_result;
+    }
     void report_soon() noexcept override {}
     void begin_stop() noexcept override {}
     bool stopped() const noexcept override { return true; }
@@ -61,6 +68,9 @@ public:
     std::atomic<bool> elsewhere{false};
     hub::BusResult result = hub::BusResult::ok;
     std::vector<std::string> published;
+    std::atomic<bool> ordered{false};
+    hub::BusResult order_result = hub::BusResult::ok;
+    std::vector<engine::SharedFrame> to_order;
     std::vector<std::pair<std::string, hub::GapReason>> gaps;  ///< that others are told of
     Awaited<std::set<std::string>> interest;
     Awaited<std::map<std::string, std::uint64_t>> shown;  ///< the last of each topic

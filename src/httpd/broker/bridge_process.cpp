@@ -121,13 +121,15 @@ void wait_before_start(int control, milliseconds delay) noexcept {
     const int registry = ::fcntl(topic_registry().file(), F_DUPFD_CLOEXEC, kAbove);
     const int presence = ::fcntl(presence_of_server().file(), F_DUPFD_CLOEXEC, kAbove);
     const int own_control = ::fcntl(control, F_DUPFD_CLOEXEC, kAbove);
+    const int history = ::fcntl(history_file(), F_DUPFD_CLOEXEC, kAbove);  // perhaps there is none
     if (ap_run_drop_privileges(bridge.server->process->pool, bridge.server) != OK) {
         ::_exit(EXIT_FAILURE);
     }
     if (::dup2(settings, hub::kBridgeSettingsFile) < 0 ||
         ::dup2(registry, hub::kBridgeRegistryFile) < 0 ||
         ::dup2(own_control, hub::kBridgeControl) < 0 ||
-        ::dup2(presence, hub::kBridgePresenceFile) < 0) {
+        ::dup2(presence, hub::kBridgePresenceFile) < 0 ||
+        (history >= 0 && ::dup2(history, hub::kBridgeHistoryFile) < 0)) {
         ::_exit(EXIT_FAILURE);
     }
     std::array<char*, 2> arguments{const_cast<char*>(bridge.program.c_str()), nullptr};
@@ -294,6 +296,7 @@ int start_bridge(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                          error.c_str());
             return HTTP_INTERNAL_SERVER_ERROR;
         }
+        settings.histories = history_rules(server);
         warn_of_scopes(server);
         const std::string text = settings.to_text();
         auto bridge = std::make_unique<Bridge>(

@@ -166,6 +166,10 @@ void reap_presence_of_child(pid_t child) noexcept {
     }
 }
 
+std::vector<hub::HistoryRule> history_rules(const server_rec* server) { return rules_of(server); }
+
+int history_file() noexcept { return store ? store->file() : -1; }
+
 const hub::PresenceStore& presence_of_server() noexcept { return *presence; }
 const hub::PresenceStore* presence_if_any() noexcept { return presence ? &*presence : nullptr; }
 

@@ -7,6 +7,7 @@
 #include <http_config.h>
 
 #include <memory>
+#include <vector>
 
 #include "base/log.hpp"
 #include "hub/history.hpp"
@@ -25,6 +26,11 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 /// Of a child; null when no topic has any. Throws std::bad_alloc.
 [[nodiscard]] std::unique_ptr<hub::History> history_of_process(const server_rec* server,
                                                                base::Log& log);
+
+/// The same of all processes, for the bridge to other hosts. Scopes are named. Throws std::bad_alloc. [config]
+[[nodiscard]] std::vector<hub::HistoryRule> history_rules(const server_rec* server);
+/// The file with the memory; -1 when no topic has a history. [config]
+[[nodiscard]] int history_file() noexcept;
 
 /// Null when no topic has any. [any thread]
 [[nodiscard]] const hub::HistoryStore* history_of_server() noexcept;

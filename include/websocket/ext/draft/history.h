@@ -66,7 +66,7 @@ typedef struct ws_history_draft_1 {
     /*
      * Publishes as ws_topic_1.publish does, and tells where the message stands.          [any thread]
      *
-     * position: set if it was kept.
+     * position: set if it was kept; to zeros where a broker gives the positions of all hosts, which it does later.
      */
     ws_result (*publish)(const ws_host* host, const void* topic, uint64_t topic_size, uint32_t type,
                          const void* bytes, uint64_t n, ws_conn except, ws_position* position);
