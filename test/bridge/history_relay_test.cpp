@@ -35,7 +35,8 @@ using websocket::test::RecordingLog;
 
 namespace {
 
-constexpr std::uint64_t kHere = 7;
+constexpr std::uint64_t kHere = 7;  // an httpd
+constexpr std::uint64_t kBridgeHere = 70;
 constexpr std::uint64_t kThere = 8;
 constexpr std::uint64_t kEpochOfBroker = 99;
 const std::string kKept = std::string("\4=wwwkept");
@@ -160,7 +161,8 @@ struct RelayWorld {
     BridgeOptions options = [] {
         BridgeOptions made;
         made.prefix = "ws:";
-        made.host = kHere;
+        made.host = kBridgeHere;
+        made.httpd = kHere;
         made.first_pause = 1ms;
         return made;
     }();

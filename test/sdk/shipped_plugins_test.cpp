@@ -179,7 +179,7 @@ START_TEST(chat_has_rooms_with_presence_and_history) {
 END_TEST
 
 START_TEST(chat_knows_who_is_in_other_children_and_what_they_said) {
-    Host host(load("chat"), {{"heartbeat", "1000"}});
+    Host host(load("chat"), {{"heartbeat", "1000"}}, {.presence = false});
     const auto alice = host.connect("/chat?name=alice&room=tea");
     expect(said(alice), {R"({"type":"here","names":["alice"]})"});
     const auto in_children = [&](const std::string& text) {
@@ -209,7 +209,7 @@ START_TEST(chat_knows_who_is_in_other_children_and_what_they_said) {
 END_TEST
 
 START_TEST(chat_forgets_children_that_are_silent) {
-    Host host(load("chat"), {{"heartbeat", "100"}});
+    Host host(load("chat"), {{"heartbeat", "100"}}, {.presence = false});
     const auto alice = host.connect("/chat?name=alice");
     say_elsewhere(host, "chat-children:lobby", "names\nother\nbob");
     host.advance(0ms);
@@ -219,6 +219,29 @@ START_TEST(chat_forgets_children_that_are_silent) {
     expect(said(alice), {});
     host.advance(100ms);
     expect(said(alice), {R"({"type":"left","name":"bob"})"});
+}
+END_TEST
+
+START_TEST(chat_asks_a_server_that_knows_who_is_there_and_what_was_said) {
+    Host host(load("chat"), {}, {.histories = {{"chat:*", 2}}});
+    host.enter("chat:tea", "bob");
+    const auto alice = host.connect("/chat?name=alice&room=tea");
+    host.advance(0ms);
+    expect(said(alice), {R"({"type":"here","names":["alice","bob"]})"});
+    host.leave("chat:tea", "bob");
+    host.enter("chat:tea", "carol");
+    host.advance(0ms);
+    expect(said(alice), {R"({"type":"left","name":"bob"})", R"({"type":"joined","name":"carol"})"});
+    for (const char* text : {"1", "2", "3"}) alice->text(text);
+    host.advance(0ms);
+    static_cast<void>(alice->texts());
+    const auto dora = host.connect("/chat?name=dora&room=tea");
+    host.advance(0ms);
+    expect(said(dora), {R"({"type":"message","from":"alice","text":"2"})",
+                        R"({"type":"message","from":"alice","text":"3"})",
+                        R"({"type":"here","names":["alice","carol","dora"]})"});
+    host.stop();
+    ck_assert(host.offences().empty());
 }
 END_TEST
 
@@ -300,6 +323,7 @@ WEBSOCKET_TEST_SUITE(shipped_plugins) {
     tcase_add_test(tests, chat_has_rooms_with_presence_and_history);
     tcase_add_test(tests, chat_knows_who_is_in_other_children_and_what_they_said);
     tcase_add_test(tests, chat_forgets_children_that_are_silent);
+    tcase_add_test(tests, chat_asks_a_server_that_knows_who_is_there_and_what_was_said);
     tcase_add_test(tests, chat_keeps_rooms_for_a_while_but_not_all);
     tcase_add_test(tests, chat_refuses_what_is_too_long);
     tcase_add_test(tests, chat_sends_who_is_there_to_a_client_that_was_slow);
