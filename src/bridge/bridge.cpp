@@ -114,6 +114,7 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
                        HistoryRelayOptions{.prefix = options_.prefix,
                                            .host = options_.httpd,
                                            .next_number = options_.next_number,
+                                           .has_all_until = options_.has_all_until,
                                            .hash_key = options_.hash_key,
                                            .buffer = options_.buffer,
                                            .longest_wait = options_.longest_wait,

@@ -2,6 +2,7 @@
 // Carries what is published in this host to the broker, and what comes from there to the processes of this host.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -45,8 +46,9 @@ struct BridgeOptions {
     std::chrono::milliseconds first_pause{100};  ///< see BrokerLinkOptions, as the next
     std::chrono::milliseconds patience{5000};
     hub::History* history = nullptr;  ///< of topics; null for none, or a broker that keeps none
-    std::uint64_t httpd = 0;          ///< see HistoryRelayOptions::host, as the next two
+    std::uint64_t httpd = 0;          ///< see HistoryRelayOptions::host, as the next ones
     std::function<std::uint64_t()> next_number;
+    std::atomic<std::uint64_t>* has_all_until = nullptr;
     std::chrono::milliseconds stall{1500};
 };
 

@@ -228,6 +228,7 @@ void HistoryRelay::ask_for(Question question, std::initializer_list<std::string_
 void HistoryRelay::on_up() {
     forget_connection();
     phase_ = Phase::loading;
+    ask_for({Question::Kind::clock, {}}, {"TIME"});
     ask_for({Question::Kind::publish_script, {}}, {"SCRIPT", "LOAD", kPublishScript});
     ask_for({Question::Kind::read_script, {}}, {"SCRIPT", "LOAD", kReadScript});
 }
@@ -276,7 +277,8 @@ void HistoryRelay::on_answer(Reply&& reply) {
     }
     using Kind = Question::Kind;
     if (reply.is_error() && (question.kind == Kind::publish_script ||
-                             question.kind == Kind::read_script || question.kind == Kind::index)) {
+                             question.kind == Kind::read_script || question.kind == Kind::clock ||
+                             question.kind == Kind::index)) {
         refuse(explain_error(reply.text));
         return;
     }
@@ -287,6 +289,7 @@ void HistoryRelay::on_answer(Reply&& reply) {
             // Only now: what was published before and not taken is found there.
             ask_for({Kind::index, {}}, {"SSCAN", index_, "0", "COUNT", "500"});
             break;
+        case Kind::clock: on_clock(reply); break;
         case Kind::index: on_index(reply); break;
         case Kind::publication: on_publication(question, reply); break;
         case Kind::messages: on_messages(question.key, reply); break;
@@ -339,6 +342,9 @@ bool HistoryRelay::on_record(std::string_view payload) {
         return true;
     }
     take(*record, milliseconds(0));
+    if (phase_ == Phase::ready) {
+        note_has_all(static_cast<std::uint64_t>(record->time));
+    }
     return true;
 }
 

@@ -2,6 +2,7 @@
 // Topics with history over several hosts: the broker gives positions, and each host has all of it in its memory.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,8 @@ struct HistoryRelayOptions {
     std::uint64_t host = 0;  ///< not 0, and no other httpd's
     /// Larger with each call, also of bridges of this httpd that follow each other.
     std::function<std::uint64_t()> next_number;
+    /// See hub::Registry; outlives the relay.
+    std::atomic<std::uint64_t>* has_all_until = nullptr;
     base::HashKey hash_key{};
     std::size_t buffer = 16U << 20;                  ///< bytes that may wait for the broker
     std::chrono::milliseconds longest_wait{10'000};  ///< of a message, for the broker
@@ -96,6 +99,7 @@ private:
         enum class Kind : std::uint8_t {
             publish_script,
             read_script,
+            clock,
             index,
             publication,
             messages,
@@ -144,6 +148,7 @@ private:
     void ask_for(Question question, std::initializer_list<std::string_view> words);
 
     // history_relay_load.cpp: what was missed
+    void on_clock(const Reply& reply);
     void on_index(const Reply& reply);
     void load_more();
     void begin_load(const std::string& key, Topic& topic, Load load);
@@ -163,6 +168,8 @@ private:
     /// is well.
     void drop_if_settled(const std::string& key);
     void hold(Topic& topic, std::string_view payload);
+    /// A connection gets messages in the order of the broker's clock.
+    void note_has_all(std::uint64_t until) noexcept;
 
     net::Reactor& reactor_;
     const HistoryRelayOptions options_;
@@ -184,6 +191,7 @@ private:
     std::deque<Question> asked_;
     std::string publish_script_;  ///< as the broker calls it
     std::string read_script_;
+    std::uint64_t connected_at_ = 0;  ///< by the broker's clock, in milliseconds
     std::vector<std::string> to_load_;
     std::unordered_set<std::string> loaded_;  ///< in this connection, in phase loading
     std::size_t loading_ = 0;                 ///< topics

@@ -59,6 +59,24 @@ void HistoryRelay::forget_connection() {
                   [](const auto& one) { return !one.second.is_local && one.second.pending == 0; });
 }
 
+/// Asked when the channel was subscribed to: what is published from then on comes there.
+void HistoryRelay::on_clock(const Reply& reply) {
+    std::uint64_t seconds = 0;
+    std::uint64_t microseconds = 0;
+    if (reply.elements.size() != 2 || !number_of(reply.elements[0], seconds) ||
+        !number_of(reply.elements[1], microseconds)) {
+        link_.drop("it does not answer as Redis does");
+        return;
+    }
+    connected_at_ = seconds * 1000 + microseconds / 1000;
+}
+
+void HistoryRelay::note_has_all(std::uint64_t until) noexcept {
+    if (until > options_.has_all_until->load()) {
+        options_.has_all_until->store(until);
+    }
+}
+
 void HistoryRelay::on_index(const Reply& reply) {
     if (reply.elements.size() != 2) {
         link_.drop("it does not answer as Redis does");
@@ -95,6 +113,7 @@ void HistoryRelay::load_more() {
 void HistoryRelay::become_ready() {
     phase_ = Phase::ready;
     local_ = false;
+    note_has_all(connected_at_);
     log_.print(base::LogLevel::info,
                "WS0640: topics with history have the positions of the broker, which had %zu",
                loaded_.size());
@@ -124,9 +143,9 @@ void HistoryRelay::begin_load(const std::string& key, Topic& topic, Load load) {
         } else if (state->is_ordered) {
             known = state->last;
             from = std::max<std::uint64_t>(known.offset, 1);  // see is_another_history()
-        } else {
+        } else if (options_.has_all_until->load() == 0) {
             load = Load::all;
-        }
+        }  // else it has begun meanwhile
     }
     topic.load = load;
     topic.begun = false;
@@ -213,7 +232,8 @@ void HistoryRelay::take_behind(const std::string& key, Topic& topic, const Found
         give_up(key);
         return;
     }
-    if (topic.is_local && !topic.told) {
+    const auto until = static_cast<std::int64_t>(options_.has_all_until->load());
+    if (topic.is_local && !topic.told && until == 0) {
         topic.told = found.last;  // nobody here was promised what was before
         end_load(key);
         return;
@@ -232,9 +252,10 @@ void HistoryRelay::take_behind(const std::string& key, Topic& topic, const Found
             return;
         }
     }
+    const std::int64_t had = state->broker_time != 0 ? state->broker_time : until - 1;
     for (const HistoryRecord& record : found.records) {
-        // An epoch of before, which the broker has been given back: subscribers have had that.
-        if (is_new && record.time <= state->broker_time) {
+        // Of before it began here, or of an epoch that the broker has been given back: subscribers have had that.
+        if (is_new && record.time <= had) {
             topics_[key].told = record.at;
         } else {
             take(record, age_of(record, found.now));

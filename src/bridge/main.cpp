@@ -164,6 +164,7 @@ private:
         options.history = history_.get();
         options.httpd = registry_.host();
         options.next_number = [this] { return registry_.next_number(); };
+        options.has_all_until = &registry_.has_all_until();
         return options;
     }
 

@@ -44,6 +44,7 @@ struct alignas(64) Registry::Header {
     Word bridge;
     Word ordered;  ///< the address of the bridge that puts topics with history in order
     Word numbers;
+    Word has_all_until;
     std::uint64_t host;
     BridgeCounts bridge_counts;
 
@@ -185,6 +186,7 @@ bool Registry::is_ordered() const noexcept {
 
 std::uint64_t Registry::host() const noexcept { return header_->host; }
 std::uint64_t Registry::next_number() noexcept { return header_->numbers.fetch_add(1) + 1; }
+std::atomic<std::uint64_t>& Registry::has_all_until() noexcept { return header_->has_all_until; }
 
 std::optional<std::uint32_t> Registry::slot_at(std::uint64_t wanted) const noexcept {
     for (std::uint32_t slot = 0; slot < slots_used(); ++slot) {

@@ -82,6 +82,9 @@ public:
     [[nodiscard]] std::uint64_t host() const noexcept;
     /// The next of the numbers from 1 on, of all bridges that follow each other.
     [[nodiscard]] std::uint64_t next_number() noexcept;
+    /// Up to when, by the broker's clock in milliseconds, this host surely has what was published to topics with
+    /// history; 0 before the first time. The bridge's.
+    [[nodiscard]] std::atomic<std::uint64_t>& has_all_until() noexcept;
     /// The slot that has this address.
     [[nodiscard]] std::optional<std::uint32_t> slot_at(std::uint64_t address) const noexcept;
     /// What the bridge counts; the same for all that follow each other.

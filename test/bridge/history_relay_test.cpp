@@ -87,6 +87,7 @@ struct RelayWorld {
                        ? "-NOPERM no scripts\r\n"
                        : FakeRedis::bulk(words[2].find("XADD") != std::string::npos ? "p" : "r");
         }
+        if (words[0] == "TIME") return "*2\r\n" + FakeRedis::bulk("1") + FakeRedis::bulk("0");
         if (words[0] == "SSCAN") {
             return "*2\r\n" + FakeRedis::bulk("0") +
                    (topic.records.empty() ? "*0\r\n" : "*1\r\n" + FakeRedis::bulk(kKept));
@@ -103,6 +104,7 @@ struct RelayWorld {
         options.url.hosts = {{"127.0.0.1", redis.port}};
         options.history = &history;
         options.next_number = [this] { return ++number; };
+        options.has_all_until = &has_all_until;
         bridge = std::make_unique<Bridge>(reactor, options, bus, counts, log);
         bridge->start();
     }
@@ -146,7 +148,7 @@ struct RelayWorld {
     }
     void await_told(const std::string& texts) {
         await([&] { return told().size() >= texts.size(); }, texts.c_str());
-        ck_assert_str_eq(told().c_str(), texts.c_str());
+        ck_assert_msg(told() == texts, "told %s", told().c_str());
     }
     [[nodiscard]] HistoryExcerpt kept() {
         const TopicKey key = TopicKey::parse(kKept, {}).value();
@@ -172,6 +174,7 @@ struct RelayWorld {
     KeptTopic topic;
     std::set<std::string> runs;  ///< numbers
     std::uint64_t number = 0;
+    std::atomic<std::uint64_t> has_all_until{0};
     std::uint64_t number_there = 0;
     HistoryStore store = HistoryStore::create(std::size_t{1} << 20);
     RecordingLog log;
@@ -193,7 +196,7 @@ START_TEST(what_is_published_here_is_told_when_it_comes_back_and_kept) {
     world.tells = false;
     world.publish("1");
     world.await([&] { return world.counts.published.load() > 1; }, "the broker having it");
-    ck_assert_str_eq(world.told().c_str(), "");
+    ck_assert(world.told() == "");
     world.redis.publish(kHistoryChannel, world.topic.records[0]);
     world.await_told("1 ");
     world.tells = true;
@@ -256,7 +259,45 @@ START_TEST(what_others_publish_while_there_is_no_connection_is_read) {
     world.publish_there("4");
     world.await([&] { return world.told().find('4') != std::string::npos; }, "the other one");
     world.await([&] { return world.has_all_of_the_broker(); }, "the broker's epoch");
-    ck_assert_str_eq(world.told().c_str(), "1 2 3 mine 4 ");
+    ck_assert(world.told() == "1 2 3 mine 4 ");
+}
+END_TEST
+
+START_TEST(a_topic_that_begins_while_there_is_no_connection_is_told_from_its_beginning) {
+    RelayWorld world;
+    world.bus.elsewhere = true;
+    world.ready();
+    ck_assert_uint_eq(world.has_all_until.load(), 1000);
+    world.redis.cut();
+    for (const char* text : {"1", "2"}) world.publish_there(text);
+    world.await_told("1 2 ");
+    ck_assert(world.has_all_of_the_broker());
+}
+END_TEST
+
+START_TEST(a_topic_that_begins_here_and_there_while_there_is_no_connection_is_told_whole) {
+    RelayWorld world;
+    world.bus.elsewhere = true;
+    world.ready();
+    world.redis.cut();
+    world.publish("mine");
+    world.publish_there("1");
+    world.await_told("mine 1 ");
+    world.await([&] { return world.topic.records.size() == 2 && world.has_all_of_the_broker(); },
+                "the broker's epoch");
+    world.publish_there("2");
+    world.await_told("mine 1 2 ");
+}
+END_TEST
+
+START_TEST(a_bridge_that_follows_another_tells_what_has_begun_meanwhile) {
+    RelayWorld world;
+    world.bus.elsewhere = true;
+    world.has_all_until = 900;
+    for (const char* text : {"1", "2"}) world.publish_there(text);
+    world.ready();
+    world.await_told("1 2 ");
+    ck_assert(world.has_all_of_the_broker());
 }
 END_TEST
 
@@ -266,7 +307,7 @@ START_TEST(a_bridge_that_begins_takes_what_there_is_and_tells_nobody) {
     for (const char* text : {"1", "2", "3"}) world.publish_there(text);
     world.ready();
     ck_assert(world.has_all_of_the_broker());
-    ck_assert_str_eq(world.told().c_str(), "");
+    ck_assert(world.told() == "");
 }
 END_TEST
 
@@ -331,6 +372,9 @@ WEBSOCKET_TEST_SUITE(history_relay) {
     tcase_add_test(tests,
                    what_was_sent_when_the_connection_ended_is_sent_again_and_kept_and_told_once);
     tcase_add_test(tests, what_others_publish_while_there_is_no_connection_is_read);
+    tcase_add_test(tests, a_topic_that_begins_while_there_is_no_connection_is_told_from_its_beginning);
+    tcase_add_test(tests, a_topic_that_begins_here_and_there_while_there_is_no_connection_is_told_whole);
+    tcase_add_test(tests, a_bridge_that_follows_another_tells_what_has_begun_meanwhile);
     tcase_add_test(tests, a_bridge_that_begins_takes_what_there_is_and_tells_nobody);
     tcase_add_test(tests, a_broker_that_takes_no_scripts_leaves_messages_within_the_host);
     tcase_add_test(tests, a_message_that_the_broker_refuses_is_told_here_and_counted);

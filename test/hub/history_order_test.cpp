@@ -9,7 +9,6 @@
 #include "shm/killed_processes.hpp"
 
 using namespace websocket::test;
-using websocket::hub::OrderedMessage;
 using websocket::hub::OrderState;
 using websocket::hub::Origin;
 using websocket::hub::origin_of;

@@ -17,15 +17,11 @@
 
 using namespace websocket::test;
 using namespace std::chrono_literals;
-using websocket::engine::SharedFrame;
 using websocket::engine::text_bytes;
 using websocket::hub::HistoryExcerpt;
-using websocket::hub::HistoryLimits;
-using websocket::hub::HistoryRange;
 using websocket::hub::HistoryStore;
 using websocket::hub::Position;
 using websocket::hub::position_of;
-using websocket::hub::TopicKey;
 using websocket::protocol::Opcode;
 
 START_TEST(who_comes_from_another_epoch_or_from_the_future_does_not_recover) {
