@@ -490,7 +490,7 @@ START_TEST(a_slot_whose_name_another_user_keeps_busy_is_free_when_the_end_is_kno
     ck_assert(publisher.publish("t", "x") == TopicResult::ok);
     registry.reap(pid);
     Node next(registry);
-    Subscriber subscriber = next.subscriber("u");  // what is under way to the other one is not for it
+    Subscriber subscriber = next.subscriber("u");  // "x" may still be under way
     ck_assert(publisher.publish("u", "y") == TopicResult::ok);
     subscriber.peer.expect_text("y");
 }
