@@ -7,10 +7,10 @@
 #include <map>
 #include <set>
 
+#include "bridge/big_endian.hpp"
 #include "bridge/bridge.hpp"
 #include "bridge/fake_redis.hpp"
 #include "bridge/history_record.hpp"
-#include "bridge/big_endian.hpp"
 #include "engine/event_form.hpp"
 #include "engine/service.hpp"
 #include "hub/recording_bus.hpp"
@@ -372,8 +372,10 @@ WEBSOCKET_TEST_SUITE(history_relay) {
     tcase_add_test(tests,
                    what_was_sent_when_the_connection_ended_is_sent_again_and_kept_and_told_once);
     tcase_add_test(tests, what_others_publish_while_there_is_no_connection_is_read);
-    tcase_add_test(tests, a_topic_that_begins_while_there_is_no_connection_is_told_from_its_beginning);
-    tcase_add_test(tests, a_topic_that_begins_here_and_there_while_there_is_no_connection_is_told_whole);
+    tcase_add_test(tests,
+                   a_topic_that_begins_while_there_is_no_connection_is_told_from_its_beginning);
+    tcase_add_test(tests,
+                   a_topic_that_begins_here_and_there_while_there_is_no_connection_is_told_whole);
     tcase_add_test(tests, a_bridge_that_follows_another_tells_what_has_begun_meanwhile);
     tcase_add_test(tests, a_bridge_that_begins_takes_what_there_is_and_tells_nobody);
     tcase_add_test(tests, a_broker_that_takes_no_scripts_leaves_messages_within_the_host);
