@@ -5,9 +5,9 @@
 #include <new>
 #include <optional>
 
+#include "bridge/big_endian.hpp"
 #include "bridge/channel.hpp"
 #include "bridge/history_scripts.hpp"
-#include "bridge/big_endian.hpp"
 #include "bridge/redis_errors.hpp"
 #include "engine/event_form.hpp"
 
@@ -209,7 +209,8 @@ void HistoryRelay::feed() {
                                 .sequence = item.number,
                                 .fields = engine::event_fields_of(item.frame),
                                 .message = chars_of(item.frame.payload())};
-        const HistoryKeys keys(options_.prefix, channel_of(hub::BrokerUrl::Kind::redis, options_.prefix, item.key));
+        const HistoryKeys keys(options_.prefix,
+                               channel_of(hub::BrokerUrl::Kind::redis, options_.prefix, item.key));
         ask_for({Question::Kind::publication, item.key, item.number},
                 {"EVALSHA", publish_script_, "3", keys.meta, keys.stream, index_, new_epoch(),
                  std::to_string(limits->messages), std::to_string(limits->ttl.count()), host,
@@ -276,9 +277,9 @@ void HistoryRelay::on_answer(Reply&& reply) {
         return;
     }
     using Kind = Question::Kind;
-    if (reply.is_error() && (question.kind == Kind::publish_script ||
-                             question.kind == Kind::read_script || question.kind == Kind::clock ||
-                             question.kind == Kind::index)) {
+    if (reply.is_error() &&
+        (question.kind == Kind::publish_script || question.kind == Kind::read_script ||
+         question.kind == Kind::clock || question.kind == Kind::index)) {
         refuse(explain_error(reply.text));
         return;
     }

@@ -5,10 +5,10 @@
 #include <charconv>
 #include <optional>
 
+#include "bridge/big_endian.hpp"
 #include "bridge/channel.hpp"
 #include "bridge/history_relay.hpp"
 #include "bridge/history_scripts.hpp"
-#include "bridge/big_endian.hpp"
 #include "bridge/redis_errors.hpp"
 
 namespace websocket::bridge {
@@ -161,7 +161,8 @@ void HistoryRelay::ask_messages(const std::string& key, const Position& known, s
     }
     std::string epoch;
     append_number(epoch, known.epoch);
-    const HistoryKeys keys(options_.prefix, channel_of(hub::BrokerUrl::Kind::redis, options_.prefix, key));
+    const HistoryKeys keys(options_.prefix,
+                           channel_of(hub::BrokerUrl::Kind::redis, options_.prefix, key));
     ask_for({Question::Kind::messages, key},
             {"EVALSHA", read_script_, "2", keys.meta, keys.stream, new_epoch(), epoch,
              std::to_string(known.offset), std::to_string(from), std::to_string(limits->messages)});
