@@ -168,6 +168,7 @@ inline std::vector<Opened> open_connections(const Target& target, std::size_t co
             if (handshakes[started]->fd() >= 0) watch(epoll, handshakes[started]->fd(), started);
             advance(started++);
         }
+        if (done == count) break;  // a server that is quick has answered the last one already
         const int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()),
                                      static_cast<int>(timeout * 1e3));
         if (ready == 0 && done < count)
