@@ -30,7 +30,9 @@ constexpr bool kHasNats = false;
 
 }  // namespace
 
-bool knows_broker(BrokerKind kind) noexcept { return kind == BrokerKind::redis ? kHasRedis : kHasNats; }
+bool knows_broker(BrokerKind kind) noexcept {
+    return kind == BrokerKind::redis ? kHasRedis : kHasNats;
+}
 
 std::unique_ptr<BrokerLink> make_broker_link(net::Reactor& reactor, BrokerLinkOptions options,
                                              BrokerLink::Owner& owner, base::Log& log) {
