@@ -3,6 +3,8 @@
 and nothing twice, or is told that it cannot."""
 
 import json
+import pathlib
+import re
 import threading
 
 import pytest
@@ -14,6 +16,7 @@ from httpd import shipped
 from redis_servers import RedisServer
 from waiting import patience, wait_until
 
+_PAGE = pathlib.Path(__file__).parent.parent.parent / "docs/hosts.md"
 _TOPIC = "kept/news"
 _DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 _PARTS = (
@@ -238,6 +241,25 @@ def test_records_that_no_bridge_writes_are_refused(start_httpd, redis):
         hosts.servers[0].expect_log("WS0605: .*ws:!history")
         _Client(hosts.servers[0]).publish("good")
         reader.expect("good")
+
+
+def test_a_user_with_the_rights_of_the_page_may_do_all_that_is_needed(start_httpd, redis):
+    lines = re.findall(r"^ACL SETUSER .*$", _PAGE.read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        redis.run(*line.split())
+    redis.run("ACL", "SETUSER", "default", "off", options=("--user", "default"))
+    url = f"redis://websocket:a-long-password@127.0.0.1:{redis.port}"
+    with _hosts(start_httpd, redis, url=url) as hosts:
+        publisher = _Client(hosts.servers[0])
+        reader = _Client(hosts.servers[1])
+        reader.subscribe()
+        publisher.publish(1, 2)
+        positions = reader.expect(1, 2)
+        _come_back(hosts.servers[0], positions[0]).expect(2)
+        for server in hosts.servers:
+            log = server.log()
+            assert not re.search("WS0602|WS0641|NOPERM", log), log
 
 
 def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, redis):
