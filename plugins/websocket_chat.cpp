@@ -138,6 +138,7 @@ private:
     /// Rooms without clients that a child remembers.
     static constexpr std::size_t kMaxEmpty = 100;
     static constexpr std::uint64_t kMaxSilent = 3;  // heartbeats
+    static constexpr int kAsks = 3;
     /// Those who come and go meanwhile are told of together.
     static constexpr Milliseconds kNamesDelay{50};
 
@@ -162,6 +163,7 @@ private:
         std::map<ws_conn, Member> members;
         Presence presence;
         bool knows_names = false;  ///< the server has told them
+        int asks = 0;              ///< that are left until others tell what was said
         std::uint64_t left =
             0;  ///< by its last client here: which one it was; 0 when there are some
         websocket::Listener watch;
@@ -297,8 +299,14 @@ private:
                 }
             });
         if (!room.children_listener) return false;
-        server_.publish(children(place), "ask\n" + child_);
+        room.asks = kAsks;
+        ask(place, room);
         return true;
+    }
+    /// Again with the next heartbeat, if nobody tells anything: what is between hosts may not be there yet.
+    void ask(const std::string& place, Room& room) const {
+        --room.asks;
+        server_.publish(children(place), "ask\n" + child_);
     }
 
     /// The server says who has come or gone; at first, who is there. Clients that wait for that get it when all have been
@@ -452,9 +460,11 @@ private:
             if (!who_.available()) room.presence.set(from, names, beats_, change);
             std::int64_t oldest = INT64_MAX;
             while (!words.empty()) {
+                room.asks = 0;
                 const Line line(words.next());
                 if (room.history.add(line)) oldest = std::min(oldest, line.at);
             }
+            if (who_.available() && oldest == INT64_MAX) return;  // nothing new
             for (auto& [id, member] : room.members) {
                 member.wants_names = true;
                 if (oldest != INT64_MAX && !room.history.lines().empty()) {
@@ -480,6 +490,7 @@ private:
     void beat() {
         ++beats_;
         for (auto& [place, room] : rooms_) {
+            if (room.asks > 0) ask(place, room);
             if (!room.members.empty() && !who_.available()) {
                 tell_names(place, room.presence.words());
             }

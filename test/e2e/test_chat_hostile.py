@@ -170,7 +170,7 @@ def test_a_full_room_takes_nobody_else(chat, path):
         _await(two, "here")
         with _enter(chat, "full", "c", path) as three:
             three.expect_close(1013)
-        two.close_handshake()
+        two.send(frames.close(1000))
         _await(one, "left", lambda message: message["name"] == "b")
         with _enter(chat, "full", "d", path) as four:
             _await(four, "here")

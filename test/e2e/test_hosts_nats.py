@@ -15,7 +15,7 @@ from waiting import wait_until
 
 _USERS = """authorization { users: [
     {user: "ws", password: "s3/c\\"r@t"},
-    {user: "narrow", password: "secret", permissions: {publish: ["ws.>"], subscribe: ["ws.!hosts", "ws.www.news"]}} ] }"""
+    {user: "narrow", password: "secret", permissions: {publish: ["ws.>"], subscribe: ["ws.!hosts", "ws.!presence", "ws.www.news"]}} ] }"""
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ _PREFIX = "WebSocketConnections"
 _CHAT = f"""
 <Location "/chat">
     SetHandler websocket-handler
-    WebSocketHandler "{BUILD}/plugins/websocket_chat.so" chat_init
+    WebSocketHandler "{BUILD}/test/plugins/chat_alone.so" chat_init
 </Location>
 """
 
