@@ -18,7 +18,7 @@ from hosts import PLUGIN, Hosts, ask, bridge_of, parts, publish
 from httpd import BUILD, location, several_children, shipped
 from nats_servers import NatsServer
 from redis_servers import RedisSentinel, RedisServer
-from waiting import wait_until
+from waiting import SANITIZED, wait_until
 
 pytestmark = pytest.mark.each_mpm
 
@@ -279,6 +279,7 @@ def _jail(folder, pages):
 
 @pytest.mark.one_mpm
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may use ChrootDir")
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer looks for /proc, which is not in the jail")
 def test_the_bridge_lives_in_the_chroot_of_the_children(start_httpd, redis, configtest, tmp_path):
     url = f"redis://127.0.0.1:{redis.port}"
     empty, pages = tmp_path / "empty", tmp_path / "pages"
