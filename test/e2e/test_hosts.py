@@ -93,6 +93,7 @@ def test_event_streams_get_names_and_ids_of_events_from_other_hosts(start_httpd,
             socket.expect_text("socket after ")
             stream.expect("stream after ", "hello")
             hosts.await_subscribers("news", 1)
+            here.expect_log("WS0601", seconds=20)
             answer = here.ask("/events/publish?name=greeting&id=7", "POST", body=b"two\nlines")
             assert answer.status == 200
             socket.expect_text("two\nlines")

@@ -477,9 +477,9 @@ def _names_of(children):
 def test_nothing_is_left_behind(mpm, end):
     settings = "WebSocketDrainTimeout 1s\n"
     with Httpd(mpm, _PARTS + settings, children=_CHILDREN) as server, _Clients(server) as clients:
-        for client in clients.apart(3):
-            _subscribe(client, "t")
-            assert _ask(client, "others t x") == "others ok"
+        for number, client in enumerate(clients.apart(3)):
+            _subscribe(client, f"t{number}")
+            assert _ask(client, f"others t{number - 1} x") == "others ok"
         names = _names_of(server.children())
         assert len(names) >= 3
         server.signal(end)
