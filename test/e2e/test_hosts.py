@@ -76,6 +76,7 @@ def test_messages_of_any_size_and_kind_arrive_as_they_are(start_httpd, broker):
     with Hosts(start_httpd, broker) as hosts:
         there = hosts.subscriber(1, "sizes")
         publisher = hosts.client(0)
+        hosts.servers[0].expect_log("WS0601", seconds=20)
         largest = () if isinstance(broker, NatsServer) else (8_000_000,)
         for size in (1, 125, 126, 65_535, 65_536, 1_000_000, *largest):
             text = "€" * (size // 3) + "x" * (size % 3)

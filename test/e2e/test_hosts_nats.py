@@ -52,6 +52,7 @@ def _await_both_ways(hosts, here, there, publisher):
 def test_topics_of_any_name_are_subjects(start_httpd, nats):
     with Hosts(start_httpd, nats) as hosts:
         publisher = hosts.client(0)
+        hosts.servers[0].expect_log("WS0601", seconds=20)
         for topic, subject in (
             ("news.sports", "news.sports"),
             ("*", "%2A"),
