@@ -22,6 +22,20 @@ def ask(client, command):
     return client.expect_text()
 
 
+def gaps_of(server):
+    """How often messages of other hosts may have been lost."""
+    return int(server.status()["WebSocketBrokerGaps"])
+
+
+def skip_to(client, text, seconds=10):
+    """False when it does not come."""
+    with contextlib.suppress(AssertionError):
+        while client.expect_text(seconds=seconds) != text:
+            pass
+        return True
+    return False
+
+
 def bridge_of(server):
     """The id of the program, when it runs."""
     for pid in processes.children_of(server.pid):
@@ -59,6 +73,23 @@ class Hosts:
     def await_subscribers(self, topic, count):
         channel = self.broker.channel(topic)
         wait_until(lambda: self.broker.subscribers(channel) == count, 10, f"{count} hosts subscribing to {topic}")
+
+    def await_both_ways(self, here, there, publisher, broker=None):
+        """Until what is published on one host reaches both: what came before is skipped.
+
+        The first message may be lost: a broker may take a connection that has ended for one of those that it waits
+        for, and servers of a cluster tell each other of subscribers in their own time.
+
+        broker: the one that the hosts have now, if it is another one.
+        """
+        self.broker = broker or self.broker
+        for number in range(20):
+            self.await_subscribers("news", 2)
+            publish(publisher, "news", f"the end {number}")
+            assert skip_to(here, f"the end {number}")
+            if skip_to(there, f"the end {number}", 0.5):
+                return
+        raise AssertionError("nothing arrives")
 
 
 def publish(client, topic, text):

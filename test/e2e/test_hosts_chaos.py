@@ -10,7 +10,7 @@ import pytest
 
 import frames
 import processes
-from hosts import Hosts, ask, bridge_of, publish
+from hosts import Hosts, ask, bridge_of, gaps_of, publish
 from httpd import free_port
 from redis_servers import RedisSentinel, RedisServer
 from waiting import wait_until
@@ -34,32 +34,6 @@ def watched():
             yield master, replica, sentinel
 
 
-def _gaps(server):
-    return int(server.status()["WebSocketBrokerGaps"])
-
-
-def _skip_to(client, text, seconds=10):
-    """False when it does not come."""
-    with contextlib.suppress(AssertionError):
-        while client.expect_text(seconds=seconds) != text:
-            pass
-        return True
-    return False
-
-
-def _await_both_ways(hosts, redis, here, there, publisher):
-    """Until what is published on one host reaches both: what came before is skipped. The broker may take a connection
-    that has ended for one of those that it waits for, so the first message may be lost."""
-    hosts.broker = redis
-    for number in range(20):
-        hosts.await_subscribers("news", 2)
-        publish(publisher, "news", f"the end {number}")
-        assert _skip_to(here, f"the end {number}")
-        if _skip_to(there, f"the end {number}", 0.5):
-            return
-    raise AssertionError("nothing arrives")
-
-
 def _two_hosts(start, redis, **options):
     hosts = Hosts(start, redis, **options)
     here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
@@ -77,7 +51,7 @@ def test_hosts_go_where_the_sentinels_say(start_httpd, watched):
             server.expect_log("WS0602: .*(sentinels have chosen|replica|ended the connection)", start, 30)
             server.expect_log(f"WS0601: .* at 127.0.0.1:{replica.port}", start, 30)
             server.expect_log("WS0604: ", start)
-        _await_both_ways(hosts, replica, here, there, publisher)
+        hosts.await_both_ways(here, there, publisher, replica)
 
 
 def test_a_master_that_hangs_is_left_for_another_one_and_not_believed_when_it_is_back(start_httpd, watched):
@@ -88,11 +62,11 @@ def test_a_master_that_hangs_is_left_for_another_one_and_not_believed_when_it_is
         master.stop()
         for server in hosts.servers:
             server.expect_log(f"WS0601: .* at 127.0.0.1:{replica.port}", 0, 60)
-        _await_both_ways(hosts, replica, here, there, publisher)
+        hosts.await_both_ways(here, there, publisher, replica)
         master.go_on()
         # Who is told to be a replica ends all connections.
         wait_until(lambda: "role:slave" in master.run("INFO", "replication", check=False), 60, "the old master being told")
-        _await_both_ways(hosts, replica, here, there, publisher)
+        hosts.await_both_ways(here, there, publisher, replica)
 
 
 def test_a_server_that_was_made_a_replica_is_left(start_httpd, redis):
@@ -105,34 +79,34 @@ def test_a_server_that_was_made_a_replica_is_left(start_httpd, redis):
             publish(publisher, "news", "within the host")
             here.expect_text("within the host")
             redis.run("REPLICAOF", "NO", "ONE")
-            _await_both_ways(hosts, redis, here, there, publisher)
+            hosts.await_both_ways(here, there, publisher)
 
 
 @pytest.mark.parametrize("kind", ("pubsub", "normal"))
 def test_connections_that_the_broker_ends_are_made_anew(start_httpd, redis, kind):
     hosts, here, there, publisher = _two_hosts(start_httpd, redis)
     with hosts:
-        before = [_gaps(server) for server in hosts.servers]
+        before = [gaps_of(server) for server in hosts.servers]
         redis.run("CLIENT", "KILL", "TYPE", kind)
         for server, gaps in zip(hosts.servers, before):
-            wait_until(lambda: _gaps(server) > gaps, 20, "a gap being told")
-        _await_both_ways(hosts, redis, here, there, publisher)
+            wait_until(lambda: gaps_of(server) > gaps, 20, "a gap being told")
+        hosts.await_both_ways(here, there, publisher)
 
 
 def test_a_tiny_output_buffer_costs_messages_that_are_told(start_httpd, redis):
     hosts, here, there, publisher = _two_hosts(start_httpd, redis)
     with hosts:
-        before = _gaps(hosts.servers[1])
+        before = gaps_of(hosts.servers[1])
         redis.run("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32kb 0 0")
 
         def gap_is_told():
             publish(publisher, "news", 1_000_000 * "x")
             here.expect_text()  # else it is too slow for what comes after
-            return _gaps(hosts.servers[1]) > before
+            return gaps_of(hosts.servers[1]) > before
 
         wait_until(gap_is_told, 20, "a gap")
         redis.run("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
-        _await_both_ways(hosts, redis, here, there, publisher)
+        hosts.await_both_ways(here, there, publisher)
 
 
 class _Proxy:
@@ -182,7 +156,7 @@ def test_a_network_that_swallows_everything_is_noticed(start_httpd, redis):
             here.expect_text("within the host")
             for server in hosts.servers:
                 server.expect_log("WS0602: .*does not come back", 0, 60)
-            _await_both_ways(hosts, redis, here, there, publisher)
+            hosts.await_both_ways(here, there, publisher)
 
 
 def test_what_arrives_is_in_order_and_what_does_not_is_told(start_httpd, redis):
@@ -219,7 +193,7 @@ def test_what_arrives_is_in_order_and_what_does_not_is_told(start_httpd, redis):
         while (text := there.expect_text()) != "the end":
             seen.append(int(text))
         assert seen == sorted(set(seen))
-        assert len(seen) == len(sent) or _gaps(hosts.servers[1]) > 0
+        assert len(seen) == len(sent) or gaps_of(hosts.servers[1]) > 0
         assert len(seen) > 300
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is peculiar to NATS: names of subjects, users and tokens, limits of the server, clusters."""
 
-import contextlib
 import pathlib
 import re
 
@@ -9,7 +8,7 @@ import pytest
 
 import certificates
 import processes
-from hosts import Hosts, ask, bridge_of, parts, publish
+from hosts import Hosts, ask, bridge_of, gaps_of, parts, publish, skip_to
 from nats_servers import NatsCluster, NatsServer
 from waiting import wait_until
 
@@ -22,31 +21,6 @@ _USERS = """authorization { users: [
 def nats():
     with NatsServer() as server:
         yield server
-
-
-def _gaps(server):
-    return int(server.status()["WebSocketBrokerGaps"])
-
-
-def _skip_to(client, text, seconds=10):
-    """False when it does not come."""
-    with contextlib.suppress(AssertionError):
-        while client.expect_text(seconds=seconds) != text:
-            pass
-        return True
-    return False
-
-
-def _await_both_ways(hosts, here, there, publisher):
-    """Until what is published on one host reaches both: servers of a cluster tell each other of subscribers in their
-    own time, so the first message may be lost."""
-    for number in range(20):
-        hosts.await_subscribers("news", 2)
-        publish(publisher, "news", f"the end {number}")
-        assert _skip_to(here, f"the end {number}")
-        if _skip_to(there, f"the end {number}", 0.5):
-            return
-    raise AssertionError("nothing arrives")
 
 
 def test_topics_of_any_name_are_subjects(start_httpd, nats):
@@ -151,7 +125,7 @@ def test_what_is_too_large_for_the_server_stays_within_the_host_and_is_told(star
         there.expect_text("after")
         hosts.servers[0].expect_log(r"WS0630: a message of 1025 bytes .*ws\.www\.news.* takes 1024 at most")
         assert hosts.servers[0].status()["WebSocketBrokerMessagesDropped"] == "1"
-        wait_until(lambda: _gaps(hosts.servers[1]) > 0, 10, "the gap at the other host")
+        wait_until(lambda: gaps_of(hosts.servers[1]) > 0, 10, "the gap at the other host")
 
 
 def test_a_bridge_that_does_not_read_is_cut_off_and_told(start_httpd):
@@ -169,7 +143,7 @@ def test_a_bridge_that_does_not_read_is_cut_off_and_told(start_httpd):
             wait_until(cut_off, 30, "the server cutting it off")
         hosts.servers[1].expect_log("WS0602: .*(ended the connection|it says)")
         hosts.servers[1].expect_log("WS0604: ")
-        _await_both_ways(hosts, here, there, publisher)
+        hosts.await_both_ways(here, there, publisher)
 
 
 @pytest.fixture
@@ -201,7 +175,7 @@ def test_hosts_of_a_cluster_go_to_another_server(start_httpd, cluster, harm):
     with Hosts(start_httpd, cluster) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
-        _await_both_ways(hosts, here, there, publisher)
+        hosts.await_both_ways(here, there, publisher)
         _await_heartbeat(hosts.servers[0])
         victim = _server_of(cluster, hosts.servers[0])
         log = hosts.servers[0].log_size()
@@ -212,12 +186,12 @@ def test_hosts_of_a_cluster_go_to_another_server(start_httpd, cluster, harm):
             cluster.servers.remove(victim)
         try:
             publish(publisher, "news", "within the host")
-            assert _skip_to(here, "within the host")
+            assert skip_to(here, "within the host")
             hosts.servers[0].expect_log("WS0602: ", log, 60)
             hosts.servers[0].expect_log("WS0601: ", log, 60)
             hosts.servers[0].expect_log("WS0604: ", log)
-            _await_both_ways(hosts, here, there, publisher)
-            wait_until(lambda: _gaps(hosts.servers[1]) > 0, 10, "the other host being told")
+            hosts.await_both_ways(here, there, publisher)
+            wait_until(lambda: gaps_of(hosts.servers[1]) > 0, 10, "the other host being told")
         finally:
             if harm == "stop":
                 victim.__exit__()
