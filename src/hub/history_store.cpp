@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/history_store.hpp"
 
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
-#include <cerrno>
 #include <new>
 #include <string>
-#include <system_error>
 
 #include "base/descriptor.hpp"
 #include "engine/event_form.hpp"
@@ -110,11 +106,8 @@ shm::RobustLock HistoryStore::locked() const noexcept {
 HistoryStore HistoryStore::create(std::size_t bytes) {
     const std::size_t buckets = std::bit_floor(bytes / shm::BlockPool::kBlock / 4);
     const std::size_t before = sizeof(Header) + buckets * sizeof(Index);
-    base::Descriptor file(::memfd_create("websocket-history", MFD_CLOEXEC));
-    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
-        throw std::system_error(errno, std::generic_category(), "memfd_create");
-    }
-    shm::Mapping mapping = shm::Mapping::of_file(file.get(), bytes);
+    base::Descriptor file;
+    shm::Mapping mapping = shm::Mapping::in_new_file("websocket-history", bytes, file);
     auto* header = new (mapping.data()) Header{};
     header->file = file.release();
     header->size = bytes;
@@ -134,17 +127,12 @@ std::optional<HistoryStore> HistoryStore::at(void* memory) noexcept {
 }
 
 std::optional<HistoryStore> HistoryStore::open(int file) {
-    struct stat status {};
-    if (::fstat(file, &status) != 0) {
-        throw std::system_error(errno, std::generic_category(), "fstat");
-    }
-    const auto size = static_cast<std::size_t>(status.st_size);
-    if (size < kLeast) {
+    shm::Mapping mapping = shm::Mapping::of_whole_file(file, kLeast);
+    if (!mapping.valid()) {
         return {};
     }
-    shm::Mapping mapping = shm::Mapping::of_file(file, size);
     auto* header = static_cast<Header*>(mapping.data());
-    if (header->layout != kHistoryLayout || header->size != size) {
+    if (header->layout != kHistoryLayout || header->size != mapping.size()) {
         return {};
     }
     mapping.release();

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/presence_store.hpp"
 
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -87,11 +85,8 @@ shm::RobustLock PresenceStore::locked() const noexcept {
 PresenceStore PresenceStore::create(std::size_t bytes, std::uint32_t processes) {
     const std::size_t buckets = std::bit_floor(bytes / BlockPool::kBlock / 4);
     const std::size_t size = Header::size_before(processes, buckets) + bytes;
-    base::Descriptor file(::memfd_create("websocket-presence", MFD_CLOEXEC));
-    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
-        throw std::system_error(errno, std::generic_category(), "memfd_create");
-    }
-    shm::Mapping mapping = shm::Mapping::of_file(file.get(), size);
+    base::Descriptor file;
+    shm::Mapping mapping = shm::Mapping::in_new_file("websocket-presence", size, file);
     auto* header = new (mapping.data()) Header{};
     while (header->host == 0) {
         if (::getrandom(&header->host, sizeof header->host, 0) != sizeof header->host) {
@@ -117,18 +112,13 @@ std::optional<PresenceStore> PresenceStore::at(void* memory, std::uint32_t proce
 }
 
 std::optional<PresenceStore> PresenceStore::open(int file) {
-    struct stat status {};
-    if (::fstat(file, &status) != 0) {
-        throw std::system_error(errno, std::generic_category(), "fstat");
-    }
-    const auto size = static_cast<std::size_t>(status.st_size);
-    if (size < sizeof(Header)) {
+    shm::Mapping mapping = shm::Mapping::of_whole_file(file, sizeof(Header));
+    if (!mapping.valid()) {
         return {};
     }
-    shm::Mapping mapping = shm::Mapping::of_file(file, size);
     const auto* header = static_cast<const Header*>(mapping.data());
     if (header->layout != kPresenceLayout ||
-        size != Header::size_before(header->processes, header->buckets) + header->size) {
+        mapping.size() != Header::size_before(header->processes, header->buckets) + header->size) {
         return {};
     }
     return PresenceStore(static_cast<Header*>(mapping.release()));

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hub/registry.hpp"
 
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -70,11 +68,8 @@ Registry Registry::create(std::uint32_t slots) {
     // Pages that nobody touches cost nothing; a process touches 32 KiB.
     const std::size_t size = Header::size(slots) + std::size_t{slots} * SubscriberCounts::kCells *
                                                        sizeof(SubscriberCounts::Cell);
-    base::Descriptor file(::memfd_create("websocket-topics", MFD_CLOEXEC));
-    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
-        throw std::system_error(errno, std::generic_category(), "memfd_create");
-    }
-    shm::Mapping mapping = shm::Mapping::of_file(file.get(), size);
+    base::Descriptor file;
+    shm::Mapping mapping = shm::Mapping::in_new_file("websocket-topics", size, file);
     auto* header = new (mapping.data()) Header{};
     randomise(header->hash_key);
     randomise(header->secret);
@@ -97,19 +92,14 @@ std::optional<Registry> Registry::at(void* memory, std::uint32_t slots) noexcept
 }
 
 std::optional<Registry> Registry::open(int file) {
-    struct stat status {};
-    if (::fstat(file, &status) != 0) {
-        throw std::system_error(errno, std::generic_category(), "fstat");
-    }
-    const auto size = static_cast<std::size_t>(status.st_size);
-    if (size < sizeof(Header)) {
+    shm::Mapping mapping = shm::Mapping::of_whole_file(file, sizeof(Header));
+    if (!mapping.valid()) {
         return {};
     }
-    shm::Mapping mapping = shm::Mapping::of_file(file, size);
     const auto* header = static_cast<const Header*>(mapping.data());
     const std::size_t counted =
         std::size_t{header->slots} * SubscriberCounts::kCells * sizeof(SubscriberCounts::Cell);
-    if (header->layout != kLayout || size < Header::size(header->slots) + counted) {
+    if (header->layout != kLayout || mapping.size() < Header::size(header->slots) + counted) {
         return {};
     }
     return Registry(static_cast<Header*>(mapping.release()));

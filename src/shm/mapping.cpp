@@ -2,6 +2,7 @@
 #include "shm/mapping.hpp"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -40,6 +41,23 @@ Mapping Mapping::of_file(int file, std::size_t bytes) {
     mapping.memory_ = memory;
     mapping.size_ = bytes;
     return mapping;
+}
+
+Mapping Mapping::of_whole_file(int file, std::size_t least) {
+    struct stat status {};
+    if (::fstat(file, &status) != 0) {
+        throw std::system_error(errno, std::generic_category(), "fstat");
+    }
+    const auto size = static_cast<std::size_t>(status.st_size);
+    return size < least ? Mapping() : of_file(file, size);
+}
+
+Mapping Mapping::in_new_file(const char* name, std::size_t bytes, base::Descriptor& file) {
+    file = base::Descriptor(::memfd_create(name, MFD_CLOEXEC));
+    if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) {
+        throw std::system_error(errno, std::generic_category(), "memfd_create");
+    }
+    return of_file(file.get(), bytes);
 }
 
 Mapping::~Mapping() {

@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/descriptor.hpp"
+
 namespace websocket::shm {
 
 /// Anonymous memory, or that of a file in memory, full of zeros, used as far as it is touched.
@@ -25,6 +27,12 @@ public:
     explicit Mapping(std::size_t bytes, For whom = For::all_processes);
     /// The first bytes of a file, shared with all that map it. Throws std::system_error.
     [[nodiscard]] static Mapping of_file(int file, std::size_t bytes);
+    /// All of a file that another process may have made; not valid if that is less than `least` bytes. Throws
+    /// std::system_error.
+    [[nodiscard]] static Mapping of_whole_file(int file, std::size_t least);
+    /// That of a new file in memory, which is `file` then. Throws std::system_error.
+    [[nodiscard]] static Mapping in_new_file(const char* name, std::size_t bytes,
+                                             base::Descriptor& file);
     Mapping(Mapping&& other) noexcept
         : memory_(std::exchange(other.memory_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     Mapping& operator=(Mapping&& other) noexcept {
