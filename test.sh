@@ -40,7 +40,7 @@ esac
 # Ctrl-C reaches all that runs here by itself, and bash waits for it; httpds under test end with their tests.
 trap 'say "interrupted"; exit 130' INT
 
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONPYCACHEPREFIX=$PWD/build/pycache # not beside the sources
 # Where there is a compiler cache, nothing is compiled, or looked at by clang-tidy, that was so before, be it in another
 # clone.
 if [ -d /usr/lib/ccache ]; then
@@ -75,14 +75,21 @@ phase() {
 behind() {
     local log=$logs/behind/${1// /-} begin=$SECONDS status=0
     "${@:2}" >"$log" 2>&1 || status=$?
-    echo "$status $((SECONDS - begin))" >"$log.status"
+    echo "$status $((SECONDS - begin))" >"$log.new"
+    mv "$log.new" "$log.status"
+}
+
+# done_behind NAME: waits for it; false when who was to do it is gone.
+done_behind() {
+    local log=$logs/behind/${1// /-}
+    while [ ! -s "$log.status" ] && kill -0 "$behind_tests" 2>/dev/null; do sleep 0.2; done
+    [ -s "$log.status" ]
 }
 
 finished() {
     local log=$logs/behind/${1// /-} status=1 seconds="?"
-    while [ ! -s "$log.status" ] && kill -0 "$behind_tests" 2>/dev/null; do sleep 0.2; done
-    read -r status seconds <"$log.status" || true
-    beside=" of waiting, $seconds s beside tests"
+    ! done_behind "$1" || read -r status seconds <"$log.status"
+    beside=" of waiting, $seconds s beside the others"
     cat "$log"
     return "$status"
 }
@@ -120,9 +127,10 @@ tally() {
     unstable+=("${names[@]}")
 }
 
-# unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time.
+# unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time. Counted by
+# counted_unit_tests, as this may run behind others.
 unit_tests() {
-    local folder=$logs/unit-$1 run=() suites=() suite status=0 processes=$((2 * $(nproc)))
+    local folder=$logs/unit-$1 run=() suites=() suite processes=$((2 * $(nproc)))
     # The shadow memory of TSan does not fit every random layout of the address space.
     if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
         run=(setarch "$(uname -m)" -R)
@@ -141,20 +149,24 @@ unit_tests() {
     for suite in "${suites[@]}"; do
         echo "$(sed -n 's/^took \(.*\) s$/\1/p' "$folder/$suite.log") $suite"
     done >"$logs/unit-$1.times"
-    scripts/run-again.py suites "$folder" "$folder.result" "${run[@]}" || status=1
-    tally "$folder.result" || status=1
+    scripts/run-again.py suites "$folder" "$folder.result" "${run[@]}"
+}
+
+counted_unit_tests() {
+    local status=0
+    finished "unit tests, $1" || status=1
+    tally "$logs/unit-$1.result" || status=1
     return $status
 }
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local name=$logs/e2e-$1 status=0 processes=$((3 * $(nproc)))
+    local name=$logs/e2e-$1 status=0 processes=$((5 * $(nproc)))
     local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") several
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
-    [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
-    [ "$mode" = full ] || run+=(--light)
+    [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick --light)
     # Most tests wait most of their time, so there are more processes than cores.
-    several=(--dist load --numprocesses $((processes < 8 ? processes : 8)))
+    several=(--dist load --numprocesses $((processes < 16 ? processes : 16)))
     local -x WEBSOCKET_BUILD=build/$1
     timeout --foreground --kill-after=60 4000 "${run[@]}" "${several[@]}" "--junitxml=$name.xml" test/e2e || status=$?
     scripts/run-again.py end-to-end "$name.xml" $status "$name.result" timeout --foreground --kill-after=60 2000 "${run[@]}" &&
@@ -241,16 +253,24 @@ javascript_client() {
     [ "$mode" = quick ] || phase "JavaScript client, package" scripts/javascript-client check || true
 }
 
-# release_tests MPMS
-release_tests() {
-    phase "unit tests, release" unit_tests release || true
-    phase "end to end, release, ${1//,/, }" end_to_end release "$1" || true
+# apart COMMAND...: in the background, in a process group of its own, which Ctrl-C does not reach and the end of this
+# script does. Its id is in behind_tests.
+apart() {
+    mkdir -p "$logs/behind"
+    set -m
+    "$@" &
+    behind_tests=$!
+    set +m
+    # shellcheck disable=SC2064  # that one
+    trap "kill -- -$behind_tests 2>/dev/null || true" EXIT
 }
 
-# What users get, on event.
+# What users get, on event. Suites and end-to-end tests leave each other a part of the machine.
 quick_phases() {
     if phase "build release" build "${tested[@]}"; then
-        release_tests event
+        apart behind "unit tests, release" unit_tests release
+        phase "end to end, release, event" end_to_end release event || true
+        phase "unit tests, release" counted_unit_tests release || true
     else
         skip "tests" "the build failed"
     fi
@@ -268,6 +288,29 @@ compile_behind_tests() {
     behind "instructions" bench/check_instructions.py
 }
 
+# All suites, as soon as they are built.
+unit_tests_behind_tests() {
+    local variant
+    behind "unit tests, release" unit_tests release
+    for variant in tsan asan; do
+        ! built $variant || behind "unit tests, $variant" unit_tests $variant
+    done
+}
+
+# built VARIANT: waits for it.
+built() {
+    local status=1
+    ! done_behind "build $1" || read -r status _ <"$logs/behind/build-$1.status"
+    return "$status"
+}
+
+all_behind_tests() {
+    compile_behind_tests &
+    behind_tests=$! # whom the suites wait for
+    unit_tests_behind_tests
+    wait
+}
+
 # Whether a message costs more instructions than what is recorded. With status 3 none could be compared, of another compiler.
 instructions() {
     local status=0
@@ -279,20 +322,6 @@ instructions() {
     return $status
 }
 
-sanitized_phases() {
-    if phase "build tsan" finished "build tsan"; then
-        phase "unit tests, tsan" unit_tests tsan || true
-    else
-        skip "unit tests, tsan" "the build failed"
-    fi
-    if phase "build asan" finished "build asan"; then
-        phase "unit tests, asan" unit_tests asan || true
-        phase "end to end, asan, event" end_to_end_sanitized || true
-    else
-        skip "tests, asan" "the build failed"
-    fi
-}
-
 full_phases() {
     local work
     phase "format and shellcheck" scripts/check-format || true
@@ -300,14 +329,20 @@ full_phases() {
         skip "all others" "the build failed"
         return
     fi
-    mkdir -p "$logs/behind"
-    set -m # a process group of its own, which Ctrl-C does not reach and the end of this script does
-    compile_behind_tests &
-    behind_tests=$!
-    set +m
-    trap 'kill -- -$behind_tests 2>/dev/null || true' EXIT
-    release_tests event,worker,prefork
-    sanitized_phases
+    apart all_behind_tests
+    phase "end to end, release, event, worker, prefork" end_to_end release event,worker,prefork || true
+    phase "unit tests, release" counted_unit_tests release || true
+    if phase "build asan" finished "build asan"; then
+        phase "end to end, asan, event" end_to_end_sanitized || true
+        phase "unit tests, asan" counted_unit_tests asan || true
+    else
+        skip "tests, asan" "the build failed"
+    fi
+    if phase "build tsan" finished "build tsan"; then
+        phase "unit tests, tsan" counted_unit_tests tsan || true
+    else
+        skip "unit tests, tsan" "the build failed"
+    fi
     for work in "clang and clang-tidy" "each file by itself" "install, SCons and CMake" "apxs"; do
         phase "$work" finished "$work" || true
     done

@@ -4,7 +4,8 @@
 includes hide that another has forgotten them; and to compile each by itself takes twice as long as this.
 
 Here files are joined where nothing can be hidden: behind one that includes, directly or not, no header that they do
-not include as well. clang needs less time than gcc, and only its errors count: warnings are for other checks.
+not include as well. clang needs less time than gcc, and only its errors count: warnings are for other checks. Files that
+were good are not compiled again until one of them, or a header of ours that they include, or clang has changed.
 """
 
 import concurrent.futures
@@ -14,6 +15,8 @@ import pathlib
 import re
 import subprocess
 import sys
+
+import good_files
 
 
 def flags():
@@ -63,11 +66,31 @@ def chains(files):
             yield chain
 
 
+@functools.cache
+def what_decides():
+    version = subprocess.run(["clang++", "--version"], capture_output=True, check=True).stdout
+    return version + pathlib.Path(__file__).read_bytes()
+
+
+def texts(chain):
+    """Of all files of ours that are compiled, with their names."""
+    for file in sorted(set(chain).union(*map(included, chain))):
+        if os.path.exists(file):
+            yield file
+            yield pathlib.Path(file).read_bytes()
+
+
 def complaints(chain, options):
     text = "".join(f'#include "{file}"\n' for file in chain)
+    note = good_files.Note(what_decides(), " ".join(options), text, *texts(chain))
+    if note.is_there():
+        return ""
     done = subprocess.run(["clang++", *options, "-fsyntax-only", "-x", "c++", "-"], input=text, capture_output=True,
                           text=True)
-    return "" if done.returncode == 0 else f"{', '.join(chain)}: do not include what they need\n{done.stderr}"
+    if done.returncode != 0:
+        return f"{', '.join(chain)}: do not include what they need\n{done.stderr}"
+    note.write()
+    return ""
 
 
 files = sys.argv[1:] or sorted(map(str, pathlib.Path("src").glob("**/*.cpp")))

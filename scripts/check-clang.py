@@ -7,14 +7,11 @@
 Files of a folder are looked at together, as they are compiled. Those that are shipped are written out as one file:
 what a file includes is for the analyzer what its functions call, and no further subject. So it looks at each function
 once, and follows calls less far than in a FILE that is named: that takes a quarter of the time. What was good is not
-looked at again until it, or a header that it includes, or this script or .clang-tidy has changed. What was good is noted
-in build/clang, or in the folder that WEBSOCKET_GOOD_FILES names, for a month.
+looked at again until it, or a header that it includes, or this script or .clang-tidy has changed: see good_files.py.
 """
 
 import concurrent.futures
-import contextlib
 import functools
-import hashlib
 import json
 import os
 import pathlib
@@ -22,11 +19,10 @@ import re
 import shlex
 import subprocess
 import sys
-import time
+
+import good_files
 
 _COMMANDS = pathlib.Path("build/clang")
-_GOOD = pathlib.Path(os.environ.get("WEBSOCKET_GOOD_FILES") or _COMMANDS / "good")
-_GOOD_FOR = 30 * 24 * 3600  # seconds
 _INCLUDED = re.compile(r'^#include "((?:src|test)/[^"]+\.cpp)"$', re.MULTILINE)
 # clang's warnings alone are no check that it could run.
 _OF_OTHERS = ["--checks=-*,clang-diagnostic-*,misc-static-assert"]
@@ -104,20 +100,18 @@ def complaints(unit, depth):
     """What clang says about it; empty when it says nothing. `depth`: options of the analyzer."""
     options = [*_OF_SHIPPED, *depth] if unit.shipped else _OF_OTHERS
     text = unit.preprocessed()
-    good = None
+    note = None
     if text is not None:
-        key = hashlib.sha256(what_decides() + " ".join([*options, *unit.flags()]).encode() + text)
-        good = _GOOD / key.hexdigest()
-        if good.exists():
-            good.touch()
+        note = good_files.Note(what_decides(), " ".join([*options, *unit.flags()]), text)
+        if note.is_there():
             return ""
     # Says "N warnings generated" about system headers on stderr; errors go to stdout.
     done = subprocess.run(["clang-tidy", "--quiet", *options, unit.file, "--", *unit.flags()], stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True, check=False)
     if done.returncode != 0:
         return f"{unit.original(done.stdout)}clang-tidy: {unit.name}"
-    if good is not None:
-        good.touch()
+    if note is not None:
+        note.write()
     return ""
 
 
@@ -129,19 +123,9 @@ def unused_names(source):
             yield f"{source}: unused: {line}"
 
 
-def forget_old():
-    """What nobody has asked for in a month."""
-    limit = time.time() - _GOOD_FOR
-    for file in _GOOD.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another run forgets, too
-            if file.stat().st_mtime < limit:
-                file.unlink()
-
-
 def main():
     os.chdir(pathlib.Path(__file__).resolve().parent.parent)
-    _GOOD.mkdir(parents=True, exist_ok=True)
-    forget_old()
+    good_files.forget_old()
     wanted = sys.argv[1:]
     subprocess.run(["scons", "-s", "compiler=clang", *(["unity=no"] if wanted else []), "commands"], check=True)
     entries = {entry["file"]: entry for entry in json.loads((_COMMANDS / "compile_commands.json").read_text())}

@@ -59,6 +59,12 @@ def send_text(browser, what, text):
     browser.find_element("id", f"{what}-send").click()
 
 
+def texts_of(browser, selector):
+    """What each element shows that a CSS selector finds, all at one moment of the page."""
+    return browser.execute_script("return [...document.querySelectorAll(arguments[0])].map(one => one.innerText.trim())", selector)
+
+
 def text_of(browser, element):
     """What the element of this id shows."""
-    return browser.find_element("id", element).text
+    (text,) = texts_of(browser, f"#{element}")
+    return text

@@ -36,7 +36,8 @@ def pytest_collection_modifyitems(config, items):
     left_out = [name for option, name in (("--quick", "full"), ("--light", "heavy")) if config.getoption(option)]
     wanted = [item for item in items if not any(item.get_closest_marker(name) for name in left_out)]
     wanted = [item for item in wanted if not item.get_closest_marker("one_mpm") or _is_on_first_mpm(config, item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    kept = set(wanted)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = _slow_ones_first(wanted, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 

@@ -502,7 +502,7 @@ class Httpd:
 
     def refusal(self, pattern, path="/echo", **options):
         """The line of the log that one opening handshake causes, and the response. It is tried again as long
-        as the line is left out because many of its kind came before."""
+        as the line is left out because many of its kind came before, and says so: a pattern has more than the id."""
         start = self.log_size()
 
         def written():

@@ -14,7 +14,8 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def _stat(pid):
     """Fields of /proc/PID/stat after the command, or None if the process is gone."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -25,26 +26,43 @@ def is_alive(pid):
     return stat is not None and stat[0] not in "ZX"
 
 
-def _all():
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (stat := _stat(entry)) is not None and stat[0] not in "ZX":
-            yield int(entry), stat
+def _listed_children(pid):
+    """The children of a process, zombies included; none when it is gone."""
+    found = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    return sorted(found)
+
+
+def _all_children(pid):
+    """The same. The kernel may leave some out when one of them ends meanwhile, so two answers have to agree."""
+    found = _listed_children(pid)
+    while (again := _listed_children(pid)) != found:
+        found = again
+    return found
 
 
 def children_of(pid):
     """The living children, by id."""
-    return sorted(child for child, stat in _all() if int(stat[1]) == pid)
+    return [child for child in _all_children(pid) if is_alive(child)]
 
 
 def zombies_of(pid):
     """Children that have ended and that nobody has waited for, by id."""
-    stats = ((int(entry), _stat(entry)) for entry in os.listdir("/proc") if entry.isdigit())
-    return sorted(child for child, stat in stats if stat is not None and stat[0] == "Z" and int(stat[1]) == pid)
+    stats = ((child, _stat(child)) for child in _all_children(pid))
+    return [child for child, stat in stats if stat is not None and stat[0] == "Z"]
 
 
 def group_of(pgid):
     """The living members of a process group."""
-    return sorted(pid for pid, stat in _all() if int(stat[2]) == pgid)
+    try:
+        os.killpg(pgid, 0)
+    except ProcessLookupError:
+        return []  # at once: to look at all processes takes milliseconds
+    stats = ((int(entry), _stat(entry)) for entry in os.listdir("/proc") if entry.isdigit())
+    return sorted(pid for pid, stat in stats if stat is not None and stat[0] not in "ZX" and int(stat[2]) == pgid)
 
 
 def kill(pid):

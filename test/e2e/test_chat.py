@@ -2,12 +2,10 @@
 """The shipped chat and ticker, between children, with users of httpd, and in Chromium with two tabs."""
 
 import json
-import os
 import pathlib
 import re
 import shutil
 import signal
-import subprocess
 
 import pytest
 
@@ -15,7 +13,8 @@ import chromium
 import frames
 import httpd
 import processes
-from chromium import skippable
+from chromium import skippable, text_of
+from compiling import build_plugin
 from httpd import BUILD, Httpd, several_children
 from test_docs import TOP, snippet
 from waiting import wait_until
@@ -244,15 +243,7 @@ def room_plugin(tmp_path_factory):
     """The plugin of docs/topics.md, compiled as it stands there."""
     text = snippet(TOP / "docs/topics.md", "cpp", "room_init")
     assert len([line for line in text.splitlines() if line.strip()]) < 40
-    folder = tmp_path_factory.mktemp("topics")
-    folder.chmod(0o755)
-    folder.joinpath("room.cpp").write_text(text)
-    subprocess.run(
-        [os.environ.get("CXX", "g++").split()[-1], "-std=c++20", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        + ["-I", TOP / "include", "-o", folder / "room.so", folder / "room.cpp"],
-        check=True,
-    )
-    return folder / "room.so"
+    return build_plugin(text, "cpp", tmp_path_factory.mktemp("topics"), "room")
 
 
 def test_the_room_of_the_documentation(start_httpd, room_plugin):
@@ -276,11 +267,6 @@ def test_the_room_of_the_documentation(start_httpd, room_plugin):
 def _open_page(server, driver, page):
     shutil.copy(_EXAMPLES / page.split("?")[0], server.root / "htdocs")
     driver.get(f"http://127.0.0.1:{server.port}/{page}")
-
-
-def _items(driver, selector):
-    script = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)"
-    return driver.execute_script(script, selector)
 
 
 def _picture(driver, name):
@@ -312,33 +298,34 @@ def test_two_tabs_chat(chat, browser, two_tabs):
     browser.find_element("id", "room").clear()
     browser.find_element("id", "room").send_keys("browser")
     browser.find_element("css selector", "#enter button").click()
-    wait_until(lambda: _items(browser, "#names li") == ["alice"], 10, "alice being there")
+    wait_until(lambda: chromium.texts_of(browser, "#names li") == ["alice"], 10, "alice being there")
     _say(browser, "Is anybody here? <b>ä€😀</b>")
     browser.switch_to.window(bob)
     _open_page(chat, browser, "chat.html?name=bob&room=browser")
-    wait_until(lambda: _items(browser, "#names li") == ["alice", "bob"], 10, "both being there")
-    wait_until(lambda: _items(browser, ".message p") == ["Is anybody here? <b>ä€😀</b>"], 10, "the history")
+    wait_until(lambda: chromium.texts_of(browser, "#names li") == ["alice", "bob"], 10, "both being there")
+    wait_until(lambda: chromium.texts_of(browser, ".message p") == ["Is anybody here? <b>ä€😀</b>"], 10, "the history")
     _say(browser, "Yes, me.")
     browser.switch_to.window(alice)
-    wait_until(lambda: _items(browser, "#names li") == ["alice", "bob"], 10, "bob being there")
-    wait_until(lambda: _items(browser, ".message p")[-1:] == ["Yes, me."], 10, "what bob has said")
-    assert _items(browser, ".message .from") == ["alice", "bob"]
-    assert len(_items(browser, ".message.mine")) == 1
+    wait_until(lambda: chromium.texts_of(browser, "#names li") == ["alice", "bob"], 10, "bob being there")
+    wait_until(lambda: chromium.texts_of(browser, ".message p")[-1:] == ["Yes, me."], 10, "what bob has said")
+    assert chromium.texts_of(browser, ".message .from") == ["alice", "bob"]
+    assert len(chromium.texts_of(browser, ".message.mine")) == 1
     _picture(browser, "chat.png")
     browser.switch_to.window(bob)
     browser.close()
     browser.switch_to.window(alice)
-    wait_until(lambda: _items(browser, "#names li") == ["alice"], 10, "bob being gone")
-    assert _items(browser, ".note")[-1] == "bob left"
+    wait_until(lambda: chromium.texts_of(browser, "#names li") == ["alice"], 10, "bob being gone")
+    assert chromium.texts_of(browser, ".note")[-1] == "bob left"
 
 
 def _say(driver, text):
     wait_until(lambda: driver.find_element("id", "send").is_enabled(), 10, "being connected")
     driver.execute_script("document.getElementById('text').value = arguments[0]", text)
     driver.find_element("id", "send").click()
-    wait_until(lambda: text in _items(driver, ".message p"), 10, "the message on the page")
+    wait_until(lambda: text in chromium.texts_of(driver, ".message p"), 10, "the message on the page")
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_two_tabs_get_the_same_ticks(chat, browser, two_tabs):
     for tab in two_tabs:
@@ -346,6 +333,6 @@ def test_two_tabs_get_the_same_ticks(chat, browser, two_tabs):
         _open_page(chat, browser, "ticker.html")
     for tab in two_tabs:
         browser.switch_to.window(tab)
-        wait_until(lambda: int(browser.find_element("id", "ticks").text) >= 5, 10, "ticks")
-        assert browser.find_element("id", "tick").text.count(":") == 2
+        wait_until(lambda: int(text_of(browser, "ticks")) >= 5, 10, "ticks")
+        assert text_of(browser, "tick").count(":") == 2
     _picture(browser, "ticker.png")

@@ -114,11 +114,11 @@ class _Tab:
 
     def items(self, selector):
         self._browser.switch_to.window(self._handle)
-        return [one.text for one in self._browser.find_elements("css selector", selector)]
+        return chromium.texts_of(self._browser, selector)
 
     def state(self):
         self._browser.switch_to.window(self._handle)
-        return self._browser.find_element("id", "status").get_attribute("data-state")
+        return self._browser.execute_script("return document.getElementById('status').dataset.state")
 
     def say(self, text):
         wait_until(lambda: self.state() == "connected", 60, "being connected")
@@ -138,6 +138,7 @@ def _all_see(tabs, names, texts):
         wait_until(lambda: tab.items(".message p") == texts, 20, f"{texts} on the page")
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_two_tabs_on_two_hosts_chat_and_one_comes_back_when_its_host_does(hosts, browser):
     here, there = hosts.servers

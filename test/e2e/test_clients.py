@@ -138,12 +138,7 @@ def test_the_demo_page_works_in_chromium(server, browser):
     wait_until(lambda: text_of(browser, "status") == "connected", 10, "the page being connected")
     for message in ("Hello, httpd!", "ä€😀"):
         send_text(browser, "echo", message)
-        wait_until(
-            lambda: message
-            in [line.text for line in browser.find_elements("css selector", "#echo-log .in .text")],
-            5,
-            "the echo on the page",
-        )
+        wait_until(lambda: message in chromium.texts_of(browser, "#echo-log .in .text"), 5, "the echo on the page")
     wait_until(lambda: _count(browser) >= 20, 10, "the counter counting")
     pictures = httpd.BUILD / "screenshots"
     pictures.mkdir(exist_ok=True)
@@ -182,6 +177,7 @@ def test_chromium_sees_codes_and_big_messages(server, browser):
     _exchange_sizes(browser, f"ws://127.0.0.1:{server.port}/pool")
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_chromium_sees_the_same_over_tls(secure, browser):
     host = f"127.0.0.1:{secure.tls_port}"
@@ -190,6 +186,7 @@ def test_chromium_sees_the_same_over_tls(secure, browser):
     _exchange_sizes(browser, f"wss://{host}/pool")
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_chromium_may_not_connect_from_another_origin(server, browser):
     _page(server, browser, "demo.html")

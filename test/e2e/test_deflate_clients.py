@@ -144,6 +144,7 @@ def browser(deflating_server):  # one for all: it takes longer to start than the
         yield driver
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 @pytest.mark.parametrize(
     "path",

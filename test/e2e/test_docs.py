@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import frames
+from compiling import build_plugin
 from httpd import BUILD
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -103,14 +104,9 @@ def test_the_configurations_of_the_readme_are_valid(configtest, containing):
 def counter(tmp_path_factory):
     """The configuration of README.md's plugin, which is compiled as it stands there."""
     folder = tmp_path_factory.mktemp("readme")
-    folder.joinpath("counter.c").write_text(_readme("c", "counter_init"))
-    subprocess.run(
-        [*os.environ.get("CC", "gcc").split(), "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        + ["-I", TOP / "include", "-o", folder / "counter.so", folder / "counter.c"],
-        check=True,
-    )
+    plugin = build_plugin(_readme("c", "counter_init"), "c", folder, "counter")
     text = _readme("apache", "counter_init")
-    return text.replace("/usr/lib/apache2/modules/counter.so", str(folder / "counter.so"))
+    return text.replace("/usr/lib/apache2/modules/counter.so", str(plugin))
 
 
 def test_the_plugin_of_the_readme_counts(start_httpd, counter):

@@ -2,13 +2,12 @@
 """Gaps: plugins, clients of websocket_topic.so and event streams are told when messages may be missing."""
 
 import json
-import os
 import struct
-import subprocess
 
 import pytest
 
 import frames
+from compiling import build_plugin
 from event_client import EventClient
 from hosts import Hosts, ask
 from httpd import shipped
@@ -98,15 +97,9 @@ def test_a_host_that_could_not_publish_all_is_a_gap_of_all_topics(start_httpd, r
 
 
 def test_the_plugin_of_the_documentation_asks_again(start_httpd, redis, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weather")
-    folder.chmod(0o755)
-    (folder / "weather.cpp").write_text(snippet(TOP / "docs/topics.md", "cpp", "weather_init"))
-    subprocess.run(
-        [os.environ.get("CXX", "g++").split()[-1], "-std=c++20", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        + ["-I", TOP / "include", "-o", folder / "weather.so", folder / "weather.cpp"],
-        check=True,
-    )
-    lines = f'SetHandler websocket-handler\nWebSocketHandler "{folder}/weather.so" weather_init\n'
+    text = snippet(TOP / "docs/topics.md", "cpp", "weather_init")
+    plugin = build_plugin(text, "cpp", tmp_path_factory.mktemp("weather"), "weather")
+    lines = f'SetHandler websocket-handler\nWebSocketHandler "{plugin}" weather_init\n'
     with Hosts(start_httpd, redis, f'<Location "/weather">\n{lines}</Location>', count=1) as hosts:
         with hosts.servers[0].websocket("/weather") as client:
             hosts.await_subscribers("weather", 1)

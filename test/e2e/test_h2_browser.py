@@ -83,6 +83,7 @@ _CLOSED_BY_THE_SERVER = """
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.full
 @skippable("chromium")
 def test_chromium_speaks_over_http_2_and_closes_cleanly(secure, browser, mpm):

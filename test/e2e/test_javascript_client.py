@@ -74,6 +74,7 @@ def test_says_why_httpd_does_not_let_it_in_and_goes_on_trying(start_httpd):
         assert _error(waiting).name == "ClosedError"
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_the_page_of_the_documentation_outlives_httpd(start_httpd):
     """A child is killed; all of httpd is stopped and started again; a call waits meanwhile."""

@@ -207,6 +207,7 @@ window.clients = Object.fromEntries(["jsonrpc", "sockjs"].map((uri) => {
 </script>"""
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_a_page_comes_back_with_its_session_or_is_told_whatever_becomes_of_httpd(start_httpd):
     """Over WebSocket and over SockJS: connections are lost, the child is killed, all of httpd is killed."""

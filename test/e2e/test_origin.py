@@ -133,11 +133,11 @@ def test_the_host_header_counts_and_so_does_the_name_of_the_server(named, origin
 
 
 def test_a_refusal_says_what_was_compared_with_what(named, server):
-    line, _ = named.refusal("WS0104", host="a.example:81", headers=[("Origin", "https://a.example:81")])
+    line, _ = named.refusal("WS0104: ", host="a.example:81", headers=[("Origin", "https://a.example:81")])
     assert 'Origin "https://a.example:81" is not' in line
     assert '"http://a.example:81" by the Host header' in line
     assert '"http://a.example:8080" by the ServerName' in line
-    line, _ = server.refusal("WS0104", host="a.example:81", headers=[("Origin", "null")])
+    line, _ = server.refusal("WS0104: ", host="a.example:81", headers=[("Origin", "null")])
     assert 'Origin "null" is not the request\'s own "http://a.example:81" (see' in line
 
 

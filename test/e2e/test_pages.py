@@ -13,7 +13,7 @@ from chromium import send_text, skippable, text_of
 from httpd import BUILD, Httpd, location, shipped
 from waiting import wait_until
 
-pytestmark = skippable("chromium")
+pytestmark = [skippable("chromium"), pytest.mark.heavy]
 
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _EXAMPLES = _TOP / "examples"

@@ -5,22 +5,21 @@ headers say."""
 import concurrent.futures
 import json
 import os
-import pathlib
 import re
 import subprocess
 
 import pytest
 
 import frames
+from compiling import TOP, build_plugin, build_program, link
 from httpd import BUILD
 from waiting import SANITIZED, patience
 
 pytestmark = pytest.mark.full  # compiles a lot
 
-_TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-_PAGE = (_TOP / "docs/plugins.md").read_text()
-_JSONRPC = (_TOP / "docs/jsonrpc.md").read_text()
-_HISTORY = (_TOP / "docs/history.md").read_text()
+_PAGE = (TOP / "docs/plugins.md").read_text()
+_JSONRPC = (TOP / "docs/jsonrpc.md").read_text()
+_HISTORY = (TOP / "docs/history.md").read_text()
 _CLIENT = "jsonrpc_client.hpp"
 
 
@@ -32,39 +31,13 @@ def _name(snippet):
     return re.search(r"(\w+)_init", snippet)[1]
 
 
-def _compile(snippet, language, folder, *flags):
-    compiler = {"cpp": os.environ.get("CXX", "g++"), "c": os.environ.get("CC", "gcc")}[language].split()
-    standard = {"cpp": "-std=c++20", "c": "-std=c11"}[language]
-    source = folder / f"{_name(snippet)}.{language}"
-    source.write_text(snippet)
-    target = folder / f"{_name(snippet)}.so"
-    command = [*compiler, standard, *_WARNINGS, *flags, "-I", folder, "-I", _TOP / "include"]
-    subprocess.run([*command, "-o", target, source], check=True)
-    return target
-
-
-_WARNINGS = ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"]
-_SHARED = ["-shared", "-fPIC"]
-
-
-def _precompile(header, folder):
-    """What all snippets begin with, compiled once; g++ finds it before the header, other compilers take no notice."""
-    target = folder / f"{header}.gch"
-    target.parent.mkdir()
-    command = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-w", "-fvisibility=hidden", "-fPIC", "-I", _TOP / "include"]
-    subprocess.run([*command, "-x", "c++-header", "-o", target, _TOP / "include" / header], check=True)
-
-
 @pytest.fixture
 def built(tmp_path_factory):
     """The plugins of the page by name."""
     folder = tmp_path_factory.mktemp("snippets")
-    folder.chmod(0o755)
-    folder.parent.chmod(0o755)
-    _precompile("websocket/plugin.hpp", folder)
     snippets = [(text, language) for language in ("cpp", "c") for text in _blocks(language) if "main()" not in text]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        files = pool.map(lambda snippet: _compile(*snippet, folder, *_SHARED), snippets)
+        files = pool.map(lambda snippet: build_plugin(*snippet, folder, _name(snippet[0])), snippets)
         return {_name(text): file for (text, _), file in zip(snippets, files, strict=True)}
 
 
@@ -91,35 +64,23 @@ def test_the_plugins_of_the_page_load_and_do_what_it_says(start_httpd, built):
 
 def test_the_test_of_the_page_passes(tmp_path):
     (snippet,) = [block for block in _blocks("cpp") if "main()" in block]
-    subprocess.run([_compile(snippet, "cpp", tmp_path, "-UNDEBUG")], check=True, timeout=30)
+    subprocess.run([build_program(snippet, tmp_path, "page")], check=True, timeout=patience(30))
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory):
-    """The services of docs/jsonrpc.md, all in one file, as a plugin, and as a program because of the test among them."""
+def test_the_services_pass_their_test_and_say_what_their_page_says(start_httpd, tmp_path_factory):
+    """All in one file, as a plugin, and as a program because of the test among them."""
     folder = tmp_path_factory.mktemp("services")
-    folder.chmod(0o755)
-    folder.parent.chmod(0o755)
-    (folder / "all.cpp").write_text("\n".join(block for block in _blocks("cpp", _JSONRPC) if _CLIENT not in block))
-    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-pthread"]
-    warnings = [*_WARNINGS, "-UNDEBUG", "-fPIC", "-I", _TOP / "include"]
-    subprocess.run([*compiler, *warnings, "-c", "-o", folder / "all.o", folder / "all.cpp"], check=True)
-    for target, how in (("all.so", ["-shared", f"-Wl,--version-script={_TOP / 'cmake/plugin.map'}"]), ("test", [])):
-        subprocess.run([*compiler, *how, "-o", folder / target, folder / "all.o", "-lsimdjson"], check=True)
-    return folder
-
-
-def test_the_test_of_the_services_passes(services):
-    subprocess.run([services / "test"], check=True, timeout=30)
-
-
-def test_the_services_say_what_their_page_says(start_httpd, services):
+    text = "\n".join(block for block in _blocks("cpp", _JSONRPC) if _CLIENT not in block)
+    map_of_symbols = f"-Wl,--version-script={TOP / 'cmake/plugin.map'}"
+    plugin = build_plugin(text, "cpp", folder, "all", map_of_symbols, "-lsimdjson")
+    program = link(folder / "test", "cpp", folder / "all.o", "-lsimdjson")
+    subprocess.run([program], check=True, timeout=patience(30))
     names = re.findall(r"WEBSOCKET_JSONRPC_PLUGIN\((\w+)_init", _JSONRPC)
     assert len(names) >= 5
     server = start_httpd(
         "".join(
             f'<Location "/{name}">\nSetHandler websocket-handler\n'
-            f'WebSocketHandler "{services / "all.so"}" {name}_init\n</Location>\n'
+            f'WebSocketHandler "{plugin}" {name}_init\n</Location>\n'
             for name in names
         )
     )
@@ -144,25 +105,22 @@ def test_the_services_say_what_their_page_says(start_httpd, services):
 @pytest.mark.skipif(SANITIZED, reason="the library would need the sanitizer in the program, too")
 def test_the_client_of_the_page_prints_what_it_says(start_httpd, tmp_path):
     (snippet,) = [block for block in _blocks("cpp", _JSONRPC) if _CLIENT in block]
-    (tmp_path / "news.cpp").write_text(snippet)
-    compiler = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-pthread", *_WARNINGS]
     libraries = [BUILD / "libwebsocket-jsonrpc-client.a", "-lsimdjson", "-lz", "-lssl", "-lcrypto"]
-    command = [*compiler, "-I", _TOP / "include", "-o", tmp_path / "news", tmp_path / "news.cpp", *libraries]
-    subprocess.run(command, check=True)
+    news = build_program(snippet, tmp_path, "news", *libraries)
     server = start_httpd(
         f'<Location "/jsonrpc">\nSetHandler websocket-handler\n'
         f'WebSocketHandler "{BUILD}/plugins/websocket_jsonrpc.so" jsonrpc_init\n</Location>\n'
     )
-    command = [tmp_path / "news", f"ws://127.0.0.1:{server.port}/jsonrpc"]
+    command = [news, f"ws://127.0.0.1:{server.port}/jsonrpc"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=patience(30), check=True)
     assert done.stdout.split() == re.findall(r"// (-?\w+)$", snippet, re.MULTILINE)
 
 
 def test_the_reference_is_what_the_headers_say():
-    made = subprocess.run([_TOP / "tools/plugin-reference.py"], capture_output=True, text=True, check=True).stdout
-    assert (_TOP / "docs/plugin-reference.md").read_text() == made, "run tools/plugin-reference.py > docs/plugin-reference.md"
+    made = subprocess.run([TOP / "tools/plugin-reference.py"], capture_output=True, text=True, check=True).stdout
+    assert (TOP / "docs/plugin-reference.md").read_text() == made, "run tools/plugin-reference.py > docs/plugin-reference.md"
 
 
 def test_the_plugin_of_the_page_on_history_compiles(tmp_path):
     (snippet,) = _blocks("cpp", _HISTORY)
-    _compile(snippet, "cpp", tmp_path, *_SHARED)
+    build_plugin(snippet, "cpp", tmp_path, "history")

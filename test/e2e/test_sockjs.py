@@ -2,16 +2,15 @@
 """SockJS: what it asks for over HTTP, its frames on WebSockets, and its own client in Node and Chromium."""
 
 import json
-import os
 import pathlib
 import re
-import subprocess
 
 import pytest
 
 import frames
 import programs
 from chromium import skippable
+from compiling import build_plugin
 from httpd import BUILD, Httpd, section, shipped
 from waiting import wait_until
 
@@ -371,6 +370,7 @@ socket.onclose = ({ code, reason }) => { seen.push(`${code} ${reason}`); documen
 </script>"""
 
 
+@pytest.mark.heavy
 @skippable("node")
 @skippable("chromium")
 def test_the_client_of_sockjs_connects_in_chromium(sockjs, browser):
@@ -406,14 +406,9 @@ def test_the_configuration_of_the_page_is_valid(configtest):
 
 @pytest.mark.full
 def test_the_plugin_of_the_page_does_what_it_says(start_httpd, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sockjs")
-    folder.chmod(0o755)
-    folder.parent.chmod(0o755)
-    (folder / "room.cpp").write_text(_snippet("cpp"))
-    command = [*os.environ.get("CXX", "g++").split(), "-std=c++20", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
-    subprocess.run([*command, "-I", _TOP / "include", "-o", folder / "room.so", folder / "room.cpp"], check=True)
+    plugin = build_plugin(_snippet("cpp"), "cpp", tmp_path_factory.mktemp("sockjs"), "room")
     section = _section("/room", "loop", "WebSocketOption sockjs on")
-    server = start_httpd(re.sub("WebSocketHandler .*", f'WebSocketHandler "{folder}/room.so" room_init', section))
+    server = start_httpd(re.sub("WebSocketHandler .*", f'WebSocketHandler "{plugin}" room_init', section))
     with _open(server, "/room") as framed, server.websocket("/room") as plain:
         _tell(framed, "first")
         framed.expect_text('a["first"]')

@@ -11,6 +11,8 @@ import socket
 import subprocess
 
 import httpd
+import pytest
+
 from bridges import location
 from chromium import skippable, text_of
 from httpd import free_port
@@ -105,6 +107,7 @@ def _vnc_server(folder):
         yield port, process
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 @skippable("node")  # npm has installed noVNC
 @skippable("vnc")

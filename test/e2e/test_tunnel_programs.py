@@ -130,6 +130,7 @@ def _converse_and_check(server, mode, secure, compression):
     server.assert_unharmed()
 
 
+@pytest.mark.heavy
 @skippable("node")
 @pytest.mark.parametrize(("mode", "secure"), [("on", True), ("frames", False)], ids=["wss-on", "ws-frames"])
 @pytest.mark.parametrize("behind", ["python", "node"])

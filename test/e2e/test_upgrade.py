@@ -42,12 +42,12 @@ def _documented_flags():
 
 
 def _build(folder, edition, flags):
-    source = folder / "edition.cpp"
-    source.write_text(_PLUGIN)
+    """In two steps and with relative names, which a compiler cache knows again."""
+    (folder / "edition.cpp").write_text(_PLUGIN)
     target = folder / f"edition-{edition}.so"
-    subprocess.run(
-        [*_CXX, *flags, f"-DEDITION={edition}", "-I", _TOP / "include", "-o", target, source], check=True
-    )
+    compile_it = [*_CXX, *flags, f"-DEDITION={edition}", "-I", _TOP / "include", "-c", "-o", f"{edition}.o", "edition.cpp"]
+    for command in (compile_it, [*_CXX, *flags, "-o", target, f"{edition}.o"]):
+        subprocess.run(command, cwd=folder, check=True)
     return target
 
 

@@ -74,7 +74,7 @@ END_TEST
 START_TEST(a_bridge_that_is_killed_at_any_instruction_leaves_no_lease_for_ever) {
     bool done = false;
     for (std::uint64_t instruction = 1; !done;
-         instruction += 1 + instruction / (websocket::test::kSanitizer ? 2 : 8)) {
+         instruction += 1 + instruction / (websocket::test::kSanitizer ? 1 : 8)) {
         LeaseTable table;
         {
             websocket::test::SteppedProcess process([&] {

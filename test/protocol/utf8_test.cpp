@@ -18,6 +18,7 @@ using websocket::protocol::Utf8Validator;
 using websocket::test::append_utf8;
 using websocket::test::bytes;
 using websocket::test::FailingAllocator;
+using websocket::test::kSanitizer;
 using websocket::test::Random;
 using websocket::test::require;
 
@@ -132,7 +133,7 @@ END_TEST
 START_TEST(agrees_with_the_definition_on_all_sequences_of_three_bytes) {
     const Reference reference;
     std::string text(3, '\0');
-    for (unsigned value = 0; value < 0x1000000; ++value) {
+    for (unsigned value = 0; value < 0x1000000; value += kSanitizer ? 11 : 1) {
         text[0] = static_cast<char>(value >> 16);
         text[1] = static_cast<char>(value >> 8 & 0xFF);
         text[2] = static_cast<char>(value & 0xFF);
@@ -158,6 +159,7 @@ START_TEST(agrees_with_the_definition_inside_of_long_texts) {
     const Reference reference;
     Random random(7);
     for_each_of_four_edges([&](const std::string& edges) {
+        if (kSanitizer && random.below(4) != 0) return;
         const std::string before(random.below(70), 'a');
         const std::string after(random.below(70), 'z');
         const std::string text = before + edges + after;

@@ -23,6 +23,7 @@ using websocket::shm::MetricDescription;
 using websocket::shm::MetricLabel;
 using websocket::shm::MetricType;
 using websocket::test::killed_child;
+using websocket::test::kSanitizer;
 using websocket::test::SteppedProcess;
 using Id = MetricCatalogue::Id;
 using Metric = MetricCatalogue::Metric;
@@ -218,7 +219,7 @@ START_TEST(a_process_that_is_killed_while_it_adds_leaves_metrics_that_are_whole)
         SteppedProcess child([&] { work(catalogue); });
         while (child.step()) ++all_steps;
     }
-    constexpr int kRounds = 12;
+    constexpr int kRounds = kSanitizer ? 4 : 12;
     for (int round = 0; round <= kRounds; ++round) {
         MetricCatalogue catalogue(1);
         pid_t ended = 0;
