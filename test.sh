@@ -161,7 +161,7 @@ counted_unit_tests() {
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local name=$logs/e2e-$1 status=0 processes=$((5 * $(nproc)))
+    local name=$logs/e2e-$1 status=0 processes=$((7 * $(nproc)))
     local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") several
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick --light)

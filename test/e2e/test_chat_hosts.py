@@ -14,7 +14,7 @@ from chromium import skippable
 from hosts import Hosts, bridge_of
 from httpd import BUILD, shipped
 from redis_servers import RedisServer
-from waiting import patience, wait_until
+from waiting import wait_until
 
 _EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "examples"
 
@@ -46,7 +46,7 @@ class _Guest:
 
     def until(self, holds):
         while not holds():
-            message = json.loads(self.client.expect_text(seconds=patience(20)))
+            message = json.loads(self.client.expect_text(seconds=20))
             if message["type"] == "message":
                 self.texts.append(message["text"])
             elif message["type"] == "here":

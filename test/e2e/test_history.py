@@ -13,7 +13,7 @@ import pytest
 import frames
 from event_client import EventClient
 from httpd import Httpd, section, several_children, shipped
-from waiting import patience, wait_until
+from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
 
@@ -72,7 +72,7 @@ class _Reader:
         self.client.send(frames.text(f"sub {self._topic} {self.position or ''}".encode()))
         missed = []
         while True:
-            text = self.client.expect_text(seconds=patience(10))
+            text = self.client.expect_text(seconds=10)
             if text.startswith("sub "):
                 break
             missed.append(text)
@@ -91,11 +91,11 @@ class _Reader:
             self.got.append(text)
 
     def read(self, count):
-        self._take([self.client.expect_text(seconds=patience(10)) for _ in range(count)])
+        self._take([self.client.expect_text(seconds=10) for _ in range(count)])
 
     def read_until(self, last):
         while not self.got or self.got[-1] != last:
-            frame = self.client.next_frame(patience(10))
+            frame = self.client.next_frame(10)
             if frame.opcode == frames.TEXT:
                 self._take([frame.payload.decode()])
             else:  # of a child that drains
@@ -176,7 +176,7 @@ def test_who_drops_and_comes_back_misses_nothing_and_gets_nothing_twice(history)
             reader.drop()
             reader.come()
             for publisher in publishers:
-                assert publisher.expect_text(seconds=patience(10)).startswith("many ok ")
+                assert publisher.expect_text(seconds=10).startswith("many ok ")
             published += 5 * len(publishers)
         end = _ask(publishers[0], f"pub {topic} end").split()[2]
         for reader in readers:
@@ -267,7 +267,7 @@ def _request(client, **request):
 
 
 def _answer(client):
-    return json.loads(client.expect_text(seconds=patience(10)))
+    return json.loads(client.expect_text(seconds=10))
 
 
 def _subscribed(client, topic, **more):

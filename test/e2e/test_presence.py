@@ -9,7 +9,7 @@ import pytest
 
 import frames
 from httpd import Httpd, section, several_children
-from waiting import patience, wait_until
+from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
 
@@ -36,7 +36,7 @@ def presence(presence_server):
 
 def _ask(client, command):
     client.send(frames.text(command.encode()))
-    return client.expect_text(seconds=patience(10))
+    return client.expect_text(seconds=10)
 
 
 def _enter(server, topic, who, info="x"):
@@ -53,7 +53,7 @@ def _watch(server, topic):
 
 def _hears(client, *expected):
     for text in expected:
-        assert client.expect_text(seconds=patience(10)) == text
+        assert client.expect_text(seconds=10) == text
 
 
 @pytest.mark.one_mpm
@@ -101,7 +101,7 @@ def test_all_children_know_who_is_there(presence):
             _hears(first, "changed bob=3")
             _hears(late, "changed bob=3")
             assert _ask(bob, "enter room carol 4") == "enter 0"
-            heard = {first.expect_text(seconds=patience(10)), first.expect_text(seconds=patience(10))}
+            heard = {first.expect_text(seconds=10), first.expect_text(seconds=10)}
             assert heard == {"left bob=3", "joined carol=4"}
         _hears(first, "left alice=2")
         assert _ask(bob, "leave room") == "leave 0"
@@ -125,7 +125,7 @@ def test_members_of_a_child_that_ends_have_left(mpm, end):
             assert _ask(watcher, "watch room") == "watch"
             _hears(watcher, *[f"joined member{i}=x" for i in range(6)])
             os.kill(int(victim), signal.SIGKILL)
-            left = {watcher.expect_text(seconds=patience(10)) for _ in gone}
+            left = {watcher.expect_text(seconds=10) for _ in gone}
             assert left == {f"left {one}=x" for one in gone}
             server.forget_harm()
         else:

@@ -12,7 +12,7 @@ import processes
 from hosts import ask, bridge_of
 from httpd import section, several_children
 from redis_servers import RedisServer
-from waiting import patience, wait_until
+from waiting import wait_until
 
 pytestmark = pytest.mark.each_mpm
 
@@ -68,12 +68,12 @@ class _Hosts:
 
 def _hears(client, *expected):
     for text in expected:
-        assert client.expect_text(seconds=patience(20)) == text
+        assert client.expect_text(seconds=20) == text
 
 
 def _hears_all(client, expected):
     """The same in any order."""
-    assert sorted(client.expect_text(seconds=patience(20)) for _ in expected) == sorted(expected)
+    assert sorted(client.expect_text(seconds=20) for _ in expected) == sorted(expected)
 
 
 def _bytes(length, text):
@@ -185,7 +185,7 @@ def test_who_comes_and_goes_on_one_host_is_seen_on_all(start_httpd, redis):
         alice.close()
         assert ask(bob, "leave room") == "leave 0"
         for watcher in watchers:
-            heard = {watcher.expect_text(seconds=patience(20)) for _ in range(2)}
+            heard = {watcher.expect_text(seconds=20) for _ in range(2)}
             assert heard == {"left alice=3", "left bob=2"}
 
 
@@ -364,7 +364,7 @@ def test_a_host_that_comes_learns_of_ten_thousand(start_httpd, redis):
             client.send(b"".join(frames.text(f"enter room{topic} member{number:02} x".encode()) for topic in range(100)))
         for client in clients:
             for _ in range(100):
-                assert client.expect_text(seconds=patience(20)) == "enter 0"
+                assert client.expect_text(seconds=20) == "enter 0"
         hosts.servers.append(hosts.start())
         for topic in (0, 50, 99):
             hosts.expect(1, f"room{topic}", *(f"member{number:02}=x" for number in range(100)), seconds=30)

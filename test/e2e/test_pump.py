@@ -427,6 +427,7 @@ def test_a_client_that_takes_nothing_does_not_hold_a_child_up(start_pumped, numb
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM], ids=["graceful", "stop"])
+@pytest.mark.slow
 def test_a_client_that_takes_a_little_now_and_then_does_not_hold_a_child_up(start_pumped, number):
     server = start_pumped(_DRAIN + location("/block", "hostile"), children=2)
     client = server.websocket("/block", receive_buffer=4096)
