@@ -99,7 +99,9 @@ void V1Instance::end() noexcept {
         }
     }
     end_listeners(true);
-    leave();
+    if (users_.fetch_sub(1) == 1 && !stop_begun_.exchange(true)) {
+        stop();
+    }
 }
 
 bool V1Instance::try_enter() noexcept {
@@ -176,10 +178,15 @@ void V1Instance::release_drain() noexcept {
     }
 }
 
+/// The last one may be a thread of the plugin, which stop() joins: so it runs elsewhere. And while it runs, threads of
+/// the plugin may come and go.
 void V1Instance::leave() noexcept {
-    if (users_.fetch_sub(1) != 1) {
-        return;
+    if (users_.fetch_sub(1) == 1 && !stop_begun_.exchange(true) && host_.pool.ready()) {
+        host_.pool.submit(stopping_);
     }
+}
+
+void V1Instance::stop() noexcept {
     if (plugin().stop != nullptr) {
         try {
             plugin().stop(self_);

@@ -14,6 +14,7 @@
 #include "hub/topic_table.hpp"
 #include "plugin/common/endpoint.hpp"
 #include "plugin/common/outgoing_text.hpp"
+#include "plugin/common/pool.hpp"
 #include "plugin/v1/call_queue.hpp"
 #include "plugin/v1/v1_call.hpp"
 #include "websocket/plugin.h"
@@ -107,6 +108,16 @@ public:
 private:
     using Listeners = std::unordered_map<std::uint64_t, std::shared_ptr<V1Listener>>;
 
+    class Stopping final : public PoolTask {
+    public:
+        explicit Stopping(V1Instance& instance) noexcept : instance_(instance) {}
+        void run() noexcept override { instance_.stop(); }
+
+    private:
+        V1Instance& instance_;
+    };
+
+    void stop() noexcept;
     void end_listeners(bool for_good) noexcept;
     void resign() noexcept;  // whatever it leads
     [[nodiscard]] std::string wrong_options() const noexcept;
@@ -130,6 +141,8 @@ private:
     hub::TopicQuota topic_quota_;
     OutgoingTexts outgoing_texts_;
     std::atomic<std::uint32_t> users_{0};
+    std::atomic<bool> stop_begun_{false};
+    Stopping stopping_{*this};
     std::atomic<std::uint32_t> held_{0};  ///< of Host::drain_holds
     std::mutex calls_mutex_;              // guards calls_
     std::unordered_map<std::uint64_t, V1Call*> calls_;
