@@ -194,6 +194,7 @@ START_TEST(a_process_that_is_killed_while_epochs_change_leaves_one_of_them_whole
 END_TEST
 
 WEBSOCKET_TEST_SUITE(history_order) {
+    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, a_topic_that_nobody_knows_has_no_order);
     tcase_add_test(tests, messages_with_positions_are_kept_once_and_with_their_origin);
     tcase_add_test(tests, who_comes_from_before_a_hole_does_not_recover);

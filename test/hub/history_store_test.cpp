@@ -212,6 +212,7 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_
 END_TEST
 
 WEBSOCKET_TEST_SUITE(history_store) {
+    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, who_comes_from_another_epoch_or_from_the_future_does_not_recover);
     tcase_add_test(tests, what_was_trimmed_or_has_expired_is_not_recovered);
     tcase_add_test(tests, all_behind_a_position_is_read_in_order_and_the_last_ones_without);

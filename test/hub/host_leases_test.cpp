@@ -94,6 +94,7 @@ START_TEST(a_bridge_that_is_killed_at_any_instruction_leaves_no_lease_for_ever) 
 END_TEST
 
 WEBSOCKET_TEST_SUITE(host_leases) {
+    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, a_lease_lasts_until_its_time_and_is_then_another_one);
     tcase_add_test(tests, another_bridge_goes_on_with_the_leases_of_one_that_was_killed);
     tcase_add_test(tests, there_are_not_more_than_so_many_and_one_that_ends_makes_room);

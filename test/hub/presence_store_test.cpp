@@ -157,6 +157,7 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_members_that_are_w
 END_TEST
 
 WEBSOCKET_TEST_SUITE(presence_store) {
+    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, members_come_change_and_go);
     tcase_add_test(tests, how_many_are_present_is_known);
     tcase_add_test(tests, who_is_there_by_two_processes_leaves_with_the_last_one);
