@@ -3,6 +3,7 @@
 // declared before whatever has that thread, a Service or a Pool: so it outlives the thread.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -82,15 +83,18 @@ private:
     const std::shared_ptr<Awaited<bool>> open_ = std::make_shared<Awaited<bool>>();
 };
 
-/// For what tells nobody that it changes: an atomic counter of the code under test.
+/// For what tells nobody that it changes: an atomic counter of the code under test. Looks less and less often, and leaves
+/// the core to others meanwhile.
 template <class Condition>
 void await_quietly(Condition condition, const char* what) {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    std::chrono::microseconds pause{5};
     while (!condition()) {
         if (std::chrono::steady_clock::now() > deadline) {
             ck_abort_msg("waited in vain for %s", what);
         }
-        std::this_thread::yield();
+        std::this_thread::sleep_for(pause);
+        pause = std::min(2 * pause, std::chrono::microseconds{2000});
     }
 }
 

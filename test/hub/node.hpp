@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/awaiting.hpp"
 #include "engine/service.hpp"
 #include "hub/hub.hpp"
 #include "hub/local_bus.hpp"
@@ -173,9 +174,9 @@ private:
     /// As a child of httpd does it.
     void stop() {
         engine_.begin_stop();
-        while (!engine_.stopped()) std::this_thread::yield();
+        await_quietly([this] { return engine_.stopped(); }, "the loops' end");
         bus_.begin_stop();
-        while (!bus_.stopped()) std::this_thread::yield();
+        await_quietly([this] { return bus_.stopped(); }, "the end of the bus");
     }
 
     static std::uint64_t number_of(TopicResult result) {
