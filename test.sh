@@ -164,7 +164,8 @@ end_to_end() {
     local name=$logs/e2e-$1 status=0 processes=$((7 * $(nproc)))
     local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") several
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
-    [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick --light)
+    [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
+    [ "$mode" = full ] || run+=(--light)
     # Most tests wait most of their time, so there are more processes than cores.
     several=(--dist load --numprocesses $((processes < 16 ? processes : 16)))
     local -x WEBSOCKET_BUILD=build/$1

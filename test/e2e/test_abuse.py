@@ -10,6 +10,8 @@ import processes
 from httpd import location
 from waiting import SANITIZED, wait_until
 
+pytestmark = pytest.mark.heavy
+
 _CROWD = 100  # of each kind
 _MIB = 1 << 20
 

@@ -14,6 +14,8 @@ from httpd import shipped
 from redis_servers import RedisServer
 from test_docs import TOP, snippet
 
+pytestmark = pytest.mark.heavy
+
 _JSON = shipped("/json", "topic", "WebSocketOption protocol json", 'WebSocketOption allow "**"')
 _RAW = shipped("/raw", "topic", "WebSocketOption topic news")
 

@@ -29,7 +29,7 @@ def redis():
         yield server
 
 
-@pytest.fixture(params=(RedisServer, NatsServer), ids=("redis", "nats"))
+@pytest.fixture(params=(RedisServer, pytest.param(NatsServer, marks=pytest.mark.heavy)), ids=("redis", "nats"))
 def broker(request):
     """For what holds with each kind."""
     with request.param() as server:

@@ -16,6 +16,8 @@ from httpd import shipped
 from redis_servers import RedisServer
 from waiting import wait_until
 
+pytestmark = pytest.mark.heavy
+
 _PAGE = pathlib.Path(__file__).parent.parent.parent / "docs/hosts.md"
 _TOPIC = "kept/news"
 _DURABLE = ("--appendonly", "yes", "--appendfsync", "always")

@@ -12,6 +12,8 @@ from hosts import Hosts, ask, bridge_of, gaps_of, parts, publish, skip_to
 from nats_servers import NatsCluster, NatsServer
 from waiting import wait_until
 
+pytestmark = pytest.mark.heavy
+
 _USERS = """authorization { users: [
     {user: "ws", password: "s3/c\\"r@t"},
     {user: "narrow", password: "secret", permissions: {publish: ["ws.>"], subscribe: ["ws.!hosts", "ws.!presence", "ws.www.news"]}} ] }"""

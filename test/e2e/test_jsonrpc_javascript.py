@@ -16,7 +16,7 @@ from httpd import Httpd, location, shipped
 from jsonrpc_client import PACKAGE, ClientError, JsonRpcClient, program
 from waiting import patience, wait_until
 
-pytestmark = skippable("node")
+pytestmark = [skippable("node"), pytest.mark.heavy]
 
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -207,7 +207,6 @@ window.clients = Object.fromEntries(["jsonrpc", "sockjs"].map((uri) => {
 </script>"""
 
 
-@pytest.mark.heavy
 @skippable("chromium")
 def test_a_page_comes_back_with_its_session_or_is_told_whatever_becomes_of_httpd(start_httpd):
     """Over WebSocket and over SockJS: connections are lost, the child is killed, all of httpd is killed."""

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+pytestmark = pytest.mark.heavy
+
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _COMPILERS = [name for name in dict.fromkeys((os.environ.get("CXX", "g++"), "clang++")) if shutil.which(name.split()[0])]
 _START = "#include <websocket/plugin.hpp>\nusing namespace websocket;\n"

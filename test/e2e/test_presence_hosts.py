@@ -14,7 +14,7 @@ from httpd import section, several_children
 from redis_servers import RedisServer
 from waiting import wait_until
 
-pytestmark = pytest.mark.each_mpm
+pytestmark = [pytest.mark.each_mpm, pytest.mark.heavy]
 
 _CHANNEL = "ws:!presence"
 _PLUGIN = section("/history", "test/plugins/history.so", "history_init", "WebSocketSendBuffer 4M")

@@ -18,6 +18,8 @@ from chromium import skippable, text_of
 from httpd import free_port
 from waiting import patience, wait_until
 
+pytestmark = pytest.mark.heavy
+
 _CLIENTS = pathlib.Path(__file__).resolve().parent.parent / "clients"
 _NODE_MODULES = httpd.BUILD.parent / "node" / "node_modules"
 
@@ -107,7 +109,6 @@ def _vnc_server(folder):
         yield port, process
 
 
-@pytest.mark.heavy
 @skippable("chromium")
 @skippable("node")  # npm has installed noVNC
 @skippable("vnc")

@@ -14,6 +14,8 @@ from tls import TlsHttpd
 from tunnels import MODULES, pass_on
 from waiting import patience, wait_until
 
+pytestmark = pytest.mark.heavy
+
 _SOCKET_IO = """
 RewriteEngine On
 RewriteCond %{{HTTP:Upgrade}} =websocket [NC]
@@ -130,7 +132,6 @@ def _converse_and_check(server, mode, secure, compression):
     server.assert_unharmed()
 
 
-@pytest.mark.heavy
 @skippable("node")
 @pytest.mark.parametrize(("mode", "secure"), [("on", True), ("frames", False)], ids=["wss-on", "ws-frames"])
 @pytest.mark.parametrize("behind", ["python", "node"])

@@ -15,6 +15,8 @@ import frames
 from httpd import BUILD, location
 from waiting import wait_until
 
+pytestmark = pytest.mark.heavy
+
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _CXX = os.environ.get("CXX", "g++").split()
 
@@ -91,7 +93,6 @@ def served(start_httpd, tmp_path):
     return start
 
 
-@pytest.mark.heavy
 def test_a_plugin_that_was_replaced_runs_after_graceful_and_after_restart(served, editions):
     assert elf.unique_symbols(editions[0]) == set()
     server, target = served(editions[0])
