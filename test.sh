@@ -40,7 +40,9 @@ esac
 # Ctrl-C reaches all that runs here by itself, and bash waits for it; httpds under test end with their tests.
 trap 'say "interrupted"; exit 130' INT
 
-export PYTHONPYCACHEPREFIX=$PWD/build/pycache # not beside the sources
+# What Python has compiled is kept, but not beside the sources.
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$PWD/build/pycache
 # Where there is a compiler cache, nothing is compiled, or looked at by clang-tidy, that was so before, be it in another
 # clone.
 if [ -d /usr/lib/ccache ]; then
@@ -130,7 +132,7 @@ tally() {
 # unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time. Counted by
 # counted_unit_tests, as this may run behind others.
 unit_tests() {
-    local folder=$logs/unit-$1 run=() suites=() suite processes=$((2 * $(nproc)))
+    local folder=$logs/unit-$1 run=() suites=() suite processes=$((4 * $(nproc)))
     # The shadow memory of TSan does not fit every random layout of the address space.
     if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
         run=(setarch "$(uname -m)" -R)
@@ -239,19 +241,31 @@ node_client() {
     fi
 }
 
-# The client of clients/js, in build/js, where end-to-end tests find it.
+# The client of clients/js is in build/js, where end-to-end tests find it. Its tests run behind others.
 javascript_tests() {
     local log=$logs/javascript.tap status=0
     scripts/javascript-client test >"$log" 2>&1 || status=1
-    count "$(sed -n 's/^# pass //p' "$log")" "$(sed -n 's/^# fail //p' "$log")"
     [ $status -eq 0 ] || cat "$log"
     return $status
 }
 
-javascript_client() {
-    phase "JavaScript client, build" scripts/javascript-client build || return 0
-    phase "JavaScript client, tests" javascript_tests || true
-    [ "$mode" = quick ] || phase "JavaScript client, package" scripts/javascript-client check || true
+counted_javascript_tests() {
+    local log=$logs/javascript.tap status=0
+    finished "JavaScript client, tests" || status=1
+    count "$(sed -n 's/^# pass //p' "$log")" "$(sed -n 's/^# fail //p' "$log")"
+    return $status
+}
+
+javascript_phases() {
+    [ $has_javascript = yes ] || return 0
+    phase "JavaScript client, tests" counted_javascript_tests || true
+    [ "$mode" = quick ] || phase "JavaScript client, package" finished "JavaScript client, package" || true
+}
+
+javascript_behind_tests() {
+    [ $has_javascript = yes ] || return 0
+    behind "JavaScript client, tests" javascript_tests
+    [ "$mode" = quick ] || behind "JavaScript client, package" scripts/javascript-client check
 }
 
 # apart COMMAND...: in the background, in a process group of its own, which Ctrl-C does not reach and the end of this
@@ -269,12 +283,19 @@ apart() {
 # What users get, on event. Suites and end-to-end tests leave each other a part of the machine.
 quick_phases() {
     if phase "build release" build "${tested[@]}"; then
-        apart behind "unit tests, release" unit_tests release
+        apart quick_behind_tests
         phase "end to end, release, event" end_to_end release event || true
         phase "unit tests, release" counted_unit_tests release || true
+        javascript_phases
     else
         skip "tests" "the build failed"
     fi
+}
+
+quick_behind_tests() {
+    javascript_behind_tests &
+    behind "unit tests, release" unit_tests release
+    wait
 }
 
 # What compilers have to do, one after the other and with the lowest priority: tests use less than the whole machine.
@@ -308,6 +329,7 @@ built() {
 all_behind_tests() {
     compile_behind_tests &
     behind_tests=$! # whom the suites wait for
+    javascript_behind_tests
     unit_tests_behind_tests
     wait
 }
@@ -332,6 +354,7 @@ full_phases() {
     fi
     apart all_behind_tests
     phase "end to end, release, event, worker, prefork" end_to_end release event,worker,prefork || true
+    javascript_phases
     phase "unit tests, release" counted_unit_tests release || true
     if phase "build asan" finished "build asan"; then
         phase "end to end, asan, event" end_to_end_sanitized || true
@@ -367,9 +390,10 @@ if [ "$mode" = quick ] && ! node_client; then
 elif [ "$mode" = full ]; then
     phase "node client" node_client || true
 fi
+has_javascript=no
 case ",${WEBSOCKET_SKIP_CLIENTS-}," in
     *,node,*) skip "JavaScript client" "WEBSOCKET_SKIP_CLIENTS names node" ;;
-    *) javascript_client ;;
+    *) ! phase "JavaScript client, build" scripts/javascript-client build || has_javascript=yes ;;
 esac
 case $mode in
     quick) quick_phases ;;
