@@ -168,7 +168,8 @@ end_to_end() {
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
     [ "$mode" = full ] || run+=(--light)
-    # Most tests wait most of their time, so there are more processes than cores.
+    # Most tests wait most of their time, so there are more processes than cores; less where compilers run beside them.
+    [ "$mode" = quick ] || processes=$((5 * $(nproc)))
     several=(--dist load --numprocesses $((processes < 16 ? processes : 16)))
     local -x WEBSOCKET_BUILD=build/$1
     timeout --foreground --kill-after=60 4000 "${run[@]}" "${several[@]}" "--junitxml=$name.xml" test/e2e || status=$?
@@ -298,11 +299,12 @@ quick_behind_tests() {
     wait
 }
 
-# What compilers have to do, one after the other and with the lowest priority: tests use less than the whole machine.
+# What compilers have to do, one after the other: first what tests wait for, then, with the lowest priority, what nobody
+# waits for.
 compile_behind_tests() {
-    renice -n 19 -p $BASHPID >/dev/null
     behind "build tsan" build sanitize=thread unit-tests plugins test-plugins
     behind "build asan" build sanitize=address "${tested[@]}"
+    renice -n 19 -p $BASHPID >/dev/null
     behind "clang and clang-tidy" scripts/check-clang.py
     behind "each file by itself" scripts/check-alone.py
     behind "install, SCons and CMake" scripts/check-install
