@@ -290,6 +290,7 @@ def two_tabs(browser):
     browser.get("about:blank")
 
 
+@pytest.mark.heavy
 @skippable("chromium")
 def test_two_tabs_chat(chat, browser, two_tabs):
     alice, bob = two_tabs

@@ -234,8 +234,8 @@ def test_a_stop_closes_all_at_once(start, tls):
     ("first", "number"),
     [
         (signal.SIGUSR1, signal.SIGTERM),
-        (signal.SIGUSR1, signal.SIGHUP),
-        (signal.SIGWINCH, signal.SIGTERM),
+        pytest.param(signal.SIGUSR1, signal.SIGHUP, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGWINCH, signal.SIGTERM, marks=pytest.mark.heavy),
     ],
     ids=["stop_after_graceful_restart", "restart_after_graceful_restart", "stop_after_graceful_stop"],
 )

@@ -195,7 +195,7 @@ def test_few_workers_serve_very_many_tunnels(start, mpm):
     ("number", "mode", "code"),
     [
         pytest.param(signal.SIGUSR1, "Frames", 1012, id="graceful-frames"),
-        pytest.param(signal.SIGHUP, "On", BROKEN, id="restart-on"),
+        pytest.param(signal.SIGHUP, "On", BROKEN, id="restart-on", marks=pytest.mark.heavy),
     ],
 )
 def test_tunnels_under_traffic_end_in_order_when_httpd_restarts(start_httpd, mpm, number, mode, code):
