@@ -39,6 +39,7 @@ esac
 
 # Ctrl-C reaches all that runs here by itself, and bash waits for it; httpds under test end with their tests.
 trap 'say "interrupted"; exit 130' INT
+trap 'say "ended"; exit 143' TERM
 
 # What Python has compiled is kept, but not beside the sources.
 unset PYTHONDONTWRITEBYTECODE
