@@ -17,7 +17,8 @@ def compile_text(text, language, folder, name, *flags):
     It is compiled by itself, with relative names: so a compiler cache, if there is one, knows it again.
     """
     (folder / f"{name}.{language}").write_text(text)
-    flags = [_STANDARDS[language], *_WARNINGS, "-fPIC", "-pthread", *flags, "-I", TOP / "include"]
+    # Tests that the documentation shows assert, whatever else the compiler is told.
+    flags = [_STANDARDS[language], *_WARNINGS, "-UNDEBUG", "-fPIC", "-pthread", *flags, "-I", TOP / "include"]
     command = [*COMPILERS[language], *flags, "-c", "-o", f"{name}.o", f"{name}.{language}"]
     subprocess.run(command, cwd=folder, check=True)
     return folder / f"{name}.o"

@@ -99,7 +99,7 @@ void V1Instance::end() noexcept {
         }
     }
     end_listeners(true);
-    if (users_.fetch_sub(1) == 1 && !stop_begun_.exchange(true)) {
+    if (leaves_last()) {
         stop();
     }
 }
@@ -181,7 +181,7 @@ void V1Instance::release_drain() noexcept {
 /// The last one may be a thread of the plugin, which stop() joins: so it runs elsewhere. And while it runs, threads of
 /// the plugin may come and go.
 void V1Instance::leave() noexcept {
-    if (users_.fetch_sub(1) == 1 && !stop_begun_.exchange(true) && host_.pool.ready()) {
+    if (leaves_last() && host_.pool.ready()) {
         host_.pool.submit(stopping_);
     }
 }

@@ -117,6 +117,10 @@ private:
         V1Instance& instance_;
     };
 
+    /// Once: who comes after that, while stop() runs, ends nothing.
+    [[nodiscard]] bool leaves_last() noexcept {
+        return users_.fetch_sub(1) == 1 && !stop_begun_.exchange(true);
+    }
     void stop() noexcept;
     void end_listeners(bool for_good) noexcept;
     void resign() noexcept;  // whatever it leads
