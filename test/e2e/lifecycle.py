@@ -107,6 +107,13 @@ def serving(server):
     return sorted({int(pid) for pid in re.findall(r"\[pid (\d+)[^\n]*WS0131", server.log())})
 
 
+def assert_served_meanwhile(server, old, start):
+    """Since `start`, other children have opened connections before the `old` ones had closed all of theirs."""
+    lines = re.findall(r"\[pid (\d+)[^\n]*(WS0131|WS0132)", server.log(start))
+    what = [(int(pid) in old, word) for pid, word in lines]
+    assert (False, "WS0131") in what[: len(what) - what[::-1].index((True, "WS0132"))], "nobody before the end of the drain"
+
+
 def assert_serves(server, seconds=10):
     """New clients are served, after a moment."""
 

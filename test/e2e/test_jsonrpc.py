@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import json
+import re
 import select
 import signal
 
@@ -20,8 +21,8 @@ _CHILDREN = 4
 _SESSIONS = 200
 
 
-# Nobody needs so long to give away a session, or to come back to it, on whatever machine.
-_PATIENT = ("takeover 20000", "reconnection_timeout 600000")
+# Nobody needs so long to give away a session, to come back to it, or to answer, on whatever machine.
+_PATIENT = ("takeover 20000", "reconnection_timeout 600000", "request_timeout 600000")
 
 
 def _options(*options):
@@ -160,6 +161,8 @@ def test_sessions_of_one_process_do_not_wait_for_each_other(rpc):
             assert json.loads(peer.socket.expect_text())["method"] == "go"
         for peer in together[2:]:
             peer.call("pid")
+        for peer in together[:2]:
+            peer.say({"jsonrpc": "2.0", "id": 1, "result": "done"})
     for peer in peers:
         peer.socket.close()
 
@@ -181,6 +184,33 @@ def test_a_session_moves_to_the_process_that_its_client_comes_to(rpc):
             assert homes[number] != before
     for peer in peers:
         peer.socket.close()
+
+
+def test_a_session_moves_though_a_method_waits_for_its_client(rpc):
+    with _Peer(rpc) as peer:
+        peer.begin("alice")
+        home = peer.call("pid")
+        peer.send("wait_for_client", ["go"])
+        assert json.loads(peer.socket.expect_text())["method"] == "go"
+        peer.socket.vanish()
+        assert peer.come_back(left=home)
+        assert peer.call("get", "name") == "alice"
+        assert peer.call("pid") != home
+
+
+def test_httpd_stops_though_methods_wait_for_their_clients(mpm):
+    with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
+        pids = set()
+        for number in range(3):  # there are three threads
+            peer = _Peer(server)
+            pids.add(peer.call("pid"))
+            peer.send("wait_for_client", ["go"])
+            assert json.loads(peer.socket.expect_text())["method"] == "go"
+            if number % 2:
+                peer.socket.vanish()
+        server.stop()
+        # A child that waits for what holds it up does so for two seconds, and then ends without a word.
+        assert {int(pid) for pid in re.findall(r"\[slow\] stopped in (\d+)", server.log())} == pids
 
 
 @pytest.mark.each_mpm

@@ -16,7 +16,7 @@ _SIZE = "WebSocketOption size 4194304"
 _PARTS = (
     shipped("/jsonrpc", "jsonrpc", "WebSocketMaxMessageSize 8M", _SIZE)
     + shipped("/few", "jsonrpc", "WebSocketOption sessions few", "WebSocketOption max_sessions 20")
-    + location("/slow", "jsonrpc_slow", "WebSocketOption threads 2")
+    + location("/slow", "jsonrpc_slow", "WebSocketOption threads 2", "WebSocketOption request_timeout 600000")
 )
 
 

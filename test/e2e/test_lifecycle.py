@@ -21,6 +21,7 @@ from lifecycle import (
     STOP,
     assert_gone,
     assert_no_slot_is_stuck,
+    assert_served_meanwhile,
     assert_serves,
     assert_spread,
     in_order_and_forced,
@@ -92,11 +93,11 @@ def test_clients_that_come_back_are_served_while_old_children_drain(start):
     server = start("WebSocketDrainTimeout 5s")
     with Traffic(server, SOCKETS, reconnect=True) as traffic:
         busy(traffic)
-        old = serving(server)
+        old, log = serving(server), server.log_size()
         server.signal(signal.SIGUSR1)
         traffic.wait(lambda state: state.connects >= SOCKETS + 20, 10, "some having come back")
-        assert all(processes.is_alive(pid) for pid in old)
         assert_gone(old, 8)
+        assert_served_meanwhile(server, old, log)
         traffic.wait_all_open()
         state = traffic.wait_for_echoes(SOCKETS)
         assert state.codes == {RESTART: SOCKETS}

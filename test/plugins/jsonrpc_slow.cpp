@@ -16,7 +16,7 @@ class Slow {
 public:
     static constexpr const char* name = "slow";
 
-    explicit Slow(websocket::jsonrpc::Server& server) {
+    explicit Slow(websocket::jsonrpc::Server& server) : server_(server) {
         server.method("pid", [] { return getpid(); });
         server.method("set", {"name", "value"}, [](Session session, std::string key, Value value) {
             return session.set_attribute(key, std::move(value));
@@ -41,6 +41,12 @@ public:
                 .detach();
         });
     }
+    ~Slow() { server_.log(WS_LOG_INFO, "stopped in " + std::to_string(getpid())); }
+    Slow(const Slow&) = delete;
+    Slow& operator=(const Slow&) = delete;
+
+private:
+    websocket::jsonrpc::Server& server_;
 };
 
 }  // namespace

@@ -188,6 +188,7 @@ inline Server::State Server::adopt(const std::string& id, const Value& packed) {
 inline void Server::give(const std::string& id, const std::string& user, const std::string& asker) {
     const State session = lookup(id);
     if (!session || session->user() != user) return;
+    session->give_up_requests("the client is in another process");
     // Behind what it is doing: what that changes goes along.
     run_in(session, [this, session, asker, heard = std::chrono::steady_clock::now()] {
         if (std::chrono::steady_clock::now() - heard > siblings_.patience()) return;
@@ -200,6 +201,7 @@ inline void Server::give(const std::string& id, const std::string& user, const s
 
 /// For whom there is no other process yet, the session stays here as a copy, and this process as long as that waits.
 inline void Server::hand_over(const State& session) {
+    session->give_up_requests("the client goes to another process");
     const auto hold = std::make_shared<DrainHold>(host().hold_drain());
     run_in(session, [this, session, hold] {
         if (session->connection()) return;
@@ -239,6 +241,7 @@ inline bool Server::end_session(const State& session, End why, std::string_view 
 }
 
 inline void Server::stop() {
+    for (const State& session : snapshot()) session->give_up_requests("the process ends");
     workers_.stop();
     for (const State& session : snapshot()) end_session(session, End::stopped, "");
 }

@@ -136,7 +136,6 @@ public:
     }
     /// Nothing happens any more. False when it was gone already.
     bool finish(const char* why) {
-        std::map<std::int64_t, Pending> pending;
         DrainHold released;
         {
             const std::lock_guard lock(mutex_);
@@ -144,13 +143,9 @@ public:
             released = std::move(hold_);
             connection_.reset();
             grace_.cancel();
-            pending.swap(pending_);
             count_attributes();
         }
-        for (auto& [number, one] : pending) {
-            one.timer.cancel();
-            tell(std::move(one), {Error(kSessionGone, why), {}});
-        }
+        give_up_requests(why);
         return true;
     }
 
@@ -202,6 +197,18 @@ public:
         fail(number,
              Error(kSessionGone, result == Result::full ? "the client does not read what it is sent"
                                                         : "the client is not connected"));
+    }
+    /// The client will not answer what it was asked: a method that waits for that returns.
+    void give_up_requests(const char* why) {
+        std::map<std::int64_t, Pending> pending;
+        {
+            const std::lock_guard lock(mutex_);
+            pending.swap(pending_);
+        }
+        for (auto& [number, one] : pending) {
+            one.timer.cancel();
+            tell(std::move(one), {Error(kSessionGone, why), {}});
+        }
     }
     /// False when nobody waits for it.
     bool answer(Reply reply) {
