@@ -311,6 +311,22 @@ def test_the_only_client_of_a_server_finds_its_session_after_a_graceful_restart(
     server.assert_unharmed()
 
 
+def test_a_draining_child_does_not_wait_for_an_answer_of_a_client_that_is_gone(start_httpd):
+    parts = several_children(1, slots=4) + "WebSocketDrainTimeout 60s\nGracefulShutdownTimeout 10\n"
+    server = start_httpd(parts + location("/slow", "jsonrpc_slow", *_options(*_PATIENT)), children=1)
+    old = server.children()
+    with _Peer(server) as peer:
+        peer.begin("alice")
+        peer.send("wait_for_client", ["go"])
+        assert json.loads(peer.socket.expect_text())["method"] == "go"
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: set(server.children()) - set(old), 20, "the new child")
+        peer.socket.vanish()
+        assert peer.come_back()
+        assert peer.call("get", "name") == "alice"
+    server.assert_unharmed()
+
+
 @pytest.mark.slow
 @pytest.mark.full
 def test_after_a_hard_restart_each_of_two_hundred_clients_is_told_that_its_session_is_gone(mpm):

@@ -91,10 +91,6 @@ public:
                                   answer ? from.respond(answer.result) : from.error(*answer.error);
                               });
                       });
-        server.method("wait_for", {"method"},
-                      [](jsonrpc::Session session, const std::string& what) {
-                          return session.request(what).get();
-                      });
         server.on_connected([](const jsonrpc::Session& /*session*/) { say("connected"); });
         server.on_reconnected([](const jsonrpc::Session& /*session*/) { say("reconnected"); });
         server.on_closed(

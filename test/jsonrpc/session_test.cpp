@@ -230,63 +230,6 @@ START_TEST(requests_to_a_client_end_with_its_answer_its_error_its_silence_or_its
 }
 END_TEST
 
-namespace {
-
-/// A method waits for a client, which is asked "what" and does not answer.
-void let_wait(SessionHost& host, Client& client) {
-    client.text(rpc_request("wait_for", R"(["what"])"));
-    std::vector<std::string> texts;
-    while (texts.empty()) {
-        host.advance(0ms);
-        texts = client.texts();
-    }
-    expect_text(texts.at(0), R"({"id":1,"method":"what","jsonrpc":"2.0"})");
-}
-
-websocket::testing::Pairs one_patient_thread() {
-    return {{"threads", "1"}, {"request_timeout", "600000"}};
-}
-
-}  // namespace
-
-START_TEST(a_process_does_not_wait_for_clients_when_it_ends) {
-    SessionHost host(rpc_probe(), one_patient_thread());
-    const auto client = host.connect();
-    let_wait(host, *client);
-    client->vanish();
-    host.stop();
-    ck_assert(host.offences().empty());
-}
-END_TEST
-
-START_TEST(a_session_moves_though_a_method_waits_for_its_client) {
-    SessionHost host(rpc_probe(), one_patient_thread());
-    OtherProcess other(host);
-    const auto client = host.connect();
-    const std::string id = session_of(*client);
-    let_wait(host, *client);
-    other.say(host, R"({"ask":")" + id + R"(","user":"","from":"other"})");
-    while (other.last().find("give") == nullptr) host.advance(0ms);
-    host.stop();
-    ck_assert(host.offences().empty());
-}
-END_TEST
-
-START_TEST(a_draining_process_does_not_wait_for_clients_that_are_gone) {
-    SessionHost host(rpc_probe(), one_patient_thread());
-    OtherProcess other(host);
-    const auto client = host.connect();
-    const std::string id = session_of(*client);
-    let_wait(host, *client);
-    host.drain(30s);
-    client->vanish();
-    while (other.heard.empty() || other.last().find("keep") == nullptr) host.advance(0ms);
-    expect_text(other.last().find("keep")->text(), id);
-    host.stop();
-    ck_assert(host.offences().empty());
-}
-END_TEST
-
 START_TEST(the_watchdog_closes_who_has_begun_to_ping_and_stopped) {
     SessionHost host(rpc_probe(), inline_methods({{"watchdog", "on"}}));
     const auto quiet = host.connect();
@@ -582,9 +525,6 @@ WEBSOCKET_TEST_SUITE(jsonrpc_session) {
     tcase_add_test(tests, a_session_that_is_closed_does_not_come_back);
     tcase_add_test(tests,
                    requests_to_a_client_end_with_its_answer_its_error_its_silence_or_its_end);
-    tcase_add_test(tests, a_process_does_not_wait_for_clients_when_it_ends);
-    tcase_add_test(tests, a_session_moves_though_a_method_waits_for_its_client);
-    tcase_add_test(tests, a_draining_process_does_not_wait_for_clients_that_are_gone);
     tcase_add_test(tests, the_watchdog_closes_who_has_begun_to_ping_and_stopped);
     tcase_add_test(tests, attributes_have_a_limit);
     tcase_add_test(tests, sessions_have_a_limit);
