@@ -20,6 +20,7 @@
 #include "httpd/process/child.hpp"
 #include "httpd/process/descriptors.hpp"
 #include "httpd/process/loaded_files.hpp"
+#include "httpd/process/prefork_stop.hpp"
 #include "httpd/process/topics.hpp"
 #include "httpd/siblings/sharing.hpp"
 #include "httpd/siblings/siblings.hpp"
@@ -57,6 +58,7 @@ void register_hooks(apr_pool_t* /*pool*/) {
     websocket::httpd::register_lost_handshakes();
     websocket::httpd::register_pump();
     websocket::httpd::register_tunnels();
+    websocket::httpd::register_prefork_stop();
     ap_hook_child_init(websocket::httpd::Child::init, nullptr, nullptr, APR_HOOK_MIDDLE);
     websocket::httpd::register_connection_hooks();
     websocket::httpd::register_sharing();

@@ -33,7 +33,7 @@ struct TopicHistory {
 
 // httpd's hooks have no other place for them. Children inherit them.
 std::optional<hub::HistoryStore> store;
-std::optional<hub::PresenceStore> presence;
+std::optional<hub::PresenceStore> presence_store;
 
 constexpr Directive argument(const char* name, ValueKind kind, std::int64_t least,
                              std::int64_t most) {
@@ -136,33 +136,33 @@ bool prepare_presence(server_rec* server) {
     apr_pool_t* process = server->process->pool;
     void* memory = nullptr;
     apr_pool_userdata_get(&memory, kPresenceKey, process);
-    presence = hub::PresenceStore::at(memory, max_processes());
+    presence_store = hub::PresenceStore::at(memory, max_processes());
     const auto bytes =
         static_cast<std::size_t>(process_config(server).get(Setting::presence_memory));
-    if (presence) {
-        if (presence->bytes() != bytes) {
+    if (presence_store) {
+        if (presence_store->bytes() != bytes) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
                          "WS0516: WebSocketPresenceMemory stays as it was, %" APR_SIZE_T_FMT
                          " bytes, until httpd is stopped and started",
-                         presence->bytes());
+                         presence_store->bytes());
         }
-        presence->reap_ended();  // whose end could not be told while the module was unloaded
+        presence_store->reap_ended();  // whose end could not be told while the module was unloaded
         return true;
     }
     try {
-        presence = hub::PresenceStore::create(bytes, max_processes());
+        presence_store = hub::PresenceStore::create(bytes, max_processes());
     } catch (const std::system_error& error) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
                      "WS0515: no memory that the children could share for who is present");
         return false;
     }
-    apr_pool_userdata_set(presence->memory(), kPresenceKey, nullptr, process);
+    apr_pool_userdata_set(presence_store->memory(), kPresenceKey, nullptr, process);
     return true;
 }
 
 void reap_presence_of_child(pid_t child) noexcept {
-    if (presence) {
-        presence->reap(child);
+    if (presence_store) {
+        presence_store->reap(child);
     }
 }
 
@@ -170,8 +170,10 @@ std::vector<hub::HistoryRule> history_rules(const server_rec* server) { return r
 
 int history_file() noexcept { return store ? store->file() : -1; }
 
-const hub::PresenceStore& presence_of_server() noexcept { return *presence; }
-const hub::PresenceStore* presence_if_any() noexcept { return presence ? &*presence : nullptr; }
+const hub::PresenceStore& presence_of_server() noexcept { return *presence_store; }
+const hub::PresenceStore* presence_if_any() noexcept {
+    return presence_store ? &*presence_store : nullptr;
+}
 
 const hub::HistoryStore* history_of_server() noexcept { return store ? &*store : nullptr; }
 

@@ -13,6 +13,7 @@
 
 #include "httpd/module.hpp"
 #include "httpd/process/mpm.hpp"
+#include "httpd/process/prefork_stop.hpp"
 #include "httpd/process/stop_signals.hpp"
 #include "httpd/takeover/stop_watch.hpp"
 
@@ -61,12 +62,15 @@ Lifecycle::Lifecycle(server_rec* server, plugin::Host& host, milliseconds drain_
     process_lifecycle = this;
     if (prefork_ && !single_process_) {
         watch_for_graceful_signal();
+        let_main_thread_finish(on_stop_signal, scoreboard_);
     }
 }
 
-// prefork calls every end ungraceful. The hard ones come as a signal, and its handler calls this.
+// prefork calls every end ungraceful. The hard ones come as a signal, and its handler calls this, unless it has let the
+// main thread finish first.
 void Lifecycle::told_to_go(bool graceful) noexcept {
-    const bool drains = prefork_ ? !single_process_ && !in_stop_signal_handler() : graceful;
+    const bool hard = in_stop_signal_handler() || stopped_.load();
+    const bool drains = prefork_ ? !single_process_ && !hard : graceful;
     if (!drains) {
         on_stop_signal();
         return;

@@ -70,6 +70,15 @@ bool Scoreboard::has_serving_sibling() const noexcept {
     return false;
 }
 
+bool Scoreboard::shows_waiting() const noexcept {
+    for (int slot = 0; mpm_ == Mpm::prefork && slot < slots_; ++slot) {
+        if (process(slot).pid == self_) {
+            return ap_scoreboard_image->servers[slot][0].status == SERVER_READY;
+        }
+    }
+    return false;
+}
+
 void Scoreboard::show_as_leaving() const noexcept {
     for (int slot = 0; mpm_ == Mpm::prefork && slot < slots_; ++slot) {
         if (process(slot).pid == self_) {

@@ -20,6 +20,9 @@ public:
     /// True when another child of this generation accepts connections.
     [[nodiscard]] bool has_serving_sibling() const noexcept;
 
+    /// prefork: whether this child waits for a connection, as far as httpd says.
+    [[nodiscard]] bool shows_waiting() const noexcept;
+
     /// prefork: the parent no longer takes this child for one that waits for connections.
     void show_as_leaving() const noexcept;
 

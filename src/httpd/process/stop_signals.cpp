@@ -22,6 +22,7 @@ std::atomic<bool> own_graceful_came{false};
 std::atomic<std::atomic<bool>*> graceful_came{&own_graceful_came};
 static_assert(std::atomic<bool>::is_always_lock_free, "it is shared between processes");
 struct sigaction httpds_graceful_action {};
+bool watches_graceful_signal = false;
 
 // event and worker wake their main thread with a SIGTERM of their own.
 void on_stop_signal(int /*number*/, siginfo_t* info, void* /*context*/) {
@@ -73,7 +74,15 @@ void watch_for_graceful_signal() noexcept {
     }
     action = httpds_graceful_action;
     action.sa_handler = on_graceful_signal;
-    ::sigaction(AP_SIG_GRACEFUL, &action, nullptr);
+    watches_graceful_signal = ::sigaction(AP_SIG_GRACEFUL, &action, nullptr) == 0;
+}
+
+bool call_httpds_graceful_handler() noexcept {
+    if (!watches_graceful_signal) {
+        return false;
+    }
+    httpds_graceful_action.sa_handler(AP_SIG_GRACEFUL);
+    return true;
 }
 
 bool graceful_signal_came() noexcept { return graceful_came.load()->load(); }

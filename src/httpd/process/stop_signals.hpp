@@ -17,5 +17,8 @@ void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept;
 /// In processes that are forked from this one, too.
 void watch_for_graceful_signal() noexcept;
 [[nodiscard]] bool graceful_signal_came() noexcept;
+/// Ends prefork's loop when it looks next, as that signal does, but without having come. False if nobody watches for it.
+/// Async-signal-safe.
+[[nodiscard]] bool call_httpds_graceful_handler() noexcept;
 
 }  // namespace websocket::httpd
