@@ -16,6 +16,8 @@ def test_a_child_that_is_told_to_end_finishes_what_holds_a_lock(start_httpd):
     with server.websocket("/lock") as other, server.client() as client:
         client.send(handshake.request("/lock?end"))
         server.expect_log("goes on")  # the callback in which the signal comes
+        assert client.read_response().status == 101
+        client.expect_close(1001)
         other.expect_close(1001)
         server.expect_log("saw a client go")  # another thread, which wants the same lock
     wait_until(lambda: server.children() not in ([], [child]), 10, "another child")
