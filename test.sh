@@ -300,14 +300,19 @@ quick_behind_tests() {
     wait
 }
 
-# What compilers have to do, one after the other: first what tests wait for, then, with the lowest priority, what nobody
+# What compilers have to do: first, one after the other, what tests wait for; then, with the lowest priority, what nobody
 # waits for.
 compile_behind_tests() {
     behind "build tsan" build sanitize=thread unit-tests plugins test-plugins
     behind "build asan" build sanitize=address "${tested[@]}"
     renice -n 19 -p $BASHPID >/dev/null
+    installing_behind_tests &
     behind "clang and clang-tidy" scripts/check-clang.py
     behind "each file by itself" scripts/check-alone.py
+    wait
+}
+
+installing_behind_tests() {
     behind "install, SCons and CMake" scripts/check-install
     behind "apxs" scripts/check-apxs
     behind "instructions" bench/check_instructions.py

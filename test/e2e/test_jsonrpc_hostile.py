@@ -49,30 +49,31 @@ def _sum(params):
 
 
 _CALL = _sum(b"[]")
+# Made when they are sent: each process of a test run reads this file.
 _MANY = {
-    "many requests": (b"[" + b",".join([_CALL] * 50000) + b"]", -32600),
-    "many members of a batch": (b"[" + b"0," * 1500000 + b"0]", -32600),
-    "deep arrays": (b"[" * 1000000, -32700),
-    "deep objects": (b'{"a":' * 200000 + b"1" + b"}" * 200000, -32700),
-    "an infinite number": (_sum(b"[1e400]"), -32700),
-    "a long integer": (_sum(b"[" + b"9" * 100000 + b"]"), -32700),
-    "a long fraction": (_sum(b"[0." + b"9" * 1000000 + b"]"), 0),
-    "a member twice": (b'{"jsonrpc":"2.0","id":1,"method":"echo","method":"sum"}', -32700),
-    "one of many twice": (b"{" + b",".join(b'"%d":1' % n for n in range(200000)) + b',"7":1}', -32700),
-    "half a pair": (_sum(b'["\\ud800"]'), -32700),
-    "a pair the wrong way": (_sum(b'["\\udc00\\ud800"]'), -32700),
-    "a byte behind": (_CALL + b"\x00", -32700),
-    "a long name": (_text("\u20ac" * 100000, []), -32601),
-    "many names": (_sum(b"{" + b",".join(b'"%d":1' % n for n in range(100000)) + b"}"), -32602),
-    "a long id": (b'{"jsonrpc":"2.0","id":"' + b"i" * 1000000 + b'","method":"none"}', -32601),
-    "too much": (_sum(b'["' + b"x" * 5000000 + b'"]'), -32700),
-    "nothing": (b"", -32700),
+    "many requests": lambda: (b"[" + b",".join([_CALL] * 50000) + b"]", -32600),
+    "many members of a batch": lambda: (b"[" + b"0," * 1500000 + b"0]", -32600),
+    "deep arrays": lambda: (b"[" * 1000000, -32700),
+    "deep objects": lambda: (b'{"a":' * 200000 + b"1" + b"}" * 200000, -32700),
+    "an infinite number": lambda: (_sum(b"[1e400]"), -32700),
+    "a long integer": lambda: (_sum(b"[" + b"9" * 100000 + b"]"), -32700),
+    "a long fraction": lambda: (_sum(b"[0." + b"9" * 1000000 + b"]"), 0),
+    "a member twice": lambda: (b'{"jsonrpc":"2.0","id":1,"method":"echo","method":"sum"}', -32700),
+    "one of many twice": lambda: (b"{" + b",".join(b'"%d":1' % n for n in range(200000)) + b',"7":1}', -32700),
+    "half a pair": lambda: (_sum(b'["\\ud800"]'), -32700),
+    "a pair the wrong way": lambda: (_sum(b'["\\udc00\\ud800"]'), -32700),
+    "a byte behind": lambda: (_CALL + b"\x00", -32700),
+    "a long name": lambda: (_text("\u20ac" * 100000, []), -32601),
+    "many names": lambda: (_sum(b"{" + b",".join(b'"%d":1' % n for n in range(100000)) + b"}"), -32602),
+    "a long id": lambda: (b'{"jsonrpc":"2.0","id":"' + b"i" * 1000000 + b'","method":"none"}', -32601),
+    "too much": lambda: (_sum(b'["' + b"x" * 5000000 + b'"]'), -32700),
+    "nothing": lambda: (b"", -32700),
 }
 
 
 @pytest.mark.parametrize("message", _MANY)
 def test_what_no_client_would_send_is_answered_once_and_so_is_the_next_request(rpc, message):
-    text, code = _MANY[message]
+    text, code = _MANY[message]()
     with rpc.websocket("/jsonrpc") as client:
         client.send(frames.text(text))
         answer = json.loads(client.expect_text())
