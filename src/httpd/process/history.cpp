@@ -32,7 +32,7 @@ struct TopicHistory {
 };
 
 // httpd's hooks have no other place for them. Children inherit them.
-std::optional<hub::HistoryStore> store;
+std::optional<hub::HistoryStore> history_store;
 std::optional<hub::PresenceStore> presence_store;
 
 constexpr Directive argument(const char* name, ValueKind kind, std::int64_t least,
@@ -101,7 +101,7 @@ const char* add_topic_history(cmd_parms* cmd, const char* pattern, const char* m
 }
 
 bool prepare_history(server_rec* server) {
-    store.reset();
+    history_store.reset();
     if (!has_history(server)) {
         return true;
     }
@@ -110,25 +110,25 @@ bool prepare_history(server_rec* server) {
     apr_pool_userdata_get(&memory, kHistoryKey, process);
     const auto bytes =
         static_cast<std::size_t>(process_config(server).get(Setting::history_memory));
-    store = hub::HistoryStore::at(memory);
-    if (store) {
-        if (store->bytes() != bytes) {
+    history_store = hub::HistoryStore::at(memory);
+    if (history_store) {
+        if (history_store->bytes() != bytes) {
             ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_WARNING, 0, server,
                          "WS0512: WebSocketHistoryMemory stays as it was, %" APR_SIZE_T_FMT
                          " bytes, until httpd is stopped and started",
-                         store->bytes());
+                         history_store->bytes());
         }
         return true;
     }
     try {
-        store = hub::HistoryStore::create(bytes);
+        history_store = hub::HistoryStore::create(bytes);
     } catch (const std::system_error& error) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_ERR, error.code().value(), server,
                      "WS0513: no memory that the children could share for the history of topics");
         return false;
     }
     // As the registry's: without a cleanup.
-    apr_pool_userdata_set(store->memory(), kHistoryKey, nullptr, process);
+    apr_pool_userdata_set(history_store->memory(), kHistoryKey, nullptr, process);
     return true;
 }
 
@@ -168,17 +168,20 @@ void reap_presence_of_child(pid_t child) noexcept {
 
 std::vector<hub::HistoryRule> history_rules(const server_rec* server) { return rules_of(server); }
 
-int history_file() noexcept { return store ? store->file() : -1; }
+int history_file() noexcept { return history_store ? history_store->file() : -1; }
 
 const hub::PresenceStore& presence_of_server() noexcept { return *presence_store; }
 const hub::PresenceStore* presence_if_any() noexcept {
     return presence_store ? &*presence_store : nullptr;
 }
 
-const hub::HistoryStore* history_of_server() noexcept { return store ? &*store : nullptr; }
+const hub::HistoryStore* history_of_server() noexcept {
+    return history_store ? &*history_store : nullptr;
+}
 
 std::unique_ptr<hub::History> history_of_process(const server_rec* server, base::Log& log) {
-    return store ? std::make_unique<hub::History>(*store, rules_of(server), log) : nullptr;
+    return history_store ? std::make_unique<hub::History>(*history_store, rules_of(server), log)
+                         : nullptr;
 }
 
 }  // namespace websocket::httpd

@@ -5,10 +5,10 @@
 
 #include <http_connection.h>
 #include <mpm_common.h>
-#include <time.h>
 
 #include <cerrno>
 #include <csignal>
+#include <ctime>
 
 #include "httpd/process/mpm.hpp"
 #include "httpd/process/scoreboard.hpp"
