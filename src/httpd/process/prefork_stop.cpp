@@ -10,7 +10,6 @@
 #include <csignal>
 #include <ctime>
 
-#include "httpd/process/mpm.hpp"
 #include "httpd/process/scoreboard.hpp"
 #include "httpd/process/stop_signals.hpp"
 
@@ -28,7 +27,7 @@ timer_t grace{};
 volatile std::sig_atomic_t has_connection = 0;
 volatile std::sig_atomic_t told = 0;
 
-/// Nothing is allocated between the two moments at which httpd says so and the hook of the next connection is called.
+/// httpd allocates nothing from the moment at which it says so to the one at which the next connection is made.
 bool waits_for_connection() noexcept {
     return has_connection == 0 && own_scoreboard->shows_waiting();
 }
