@@ -35,8 +35,8 @@ def echoes(websocket, text="hello"):
 
 
 def warm_up(client):
-    """mod_http2 works on at most 6 streams of a connection at once until many requests have gone well."""
-    for _ in range(40):
+    """mod_http2 works on at most 6 streams of a connection at once until very many requests have gone well."""
+    for _ in range(150):
         assert client.get("/index.html").status == 200
 
 
