@@ -94,6 +94,11 @@ class _Peer:
         assert "result" in response, response
         return response["result"]
 
+    def block(self):
+        """A method waits until this client has answered a request of the server, whose id is 1."""
+        self.send("wait_for_client", ["go"])
+        assert json.loads(self.socket.expect_text())["method"] == "go"
+
     def begin(self, name):
         self.session = self.answer(self.send("connect"))["result"]["sessionId"]
         assert self.call("set", "name", name) is True
@@ -157,8 +162,7 @@ def test_sessions_of_one_process_do_not_wait_for_each_other(rpc):
         by_process[peer.call("pid")].append(peer)
     for together in by_process.values():
         for peer in together[:2]:  # there are three threads
-            peer.send("wait_for_client", ["go"])
-            assert json.loads(peer.socket.expect_text())["method"] == "go"
+            peer.block()
         for peer in together[2:]:
             peer.call("pid")
         for peer in together[:2]:
@@ -190,8 +194,7 @@ def test_a_session_moves_though_a_method_waits_for_its_client(rpc):
     with _Peer(rpc) as peer:
         peer.begin("alice")
         home = peer.call("pid")
-        peer.send("wait_for_client", ["go"])
-        assert json.loads(peer.socket.expect_text())["method"] == "go"
+        peer.block()
         peer.socket.vanish()
         assert peer.come_back(left=home)
         assert peer.call("get", "name") == "alice"
@@ -204,8 +207,7 @@ def test_httpd_stops_though_methods_wait_for_their_clients(mpm):
         for number in range(3):  # there are three threads
             peer = _Peer(server)
             pids.add(peer.call("pid"))
-            peer.send("wait_for_client", ["go"])
-            assert json.loads(peer.socket.expect_text())["method"] == "go"
+            peer.block()
             if number % 2:
                 peer.socket.vanish()
         server.stop()
@@ -291,16 +293,26 @@ def test_after_a_restart_each_of_two_hundred_sessions_is_back_or_its_client_is_t
             peer.socket.close()
 
 
+def _start_one_child(start_httpd):
+    """A server, and its children: one, with room for more that begin while it drains."""
+    parts = several_children(1, slots=4) + "WebSocketDrainTimeout 60s\nGracefulShutdownTimeout 10\n"
+    server = start_httpd(parts + location("/slow", "jsonrpc_slow", *_options(*_PATIENT)), children=1)
+    return server, server.children()
+
+
+def _replace(server, old):
+    """Restarts the server gracefully; returns when there is a new child."""
+    server.signal(signal.SIGUSR1)
+    wait_until(lambda: set(server.children()) - set(old), 20, "the new child")
+
+
 @pytest.mark.each_mpm
 def test_the_only_client_of_a_server_finds_its_session_after_a_graceful_restart(start_httpd):
     """Nobody in the new child has begun the service when the old one loses its last client: it waits for who comes."""
-    parts = several_children(1, slots=4) + "WebSocketDrainTimeout 60s\nGracefulShutdownTimeout 10\n"
-    server = start_httpd(parts + location("/slow", "jsonrpc_slow", *_options(*_PATIENT)), children=1)
-    old = server.children()
+    server, old = _start_one_child(start_httpd)
     with _Peer(server) as peer:
         peer.begin("alice")
-        server.signal(signal.SIGUSR1)
-        wait_until(lambda: set(server.children()) - set(old), 20, "the new child")
+        _replace(server, old)
         peer.socket.close_handshake()
         with contextlib.suppress(AssertionError):  # it has every chance to go too early
             wait_until(lambda: not set(old) & set(server.children()), 0.05, "the end of the old child")
@@ -312,15 +324,11 @@ def test_the_only_client_of_a_server_finds_its_session_after_a_graceful_restart(
 
 
 def test_a_draining_child_does_not_wait_for_an_answer_of_a_client_that_is_gone(start_httpd):
-    parts = several_children(1, slots=4) + "WebSocketDrainTimeout 60s\nGracefulShutdownTimeout 10\n"
-    server = start_httpd(parts + location("/slow", "jsonrpc_slow", *_options(*_PATIENT)), children=1)
-    old = server.children()
+    server, old = _start_one_child(start_httpd)
     with _Peer(server) as peer:
         peer.begin("alice")
-        peer.send("wait_for_client", ["go"])
-        assert json.loads(peer.socket.expect_text())["method"] == "go"
-        server.signal(signal.SIGUSR1)
-        wait_until(lambda: set(server.children()) - set(old), 20, "the new child")
+        peer.block()
+        _replace(server, old)
         peer.socket.vanish()
         assert peer.come_back()
         assert peer.call("get", "name") == "alice"

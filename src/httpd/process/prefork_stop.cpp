@@ -55,11 +55,6 @@ void on_deadly_signal(int number, siginfo_t* info, void* /*context*/) {
     errno = saved;
 }
 
-bool is_simple(const struct sigaction& action) noexcept {
-    return (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler != SIG_DFL &&
-           action.sa_handler != SIG_IGN;
-}
-
 apr_status_t lose_connection(void* /*nothing*/) {
     has_connection = 0;
     return APR_SUCCESS;
@@ -81,9 +76,8 @@ void let_main_thread_finish(void (*on_stop)() noexcept, const Scoreboard& scoreb
     sigevent event{};
     event.sigev_notify = SIGEV_SIGNAL;
     event.sigev_signo = SIGTERM;  // other threads of this module block it
-    if (::sigaction(SIGTERM, nullptr, &httpds_term) != 0 ||
-        ::sigaction(SIGHUP, nullptr, &httpds_hangup) != 0 || !is_simple(httpds_term) ||
-        !is_simple(httpds_hangup) || ::timer_create(CLOCK_MONOTONIC, &event, &grace) != 0) {
+    if (!read_handler(SIGTERM, httpds_term) || !read_handler(SIGHUP, httpds_hangup) ||
+        ::timer_create(CLOCK_MONOTONIC, &event, &grace) != 0) {
         return;
     }
     call_on_stop = on_stop;

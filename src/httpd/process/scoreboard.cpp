@@ -70,20 +70,23 @@ bool Scoreboard::has_serving_sibling() const noexcept {
     return false;
 }
 
-bool Scoreboard::shows_waiting() const noexcept {
+int Scoreboard::own_slot() const noexcept {
     for (int slot = 0; mpm_ == Mpm::prefork && slot < slots_; ++slot) {
         if (process(slot).pid == self_) {
-            return ap_scoreboard_image->servers[slot][0].status == SERVER_READY;
+            return slot;
         }
     }
-    return false;
+    return -1;
+}
+
+bool Scoreboard::shows_waiting() const noexcept {
+    const int slot = own_slot();
+    return slot >= 0 && ap_scoreboard_image->servers[slot][0].status == SERVER_READY;
 }
 
 void Scoreboard::show_as_leaving() const noexcept {
-    for (int slot = 0; mpm_ == Mpm::prefork && slot < slots_; ++slot) {
-        if (process(slot).pid == self_) {
-            ap_update_child_status_from_indexes(slot, 0, SERVER_GRACEFUL, nullptr);
-        }
+    if (const int slot = own_slot(); slot >= 0) {
+        ap_update_child_status_from_indexes(slot, 0, SERVER_GRACEFUL, nullptr);
     }
 }
 

@@ -40,6 +40,8 @@ private:
     struct Census;
 
     [[nodiscard]] Census count() const noexcept;
+    /// prefork: this child's slot; -1 if there is none, and with other MPMs.
+    [[nodiscard]] int own_slot() const noexcept;
     [[nodiscard]] bool is_leaving(int slot) const noexcept;
     [[nodiscard]] bool is_spare(int slot) const noexcept;
 

@@ -47,6 +47,11 @@ bool in_stop_signal_handler() noexcept {
     return sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1;
 }
 
+bool read_handler(int number, struct sigaction& action) noexcept {
+    return ::sigaction(number, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 &&
+           action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+}
+
 void watch_for_stop(void (*on_stop)() noexcept, bool prefork) noexcept {
     stop_callback.store(on_stop);
     struct sigaction action {};
@@ -66,10 +71,7 @@ void watch_for_graceful_signal() noexcept {
         graceful_came.store(new (shared.release()) std::atomic<bool>(false));
     }
     struct sigaction action {};
-    if (::sigaction(AP_SIG_GRACEFUL, nullptr, &httpds_graceful_action) != 0 ||
-        (httpds_graceful_action.sa_flags & SA_SIGINFO) != 0 ||
-        httpds_graceful_action.sa_handler == SIG_DFL ||
-        httpds_graceful_action.sa_handler == SIG_IGN) {
+    if (!read_handler(AP_SIG_GRACEFUL, httpds_graceful_action)) {
         return;
     }
     action = httpds_graceful_action;

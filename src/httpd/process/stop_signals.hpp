@@ -2,11 +2,16 @@
 // The signals by which httpd's parent ends its children.
 #pragma once
 
+#include <csignal>
+
 namespace websocket::httpd {
 
 /// True inside a handler for SIGTERM or SIGHUP: prefork leaves from there on a hard stop, where
 /// only async-signal-safe functions may be called. Async-signal-safe.
 [[nodiscard]] bool in_stop_signal_handler() noexcept;
+
+/// Reads what httpd does at a signal; false unless that is a handler which gets its number and no more.
+[[nodiscard]] bool read_handler(int number, struct sigaction& action) noexcept;
 
 /// From now on SIGTERM, and SIGHUP with prefork, of any process but this one calls `on_stop` in the
 /// signal handler. For a child that is leaving: there, httpd itself ignores these signals.
