@@ -31,10 +31,6 @@ constexpr std::size_t kLongestPrefix = 100;
 constexpr std::size_t kLongestPassword = 1024;
 constexpr const char* kProgram = "websocket-bridge";
 
-Config& server_config(const server_rec* server) {
-    return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
-}
-
 bool is_directive(const cmd_parms* cmd, std::string_view name) { return name == cmd->cmd->name; }
 
 /// The first line. False, and `error` is for people, when there is none.
@@ -166,7 +162,7 @@ const char* set_broker(cmd_parms* cmd, void* /*section*/, const char* url) {
     } catch (const std::exception&) {
         return "out of memory";
     }
-    server_config(cmd->server).broker = apr_pstrdup(cmd->pool, url);
+    host_config(cmd->server).broker = apr_pstrdup(cmd->pool, url);
     return nullptr;
 }
 
@@ -182,7 +178,7 @@ const char* set_broker_prefix(cmd_parms* cmd, void* /*section*/, const char* pre
             "WebSocketBrokerPrefix must be 1 to %d characters of ASCII without blanks, not \"%s\"",
             static_cast<int>(kLongestPrefix), prefix);
     }
-    server_config(cmd->server).broker_prefix = apr_pstrdup(cmd->pool, prefix);
+    host_config(cmd->server).broker_prefix = apr_pstrdup(cmd->pool, prefix);
     return nullptr;
 }
 
@@ -199,7 +195,7 @@ const char* set_broker_file(cmd_parms* cmd, void* /*section*/, const char* file)
         return apr_psprintf(cmd->pool, "%s: \"%s\" is a folder; it must be a file", cmd->cmd->name,
                             file);
     }
-    Config& config = server_config(cmd->server);
+    Config& config = host_config(cmd->server);
     (is_directive(cmd, "WebSocketBrokerCAFile")         ? config.broker_ca_file
      : is_directive(cmd, "WebSocketBrokerPasswordFile") ? config.broker_password_file
                                                         : config.broker_sentinel_password_file) =
@@ -220,11 +216,11 @@ std::string bridge_program() {
 int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                  server_rec* server) {
     try {
-        const std::string wrong = find_contradiction(server_config(server));
+        const std::string wrong = find_contradiction(host_config(server));
         if (!wrong.empty()) {
             return complain(server, wrong);
         }
-        if (server_config(server).broker == nullptr) {
+        if (host_config(server).broker == nullptr) {
             return OK;
         }
         hub::BrokerSettings settings;
@@ -249,7 +245,7 @@ int check_broker(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptem
 }
 
 bool make_broker_settings(server_rec* server, hub::BrokerSettings& settings, std::string& error) {
-    const Config& config = server_config(server);
+    const Config& config = host_config(server);
     settings.url = config.broker;
     const bool nats = hub::parse_broker_url(config.broker).url.kind == hub::BrokerUrl::Kind::nats;
     settings.prefix = config.broker_prefix != nullptr ? config.broker_prefix

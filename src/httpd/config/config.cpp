@@ -46,8 +46,7 @@ const Directive& directive_of(const cmd_parms* cmd) {
 
 Config& target_of(cmd_parms* cmd, void* section) {
     if (directive_of(cmd).scope == Scope::process) {
-        return *static_cast<Config*>(
-            ap_get_module_config(cmd->server->module_config, &websocket_module));
+        return host_config(cmd->server);
     }
     return *static_cast<Config*>(section);
 }
@@ -322,15 +321,11 @@ Config& host_config(const server_rec* server) noexcept {
     return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
 }
 
-const Config& process_config(const server_rec* server) noexcept {
-    return *static_cast<const Config*>(
-        ap_get_module_config(server->module_config, &websocket_module));
-}
+const Config& process_config(const server_rec* server) noexcept { return host_config(server); }
 
 int check_config(apr_pool_t* pconf, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,
                  server_rec* server) {
-    auto& config =
-        *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
+    Config& config = host_config(server);
     const auto least = config.get(Setting::pool_min_threads);
     const auto most = config.get(Setting::pool_max_threads);
     if (least > most) {

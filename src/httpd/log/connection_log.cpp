@@ -28,10 +28,6 @@ constexpr const char* kDefaultFormat =
 
 constexpr std::array<std::string_view, 3> kEvents{"Close", "Open", "Both"};
 
-Config& server_config(const server_rec* server) {
-    return *static_cast<Config*>(ap_get_module_config(server->module_config, &websocket_module));
-}
-
 apr_status_t destroy_log(void* log) {
     delete static_cast<ConnectionLog*>(log);
     return APR_SUCCESS;
@@ -103,7 +99,7 @@ const char* add_connection_log(cmd_parms* cmd, const char* target, const char* f
     }
     auto log =
         std::make_unique<ConnectionLog>(target, std::move(*parsed), static_cast<LogEvents>(*when));
-    Config& config = server_config(cmd->server);
+    Config& config = host_config(cmd->server);
     if (config.logs == nullptr) {
         config.logs = apr_array_make(cmd->pool, 2, sizeof(void*));
     }
@@ -114,9 +110,9 @@ const char* add_connection_log(cmd_parms* cmd, const char* target, const char* f
 
 int open_connection_logs(apr_pool_t* /*pconf*/, apr_pool_t* plog, apr_pool_t* /*ptemp*/,
                          server_rec* server) {
-    apr_array_header_t* outer = server_config(server).logs;
+    apr_array_header_t* outer = host_config(server).logs;
     for (server_rec* host = server; host != nullptr; host = host->next) {
-        Config& config = server_config(host);
+        Config& config = host_config(host);
         if (config.logs == nullptr) {
             config.logs = outer;  // a virtual host without one of its own
         }
@@ -130,7 +126,7 @@ int open_connection_logs(apr_pool_t* /*pconf*/, apr_pool_t* plog, apr_pool_t* /*
 }
 
 std::span<ConnectionLog* const> connection_logs(const server_rec* server) noexcept {
-    const apr_array_header_t* logs = server_config(server).logs;
+    const apr_array_header_t* logs = host_config(server).logs;
     if (logs == nullptr) {
         return {};
     }
