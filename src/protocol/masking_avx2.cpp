@@ -13,14 +13,14 @@ namespace websocket::protocol {
 namespace {
 
 /// Bytes that are unmasked at a time where there are so many.
-constexpr std::size_t kStride = 4 * kLeastAvx2;
+constexpr std::size_t kWideStride = 4 * kLeastAvx2;
 
 [[gnu::target("avx2")]] inline __m256i load_unmasked(const std::uint8_t* from,
                                                      __m256i keys) noexcept {
     return _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)), keys);
 }
 
-[[gnu::target("avx2")]] inline void store(std::uint8_t* to, __m256i bytes) noexcept {
+[[gnu::target("avx2")]] inline void store_wide(std::uint8_t* to, __m256i bytes) noexcept {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
 }
 
@@ -41,16 +41,16 @@ const bool detail::kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
 
     std::size_t ascii = size;
     std::size_t i = 0;
-    for (; size - i >= kStride; i += kStride) {
+    for (; size - i >= kWideStride; i += kWideStride) {
         std::uint8_t* p = begin + i;
         const __m256i a = load_unmasked(p, keys);
         const __m256i b = load_unmasked(p + 32, keys);
         const __m256i c = load_unmasked(p + 64, keys);
         const __m256i d = load_unmasked(p + 96, keys);
-        store(p, a);
-        store(p + 32, b);
-        store(p + 64, c);
-        store(p + 96, d);
+        store_wide(p, a);
+        store_wide(p + 32, b);
+        store_wide(p + 64, c);
+        store_wide(p + 96, d);
         const __m256i all = _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d));
         if (_mm256_testz_si256(all, high_bits) == 0 && ascii == size) {
             ascii = i;
@@ -60,10 +60,10 @@ const bool detail::kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
     __m256i any = last;
     for (; size - i >= kLeastAvx2; i += kLeastAvx2) {
         const __m256i plain = load_unmasked(begin + i, keys);
-        store(begin + i, plain);
+        store_wide(begin + i, plain);
         any = _mm256_or_si256(any, plain);
     }
-    store(end, last);
+    store_wide(end, last);
     return _mm256_testz_si256(any, high_bits) == 0 ? std::min(rest, ascii) : ascii;
 }
 

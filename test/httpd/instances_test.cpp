@@ -28,11 +28,11 @@ struct Told {
     int stops = 0;
     std::uint64_t left = 0;
 };
-Awaited<Told> told;  // the ABI has no place for it before a plugin has started
+Awaited<Told> recorded;  // the ABI has no place for it before a plugin has started
 
 template <class Change>
 void tell(Change change) {
-    told.update(change);
+    recorded.update(change);
 }
 
 const ws_plugin& recording_plugin() {
@@ -60,7 +60,7 @@ const ws_plugin& recording_plugin() {
     return made;
 }
 
-plugin::Endpoint endpoint(const char* place) {
+plugin::Endpoint recording_endpoint(const char* place) {
     plugin::Endpoint made;
     made.callbacks = &recording_plugin().base;
     made.v1 = &recording_plugin();
@@ -72,12 +72,12 @@ plugin::Endpoint endpoint(const char* place) {
 struct Process {
     ~Process() { stop(); }
 
-    Service service;
+    websocket::test::Service service;
     std::optional<plugin::Pool> pool{std::in_place, plugin::PoolOptions{}, service.log};
     plugin::Host host{service.engine(), *pool, service.log};
-    httpd::Service first{endpoint("first")};
-    httpd::Service second{endpoint("second")};
-    httpd::Service unused{endpoint("unused")};
+    httpd::Service first{recording_endpoint("first")};
+    httpd::Service second{recording_endpoint("second")};
+    httpd::Service unused{recording_endpoint("unused")};
     httpd::Instances instances{host};
 
     void stop() {
@@ -129,7 +129,7 @@ START_TEST(memory_that_runs_out_leaves_no_half_of_an_instance) {
     ck_assert_uint_gt(failures, 0);
     ck_assert(process.instances.of(process.first).start());
     process.stop();
-    ck_assert_int_eq(told.get().stops, 1);
+    ck_assert_int_eq(recorded.get().stops, 1);
 }
 END_TEST
 
@@ -139,9 +139,9 @@ START_TEST(those_that_have_started_are_told_of_a_drain_in_time) {
     ck_assert(process.instances.of(process.second).start());
     static_cast<void>(process.instances.of(process.unused));
     process.instances.begin_drain(Clock::now() + std::chrono::hours(1));
-    told.await([](const Told& all) { return all.drains == 2; }, "both drains");
-    ck_assert_uint_gt(told.get().left, 0);
-    ck_assert_uint_le(told.get().left, 3'600'000);
+    recorded.await([](const Told& all) { return all.drains == 2; }, "both drains");
+    ck_assert_uint_gt(recorded.get().left, 0);
+    ck_assert_uint_le(recorded.get().left, 3'600'000);
 }
 END_TEST
 
@@ -151,12 +151,12 @@ START_TEST(one_that_starts_in_a_drain_is_told_then) {
     plugin::V1Instance& late = process.instances.of(process.first);
     ck_assert(late.start());
     process.instances.tell_of_drain(late);
-    ck_assert_int_eq(told.get().drains, 0);  // the engine does not drain
+    ck_assert_int_eq(recorded.get().drains, 0);  // the engine does not drain
     process.service.engine().begin_drain({Clock::now() + std::chrono::hours(1),
                                           []() noexcept { return CloseCode::service_restart; }});
     process.instances.tell_of_drain(late);
     process.instances.tell_of_drain(late);
-    ck_assert_int_eq(told.get().drains, 1);
+    ck_assert_int_eq(recorded.get().drains, 1);
 }
 END_TEST
 
@@ -168,8 +168,8 @@ START_TEST(those_that_have_started_stop_once_in_the_end) {
     static_cast<void>(process.instances.of(process.unused));
     process.stop();
     process.instances.end();
-    ck_assert_int_eq(told.get().starts, 1);
-    ck_assert_int_eq(told.get().stops, 1);
+    ck_assert_int_eq(recorded.get().starts, 1);
+    ck_assert_int_eq(recorded.get().stops, 1);
 }
 END_TEST
 
