@@ -158,7 +158,7 @@ END_TEST
 
 START_TEST(a_process_that_is_killed_while_epochs_change_leaves_one_of_them_whole) {
     int killed = 0;
-    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / (kSanitizer ? 1 : 8)) {
+    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / 8) {
         OrderedMemory memory(HistoryStore::kLeast);
         memory.limits = {20, 1h};
         for (int i = 0; i < 25; ++i) memory.publish("full", std::string(2500, 'x'));
@@ -189,7 +189,7 @@ START_TEST(a_process_that_is_killed_while_epochs_change_leaves_one_of_them_whole
         if (done) break;
         ++killed;
     }
-    ck_assert_int_gt(killed, kSanitizer ? 6 : 30);
+    ck_assert_int_gt(killed, 30);
 }
 END_TEST
 
@@ -205,7 +205,7 @@ WEBSOCKET_TEST_SUITE(history_order) {
     tcase_add_test(tests, ordered_messages_expire_by_when_they_were_published);
     tcase_add_test(tests, a_topic_of_a_full_memory_takes_no_epoch_that_it_has_no_room_for);
     tcase_add_test(tests, another_process_finds_the_memory_by_its_file);
-    if (!kThreadSanitizer) {  // no threads, and very many instructions
+    if (kStepsInstructions) {
         tcase_add_test(tests,
                        a_process_that_is_killed_while_epochs_change_leaves_one_of_them_whole);
     }

@@ -182,7 +182,7 @@ END_TEST
 
 START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_whole) {
     int killed = 0;
-    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / (kSanitizer ? 1 : 8)) {
+    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / 8) {
         HistoryMemory memory(HistoryStore::kLeast);
         memory.limits = {20, 1h};
         for (int i = 0; i < 25; ++i) memory.publish("full", std::string(3000, 'x'));
@@ -207,7 +207,7 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_
         if (done) break;
         ++killed;
     }
-    ck_assert_int_gt(killed, kSanitizer ? 6 : 30);
+    ck_assert_int_gt(killed, 30);
 }
 END_TEST
 
@@ -222,7 +222,7 @@ WEBSOCKET_TEST_SUITE(history_store) {
     tcase_add_test(tests, topics_without_messages_are_forgotten_first_and_have_a_new_epoch_then);
     tcase_add_test(tests, what_is_larger_than_half_of_the_memory_has_a_position_only);
     tcase_add_test(tests, processes_that_publish_at_once_get_offsets_without_holes);
-    if (!kThreadSanitizer) {  // no threads, and very many instructions
+    if (kStepsInstructions) {
         tcase_add_test(tests,
                        a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_whole);
     }

@@ -334,7 +334,7 @@ START_TEST(processes_that_are_killed_at_any_moment_harm_nobody_else) {
     Subscriber quiet = first.subscriber("quiet");
     std::vector<Node> crowd;
     std::vector<Subscriber> clients;
-    for (std::uint32_t round = 0; round < (kThreadSanitizer ? 10 : 25); ++round) {
+    for (std::uint32_t round = 0; round < (kSanitizer ? 8 : 16); ++round) {
         while (crowd.size() < 6) {
             crowd.emplace_back(registry);
             clients.push_back(crowd.back().subscriber("noise"));

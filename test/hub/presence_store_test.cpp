@@ -122,7 +122,7 @@ END_TEST
 
 START_TEST(a_process_that_is_killed_at_any_instruction_leaves_members_that_are_whole) {
     int killed = 0;
-    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / (kSanitizer ? 1 : 4)) {
+    for (std::uint64_t instruction = 1;; instruction += 1 + instruction / 4) {
         People people;
         const auto self = people.store.claim().value();
         ck_assert(people.store.enter(room("tea"), self, "alice", "1") == Entered::ok);
@@ -152,7 +152,7 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_members_that_are_w
         if (done) break;
         ++killed;
     }
-    ck_assert_int_gt(killed, kSanitizer ? 6 : 15);
+    ck_assert_int_gt(killed, 15);
 }
 END_TEST
 
@@ -164,7 +164,7 @@ WEBSOCKET_TEST_SUITE(presence_store) {
     tcase_add_test(tests,
                    members_of_a_killed_process_are_gone_when_it_is_reaped_and_so_is_their_memory);
     tcase_add_test(tests, a_full_memory_takes_nobody_until_somebody_has_left);
-    if (!kThreadSanitizer) {  // no threads, and very many instructions
+    if (kStepsInstructions) {
         tcase_add_test(tests,
                        a_process_that_is_killed_at_any_instruction_leaves_members_that_are_whole);
     }

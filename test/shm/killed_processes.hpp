@@ -28,6 +28,10 @@ inline pid_t killed_child(const std::function<void()>& work) {
     return child;
 }
 
+/// Whether instructions are stepped through: sanitizers make it very many, and see nothing that the other tests do not
+/// show them, as what a killed process leaves is no fault of threads or memory.
+inline constexpr bool kStepsInstructions = !kSanitizer;
+
 /// A child process that does `work` one instruction at a time, as its parent says.
 class SteppedProcess {
 public:
