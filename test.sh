@@ -205,15 +205,17 @@ PYTHON
 # UBSan go to httpd's error log (both runtimes in one process share one destination, and UBSan's
 # setting is lost), where the tests look for them.
 end_to_end_sanitized() {
-    local folder=$PWD/build/asan/sanitizer-logs status=0 preload reports
+    local folder=$PWD/build/asan/sanitizer-logs status=0 preload reports crashes
     rm -rf "$folder"
     mkdir -p "$folder"
     chmod 1777 "$folder" # httpd's children may be another user
     # With libstdc++, which httpd itself does not load: ASan looks for what it wraps when it starts.
     preload=$(realpath "$(gcc -print-file-name=libasan.so)"):$(realpath "$(gcc -print-file-name=libstdc++.so)")
+    # Not to be replaced by httpd's handlers, which say nothing of where it was.
+    crashes=handle_segv=2:handle_sigbus=2:handle_sigfpe=2
     # The leak checker would report what httpd itself never frees.
     WEBSOCKET_PRELOAD=$preload \
-        ASAN_OPTIONS=detect_leaks=0:abort_on_error=0:detect_stack_use_after_return=1:symbolize=0:log_path=$folder/asan \
+        ASAN_OPTIONS=detect_leaks=0:$crashes:abort_on_error=0:detect_stack_use_after_return=1:symbolize=0:log_path=$folder/asan \
         UBSAN_OPTIONS=print_stacktrace=1 \
         end_to_end asan event || status=$?
     reports=("$folder"/asan.*)
