@@ -8,7 +8,9 @@ import subprocess
 
 import pytest
 
-pytestmark = pytest.mark.heavy
+from waiting import SANITIZED
+
+pytestmark = [pytest.mark.heavy, pytest.mark.skipif(SANITIZED, reason="compilers say the same with a sanitizer")]
 
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 _COMPILERS = [name for name in dict.fromkeys((os.environ.get("CXX", "g++"), "clang++")) if shutil.which(name.split()[0])]
@@ -139,9 +141,7 @@ def _compile(compiler, source, standard="c++20"):
     return subprocess.run(command, input=source, capture_output=True, text=True, timeout=300)
 
 
-_compilers = pytest.mark.parametrize(
-    "compiler", [*_COMPILERS[:1], *(pytest.param(name, marks=pytest.mark.heavy) for name in _COMPILERS[1:])]
-)
+_compilers = pytest.mark.parametrize("compiler", _COMPILERS)
 
 
 @_compilers
