@@ -31,7 +31,7 @@ std::size_t send_until_stuck(PluginService& host, Peer& peer, std::size_t size) 
     std::size_t sent = 0;
     std::size_t seen = 0;
     std::string rest;
-    for (;;) {
+    for (int still = 0;;) {
         pollfd poll{peer.descriptor(), POLLOUT, 0};
         if (::poll(&poll, 1, 300) > 0) {
             if (rest.empty()) {
@@ -42,10 +42,11 @@ std::size_t send_until_stuck(PluginService& host, Peer& peer, std::size_t size) 
             continue;
         }
         const std::size_t handled = host.record().get().messages.size();
-        if (handled < before + sent - 1 && handled == seen) {
+        still = handled == seen ? still + 1 : 0;
+        if (handled < before + sent - 1 && still == 4) {
             return sent - 1;
         }
-        seen = handled;  // it was only slow, and goes on
+        seen = handled;  // it may only be slow, and go on
     }
 }
 
