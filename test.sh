@@ -130,6 +130,9 @@ tally() {
     unstable+=("${names[@]}")
 }
 
+# Suites that need seconds of a core, for which end-to-end tests show the like.
+heavy_suites='local_bus|host_leases'
+
 # unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time. Counted by
 # counted_unit_tests, as this may run behind others.
 unit_tests() {
@@ -140,6 +143,7 @@ unit_tests() {
     fi
     [ "$1" != tsan ] || processes=$(nproc)
     mapfile -t suites < <("${run[@]}" "build/$1/test/unit-tests" --list | long_ones_first)
+    [ "$mode" = full ] || mapfile -t suites < <(printf '%s\n' "${suites[@]}" | grep -vxE "$heavy_suites")
     mkdir -p "$folder"
     for suite in "${suites[@]}"; do : >"$folder/$suite.log"; done
     run=(timeout --foreground --kill-after=10 1800 "${run[@]}" "build/$1/test/unit-tests")
@@ -164,7 +168,7 @@ counted_unit_tests() {
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local name=$logs/e2e-$1 status=0 processes=$((7 * $(nproc)))
+    local name=$logs/e2e-$1 status=0 processes=$((8 * $(nproc)))
     local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") several
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)

@@ -20,10 +20,12 @@ H2_LINES = "Protocols h2c http/1.1\nH2WebSockets On\n"
 def pytest_addoption(parser):
     parser.addoption("--mpm", default="event", help="MPMs to run on, separated by commas")
     parser.addoption("--quick", action="store_true", help="only one proxy of many, and no further programs")
-    parser.addoption("--light", action="store_true", help="with --quick: not what needs seconds of a core, either")
+    parser.addoption("--light", action="store_true", help="with --quick: not what needs seconds of a core, either, and smaller crowds")
 
 
 def pytest_configure(config):
+    if config.getoption("--light"):
+        os.environ["WEBSOCKET_LIGHT"] = "1"  # for what modules decide when they are imported
     config.addinivalue_line("markers", "full: takes its time, so --quick leaves it out")
     config.addinivalue_line("markers", "heavy: needs seconds of a core, so --light leaves it out; something lighter shows the like")
     config.addinivalue_line("markers", "each_mpm: depends on the MPM, so it runs on all of --mpm; others run on the first")

@@ -14,7 +14,7 @@ from waiting import SANITIZED, patience, wait_until
 # With sanitizers only some, unless somebody wants to wait.
 long = pytest.mark.skipif(SANITIZED and "WEBSOCKET_LONG" not in os.environ, reason="takes long")
 
-SOCKETS = 200 if SANITIZED else 1000
+SOCKETS = 200 if SANITIZED or "WEBSOCKET_LIGHT" in os.environ else 1000
 RESTART, STOP = 1012, 1001
 
 # Signals that end children, and the code that clients are told.
