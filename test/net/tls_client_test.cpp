@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "engine/tls_peer.hpp"
+#include "temporary_folder.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
@@ -51,20 +51,18 @@ SslContext server_for(const char* names) {
 class PemFile {
 public:
     explicit PemFile(SSL_CTX* context) {
-        const int descriptor = ::mkstemp(name_.data());
-        std::FILE* file = ::fdopen(descriptor, "w");
+        std::FILE* file = std::fopen(name_.c_str(), "w");
+        ck_assert_ptr_nonnull(file);
         PEM_write_X509(file, SSL_CTX_get0_certificate(context));
         PEM_write_PrivateKey(file, SSL_CTX_get0_privatekey(context), nullptr, nullptr, 0, nullptr,
                              nullptr);
         std::fclose(file);
     }
-    PemFile(const PemFile&) = delete;
-    PemFile& operator=(const PemFile&) = delete;
-    ~PemFile() { std::filesystem::remove(name_); }
     [[nodiscard]] const std::string& name() const { return name_; }
 
 private:
-    std::string name_ = (std::filesystem::temp_directory_path() / "tls-client-XXXXXX").string();
+    const TemporaryFolder folder_;
+    const std::string name_ = folder_.path() + "/pem";
 };
 
 /// A handshake with a server that is driven here.

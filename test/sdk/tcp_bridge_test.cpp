@@ -16,6 +16,7 @@
 #include "../../plugins/tcp_socket.hpp"
 #include "plugin/built_plugin.hpp"
 #include "plugin/common/loader.hpp"
+#include "temporary_folder.hpp"
 #include "unit.hpp"
 
 using namespace std::chrono_literals;
@@ -32,26 +33,23 @@ namespace {
 class Listener {
 public:
     Listener() : socket_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-        char name[] = "/tmp/websocket-unit-XXXXXX";
-        ck_assert_ptr_nonnull(::mkdtemp(name));
-        folder_ = name;
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
+        ck_assert_uint_lt(path().size(), sizeof address.sun_path);
         std::strcpy(address.sun_path, path().c_str());
         ck_assert_int_eq(
             ::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
         ck_assert_int_eq(::listen(socket_.get(), 10), 0);
     }
-    ~Listener() { std::filesystem::remove_all(folder_); }
-    [[nodiscard]] std::string path() const { return folder_ + "/socket"; }
-    [[nodiscard]] std::string folder() const { return folder_; }
+    [[nodiscard]] std::string path() const { return folder() + "/socket"; }
+    [[nodiscard]] const std::string& folder() const { return folder_.path(); }
     [[nodiscard]] Socket accept() const {
         return Socket(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     }
 
 private:
+    const websocket::test::TemporaryFolder folder_;
     Socket socket_;
-    std::string folder_;
 };
 
 /// The plugin with one client and its target.
