@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 
-OTHERS = re.compile(r"-O\d|-g\d?|-c|-Wno-maybe-uninitialized")  # SCons compiles tests in less time
+OTHERS = re.compile(r"-O[\dg]|-g\d?|-c|-Wno-maybe-uninitialized|--param=ggc\S+")  # SCons compiles tests in less time
 PROGRAM = re.compile(r"tools/|src/bridge/main\.cpp|bench/|examples/jsonrpc-client/|test/(?!plugins/)")  # for which CMake takes what is enough for programs
 cmake, scons = (pathlib.Path(word) for word in [*sys.argv[1:], "build/release"][:2])
 top = pathlib.Path.cwd()
