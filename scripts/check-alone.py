@@ -5,18 +5,17 @@ includes hide that another has forgotten them; and to compile each by itself tak
 
 Here files are joined where nothing can be hidden: behind one that includes, directly or not, no header that they do
 not include as well. clang needs less time than gcc, and only its errors count: warnings are for other checks. Files that
-were good are not compiled again until one of them, or a header of ours that they include, or clang has changed.
+were good are not compiled again until one of them, or a header of ours that they include, or a package has changed.
 """
 
 import concurrent.futures
-import functools
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
 import good_files
+from good_files import included
 
 
 def flags():
@@ -24,17 +23,6 @@ def flags():
                              capture_output=True, text=True).stdout.strip().split(";;")
     return ["-std=c++20", "-w", "-fPIC", "-pthread", "-D_GNU_SOURCE", '-DWEBSOCKET_VERSION=""', "-I.", "-Isrc",
             "-Iinclude", *(word for folder in dict.fromkeys(folders) for word in ("-isystem", folder))]
-
-
-@functools.cache
-def included(file):
-    """What the file includes: our headers and what they include, and the names of the others."""
-    found = set()
-    for name in re.findall(r'^#\s*include [<"]([^>"]+)', pathlib.Path(file).read_text(), re.MULTILINE):
-        places = f"src/{name}", f"include/{name}", os.path.join(os.path.dirname(file), name)
-        ours = next(filter(os.path.exists, places), None)
-        found |= {ours} | included(ours) if ours else {name}
-    return frozenset(found)
 
 
 def chains(files):
@@ -66,23 +54,9 @@ def chains(files):
             yield chain
 
 
-@functools.cache
-def what_decides():
-    version = subprocess.run(["clang++", "--version"], capture_output=True, check=True).stdout
-    return version + pathlib.Path(__file__).read_bytes()
-
-
-def texts(chain):
-    """Of all files of ours that are compiled, with their names."""
-    for file in sorted(set(chain).union(*map(included, chain))):
-        if os.path.exists(file):
-            yield file
-            yield pathlib.Path(file).read_bytes()
-
-
 def complaints(chain, options):
     text = "".join(f'#include "{file}"\n' for file in chain)
-    note = good_files.Note(what_decides(), " ".join(options), text, *texts(chain))
+    note = good_files.Note(good_files.what_decides("clang++", __file__), " ".join(options), text, *good_files.texts(chain))
     if note.is_there():
         return ""
     done = subprocess.run(["clang++", *options, "-fsyntax-only", "-x", "c++", "-"], input=text, capture_output=True,

@@ -4,11 +4,11 @@
 
     scripts/check-clang.py [FILE...]
 
-Files of a folder are looked at together, as they are compiled. Those that are shipped are written out as one file for
-each processor: what a file includes is for the analyzer what its functions call, and no further subject. So it looks at
-each function once, and follows calls less far than in a FILE that is named: that takes a fifth of the time. What was
-good is not looked at again until it, or a header that it includes, or this script or .clang-tidy has changed: see
-good_files.py.
+Files of a folder are looked at together, as they are compiled, those that are shipped even in one part for each
+processor, and written out as one file: clang says less of what a file includes, which is for the analyzer what its
+functions call, and no further subject. So it looks at each function once, and follows calls less far than in a FILE that
+is named: that takes a fifth of the time. What was good is not looked at again until it, or a header of ours that it
+includes, or this script, .clang-tidy or a package has changed: see good_files.py.
 """
 
 import concurrent.futures
@@ -25,8 +25,6 @@ import good_files
 
 _COMMANDS = pathlib.Path("build/clang")
 _INCLUDED = re.compile(r'^#include "((?:src|test)/[^"]+\.cpp)"$', re.MULTILINE)
-# clang's warnings alone are no check that it could run.
-_OF_OTHERS = ["--checks=-*,clang-diagnostic-*,misc-static-assert"]
 _OF_SHIPPED = [
     # Of one file that is several: each includes, and names, what it needs. And the analyzer follows a std::unique_ptr
     # so far that it takes one that was moved for lost: leaks are the sanitizers' task.
@@ -49,7 +47,7 @@ class Unit:
     def __init__(self, entry):
         self.name = entry["file"]
         self.shipped = is_shipped(self.name)
-        self._words = shlex.split(entry["command"])
+        self.compiler, *self._words = shlex.split(entry["command"])
         joined = _INCLUDED.findall(pathlib.Path(self.name).read_text())
         self.sources = joined or [self.name]
         self._read = self.name
@@ -64,13 +62,15 @@ class Unit:
         self.sources += other.sources
         return True
 
-    def write_out(self, name):
-        """What is joined is one file, of that name."""
+    def write_out(self):
+        """What is joined is one file: clang says less of what a file includes."""
         if self.sources != [self.name]:
-            file = _COMMANDS / "units" / name
+            file = _COMMANDS / "units" / pathlib.Path(self.name).name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text("".join(pathlib.Path(source).read_text() for source in self.sources))
             self.file = str(file)
+            # Where they find what is beside them.
+            self._words += [f"-iquote{folder}" for folder in sorted({os.path.dirname(source) for source in self.sources})]
 
     def weight(self):
         """What the time grows with, more or less."""
@@ -78,20 +78,15 @@ class Unit:
 
     def flags(self):
         """Of the compiler, without what it reads and writes."""
-        words = iter(self._words[1:])
+        words = iter(self._words)
         for word in words:
             if word == "-o":
                 next(words)
             elif word not in ("-c", self._read):
                 yield word
 
-    def preprocessed(self):
-        """With comments, as some tell clang-tidy what to overlook; None when clang cannot."""
-        done = subprocess.run([self._words[0], *self.flags(), "-E", "-C", self.file], capture_output=True, check=False)
-        return done.stdout if done.returncode == 0 else None
-
     def original(self, message):
-        """The same, with a line of the source in place of one of the file that is looked at."""
+        """The message, with a line of the source in place of one of the file that is looked at."""
         def source_and_line(match):
             line = int(match[1])
             for source in self.sources:
@@ -103,28 +98,20 @@ class Unit:
         return re.sub(rf"(?:/\S*/)?{re.escape(self.file)}:(\d+):", source_and_line, message) if self.file != self.name else message
 
 
-@functools.cache
-def what_decides():
-    version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
-    return version + pathlib.Path(".clang-tidy").read_bytes() + pathlib.Path(__file__).read_bytes()
-
-
 def complaints(unit, depth):
     """What clang says about it; empty when it says nothing. `depth`: options of the analyzer."""
-    options = [*_OF_SHIPPED, *depth] if unit.shipped else _OF_OTHERS
-    text = unit.preprocessed()
-    note = None
-    if text is not None:
-        note = good_files.Note(what_decides(), " ".join([*options, *unit.flags()]), text)
-        if note.is_there():
-            return ""
-    # Says "N warnings generated" about system headers on stderr; errors go to stdout.
-    done = subprocess.run(["clang-tidy", "--quiet", *options, unit.file, "--", *unit.flags()], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True, check=False)
+    flags = list(unit.flags())
+    command = (["clang-tidy", "--quiet", *_OF_SHIPPED, *depth, unit.file, "--", *flags] if unit.shipped else
+               [unit.compiler, "-fsyntax-only", *flags, unit.file])
+    note = good_files.Note(good_files.what_decides("clang-tidy", __file__, ".clang-tidy"), " ".join(command),
+                           *good_files.texts(unit.sources))
+    if note.is_there():
+        return ""
+    # clang-tidy says what is wrong on stdout, and "N warnings generated" about headers of the system on stderr.
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        return f"{unit.original(done.stdout)}clang-tidy: {unit.name}"
-    if note is not None:
-        note.write()
+        return f"{unit.original(done.stdout if unit.shipped else done.stderr)}{command[0]}: {unit.file}"
+    note.write()
     return ""
 
 
@@ -136,8 +123,6 @@ def together(units, parts):
     for unit in sorted(units, key=lambda unit: (-unit.weight(), unit.name)):
         if len(result) < parts or not any(part.take(unit) for part in sorted(result, key=Unit.weight)):
             result.append(unit)
-    for number, part in enumerate(result):
-        part.write_out(f"part-{number + 1}.cpp")
     return result
 
 
@@ -162,6 +147,8 @@ def main():
     if not wanted:
         units = [*together([unit for unit in units if unit.shipped], os.cpu_count()),
                  *(unit for unit in units if not unit.shipped)]
+    for unit in units:
+        unit.write_out()
     units.sort(key=lambda unit: (-unit.weight(), unit.name))
     unused = [complaint for unit in units for source in unit.sources for complaint in unused_names(source)]
     print("".join(complaint + "\n" for complaint in unused), end="")

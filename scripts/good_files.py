@@ -3,13 +3,54 @@
 names, or in build/clang/good, for a month."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import pathlib
+import re
+import shutil
+import subprocess
 import time
 
 _FOLDER = pathlib.Path(os.environ.get("WEBSOCKET_GOOD_FILES") or "build/clang/good")
 _KEPT = 30 * 24 * 3600  # seconds
+
+
+@functools.cache
+def _included_by_itself(file):
+    found = set()
+    for quote, name in re.findall(r'^#\s*include ([<"])([^>"]+)', pathlib.Path(file).read_text(), re.MULTILINE):
+        beside = [os.path.join(os.path.dirname(file), name)] if quote == '"' else []
+        places = *beside, name, f"src/{name}", f"include/{name}", f"test/{name}"
+        found.add(next(filter(os.path.exists, places), name))
+    return found
+
+
+@functools.cache
+def included(file):
+    """What the file includes: our files and what they include, and the names of the others."""
+    found, new = set(), {file}
+    while new:
+        new = set().union(*(_included_by_itself(each) for each in new if os.path.exists(each))) - found
+        found |= new
+    return frozenset(found)
+
+
+def texts(files):
+    """Of these files and of all of ours that they include, with their names."""
+    for file in sorted(set(files).union(*map(included, files))):
+        if os.path.exists(file):
+            yield file
+            yield pathlib.Path(file).read_bytes()
+
+
+@functools.cache
+def what_decides(tool, *files):
+    """What says what is good: the tool, the headers of others, by the packages that are installed, and these files."""
+    def says(*command):
+        return subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout if shutil.which(command[0]) else b""
+    return b"".join([says(tool, "--version"), says("dpkg-query", "--show"),
+                     *(pathlib.Path(file).read_bytes() for file in files)])
 
 
 class Note:
