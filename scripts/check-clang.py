@@ -42,23 +42,23 @@ def is_shipped(file):
 
 
 class Unit:
-    """What is looked at together, with the compiler's command."""
+    """What is looked at together, with the compiler and its flags, without what it reads and writes."""
 
     def __init__(self, entry):
-        self.name = entry["file"]
+        self.name = self.file = entry["file"]
         self.shipped = is_shipped(self.name)
-        self.compiler, *self._words = shlex.split(entry["command"])
+        self.compiler, *words = shlex.split(entry["command"])
+        output = words.index("-o")
+        self.flags = [word for word in words[:output] + words[output + 2:] if word not in ("-c", self.name)]
         joined = _INCLUDED.findall(pathlib.Path(self.name).read_text())
         self.sources = joined or [self.name]
-        self._read = self.name
-        self.file = self.name
 
     def take(self, other):
         """Is looked at with another; False when that is compiled otherwise."""
-        more, less = sorted((self, other), key=lambda unit: -len(set(unit.flags())))
-        if not set(less.flags()) <= set(more.flags()):
+        more = max(self.flags, other.flags, key=len)
+        if not set(self.flags) | set(other.flags) <= set(more):
             return False
-        self._words, self._read = more._words, more._read
+        self.flags = more
         self.sources += other.sources
         return True
 
@@ -70,20 +70,12 @@ class Unit:
             file.write_text("".join(pathlib.Path(source).read_text() for source in self.sources))
             self.file = str(file)
             # Where they find what is beside them.
-            self._words += [f"-iquote{folder}" for folder in sorted({os.path.dirname(source) for source in self.sources})]
+            folders = sorted({os.path.dirname(source) for source in self.sources})
+            self.flags = [*self.flags, *(f"-iquote{folder}" for folder in folders)]
 
     def weight(self):
         """What the time grows with, more or less."""
         return sum(pathlib.Path(source).stat().st_size for source in self.sources) * (10 if self.shipped else 1)
-
-    def flags(self):
-        """Of the compiler, without what it reads and writes."""
-        words = iter(self._words)
-        for word in words:
-            if word == "-o":
-                next(words)
-            elif word not in ("-c", self._read):
-                yield word
 
     def original(self, message):
         """The message, with a line of the source in place of one of the file that is looked at."""
@@ -100,9 +92,8 @@ class Unit:
 
 def complaints(unit, depth):
     """What clang says about it; empty when it says nothing. `depth`: options of the analyzer."""
-    flags = list(unit.flags())
-    command = (["clang-tidy", "--quiet", *_OF_SHIPPED, *depth, unit.file, "--", *flags] if unit.shipped else
-               [unit.compiler, "-fsyntax-only", *flags, unit.file])
+    command = (["clang-tidy", "--quiet", *_OF_SHIPPED, *depth, unit.file, "--", *unit.flags] if unit.shipped else
+               [unit.compiler, "-fsyntax-only", *unit.flags, unit.file])
     note = good_files.Note(good_files.what_decides("clang-tidy", __file__, ".clang-tidy"), " ".join(command),
                            *good_files.texts(unit.sources))
     if note.is_there():
