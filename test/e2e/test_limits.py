@@ -19,7 +19,9 @@ _PARTS = "".join(
         location("/close", "debug", "WebSocketCloseTimeout 300ms"),
         location("/close-inline", "debug", "WebSocketCloseTimeout 300ms", "WebSocketDispatch Inline"),
         location("/drop", "hostile", "WebSocketSlowConsumer Drop", "WebSocketSendBuffer 64K"),
-        location("/policy", "hostile", "WebSocketSlowConsumer Close", "WebSocketSendBuffer 64K"),
+        location(
+            "/policy", "hostile", "WebSocketSlowConsumer Close", "WebSocketSendBuffer 64K", "WebSocketCloseTimeout 10m"
+        ),
         location("/block", "hostile", "WebSocketSlowConsumer Block", "WebSocketSendBuffer 64K"),
         location("/receive", "sleepy", "WebSocketReceiveBuffer 64K"),
     ]

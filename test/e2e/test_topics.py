@@ -36,7 +36,7 @@ _PARTS = (
     + _topics("/packed-dedicated", "pool", "WebSocketDeflate On", "WebSocketDeflateMode Dedicated")
     + _topics("/few", "loop", "WebSocketMaxSubscriptions 2")
     + _topics("/lossy", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Drop")
-    + _topics("/strict", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Close")
+    + _topics("/strict", "loop", "WebSocketSendBuffer 64K", "WebSocketSlowConsumer Close", "WebSocketCloseTimeout 10m")
     + shipped("/broadcast", "broadcast")
     + shipped("/echo", "broadcast", "WebSocketOption echo on")
     + shipped("/chat", "chat")
