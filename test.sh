@@ -82,6 +82,12 @@ behind() {
     mv "$log.new" "$log.status"
 }
 
+# in_gaps COMMAND...: with the lowest priority, and so in a process of its own.
+in_gaps() {
+    renice -n 19 -p $BASHPID >/dev/null
+    "$@"
+}
+
 # done_behind NAME: waits for it; false when who was to do it is gone.
 done_behind() {
     local log=$logs/behind/${1// /-}
@@ -306,16 +312,21 @@ quick_behind_tests() {
     wait
 }
 
-# What compilers have to do: first, one after the other, what tests wait for; then, with the lowest priority, what nobody
-# waits for.
+# What compilers have to do: first what tests wait for, and beside it what only fills its gaps; then, with the lowest
+# priority, what nobody waits for.
 compile_behind_tests() {
-    behind "build tsan" build sanitize=thread unit-tests plugins test-plugins
+    in_gaps behind "build tsan" build sanitize=thread unit-tests plugins test-plugins &
+    behind "build release" build
     behind "build asan" build sanitize=address "${tested[@]}"
-    renice -n 19 -p $BASHPID >/dev/null
-    installing_behind_tests &
+    wait
+    in_gaps installing_behind_tests &
+    (in_gaps looking_behind_tests)
+    wait
+}
+
+looking_behind_tests() {
     behind "clang and clang-tidy" scripts/check-clang.py
     behind "each file by itself" scripts/check-alone.py
-    wait
 }
 
 installing_behind_tests() {
@@ -327,8 +338,7 @@ installing_behind_tests() {
 # All suites, as soon as they are built.
 unit_tests_behind_tests() {
     local variant
-    behind "unit tests, release" unit_tests release
-    for variant in tsan asan; do
+    for variant in release asan tsan; do
         ! built $variant || behind "unit tests, $variant" unit_tests $variant
     done
 }
@@ -342,8 +352,8 @@ built() {
 
 all_behind_tests() {
     compile_behind_tests &
-    behind_tests=$! # whom the suites wait for
-    javascript_behind_tests
+    behind_tests=$! # whom the others wait for
+    ! built release || javascript_behind_tests
     unit_tests_behind_tests
     wait
 }
@@ -361,12 +371,12 @@ instructions() {
 
 full_phases() {
     local work
+    apart all_behind_tests
     phase "format and shellcheck" scripts/check-format || true
-    if ! phase "build release" build; then
+    if ! phase "build release" finished "build release"; then
         skip "all others" "the build failed"
         return
     fi
-    apart all_behind_tests
     phase "end to end, release, event, worker, prefork" end_to_end release event,worker,prefork || true
     javascript_phases
     phase "unit tests, release" counted_unit_tests release || true

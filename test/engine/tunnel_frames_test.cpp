@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// One thread: nothing to see for ThreadSanitizer.
 #include "engine/tunnel_frames.hpp"
 
 #include <string>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Histories whose positions a broker gives.
+// One thread: nothing to see for ThreadSanitizer.
 #include <sys/wait.h>
 #include <unistd.h>
 
