@@ -95,6 +95,13 @@ done_behind() {
     [ -s "$log.status" ]
 }
 
+# succeeded NAME: waits for it.
+succeeded() {
+    local status=1
+    ! done_behind "$1" || read -r status _ <"$logs/behind/${1// /-}.status"
+    return "$status"
+}
+
 finished() {
     local log=$logs/behind/${1// /-} status=1 seconds="?"
     ! done_behind "$1" || read -r status seconds <"$log.status"
@@ -276,10 +283,21 @@ javascript_phases() {
     [ "$mode" = quick ] || phase "JavaScript client, package" finished "JavaScript client, package" || true
 }
 
+# The rest only when compilers have the processors no more.
 javascript_behind_tests() {
     [ $has_javascript = yes ] || return 0
+    behind "JavaScript client, build" scripts/javascript-client build
+    succeeded "JavaScript client, build" && succeeded "build release" || return 0
     behind "JavaScript client, tests" javascript_tests
     [ "$mode" = quick ] || behind "JavaScript client, package" scripts/javascript-client check
+}
+
+# What end-to-end tests need.
+build_phases() {
+    if [ $has_javascript = yes ]; then
+        phase "JavaScript client, build" finished "JavaScript client, build" || has_javascript=no
+    fi
+    phase "build release" finished "build release"
 }
 
 # apart COMMAND...: in the background, in a process group of its own, which Ctrl-C does not reach and the end of this
@@ -287,7 +305,7 @@ javascript_behind_tests() {
 apart() {
     mkdir -p "$logs/behind"
     set -m
-    "$@" &
+    { behind_tests=$BASHPID && "$@"; } &
     behind_tests=$!
     set +m
     # shellcheck disable=SC2064  # that one
@@ -296,8 +314,8 @@ apart() {
 
 # What users get, on event. Suites and end-to-end tests leave each other a part of the machine.
 quick_phases() {
-    if phase "build release" build "${tested[@]}"; then
-        apart quick_behind_tests
+    apart quick_behind_tests
+    if build_phases; then
         phase "end to end, release, event" end_to_end release event || true
         phase "unit tests, release" counted_unit_tests release || true
         javascript_phases
@@ -308,7 +326,8 @@ quick_phases() {
 
 quick_behind_tests() {
     javascript_behind_tests &
-    behind "unit tests, release" unit_tests release
+    behind "build release" build "${tested[@]}"
+    ! succeeded "build release" || behind "unit tests, release" unit_tests release
     wait
 }
 
@@ -339,21 +358,14 @@ installing_behind_tests() {
 unit_tests_behind_tests() {
     local variant
     for variant in release asan tsan; do
-        ! built $variant || behind "unit tests, $variant" unit_tests $variant
+        ! succeeded "build $variant" || behind "unit tests, $variant" unit_tests $variant
     done
-}
-
-# built VARIANT: waits for it.
-built() {
-    local status=1
-    ! done_behind "build $1" || read -r status _ <"$logs/behind/build-$1.status"
-    return "$status"
 }
 
 all_behind_tests() {
     compile_behind_tests &
     behind_tests=$! # whom the others wait for
-    ! built release || javascript_behind_tests
+    javascript_behind_tests &
     unit_tests_behind_tests
     wait
 }
@@ -373,7 +385,7 @@ full_phases() {
     local work
     apart all_behind_tests
     phase "format and shellcheck" scripts/check-format || true
-    if ! phase "build release" finished "build release"; then
+    if ! build_phases; then
         skip "all others" "the build failed"
         return
     fi
@@ -414,10 +426,12 @@ if [ "$mode" = quick ] && ! node_client; then
 elif [ "$mode" = full ]; then
     phase "node client" node_client || true
 fi
-has_javascript=no
+has_javascript=yes
 case ",${WEBSOCKET_SKIP_CLIENTS-}," in
-    *,node,*) skip "JavaScript client" "WEBSOCKET_SKIP_CLIENTS names node" ;;
-    *) ! phase "JavaScript client, build" scripts/javascript-client build || has_javascript=yes ;;
+    *,node,*)
+        has_javascript=no
+        skip "JavaScript client" "WEBSOCKET_SKIP_CLIENTS names node"
+        ;;
 esac
 case $mode in
     quick) quick_phases ;;
