@@ -143,8 +143,8 @@ tally() {
     unstable+=("${names[@]}")
 }
 
-# Suites that need seconds of a core, for which end-to-end tests show the like.
-heavy_suites='local_bus|host_leases'
+# Suites that need seconds of a core, for which others, or end-to-end tests, show the like.
+heavy_suites='local_bus|host_leases|utf8|history_order|metric_catalogue|tls_transport_memory'
 
 # unit_tests VARIANT: each suite in a process, several at a time. Most wait most of their time. Counted by
 # counted_unit_tests, as this may run behind others.

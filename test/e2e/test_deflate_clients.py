@@ -76,7 +76,9 @@ def _factories():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["/shared", "/dedicated", "/all", "/small"])
+@pytest.mark.parametrize(
+    "path", ["/shared", *(pytest.param(path, marks=pytest.mark.heavy) for path in ("/dedicated", "/all", "/small"))]
+)
 def test_python_websockets_with_every_combination_it_offers(server, path):
     agreed = set()
 
