@@ -88,25 +88,20 @@ in_gaps() {
     "$@"
 }
 
-# done_behind NAME: waits for it; false when who was to do it is gone.
-done_behind() {
-    local log=$logs/behind/${1// /-}
-    while [ ! -s "$log.status" ] && kill -0 "$behind_tests" 2>/dev/null; do sleep 0.2; done
-    [ -s "$log.status" ]
-}
-
-# succeeded NAME: waits for it.
+# succeeded NAME: waits for it; false also when who was to do it is gone. The seconds that it took are in took.
 succeeded() {
-    local status=1
-    ! done_behind "$1" || read -r status _ <"$logs/behind/${1// /-}.status"
+    local result=$logs/behind/${1// /-}.status status=1
+    took="?"
+    while [ ! -s "$result" ] && kill -0 "$behind_tests" 2>/dev/null; do sleep 0.2; done
+    [ ! -s "$result" ] || read -r status took <"$result"
     return "$status"
 }
 
 finished() {
-    local log=$logs/behind/${1// /-} status=1 seconds="?"
-    ! done_behind "$1" || read -r status seconds <"$log.status"
-    beside=" of waiting, $seconds s beside the others"
-    cat "$log"
+    local status=0
+    succeeded "$1" || status=$?
+    beside=" of waiting, $took s beside the others"
+    cat "$logs/behind/${1// /-}"
     return "$status"
 }
 
@@ -301,7 +296,7 @@ build_phases() {
 }
 
 # apart COMMAND...: in the background, in a process group of its own, which Ctrl-C does not reach and the end of this
-# script does. Its id is in behind_tests.
+# script does. Its id is in behind_tests, for itself, too.
 apart() {
     mkdir -p "$logs/behind"
     set -m
@@ -327,7 +322,7 @@ quick_phases() {
 quick_behind_tests() {
     javascript_behind_tests &
     behind "build release" build "${tested[@]}"
-    ! succeeded "build release" || behind "unit tests, release" unit_tests release
+    unit_tests_behind_tests release
     wait
 }
 
@@ -339,7 +334,7 @@ compile_behind_tests() {
     behind "build asan" build sanitize=address "${tested[@]}"
     wait
     in_gaps installing_behind_tests &
-    (in_gaps looking_behind_tests)
+    in_gaps looking_behind_tests &
     wait
 }
 
@@ -354,11 +349,11 @@ installing_behind_tests() {
     behind "instructions" bench/check_instructions.py
 }
 
-# All suites, as soon as they are built.
+# unit_tests_behind_tests VARIANT...: all suites, as soon as they are built.
 unit_tests_behind_tests() {
     local variant
-    for variant in release asan tsan; do
-        ! succeeded "build $variant" || behind "unit tests, $variant" unit_tests $variant
+    for variant in "$@"; do
+        ! succeeded "build $variant" || behind "unit tests, $variant" unit_tests "$variant"
     done
 }
 
@@ -366,7 +361,7 @@ all_behind_tests() {
     compile_behind_tests &
     behind_tests=$! # whom the others wait for
     javascript_behind_tests &
-    unit_tests_behind_tests
+    unit_tests_behind_tests release asan tsan
     wait
 }
 
