@@ -27,7 +27,7 @@ AT_ONCE = [
     pytest.param(signal.SIGTERM, STOP, id="stop"),
 ]
 
-_THREADS = 10  # of a child, with event and worker
+_THREADS = 10
 _THREADED = f"""
     StartServers 2
     ServerLimit 12
@@ -45,6 +45,10 @@ _PREFORK = """
 """
 
 
+def threads_of_child(mpm):
+    return 1 if mpm == "prefork" else _THREADS
+
+
 def parts(mpm, *lines):
     """A server of several children, with room for more: an echo that keeps account, and a hostile plugin."""
     tuning = _PREFORK if mpm == "prefork" else _THREADED
@@ -60,9 +64,8 @@ def lost(traffic, state, codes=(RESTART, STOP)):
     Asserts that the plugin was told of the end of each of them, once.
     """
     ended = {one.name: one for one in state.ended if one.code in codes}
-    handled = wait_until(
-        lambda: (known := traffic.handled()) and ended.keys() <= known.keys() and known, 5, "all accounts of the plugin"
-    )
+    wait_until(lambda: ended.keys() <= traffic.handled().keys(), 5, "all accounts of the plugin")
+    handled = traffic.handled()
     return sum(handled[name] - one.echoed for name, one in ended.items())
 
 
@@ -90,7 +93,7 @@ def assert_gone(pids, seconds):
 
 def assert_no_slot_is_stuck(server):
     """The scoreboard has the threads of the living children and no others, and nobody is leaving."""
-    threads = 1 if server.mpm == "prefork" else _THREADS
+    threads = threads_of_child(server.mpm)
 
     def settled():
         children = server.children()

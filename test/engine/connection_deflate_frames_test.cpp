@@ -40,9 +40,9 @@ START_TEST(a_frame_for_many_reaches_everybody_as_agreed) {
 END_TEST
 
 START_TEST(a_frame_for_many_may_be_sent_between_others_and_from_the_loop) {
-    Service service;
     const std::string text = json(5000);
     const SharedFrame message = SharedFrame::build(Opcode::text, bytes(text));
+    Service service;
     Client client = connect(service, kModes[_i],
                             {.on_message = [&](ConnectionId id, websocket::engine::Message) {
                                 static_cast<void>(service.engine().send(id, message, 1 << 20));

@@ -81,6 +81,7 @@ END_TEST
 
 START_TEST(a_read_that_becomes_large_lets_others_have_their_turn) {
     Awaited<std::vector<char>> order;
+    bool first = true;
     Service service;
     const auto note = [&](char who) {
         const ForTheTest memory;
@@ -90,7 +91,6 @@ START_TEST(a_read_that_becomes_large_lets_others_have_their_turn) {
         note('m');
         return Flow::more;
     }});
-    bool first = true;
     Client greedy = connect(service, kWithoutContext,
                             {.on_message = [&](ConnectionId, websocket::engine::Message) {
                                 note('g');

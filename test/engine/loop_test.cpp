@@ -7,6 +7,7 @@
 #include <atomic>
 #include <fstream>
 #include <functional>
+#include <memory>
 
 #include "engine/service.hpp"
 #include "failing_allocator.hpp"
@@ -57,24 +58,25 @@ private:
 class BusyLoop {
 public:
     explicit BusyLoop(Service& service)
-        : holder_(service.connect({.on_message = [this](ConnectionId, Message) {
-              begun_.open();
-              go_on_.await("the test to go on");
+        : holder_(service.connect({.on_message = [doors = doors_](ConnectionId, Message) {
+              doors->begun.open();
+              doors->go_on.await("the test to go on");
               return Flow::more;
           }})) {
         holder_.peer.send_text("hold");
-        begun_.await("the loop to be busy");
+        doors_->begun.await("the loop to be busy");
     }
-    ~BusyLoop() {
-        go_on_.open();
-        holder_.await_messages(1);
-    }
+    ~BusyLoop() { doors_->go_on.open(); }
     BusyLoop(const BusyLoop&) = delete;
     BusyLoop& operator=(const BusyLoop&) = delete;
 
 private:
-    Door begun_;
-    Door go_on_;
+    struct Doors {
+        Door begun;
+        Door go_on;
+    };
+
+    const std::shared_ptr<Doors> doors_ = std::make_shared<Doors>();  // the loop's, too
     Client holder_;
 };
 
