@@ -176,14 +176,14 @@ counted_unit_tests() {
 
 # end_to_end VARIANT MPMS
 end_to_end() {
-    local name=$logs/e2e-$1 status=0 processes=$((8 * $(nproc)))
+    local name=$logs/e2e-$1 status=0 processes=$((12 * $(nproc)))
     local run=(/usr/bin/python3 -m pytest -p no:cacheprovider "--mpm=$2") several
     # With a sanitizer, too, only what is quick: the rest differs in what is around httpd.
     [ "$mode" = full ] && [ "$1" = release ] || run+=(--quick)
     [ "$mode" = full ] || run+=(--light)
     # Most tests wait most of their time, so there are more processes than cores; less where compilers run beside them.
     [ "$mode" = quick ] || processes=$((5 * $(nproc)))
-    several=(--dist load --numprocesses $((processes < 16 ? processes : 16)))
+    several=(--dist load --numprocesses $((processes < 24 ? processes : 24)))
     local -x WEBSOCKET_BUILD=build/$1
     timeout --foreground --kill-after=60 4000 "${run[@]}" "${several[@]}" "--junitxml=$name.xml" test/e2e || status=$?
     scripts/run-again.py end-to-end "$name.xml" $status "$name.result" timeout --foreground --kill-after=60 2000 "${run[@]}" &&
