@@ -18,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 
+import cores
 import handshake
 import processes
 from raw import RawClient
@@ -228,6 +229,8 @@ class Httpd:
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="websocket-e2e-"))
         self.root.chmod(0o755)
         (self.root / "htdocs").mkdir()
+        (self.root / "cores").mkdir()
+        (self.root / "cores").chmod(0o1777)  # httpd's children may be another user
         (self.root / "htdocs/index.html").write_text("a page\n")
         (self.root / "mime.types").write_text("text/html html\n")
         (self.root / "passwords").write_text("alice:" + _PASSWORD_HASH + "\n")
@@ -300,6 +303,8 @@ class Httpd:
         self.write_config()
         with open(self.root / "output", "ab") as output:
             self._process = subprocess.Popen(**self._command("-DFOREGROUND"), stdout=output, stderr=output)
+        with contextlib.suppress(ProcessLookupError):
+            cores.allow(self.pid)
         running.append(self)
         try:
             wait_until(self._answers, 20, "httpd answering")
@@ -453,7 +458,7 @@ class Httpd:
     def _assert_no_crash(self):
         """The parent, whose end nobody logs, was not ended by a signal of its own making."""
         status = self._process.returncode
-        assert -status not in _CRASHES, f"the server came to harm: it ended with {status}\n{self.log()[-3000:]}"
+        assert -status not in _CRASHES, self._harm(f"it ended with {status}\n{self.log()[-3000:]}")
 
     def assert_unharmed(self):
         """No child crashed and no sanitizer spoke since the last call."""
@@ -461,7 +466,10 @@ class Httpd:
         log = self.log(self._harmless) + self.output()
         self._harmless = size
         harm = _HARM.search(log)
-        assert harm is None, f"the server came to harm:\n{log[max(0, harm.start() - 1500):harm.end() + 3000]}"
+        assert harm is None, self._harm(log[max(0, harm.start() - 1500):harm.end() + 3000])
+
+    def _harm(self, what):
+        return f"the server came to harm:\n{what}\n{cores.told(self.root / 'cores', program())}"
 
     def expect_harm(self, pattern, seconds=10):
         """Waits for a line that tells of harm which the test has done, and overlooks all up to now."""

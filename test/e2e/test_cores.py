@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server of a test says where it crashed."""
+
+import shutil
+
+import pytest
+
+import cores
+import frames
+from httpd import location
+
+pytestmark = [
+    pytest.mark.each_mpm,
+    pytest.mark.heavy,
+    pytest.mark.skipif(not cores.are_left() or not shutil.which("gdb"), reason="nobody keeps a core, or reads it"),
+]
+
+
+def test_a_crash_is_told_with_its_place(start_httpd):
+    server = start_httpd(location("/hostile", "hostile"))
+    with server.websocket("/hostile") as client:
+        client.send(frames.text("crash"))
+        server.expect_log("exit signal")
+    with pytest.raises(AssertionError, match=r"came to harm[^$]* on_message \(\) at test/plugins/hostile\.cpp"):
+        server.assert_unharmed()
