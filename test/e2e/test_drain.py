@@ -147,12 +147,12 @@ def test_a_client_may_go_before_its_turn(start):
     assert_gone(child, 2)
 
 
-def half_a_handshake(server):
-    """A client for whose other half a worker waits; and that half."""
+def half_a_handshake(server, others=0):
+    """A client for whose other half a worker waits, as for `others`; and that half."""
     request = handshake.request("/echo")
     client = server.client()
     client.send(request[:30])
-    wait_until(lambda: int(server.status()["BusyWorkers"]) >= 2, 5, "a worker with half a request")
+    wait_until(lambda: int(server.status()["BusyWorkers"]) >= 2 + others, 5, "a worker with half a request")
     return client, request[30:]
 
 
@@ -207,6 +207,25 @@ def test_the_first_websocket_of_a_child_may_come_when_it_drains_already(start, m
     client.expect_close(RESTART)
     client.close()
     server.expect_log("WS0212: .*: 1 connections closed in order, 0 forced, 0 by their clients", log)
+    assert_gone(child, 5)
+
+
+def test_a_websocket_that_comes_and_goes_while_a_child_drains_is_counted(start, mpm):
+    if mpm == "prefork":
+        pytest.skip("httpd itself gives up reading the request")
+    server = start("30s")
+    child = server.children()
+    client, rest = half_a_handshake(server)
+    other = half_a_handshake(server, 1)[0]  # which the child waits for
+    log = server.log_size()
+    server.signal(signal.SIGUSR1)
+    server.expect_log("resuming normal operations", log)
+    client.send(rest)
+    handshake.check_upgraded(client.read_response())
+    client.close()
+    server.expect_log("WS0132: ", log)
+    other.close()
+    server.expect_log("WS0212: .*: 0 connections closed in order, 0 forced, 1 by their clients", log)
     assert_gone(child, 5)
 
 
