@@ -254,7 +254,7 @@ START_TEST(a_slow_backend_gets_what_was_read_before_the_end) {
     const std::string all = Random(6).bytes(60'000);  // read at once, and less than may wait
     passage.client.send(all);
     passage.client.disconnect();
-    expect_slowly(passage.backend, all, 6000);
+    expect_slowly(passage.backend, all, 3000);
     passage.backend.expect_end();
 }
 END_TEST
