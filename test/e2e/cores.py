@@ -15,11 +15,12 @@ def are_left():
     return not SANITIZED and pattern.exists() and pattern.read_text().startswith("core")
 
 
-def allow(pid):
-    """This process, and those that it starts, may leave cores as large as they like."""
-    if are_left():
-        most = resource.prlimit(pid, resource.RLIMIT_CORE)[1]
-        resource.prlimit(pid, resource.RLIMIT_CORE, (most, most))
+def _limit():
+    soft, most = resource.getrlimit(resource.RLIMIT_CORE)
+    return resource.RLIMIT_CORE, (most if are_left() else soft, most)
+
+
+LIMIT = _limit()  # for resource.setrlimit() in a process that may leave a core, however large
 
 
 def told(folder, program):

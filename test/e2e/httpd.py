@@ -271,14 +271,14 @@ class Httpd:
         if PRELOAD or self._preload:
             environment["LD_PRELOAD"] = PRELOAD or str(self._preload)
         environment["WEBSOCKET_FAIL_MEMORY"] = str(self.root / "out-of-memory")
-        limit = None
+        limits = [cores.LIMIT]
         if self._files is not None:
             files = self._files if isinstance(self._files, tuple) else (self._files, self._files)
-            limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, files)
+            limits.append((resource.RLIMIT_NOFILE, files))
         return {
             "args": [program(), "-f", self.root / "httpd.conf", *arguments],
             "env": environment,
-            "preexec_fn": limit,
+            "preexec_fn": lambda: [resource.setrlimit(*limit) for limit in limits],
             "stdin": subprocess.DEVNULL,
             "start_new_session": True,
         }
@@ -303,8 +303,6 @@ class Httpd:
         self.write_config()
         with open(self.root / "output", "ab") as output:
             self._process = subprocess.Popen(**self._command("-DFOREGROUND"), stdout=output, stderr=output)
-        with contextlib.suppress(ProcessLookupError):
-            cores.allow(self.pid)
         running.append(self)
         try:
             wait_until(self._answers, 20, "httpd answering")
