@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of mod_proxy's tunnels have in common: one httpd with a backend that tests play."""
 
+import contextlib
 import re
 
 import handshake
 import httpd
 from backends import Backend
 from tls import TlsClient, TlsHttpd
+from waiting import wait_until
 
 MODULES = (
     "proxy",
@@ -38,6 +40,13 @@ class TunnelServer(TlsHttpd):
         self.backend = backend
         super().__init__(mpm, parts, tls=("SSLProxyEngine On", "SSLProxyVerify none", "SSLProxyCheckPeerName Off"),
                          **{"modules": MODULES, "children": 4, **options})
+
+    def _settle(self):
+        """Also until no worker has a tunnel: one whose client httpd closes at its end waits for the backend as long as
+        the Timeout is, as epoll tells nothing of a descriptor that is closed."""
+        with contextlib.suppress(AssertionError, OSError):  # with a tunnel that a test leaves open
+            wait_until(lambda: self.status()["BusyWorkers"] == "1", 2, "all workers but that of the page being free")
+        super()._settle()
 
     def tunnel(self, path="/app/chat", *, tls=False, **options):
         """A client and the backend's end of its tunnel. Options are those of Accepted.switch and, for the request,
