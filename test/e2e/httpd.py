@@ -483,6 +483,10 @@ class Httpd:
         body = self.get("/server-status?auto").body.decode()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in body.splitlines())}
 
+    def await_free_workers(self, seconds=10):
+        """Waits until no worker is busy but the one that says so."""
+        wait_until(lambda: self.status()["BusyWorkers"] == "1", seconds, "all workers but that of the page being free")
+
     # ---- clients -----------------------------------------------------------------------------------
 
     def get(self, path):

@@ -193,17 +193,22 @@ def test_a_handshake_that_is_completed_when_the_time_is_over_is_asked_to_come_ag
         server.expect_log("WS0106: .* 503: this child is stopping; the client is told to .* come again", log)
 
 
-def test_the_first_websocket_of_a_child_may_come_when_it_drains_already(start, mpm):
-    if mpm == "prefork":
-        pytest.skip("httpd itself gives up reading the request")
-    server = start("2s")
-    child = server.children()
-    client, rest = half_a_handshake(server)
+def upgrade_late(server, client, rest):
+    """Completes a handshake when a graceful restart has begun; returns the client, and where the log of that begins."""
     log = server.log_size()
     server.signal(signal.SIGUSR1)
     server.expect_log("resuming normal operations", log)
     client.send(rest)
     handshake.check_upgraded(client.read_response())
+    return client, log
+
+
+def test_the_first_websocket_of_a_child_may_come_when_it_drains_already(start, mpm):
+    if mpm == "prefork":
+        pytest.skip("httpd itself gives up reading the request")
+    server = start("2s")
+    child = server.children()
+    client, log = upgrade_late(server, *half_a_handshake(server))
     client.expect_close(RESTART)
     client.close()
     server.expect_log("WS0212: .*: 1 connections closed in order, 0 forced, 0 by their clients", log)
@@ -215,13 +220,9 @@ def test_a_websocket_that_comes_and_goes_while_a_child_drains_is_counted(start, 
         pytest.skip("httpd itself gives up reading the request")
     server = start("30s")
     child = server.children()
-    client, rest = half_a_handshake(server)
+    late = half_a_handshake(server)
     other = half_a_handshake(server, 1)[0]  # which the child waits for
-    log = server.log_size()
-    server.signal(signal.SIGUSR1)
-    server.expect_log("resuming normal operations", log)
-    client.send(rest)
-    handshake.check_upgraded(client.read_response())
+    client, log = upgrade_late(server, *late)
     client.close()
     server.expect_log("WS0132: ", log)
     other.close()

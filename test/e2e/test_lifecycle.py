@@ -313,18 +313,12 @@ def test_a_child_that_has_had_its_connections_drains(start, mpm):
     assert_serves(server)
 
 
-# So few idle ones are kept that one of four children is one too many.
-_FEW = {
-    "prefork": "StartServers 1\nMinSpareServers 1\nMaxSpareServers 2",
-    "event": "StartServers 1\nMinSpareThreads 1\nMaxSpareThreads 11",
-    "worker": "StartServers 1\nMinSpareThreads 1\nMaxSpareThreads 11",
-}
-
-
 @pytest.mark.heavy
 @long
 def test_a_child_too_many_drains(start, mpm):
-    server = start("WebSocketDrainTimeout 1s", _FEW[mpm])
+    # So few idle ones are kept that one of four children is one too many.
+    few = "MinSpareServers 1\nMaxSpareServers 2" if mpm == "prefork" else "MinSpareThreads 1\nMaxSpareThreads 11"
+    server = start("StartServers 1", few, "WebSocketDrainTimeout 1s")
     with contextlib.ExitStack() as stack:
         # Requests that do not end keep children busy, so that httpd starts more.
         requests = [stack.enter_context(server.client()) for _ in range(3 * threads_of_child(mpm))]

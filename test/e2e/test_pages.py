@@ -145,7 +145,7 @@ def test_the_demo_talks_through_a_tunnel_that_holds_no_worker(pages, browser):
         answer = rf"← {message} \(\d+\.\d ms\)"
         wait_until(lambda: re.fullmatch(answer, text_of(browser, "tunnel-answer")), 10, "the answer on the page")
     assert int(pages.status()["WebSocketConnectionsTunnel"]) >= 1  # pages that one has left may still have theirs
-    wait_until(lambda: pages.status()["BusyWorkers"] == "1", 10, "all workers but that of the page being free")
+    pages.await_free_workers()
     _picture(browser, "demo-tunnel.png")
 
 

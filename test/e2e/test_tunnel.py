@@ -93,7 +93,7 @@ def test_a_tunnel_passes_on_what_comes_and_holds_no_worker(tunnels, tls):
     for size in (1, 1000, 200_000):
         for client, peer in many:
             talk(client, peer, random.Random(size).randbytes(size))
-    wait_until(lambda: tunnels.status()["BusyWorkers"] == "1", 10, "all workers but that of the page being free")
+    tunnels.await_free_workers()
     await_tunnels(tunnels, 10)
     for client, peer in many:
         end(client, peer)

@@ -8,7 +8,6 @@ import handshake
 import httpd
 from backends import Backend
 from tls import TlsClient, TlsHttpd
-from waiting import wait_until
 
 MODULES = (
     "proxy",
@@ -45,7 +44,7 @@ class TunnelServer(TlsHttpd):
         """Also until no worker has a tunnel: one whose client httpd closes at its end waits for the backend as long as
         the Timeout is, as epoll tells nothing of a descriptor that is closed."""
         with contextlib.suppress(AssertionError, OSError):  # with a tunnel that a test leaves open
-            wait_until(lambda: self.status()["BusyWorkers"] == "1", 2, "all workers but that of the page being free")
+            self.await_free_workers(2)
         super()._settle()
 
     def tunnel(self, path="/app/chat", *, tls=False, **options):
