@@ -35,10 +35,6 @@ struct ConnectionOptions {
     /// Who serves them, for lines in the log.
     std::string owner = {};
 
-    /// Sessions keep what they are given. Then a read is short, so that the rest of a long message is received
-    /// where it will stay, instead of being copied once it is whole.
-    bool keeps_messages = false;
-
     /// Session::on_part() instead of on_message(): no message is ever whole in memory.
     bool parts = false;
 

@@ -109,7 +109,7 @@ bool Connection::settled() const noexcept {
 std::span<std::uint8_t> Connection::read_buffer() const noexcept {
     constexpr std::size_t kShort = 64U << 10;
     const std::span<std::uint8_t> whole = loop_.read_buffer();
-    return options_->keeps_messages ? whole.first(kShort) : whole;
+    return session_->keeps_messages() ? whole.first(kShort) : whole;
 }
 
 /// True when there may be more.

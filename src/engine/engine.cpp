@@ -68,11 +68,12 @@ bool Engine::start() noexcept {
 }
 
 void Engine::run(Loop& loop) noexcept {
-    loop.run();
-    if (ended_.fetch_add(1) + 1 == options_.loops && options_.on_end) {
-        options_.on_end();
-    }
-    running_.fetch_sub(1);
+    loop.run([this] {
+        if (ended_.fetch_add(1) + 1 == options_.loops && options_.on_end) {
+            options_.on_end();
+        }
+        running_.fetch_sub(1);
+    });
 }
 
 bool Engine::takes_nobody() const noexcept {
@@ -133,6 +134,7 @@ inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tel
         return SendResult::gone;
     }
     const std::size_t low_water = high_water / 2;
+    const Loop::Visit visit(*loop);
     SendResult result = SendResult::gone;
     bool much = true;
     if (!loop->at_once()) {

@@ -15,22 +15,39 @@ Loop::Loop(std::uint32_t index, base::Log& log, std::function<void()> on_slot_fr
 
 Loop::~Loop() = default;
 
-void Loop::run() noexcept {
+void Loop::run(const std::function<void()>& on_end) noexcept {
+    on_end_ = on_end;
     current_ = this;
-    do {
-        try {
-            run_once();
-        } catch (const std::bad_alloc&) {
-            log_.write(base::LogLevel::error, "WS0301: out of memory in an event loop");
-        }
-    } while (!stopping_ || serving_ > 0 || awaits_reserved() || !end_tasks() ||
-             !inbox_.close_if_empty());
-    end_turn();
-    heartbeat_.end_turn();
+    while (!ended_) {
+        turn();
+    }
     current_ = nullptr;
+    stand_in_.reset();
 }
 
-/// Not at the end of run_once(): that may end with an exception.
+/// One round. The loop has ended when it was the last one.
+void Loop::turn() noexcept {
+    guarded([this] {
+        if (begin_turn()) {
+            finish_turn();
+        }
+    });
+    if (stopping_ && !ended_ && is_over()) {
+        ended_ = true;
+        end_turn();
+        heartbeat_.end_turn();
+        if (!stand_in_leads_) {
+            stand_in_.reset();
+        }
+        on_end_();
+    }
+}
+
+bool Loop::is_over() noexcept {
+    return serving_ == 0 && !awaits_reserved() && end_tasks() && inbox_.close_if_empty();
+}
+
+/// Not at the end of a turn: that may end with an exception.
 void Loop::end_turn() noexcept {
     while (turn_ends_ != nullptr) {
         TurnEnd& work = *turn_ends_;
@@ -45,7 +62,12 @@ bool Loop::awaits_reserved() const noexcept {
            net::before(reactor_.now(), stop_deadline_);
 }
 
-void Loop::run_once() {
+/// False when the stand-in has gone on with the loop instead.
+bool Loop::begin_turn() {
+    dispatching_ = false;  // the last turn may have ended with an exception
+    if (borrower_ != nullptr && !lend()) {
+        return false;
+    }
     const auto turn = reactor_.time();
     const auto asked = metered_ > 0 ? reactor_.elapsed() : turn;
     end_turn();
@@ -59,13 +81,25 @@ void Loop::run_once() {
     if (waited.woken || stop_requested_.load(std::memory_order_relaxed)) {
         carry_out_commands();
     }
-    reactor_.dispatch();
+    return true;
+}
+
+/// May be called once more for the same turn.
+void Loop::finish_turn() {
+    dispatching_ = true;
+    if (!reactor_.dispatch([this] { return borrower_ == nullptr || lend(); })) {
+        return;
+    }
+    dispatching_ = false;
     heartbeat_.note(LoopWork::timers);
     reactor_.fire_timers();
     watches_.reap();
     advance_drain();
     if (stopping_ && !net::before(reactor_.now(), stop_deadline_)) {
         slots_.for_each([](Channel& channel) { channel.kill(); });
+    }
+    if (borrower_ != nullptr && !lend()) {
+        return;
     }
     service_dirty();
     shared_deflate_.trim(reactor_.now());

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <span>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "engine/connection.hpp"
 #include "engine/cork.hpp"
 #include "engine/drain.hpp"
+#include "engine/errand.hpp"
 #include "engine/event_stream.hpp"
 #include "engine/groups.hpp"
 #include "engine/heap_trim.hpp"
@@ -28,6 +30,7 @@
 #include "engine/open_counts.hpp"
 #include "engine/shared_deflate.hpp"
 #include "engine/slot_table.hpp"
+#include "engine/stand_in.hpp"
 #include "engine/tick.hpp"
 #include "engine/turn_end.hpp"
 #include "net/inbox.hpp"
@@ -52,9 +55,9 @@ public:
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
-    /// Serves until stop() and returns when the last connection is gone. The calling thread is the
-    /// loop's thread.
-    void run() noexcept;
+    /// Serves until stop(), and calls `on_end` when the last connection is gone. The calling thread is the loop's
+    /// thread; if it is lent then, another one calls `on_end`, before this returns.
+    void run(const std::function<void()>& on_end) noexcept;
 
     /// Closes everything until the deadline, evenly spread, each at the end of a message and when it
     /// is answered; what is left then is closed as stop() does. Sessions are told. A later order may
@@ -72,6 +75,28 @@ public:
 
     /// The loop that runs on this thread, or null.
     [[nodiscard]] static Loop* current() noexcept { return current_; }
+
+    /// While it lives, a thread that a loop has lent is that loop's again, unless the stand-in leads. Elsewhere
+    /// without effect.
+    class Visit {
+    public:
+        explicit Visit(Loop& loop) noexcept : loop_(lent_ == &loop ? begin(loop) : nullptr) {}
+        ~Visit() {
+            if (loop_ != nullptr) {
+                current_ = nullptr;
+                loop_->stand_in_->end_visit();
+            }
+        }
+        Visit(const Visit&) = delete;
+        Visit& operator=(const Visit&) = delete;
+
+        [[nodiscard]] bool begun() const noexcept { return loop_ != nullptr; }
+
+    private:
+        [[nodiscard]] static Loop* begin(Loop& loop) noexcept;
+
+        Loop* const loop_;
+    };
 
     [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
 
@@ -95,7 +120,8 @@ public:
     [[nodiscard]] bool try_cork(ConnectionId id, protocol::Opcode opcode,
                                 std::span<const std::uint8_t> payload,
                                 Compression compression) noexcept {
-        Connection* const owner = at_once() ? cork_.owner() : nullptr;
+        const Visit visit(*this);
+        Connection* const owner = at_once() ? cork_owner(id, visit) : nullptr;
         return owner != nullptr && owner->id() == id &&
                owner->try_cork(cork_, opcode, payload, compression);
     }
@@ -152,12 +178,22 @@ public:
     void agree(ConnectionId id, const protocol::DeflateSettings& settings) {
         slots_.set_deflate(id.slot(), settings);
     }
+    /// True of input that stays where it is until the errands of its connection have run: before anything else is read.
+    [[nodiscard]] bool stays(std::span<const std::uint8_t> input) const noexcept {
+        return dispatching_ && input.data() >= read_buffer_.get() &&
+               input.data() < read_buffer_.get() + kReadBuffer;
+    }
     [[nodiscard]] SharedDeflate& shared_deflate() noexcept { return shared_deflate_; }
     [[nodiscard]] HeapTrim& heap_trim() noexcept { return heap_trim_; }
     /// The session has ended: so have its timers and watches.
     void forget(ConnectionId id) noexcept;
     /// Calls `work` once, before the loop waits or ends. It must not wait already.
     void put_off(TurnEnd& work) noexcept { work.next_ = std::exchange(turn_ends_, &work); }
+    /// This thread may do what could block: there would be another one to go on with the loop.
+    [[nodiscard]] bool may_be_lent() noexcept;
+    /// Runs the errands of `borrower` soon, at least some of them, each between what two channels do. There is one
+    /// borrower, and the loop may_be_lent().
+    void lend_to(Borrower& borrower) noexcept { borrower_ = &borrower; }
     [[nodiscard]] net::Reactor& reactor() noexcept { return reactor_; }
     [[nodiscard]] net::Watches& watches() noexcept { return watches_; }
     /// Null unless it is served, and a connection.
@@ -186,7 +222,18 @@ private:
     /// paused in the middle of a read.
     static constexpr std::size_t kReadBuffer = 260U << 10;
 
-    void run_once();
+    void turn() noexcept;
+    [[nodiscard]] bool begin_turn();
+    void finish_turn();
+    [[nodiscard]] bool is_over() noexcept;
+    template <class Work>
+    void guarded(Work work) noexcept {
+        try {
+            work();
+        } catch (const std::bad_alloc&) {
+            log_.write(base::LogLevel::error, "WS0301: out of memory in an event loop");
+        }
+    }
     [[nodiscard]] std::chrono::milliseconds most_wait() const noexcept;
     void note_standstill(std::chrono::milliseconds turn, std::chrono::milliseconds asked,
                          const net::Reactor::Waited& waited) noexcept;
@@ -208,6 +255,14 @@ private:
     void start_serving(std::unique_ptr<Channel> channel);
     void service_dirty();
     void end_turn() noexcept;
+    [[nodiscard]] bool lend();
+    [[nodiscard]] bool lend_for(Errand& errand) noexcept;
+    void serve_meanwhile() noexcept;
+    [[nodiscard]] Connection* cork_owner(ConnectionId id, const Visit& visit) noexcept {
+        return visit.begun() && cork_.owner() == nullptr ? cork_for(id) : cork_.owner();
+    }
+    [[nodiscard]] Connection* cork_for(ConnectionId id) noexcept;
+    void uncork() noexcept;
     void free_channel(Channel* channel) noexcept;
     void take_drain_order() noexcept;
     void advance_drain();
@@ -239,6 +294,9 @@ private:
     // Asked for with every send: initial-exec saves the call that finds a module's thread-locals.
     // NOLINTNEXTLINE(readability-identifier-naming): a member, whatever clang-tidy takes it for
     [[gnu::tls_model("initial-exec")]] static constinit thread_local Loop* current_;
+    /// The loop whose thread this is while it does what may block.
+    // NOLINTNEXTLINE(readability-identifier-naming)
+    [[gnu::tls_model("initial-exec")]] static constinit thread_local Loop* lent_;
 
     const std::uint32_t index_;
     base::Log& log_;
@@ -249,6 +307,7 @@ private:
     net::Watches watches_{reactor_};
     SlotTable slots_;
     std::unique_ptr<std::uint8_t[]> read_buffer_;
+    std::unique_ptr<std::uint8_t[]> spare_buffer_;  ///< while an errand has the other one
 
     std::atomic<std::uint32_t> reserved_{0};  ///< channels that are neither served nor discarded
     std::atomic<bool> stop_requested_{false};
@@ -274,6 +333,13 @@ private:
     Cork cork_;
     std::uint32_t dirty_ = Channel::kLast;  ///< slot of the first one
     TurnEnd* turn_ends_ = nullptr;          ///< the last one that was put off
+    Borrower* borrower_ = nullptr;          ///< who has errands for the loop's thread
+    std::unique_ptr<StandIn> stand_in_;     ///< null until there was one
+    bool no_stand_in_ = false;              ///< there is no thread for one, or no memory
+    bool dispatching_ = false;              ///< a channel's errands follow what it does
+    bool stand_in_leads_ = false;
+    bool ended_ = false;
+    std::function<void()> on_end_;
     std::vector<Command> batch_;
     std::vector<Command>::iterator broadcasts_end_;  ///< behind the last broadcast of batch_
     std::size_t own_posts_ = 0;  ///< commands of this thread that are not carried out

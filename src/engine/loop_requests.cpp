@@ -161,6 +161,7 @@ bool Loop::close(ConnectionId id, const protocol::ClosePayload& payload) noexcep
     if (gate == nullptr || !gate->close(id.generation())) {
         return false;
     }
+    const Visit visit(*this);
     try {
         SharedFrame frame = SharedFrame::build(protocol::Opcode::close, payload.bytes());
         if (!at_once()) {
@@ -193,6 +194,7 @@ void Loop::post_or_remember(Command&& command) noexcept {
 
 /// What the loop's own thread has posted once, all that follows must not overtake.
 bool Loop::post(Command&& command) {
+    const Visit visit(*this);
     if (current_ != this) {
         return inbox_.post(std::move(command)) == net::Posted::yes;
     }
@@ -206,6 +208,9 @@ void Loop::wait_for_room(ConnectionId id, std::size_t low_water) {
     Gate* gate = this->gate(id);
     if (gate == nullptr) {
         return;
+    }
+    if (lent_ != nullptr) {
+        lent_->stand_in_->hurry();
     }
     std::unique_lock lock(room_mutex_);
     while (gate->begin_wait(id.generation(), low_water)) {

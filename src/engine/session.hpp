@@ -55,6 +55,10 @@ public:
     /// A whole data message. Whatever it throws fails the connection with 1011. [loop]
     virtual Flow on_message(Message message) = 0;
 
+    /// What is given to on_message() next will be kept. Then a read is short, so that the rest of a long message is
+    /// received where it will stay, instead of being copied once it is whole. [loop]
+    [[nodiscard]] virtual bool keeps_messages() const noexcept { return false; }
+
     /// Instead of on_message() when the options ask for parts. [loop]
     virtual Flow on_part(MessagePart /*part*/) { return Flow::more; }
 

@@ -2,6 +2,7 @@
 // How other threads hand something to the thread of a reactor.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -42,6 +43,7 @@ public:
             }
             first = items_.empty();
             items_.push_back(std::move(item));
+            any_.store(true, std::memory_order_relaxed);
             waiting_ += cost;
         }
         if (first) {
@@ -58,10 +60,14 @@ public:
         return !items_.empty() && extend(items_.back());
     }
 
+    /// Something waits. Exact of what was posted before anything that the caller knows of. [loop]
+    [[nodiscard]] bool any() const noexcept { return any_.load(std::memory_order_relaxed); }
+
     /// Exchanges all items so far for the empty `batch`, whose memory is used again. [loop]
     void take(std::vector<Item>& batch) noexcept {
         const std::lock_guard lock(mutex_);
         items_.swap(batch);
+        any_.store(false, std::memory_order_relaxed);
         waiting_ = 0;
     }
 
@@ -80,7 +86,8 @@ public:
 private:
     const Reader& reader_;
     const std::size_t most_;
-    std::mutex mutex_;  // guards what follows
+    std::atomic<bool> any_{false};  // items_ has some
+    std::mutex mutex_;              // guards what follows
     std::vector<Item> items_;
     std::size_t waiting_ = 0;
     bool closed_ = false;

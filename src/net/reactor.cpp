@@ -36,16 +36,6 @@ Reactor::Waited Reactor::wait(std::chrono::milliseconds most) noexcept {
     return waited;
 }
 
-void Reactor::dispatch() {
-    while (!ready_.empty()) {
-        const epoll_event event = ready_.front();
-        ready_ = ready_.subspan(1);
-        if (event.data.ptr != nullptr) {
-            static_cast<EventHandler*>(event.data.ptr)->on_ready(event.events);
-        }
-    }
-}
-
 void Reactor::fire_timers() noexcept {
     timers_.advance(time_);
     wheel_.advance(now_, [](TimerNode& node) { static_cast<EventHandler&>(node).on_time(); });

@@ -57,7 +57,24 @@ public:
     Waited wait(std::chrono::milliseconds most) noexcept;
     /// Calls on_ready() for all that wait() has found. Throws std::bad_alloc, and
     /// has then left some out, which are found again.
-    void dispatch();
+    void dispatch() {
+        static_cast<void>(dispatch([] { return true; }));
+    }
+    /// The same, with `go_on()` behind each of them: false as soon as that is.
+    template <class GoOn>
+    [[nodiscard]] bool dispatch(GoOn go_on) {
+        while (!ready_.empty()) {
+            const epoll_event event = ready_.front();
+            ready_ = ready_.subspan(1);
+            if (event.data.ptr != nullptr) {
+                static_cast<EventHandler*>(event.data.ptr)->on_ready(event.events);
+            }
+            if (!go_on()) {
+                return false;
+            }
+        }
+        return true;
+    }
     /// Calls whose time has come.
     void fire_timers() noexcept;
 

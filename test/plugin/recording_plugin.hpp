@@ -68,6 +68,24 @@ inline std::size_t plugin_send(const WebSocketServer* server, std::string_view t
                         text.size());
 }
 
+/// For PluginService::on_message.
+inline void send_back(const WebSocketServer* server, const std::string& message) {
+    static_cast<void>(plugin_send(server, message));
+}
+
+/// Which threads run the callbacks.
+struct Way {
+    Dispatch dispatch = Dispatch::pool;
+    bool brief = false;  ///< callbacks have been quick so far
+
+    Way(Dispatch how = Dispatch::pool, bool quick = false) : dispatch(how), brief(quick) {}
+};
+inline const Way kBriefPool{Dispatch::pool, true};
+/// For loop tests, all that there are.
+inline const Way kWays[] = {Dispatch::pool, kBriefPool, Dispatch::inline_};
+inline constexpr int kWayCount = 3;
+inline constexpr int kPoolWays = 2;  ///< the first of them
+
 /// One process: an engine, a pool, a location with a plugin. Callbacks are set before the first
 /// client comes.
 class PluginService {
@@ -75,7 +93,7 @@ public:
     using OnMessage = std::function<void(const WebSocketServer*, std::string)>;
     using OnServer = std::function<void(const WebSocketServer*)>;
 
-    explicit PluginService(Dispatch dispatch = Dispatch::pool, plugin::PoolOptions pool = {})
+    explicit PluginService(Way way = {}, plugin::PoolOptions pool = {})
         : pool_(std::in_place, pool, service.log), host_{service.engine(), *pool_, service.log} {
         plugin_.size = sizeof plugin_;
         plugin_.on_connect = [](const WebSocketServer* server) { return connect(server); };
@@ -86,7 +104,8 @@ public:
             disconnect(self, server);
         };
         endpoint_.callbacks = &plugin_;
-        endpoint_.session.dispatch = dispatch;
+        endpoint_.session.dispatch = way.dispatch;
+        if (way.brief) make_brief();
         endpoint_.connection = service.options;
         current_ = this;
     }
@@ -99,6 +118,12 @@ public:
     bool accepts = true;
     OnMessage on_message = {};
     OnServer on_disconnect = {};
+
+    /// As many callbacks have taken no time.
+    void make_brief() {
+        plugin::Pace& pace = pool_->lane(endpoint_.place).pace();
+        while (!pace.brief()) pace.note(0ns, 1, 0);
+    }
 
     [[nodiscard]] WebSocketPlugin& plugin() { return plugin_; }
     [[nodiscard]] engine::ConnectionOptions& options() { return endpoint_.connection; }

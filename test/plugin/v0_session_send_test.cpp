@@ -29,7 +29,7 @@ struct Speaker {
 
 START_TEST(every_type_of_message_can_be_sent) {
     Awaited<std::vector<std::size_t>> taken;
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.on_message = [&](const WebSocketServer* server, std::string) {
         const std::vector<std::size_t> results{
             plugin_send(server, "text"),
@@ -59,7 +59,7 @@ END_TEST
 /// In on_connect, too, where messages are kept for later.
 START_TEST(text_that_is_not_utf8_is_not_taken) {
     Awaited<std::vector<std::size_t>> taken;
-    PluginService host;
+    PluginService host(kWays[_i]);
     const auto send_all = [&](const WebSocketServer* server) {
         const std::vector<std::size_t> results{
             plugin_send(server, "a\xFFz"), plugin_send(server, "cut \xE2\x82"),
@@ -93,7 +93,7 @@ START_TEST(a_close_never_carries_what_may_not_be_sent) {
                   {close_payload(4000, "cut \xC3"), close_payload(4000), MESSAGE_TYPE_CLOSE},
                   {close_payload(4999, "ok"), close_payload(4999, "ok"), 12345}};
     for (const auto& one : kCases) {
-        PluginService host;
+        PluginService host(kWays[_i]);
         host.on_message = [&](const WebSocketServer* server, std::string) {
             static_cast<void>(plugin_send(server, one.payload, one.type));
         };
@@ -105,7 +105,7 @@ START_TEST(a_close_never_carries_what_may_not_be_sent) {
 END_TEST
 
 START_TEST(closing_twice_sends_one_close) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.on_message = [&](const WebSocketServer* server, std::string) {
         server->close(server);
         server->close(server);
@@ -120,7 +120,7 @@ START_TEST(closing_twice_sends_one_close) {
 END_TEST
 
 START_TEST(block_waits_for_a_slow_client_and_loses_nothing) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         speaker.speak(server, 40);
@@ -136,7 +136,7 @@ START_TEST(block_waits_for_a_slow_client_and_loses_nothing) {
 END_TEST
 
 START_TEST(the_death_of_the_client_ends_the_wait) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         speaker.speak(server, 1000);
@@ -152,7 +152,7 @@ END_TEST
 
 START_TEST(a_close_by_another_thread_ends_the_wait) {
     Awaited<const WebSocketServer*> client;
-    PluginService host;
+    PluginService host(kWays[_i]);
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         client.update([=](auto& value) { value = server; });
@@ -168,7 +168,7 @@ START_TEST(a_close_by_another_thread_ends_the_wait) {
 END_TEST
 
 START_TEST(the_end_of_the_engine_ends_the_wait) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         speaker.speak(server, 1000);
@@ -182,7 +182,7 @@ START_TEST(the_end_of_the_engine_ends_the_wait) {
 END_TEST
 
 START_TEST(drop_gives_up_the_message_and_keeps_the_client) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.session_options().slow_consumer = SlowConsumer::drop;
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
@@ -204,7 +204,7 @@ START_TEST(drop_gives_up_the_message_and_keeps_the_client) {
 END_TEST
 
 START_TEST(close_ends_a_slow_client_with_1008_behind_what_is_queued) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.session_options().slow_consumer = SlowConsumer::close;
     Speaker speaker;
     host.on_message = [&](const WebSocketServer* server, std::string) {
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(ten_threads_of_a_plugin_may_send_and_each_keeps_its_order) {
     constexpr std::size_t kThreads = 10;
     constexpr int kEach = 300;
-    PluginService host;
+    PluginService host(kWays[_i]);
     std::vector<std::thread> threads;
     host.on_message = [&](const WebSocketServer* server, std::string) {
         for (std::size_t thread = 0; thread < kThreads; ++thread) {
@@ -274,7 +274,7 @@ END_TEST
 
 /// The life of a plugin's thread as websocket_plugin.h describes it.
 START_TEST(threads_may_send_until_on_disconnect_has_joined_them) {
-    PluginService host(Dispatch::pool, {.max_threads = 4});
+    PluginService host(kWays[_i], {.max_threads = 4});
     for (int round = 0; round < 100; ++round) {
         std::atomic<bool> over{false};
         std::thread sender;
@@ -303,17 +303,19 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(v0_session_send) {
     tcase_set_timeout(tests, kTestTimeout);
-    tcase_add_test(tests, every_type_of_message_can_be_sent);
-    tcase_add_test(tests, text_that_is_not_utf8_is_not_taken);
-    tcase_add_test(tests, a_close_never_carries_what_may_not_be_sent);
-    tcase_add_test(tests, closing_twice_sends_one_close);
-    tcase_add_test(tests, block_waits_for_a_slow_client_and_loses_nothing);
-    tcase_add_test(tests, the_death_of_the_client_ends_the_wait);
-    tcase_add_test(tests, a_close_by_another_thread_ends_the_wait);
-    tcase_add_test(tests, the_end_of_the_engine_ends_the_wait);
-    tcase_add_test(tests, drop_gives_up_the_message_and_keeps_the_client);
-    tcase_add_test(tests, close_ends_a_slow_client_with_1008_behind_what_is_queued);
+    tcase_add_loop_test(tests, every_type_of_message_can_be_sent, 0, kPoolWays);
+    tcase_add_loop_test(tests, text_that_is_not_utf8_is_not_taken, 0, kPoolWays);
+    tcase_add_loop_test(tests, a_close_never_carries_what_may_not_be_sent, 0, kPoolWays);
+    tcase_add_loop_test(tests, closing_twice_sends_one_close, 0, kPoolWays);
+    tcase_add_loop_test(tests, block_waits_for_a_slow_client_and_loses_nothing, 0, kPoolWays);
+    tcase_add_loop_test(tests, the_death_of_the_client_ends_the_wait, 0, kPoolWays);
+    tcase_add_loop_test(tests, a_close_by_another_thread_ends_the_wait, 0, kPoolWays);
+    tcase_add_loop_test(tests, the_end_of_the_engine_ends_the_wait, 0, kPoolWays);
+    tcase_add_loop_test(tests, drop_gives_up_the_message_and_keeps_the_client, 0, kPoolWays);
+    tcase_add_loop_test(tests, close_ends_a_slow_client_with_1008_behind_what_is_queued, 0,
+                        kPoolWays);
     tcase_add_test(tests, an_inline_plugin_never_waits);
-    tcase_add_test(tests, ten_threads_of_a_plugin_may_send_and_each_keeps_its_order);
-    tcase_add_test(tests, threads_may_send_until_on_disconnect_has_joined_them);
+    tcase_add_loop_test(tests, ten_threads_of_a_plugin_may_send_and_each_keeps_its_order, 0,
+                        kPoolWays);
+    tcase_add_loop_test(tests, threads_may_send_until_on_disconnect_has_joined_them, 0, kPoolWays);
 }

@@ -12,23 +12,17 @@ using websocket::plugin::V0Session;
 
 namespace {
 
-void echo(const WebSocketServer* server, std::string message) {
-    static_cast<void>(plugin_send(server, message));
-}
-
 std::string text_frames(int count) {
     std::string frames;
     for (int i = 0; i < count; ++i) frames += masked(Opcode::text, std::to_string(i));
     return frames;
 }
 
-constexpr Dispatch kBoth[] = {Dispatch::pool, Dispatch::inline_};
-
 }  // namespace
 
 START_TEST(messages_come_in_order_one_at_a_time_and_the_end_comes_once) {
-    PluginService host(kBoth[_i]);
-    host.on_message = echo;
+    PluginService host(kWays[_i]);
+    host.on_message = send_back;
     Peer peer = host.connect();
     peer.send(text_frames(1000));
     for (int i = 0; i < 1000; ++i) peer.expect_text(std::to_string(i));
@@ -44,8 +38,8 @@ START_TEST(messages_come_in_order_one_at_a_time_and_the_end_comes_once) {
 END_TEST
 
 START_TEST(answers_to_all_that_came_before_the_close_go_out_before_ours) {
-    PluginService host(kBoth[_i], {.max_threads = 4});
-    host.on_message = echo;
+    PluginService host(kWays[_i], {.max_threads = 4});
+    host.on_message = send_back;
     for (int round = 0; round < 200; ++round) {
         Peer peer = host.connect();
         const int count = 1 + round % 40;
@@ -60,8 +54,8 @@ END_TEST
 /// The pool's thread may still be leaving the first message when the second and the Close come.
 START_TEST(an_answer_is_not_lost_when_the_close_comes_right_behind_another_answer) {
     std::atomic<bool> over{false};
-    PluginService host(Dispatch::pool, {.max_threads = 8});
-    host.on_message = echo;
+    PluginService host(kWays[_i], {.max_threads = 8});
+    host.on_message = send_back;
     std::vector<std::thread> load;  // so that threads are interrupted anywhere
     for (int i = 0; i < 4; ++i) {
         load.emplace_back([&] {
@@ -84,7 +78,7 @@ END_TEST
 START_TEST(messages_of_many_clients_run_side_by_side) {
     constexpr int kClients = 6;
     Awaited<int> inside;
-    PluginService host(Dispatch::pool, {.max_threads = kClients});
+    PluginService host(kWays[_i], {.max_threads = kClients});
     host.on_message = [&](const WebSocketServer*, std::string) {
         inside.update([](int& count) { ++count; });
         static_cast<void>(inside.holds([](int count) { return count == kClients; }));
@@ -98,11 +92,11 @@ END_TEST
 
 START_TEST(a_client_whose_messages_are_handled_slowly_is_read_from_no_further) {
     Door go;
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.session_options().receive_buffer = 10'000;
     host.on_message = [&](const WebSocketServer* server, std::string message) {
         static_cast<void>(go.passed());
-        echo(server, message.substr(0, 8));
+        send_back(server, message.substr(0, 8));
     };
     Peer peer = host.connect(8'000);
     const std::string frame = masked(Opcode::text, std::string(1000, 'x'));
@@ -123,9 +117,9 @@ START_TEST(a_client_whose_messages_are_handled_slowly_is_read_from_no_further) {
 END_TEST
 
 START_TEST(a_message_larger_than_the_receive_buffer_comes_through) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.session_options().receive_buffer = 1;
-    host.on_message = echo;
+    host.on_message = send_back;
     Peer peer = host.connect();
     const std::string large(300'000, 'l');
     for (int i = 0; i < 3; ++i) peer.send_text(large);
@@ -136,9 +130,9 @@ START_TEST(a_message_larger_than_the_receive_buffer_comes_through) {
 END_TEST
 
 START_TEST(no_client_is_forgotten_in_a_pause) {
-    PluginService host(Dispatch::pool, {.max_threads = 4});
+    PluginService host(kWays[_i], {.max_threads = 4});
     host.session_options().receive_buffer = 200;
-    host.on_message = echo;
+    host.on_message = send_back;
     std::vector<Peer> peers;
     for (int i = 0; i < 4; ++i) peers.push_back(host.connect());
     for (int round = 0; round < 300; ++round) {
@@ -151,11 +145,11 @@ START_TEST(no_client_is_forgotten_in_a_pause) {
 END_TEST
 
 START_TEST(a_pool_plugin_that_throws_costs_its_client_only_and_gets_no_more_of_it) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.on_message = [](const WebSocketServer* server, std::string message) {
         if (message == "throw") throw std::runtime_error("on purpose");
         if (message == "throw int") throw 7;
-        echo(server, message);
+        send_back(server, message);
     };
     for (const char* what : {"throw", "throw int"}) {
         Peer other = host.connect();
@@ -188,7 +182,7 @@ START_TEST(an_inline_plugin_that_throws_costs_its_client_only) {
 END_TEST
 
 START_TEST(on_disconnect_may_throw) {
-    PluginService host;
+    PluginService host(kWays[_i]);
     host.on_disconnect = [](const WebSocketServer*) { throw std::runtime_error("on purpose"); };
     Peer peer = host.connect();
     peer.send_close(1000);
@@ -201,7 +195,7 @@ START_TEST(the_request_lives_until_on_disconnect_has_returned) {
     std::atomic<bool> request_gone{false};
     std::atomic<bool> gone_too_early{false};
     Awaited<bool> ended;
-    PluginService host(kBoth[_i]);
+    PluginService host(kWays[_i]);
     host.on_disconnect = [&](const WebSocketServer*) { gone_too_early = request_gone.load(); };
     PluginService::Candidate candidate = host.candidate([&] {
         request_gone = true;
@@ -217,7 +211,7 @@ START_TEST(the_request_lives_until_on_disconnect_has_returned) {
 END_TEST
 
 START_TEST(optional_callbacks_may_be_missing) {
-    PluginService host(kBoth[_i]);
+    PluginService host(kWays[_i]);
     static std::atomic<int> messages{0};
     host.plugin().on_connect = nullptr;
     host.plugin().on_disconnect = nullptr;
@@ -238,8 +232,8 @@ START_TEST(optional_callbacks_may_be_missing) {
 END_TEST
 
 START_TEST(an_end_of_the_engine_ends_every_client_once) {
-    PluginService host(kBoth[_i]);
-    host.on_message = echo;
+    PluginService host(kWays[_i]);
+    host.on_message = send_back;
     std::vector<Peer> peers;
     for (int i = 0; i < 20; ++i) {
         peers.push_back(host.connect());
@@ -251,8 +245,8 @@ START_TEST(an_end_of_the_engine_ends_every_client_once) {
 END_TEST
 
 START_TEST(clients_may_come_and_go_quickly) {
-    PluginService host(kBoth[_i], {.max_threads = 4});
-    host.on_message = echo;
+    PluginService host(kWays[_i], {.max_threads = 4});
+    host.on_message = send_back;
     for (int i = 0; i < 300; ++i) {
         Peer peer = host.connect();
         peer.send(text_frames(20));
@@ -267,18 +261,26 @@ END_TEST
 
 WEBSOCKET_TEST_SUITE(v0_session) {
     tcase_set_timeout(tests, kTestTimeout);
-    tcase_add_loop_test(tests, messages_come_in_order_one_at_a_time_and_the_end_comes_once, 0, 2);
-    tcase_add_loop_test(tests, answers_to_all_that_came_before_the_close_go_out_before_ours, 0, 2);
-    tcase_add_test(tests, an_answer_is_not_lost_when_the_close_comes_right_behind_another_answer);
-    tcase_add_test(tests, messages_of_many_clients_run_side_by_side);
-    tcase_add_test(tests, a_client_whose_messages_are_handled_slowly_is_read_from_no_further);
-    tcase_add_test(tests, a_message_larger_than_the_receive_buffer_comes_through);
-    tcase_add_test(tests, no_client_is_forgotten_in_a_pause);
-    tcase_add_test(tests, a_pool_plugin_that_throws_costs_its_client_only_and_gets_no_more_of_it);
+    tcase_add_loop_test(tests, messages_come_in_order_one_at_a_time_and_the_end_comes_once, 0,
+                        kWayCount);
+    tcase_add_loop_test(tests, answers_to_all_that_came_before_the_close_go_out_before_ours, 0,
+                        kWayCount);
+    tcase_add_loop_test(tests,
+                        an_answer_is_not_lost_when_the_close_comes_right_behind_another_answer, 0,
+                        kWayCount);
+    tcase_add_loop_test(tests, messages_of_many_clients_run_side_by_side, 0, kPoolWays);
+    tcase_add_loop_test(tests, a_client_whose_messages_are_handled_slowly_is_read_from_no_further,
+                        0, kPoolWays);
+    tcase_add_loop_test(tests, a_message_larger_than_the_receive_buffer_comes_through, 0,
+                        kPoolWays);
+    tcase_add_loop_test(tests, no_client_is_forgotten_in_a_pause, 0, kPoolWays);
+    tcase_add_loop_test(tests,
+                        a_pool_plugin_that_throws_costs_its_client_only_and_gets_no_more_of_it, 0,
+                        kPoolWays);
     tcase_add_test(tests, an_inline_plugin_that_throws_costs_its_client_only);
-    tcase_add_test(tests, on_disconnect_may_throw);
-    tcase_add_loop_test(tests, the_request_lives_until_on_disconnect_has_returned, 0, 2);
-    tcase_add_loop_test(tests, optional_callbacks_may_be_missing, 0, 2);
-    tcase_add_loop_test(tests, an_end_of_the_engine_ends_every_client_once, 0, 2);
-    tcase_add_loop_test(tests, clients_may_come_and_go_quickly, 0, 2);
+    tcase_add_loop_test(tests, on_disconnect_may_throw, 0, kPoolWays);
+    tcase_add_loop_test(tests, the_request_lives_until_on_disconnect_has_returned, 0, kWayCount);
+    tcase_add_loop_test(tests, optional_callbacks_may_be_missing, 0, kWayCount);
+    tcase_add_loop_test(tests, an_end_of_the_engine_ends_every_client_once, 0, kWayCount);
+    tcase_add_loop_test(tests, clients_may_come_and_go_quickly, 0, kWayCount);
 }

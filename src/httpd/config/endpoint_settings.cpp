@@ -156,12 +156,10 @@ plugin::Endpoint plugin_endpoint(const Config& config, const server_rec* server)
     if (endpoint.v1 == nullptr) {
         endpoint.connection.owner = file_of(endpoint.callbacks->on_message);
         endpoint.session.dispatch = static_cast<plugin::Dispatch>(config.get(Setting::dispatch));
-        endpoint.connection.keeps_messages = endpoint.session.dispatch == plugin::Dispatch::pool;
         return endpoint;
     }
     endpoint.connection.owner = file_of(endpoint.v1->on_message);
     endpoint.connection.parts = (endpoint.v1->flags & WS_WANTS_FRAGMENTS) != 0;
-    endpoint.connection.keeps_messages = (endpoint.v1->flags & WS_POOL) != 0;
     endpoint.topics = topic_options(config, server);
     endpoint.plugin_options = plugin::OptionList(options_of(config));
     endpoint.location = location_of(config, server);

@@ -12,13 +12,20 @@ void QueuedMessage::Free::operator()(QueuedMessage* message) const noexcept {
     ::operator delete(message);
 }
 
-QueuedMessage::Owner QueuedMessage::make(engine::Message message) {
-    const bool copy = message.owner == nullptr;
-    Owner queued = make(Kind::message, copy ? message.payload : std::span<const std::uint8_t>{});
-    queued->type = message.type;
-    if (!copy) {
-        queued->buffer = std::move(*message.owner);
+QueuedMessage::QueuedMessage(engine::Message message) noexcept
+    : type(message.type), payload(message.payload) {
+    if (message.owner != nullptr) {
+        buffer = std::move(*message.owner);
     }
+}
+
+QueuedMessage::Owner QueuedMessage::make(engine::Message message) {
+    if (message.owner != nullptr) {
+        void* memory = ::operator new(sizeof(QueuedMessage));
+        return Owner(new (memory) QueuedMessage(message));
+    }
+    Owner queued = make(Kind::message, message.payload);
+    queued->type = message.type;
     return queued;
 }
 
@@ -26,14 +33,9 @@ QueuedMessage::Owner QueuedMessage::make(Kind kind, std::span<const std::uint8_t
     void* memory = ::operator new(sizeof(QueuedMessage) + payload.size());
     Owner queued(new (memory) QueuedMessage());
     queued->kind = kind;
-    queued->copied = payload.size();
-    std::ranges::copy(payload, queued->payload().begin());
+    queued->payload = {reinterpret_cast<std::uint8_t*>(queued.get() + 1), payload.size()};
+    std::ranges::copy(payload, queued->payload.begin());
     return queued;
-}
-
-std::span<std::uint8_t> QueuedMessage::payload() noexcept {
-    return copied > 0 ? std::span{reinterpret_cast<std::uint8_t*>(this + 1), copied}
-                      : buffer.bytes();
 }
 
 MessageQueue::~MessageQueue() {
@@ -61,6 +63,11 @@ QueuedMessage::Owner MessageQueue::pop() noexcept {
         return {};
     }
     return QueuedMessage::Owner(std::exchange(ready_, ready_->next));
+}
+
+void MessageQueue::put_back(QueuedMessage::Owner message) noexcept {
+    message->next = ready_;
+    ready_ = message.release();
 }
 
 }  // namespace websocket::plugin

@@ -14,7 +14,8 @@ namespace websocket::plugin {
 
 class V1Call;
 
-/// One message or the like, owned: either in the buffer that it was received into or copied behind the header.
+/// One message or the like: in the buffer that it was received into, copied behind this, or, for a while, where it was
+/// read.
 struct QueuedMessage {
     struct Free {
         void operator()(QueuedMessage* message) const noexcept;
@@ -31,17 +32,18 @@ struct QueuedMessage {
     bool last = true;          ///< of a part
     std::uint32_t events = 0;  ///< of a call
     std::shared_ptr<V1Call> call = {};
-    base::ByteBuffer buffer;  ///< empty when the payload stands behind this header
-    std::size_t copied = 0;   ///< bytes behind this header
+    std::span<std::uint8_t> payload;
+    base::ByteBuffer buffer;  ///< what `payload` lies in, if it is one
 
+    /// Takes over message.owner; without one the payload stays where it is.
+    explicit QueuedMessage(engine::Message message) noexcept;
     /// Takes over message.owner, or copies. Throws std::bad_alloc. [loop]
     [[nodiscard]] static Owner make(engine::Message message);
     /// Copies. Throws std::bad_alloc. [loop]
     [[nodiscard]] static Owner make(Kind kind, std::span<const std::uint8_t> payload);
 
-    [[nodiscard]] std::span<std::uint8_t> payload() noexcept;
     /// What it weighs in memory, roughly.
-    [[nodiscard]] std::size_t weight() noexcept { return sizeof *this + payload().size(); }
+    [[nodiscard]] std::size_t weight() const noexcept { return sizeof *this + payload.size(); }
 
 private:
     QueuedMessage() noexcept = default;
@@ -59,6 +61,8 @@ public:
 
     /// The oldest message, or null. [pool]
     [[nodiscard]] QueuedMessage::Owner pop() noexcept;
+    /// Makes it the oldest one. [pool]
+    void put_back(QueuedMessage::Owner message) noexcept;
 
 private:
     std::atomic<QueuedMessage*> arrived_{nullptr};  // newest first

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "base/signal_mask.hpp"
-#include "engine/loop.hpp"
 
 namespace websocket::plugin {
 
@@ -66,59 +65,6 @@ PoolLane& Pool::lane(const std::string& name) noexcept {
         return entry->second;
     } catch (const std::bad_alloc&) {
         return common_;
-    }
-}
-
-/// What a loop has submitted in this turn: one lock and one wake-up for all, instead of one each.
-class Pool::Handover final : public engine::TurnEnd {
-public:
-    /// Others than its own thread should not wait for long.
-    static constexpr unsigned kMost = 128;
-
-    void add(Pool& pool, PoolTask& task, engine::Loop& loop) noexcept {
-        if (pool_ != &pool || count_ == kMost) {
-            hand_over();
-            pool_ = &pool;
-        }
-        task.next_ = nullptr;
-        (last_ != nullptr ? last_->next_ : first_) = &task;
-        last_ = &task;
-        ++count_;
-        if (!put_off_) {
-            put_off_ = true;
-            loop.put_off(*this);
-        }
-    }
-
-private:
-    void at_turn_end() noexcept override {
-        put_off_ = false;
-        hand_over();
-    }
-    void hand_over() noexcept {
-        if (first_ != nullptr) {
-            last_ = nullptr;
-            count_ = 0;
-            pool_->submit_all(std::exchange(first_, nullptr));
-        }
-    }
-
-    Pool* pool_ = nullptr;
-    PoolTask* first_ = nullptr;
-    PoolTask* last_ = nullptr;
-    unsigned count_ = 0;
-    bool put_off_ = false;
-};
-
-void Pool::submit(PoolTask& task) noexcept {
-    if (engine::Loop* loop = engine::Loop::current()) {
-        static thread_local constinit Handover handover;
-        handover.add(*this, task, *loop);
-        return;
-    }
-    const std::lock_guard lock(mutex_);
-    if (admit(task)) {
-        work_.notify_one();  // with the lock: afterwards the pool may be gone
     }
 }
 

@@ -11,6 +11,12 @@
 #include <string>
 
 #include "base/log.hpp"
+#include "engine/errand.hpp"
+#include "plugin/common/pace.hpp"
+
+namespace websocket::engine {
+class Loop;
+}
 
 namespace websocket::plugin {
 
@@ -30,6 +36,9 @@ public:
     PoolLane(const PoolLane&) = delete;
     PoolLane& operator=(const PoolLane&) = delete;
 
+    /// How long its tasks take. [any thread]
+    [[nodiscard]] Pace& pace() noexcept { return pace_; }
+
 private:
     friend class Pool;
     using Clock = std::chrono::steady_clock;
@@ -40,6 +49,7 @@ private:
     PoolLane* next_ = nullptr;  // of those where something waits
     unsigned running_ = 0;      // tasks that hold a thread
     std::uint64_t begun_ = 0;   // tasks so far
+    Pace pace_;
     // What the keeper has seen and done.
     std::uint64_t seen_ = 0;     // begun_, at its last look
     Clock::time_point since_{};  // nothing has begun since
@@ -49,7 +59,7 @@ private:
 
 /// Work that the pool may carry out. The pool never runs one object twice at the same time, as long
 /// as it is submitted only when it is neither waiting nor running.
-class PoolTask {
+class PoolTask : public engine::Errand {
 public:
     /// Of no location.
     PoolTask() noexcept = default;
@@ -58,10 +68,13 @@ public:
     PoolTask& operator=(const PoolTask&) = delete;
 
     /// May submit or delete itself as its last action. [pool]
-    virtual void run() noexcept = 0;
+    void run() noexcept override = 0;
 
 protected:
     ~PoolTask() = default;
+    /// How long tasks of its location take, which it has. Outlives this.
+    // NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): it is not null then
+    [[nodiscard]] Pace& pace() const noexcept { return lane_->pace(); }
 
 private:
     friend class Pool;
@@ -140,10 +153,19 @@ public:
 
     /// What a loop submits goes to the threads at the end of its turn, all at once. [any thread]
     void submit(PoolTask& task) noexcept;
+    /// The same with a task that hardly ever waits: what a loop submits runs on the loop's own thread soon, which another
+    /// one replaces when it does wait. Not so where there is only one thread, which plugins may rely on. [any thread]
+    void submit_brief(PoolTask& task) noexcept;
+    /// True when it does so, on this loop and now. [loop]
+    [[nodiscard]] bool runs_brief(engine::Loop& loop) const noexcept;
+    /// Has the loop's thread run it as soon as the channel that it serves just now has had its turn, before anything else.
+    /// The pool runs_brief(). [loop]
+    void run_next(PoolTask& task, engine::Loop& loop) noexcept;
 
 private:
     friend class PoolWait;
     class Handover;
+    [[nodiscard]] static Handover& handover() noexcept;
     using Clock = std::chrono::steady_clock;
 
     /// Where the task on this thread comes from; nulls on a thread that is no pool's.
@@ -161,6 +183,7 @@ private:
         Clock::time_point told_at{};  ///< when it heard of others
     };
 
+    void submit(PoolTask& task, bool brief) noexcept;
     /// Tasks in a row, from `first` on.
     void submit_all(PoolTask* first) noexcept;
     /// True when a thread that waits has to be woken.

@@ -1,26 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin/common/serial_queue.hpp"
 
+#include <new>
 #include <utility>
+
+#include "engine/loop.hpp"
+#include "protocol/close_code.hpp"
 
 namespace websocket::plugin {
 
 namespace {
 
 /// Things of one connection that a thread handles before others have their turn.
-constexpr int kThingsATurn = 16;
+constexpr std::size_t kThingsATurn = 16;
 
 }  // namespace
 
-engine::Flow SerialQueue::push(QueuedMessage::Owner message) noexcept {
-    const std::size_t weight = message->weight();
-    const std::size_t total = queued_.fetch_add(weight) + weight;
-    messages_.push(std::move(message));
-    schedule();
-    if (total <= endpoint_.session.receive_buffer) {
-        return engine::Flow::more;
+engine::Flow SerialQueue::push(engine::Message message) {
+    InputBatch* const batch = batch_for(message);
+    if (batch == nullptr) {
+        return push(QueuedMessage::make(message));
     }
-    return pause_until_fallen() ? engine::Flow::pause : engine::Flow::more;
+    // Nobody else writes this before the batch is handled.
+    const std::uint64_t backlog =
+        backlog_.load(std::memory_order_relaxed) + word_of({0, batch->add(message)});
+    backlog_.store(backlog, std::memory_order_relaxed);
+    return flow_with(amount_of(backlog).bytes);
+}
+
+/// Null unless this thread will handle the message where it is, and nothing else before it.
+InputBatch* SerialQueue::batch_for(const engine::Message& message) noexcept {
+    InputBatch& batch = InputBatch::own();
+    const std::uint32_t waiting = amount_of(backlog_.load(std::memory_order_relaxed)).things;
+    if (batch.belongs_to(*this)) {
+        return waiting == 1 && !batch.full() ? &batch : nullptr;
+    }
+    engine::Loop* const loop = engine::Loop::current();
+    if (waiting > 0 || !pace().brief() || loop == nullptr ||
+        (message.owner == nullptr && !loop->stays(message.payload)) ||
+        !host_.pool.runs_brief(*loop) || !batch.begin(*this)) {
+        return nullptr;
+    }
+    backlog_.store(word_of({1, 0}), std::memory_order_relaxed);  // the batch is one thing
+    host_.pool.run_next(*this, *loop);
+    return &batch;
+}
+
+engine::Flow SerialQueue::push(QueuedMessage::Owner message) noexcept {
+    const Amount more{1, message->weight()};
+    messages_.push(std::move(message));
+    const Amount before = amount_of(backlog_.fetch_add(word_of(more)));
+    if (before.things == 0) {
+        submit();
+    }
+    return flow_with(before.bytes + more.bytes);
+}
+
+/// What a message wants that is the last of so many bytes.
+engine::Flow SerialQueue::flow_with(std::size_t bytes) noexcept {
+    const bool too_much = bytes > endpoint_.session.receive_buffer;
+    return too_much && pause_until_fallen() ? engine::Flow::pause : engine::Flow::more;
 }
 
 void SerialQueue::push_open() noexcept {
@@ -46,7 +85,7 @@ bool SerialQueue::drained() noexcept {
 bool SerialQueue::pause_until_fallen() noexcept {
     paused_.store(true);
     // The pool may have emptied the queue before it could see the mark.
-    return queued_.load() > resume_mark() || !paused_.exchange(false);
+    return amount_of(backlog_.load()).bytes > resume_mark() || !paused_.exchange(false);
 }
 
 std::size_t SerialQueue::resume_mark() const noexcept {
@@ -54,9 +93,13 @@ std::size_t SerialQueue::resume_mark() const noexcept {
 }
 
 void SerialQueue::schedule() noexcept {
-    if (pending_.fetch_add(1) == 0) {
-        host_.pool.submit(*this);
+    if (amount_of(backlog_.fetch_add(word_of({1, 0}))).things == 0) {
+        submit();
     }
+}
+
+void SerialQueue::submit() noexcept {
+    pace().brief() ? host_.pool.submit_brief(*this) : host_.pool.submit(*this);
 }
 
 bool SerialQueue::take(Signal signal) noexcept {
@@ -68,28 +111,93 @@ bool SerialQueue::take(Signal signal) noexcept {
 }
 
 void SerialQueue::run() noexcept {
-    for (int i = 0; i < kThingsATurn; ++i) {
-        if (!has_room() && park()) {
-            return;
+    const auto begun = Clock::now();
+    InputBatch& batch = InputBatch::own();
+    if (!batch.belongs_to(*this) || run_batch(batch, begun)) {
+        run_some(begun);
+    }
+}
+
+/// False when nothing else is to be done.
+bool SerialQueue::run_batch(InputBatch& batch, Clock::time_point begun) noexcept {
+    const std::span<QueuedMessage> messages = batch.messages();
+    std::size_t handled = 0;
+    while (handled < messages.size() && has_room()) {
+        handle(messages[handled++]);
+    }
+    if (handled > 0) {
+        pace().note(Clock::now() - begun, handled, batch.bytes());
+    }
+    keep(messages.subspan(handled));
+    Amount done{1, batch.bytes()};
+    batch.clear();
+    return settle(done) > 0;
+}
+
+/// What came before anything that is queued, and cannot be handled yet, is queued as well.
+void SerialQueue::keep(std::span<QueuedMessage> messages) noexcept {
+    try {
+        for (; !messages.empty(); messages = messages.first(messages.size() - 1)) {
+            QueuedMessage& last = messages.back();
+            base::ByteBuffer* const owner = last.buffer.empty() ? nullptr : &last.buffer;
+            QueuedMessage::Owner kept = QueuedMessage::make({last.type, last.payload, owner});
+            backlog_.fetch_add(word_of({1, kept->weight()}));
+            messages_.put_back(std::move(kept));
+        }
+    } catch (const std::bad_alloc&) {
+        break_off();
+        host_.engine.close(
+            id_, protocol::ClosePayload(protocol::CloseCode::internal_error, "out of memory"));
+    }
+}
+
+void SerialQueue::run_some(Clock::time_point begun) noexcept {
+    Amount done;  // of what is handled, what backlog_ counts still
+    std::uint32_t known = amount_of(backlog_.load()).things;
+    const auto settle_up = [&] {
+        if (done.things > 0) {
+            const auto now = Clock::now();
+            pace().note(now - std::exchange(begun, now), done.things, done.bytes);
+        }
+        known = settle(done);
+    };
+    for (std::size_t things = 0; things < kThingsATurn; ++things) {
+        if (!has_room()) {
+            settle_up();
+            if (park()) {
+                return;
+            }
         }
         if (take(kOpen)) {
             handle_open();
         } else if (QueuedMessage::Owner message = messages_.pop()) {
             handle(*message);
-            const std::size_t weight = message->weight();
-            message.reset();
-            handled(weight);
+            done.bytes += message->weight();
         } else if (take(kWritable)) {
             handle_writable();
         } else {
             handle_end();
             return;
         }
-        if (pending_.fetch_sub(1) == 1) {
-            return;  // from here on the loop may submit this again
+        if (++done.things == known) {
+            settle_up();
+            if (known == 0) {
+                return;  // from here on the loop may submit this again
+            }
         }
     }
-    host_.pool.submit(*this);
+    settle_up();
+    submit();
+}
+
+/// Returns how many things are left. With none, this may be gone, and the pool as well.
+std::uint32_t SerialQueue::settle(Amount& done) noexcept {
+    if (done.bytes > 0) {
+        backlog_.fetch_sub(word_of({0, done.bytes}));
+        resume_if_fallen();
+    }
+    const Amount before = amount_of(backlog_.fetch_sub(word_of({done.things, 0})));
+    return before.things - std::exchange(done, {}).things;
 }
 
 /// True when unpark() will submit this, or has done so.
@@ -101,17 +209,17 @@ bool SerialQueue::park() noexcept {
 
 void SerialQueue::unpark() noexcept {
     if (parked_.load() && parked_.exchange(false)) {
-        host_.pool.submit(*this);
+        submit();
     }
 }
 
-void SerialQueue::handled(std::size_t weight) noexcept {
-    queued_.fetch_sub(weight);
-    if (queued_.load() > resume_mark() || !paused_.exchange(false)) {
+void SerialQueue::resume_if_fallen() noexcept {
+    const auto has_fallen = [this] { return amount_of(backlog_.load()).bytes <= resume_mark(); };
+    if (!has_fallen() || !paused_.exchange(false)) {
         return;
     }
     // The mark may be younger than the look at the queue, and more have come in between.
-    if (queued_.load() <= resume_mark()) {
+    if (has_fallen()) {
         host_.engine.resume(id_);
     } else {
         paused_.store(true);

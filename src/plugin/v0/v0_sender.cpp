@@ -28,6 +28,8 @@ void V0Sender::note(engine::ConnectionId client) noexcept {
     first_client = client.value();
 }
 
+bool V0Sender::in_callback_of(const V0Session& session) noexcept { return callback_of == &session; }
+
 bool V0Sender::holds_up_others(const V0Session& session) noexcept {
     return callback_of != nullptr ? callback_of != &session : has_several_clients;
 }

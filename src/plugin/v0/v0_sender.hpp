@@ -28,6 +28,8 @@ public:
     /// was started for a client, or one that serves several, which shows with the second.
     static void note(engine::ConnectionId client) noexcept;
 
+    [[nodiscard]] static bool in_callback_of(const V0Session& session) noexcept;
+
     /// Whether others wait, too, when the thread waits for this session's client.
     [[nodiscard]] static bool holds_up_others(const V0Session& session) noexcept;
 };

@@ -115,7 +115,7 @@ engine::Flow V0Session::on_message(engine::Message message) {
         call_on_message(message.type, message.payload);
         return engine::Flow::more;
     }
-    return push(QueuedMessage::make(message));
+    return push(message);
 }
 
 bool V0Session::drained() noexcept {
@@ -147,7 +147,7 @@ bool V0Session::has_room() noexcept {
 void V0Session::handle(QueuedMessage& message) noexcept {
     const V0Sender::Callback here(*this);
     try {
-        call_on_message(message.type, message.payload());
+        call_on_message(message.type, message.payload);
     } catch (...) {
         report_exception("on_message");
     }
@@ -174,11 +174,13 @@ void V0Session::handle_end() noexcept {
     delete this;
 }
 
+void V0Session::break_off() noexcept { senders_.fetch_or(kFailed); }
+
 void V0Session::report_exception(const char* callback) noexcept {
     const base::ExceptionText exception;
     host().log.print(base::LogLevel::error, "WS0403: plugin threw in %s%s%s", callback,
                      exception.separator, exception.text);
-    senders_.fetch_or(kFailed);
+    break_off();
     host().engine.close(
         id(), protocol::ClosePayload(protocol::CloseCode::internal_error, "plugin failed"));
 }
@@ -190,7 +192,7 @@ V0Session* V0Session::of(const WebSocketServer* server) noexcept {
 }
 
 std::size_t V0Session::send(int type, std::span<const std::uint8_t> payload) noexcept {
-    // Only senders that may wait have to be counted, and a loop never does.
+    // Only senders that may wait have to be counted: a loop never does, and the session outlives its own callbacks.
     struct Inside {
         std::atomic<std::uint32_t>* senders;
         explicit Inside(std::atomic<std::uint32_t>* count) : senders(count) {
@@ -207,7 +209,7 @@ std::size_t V0Session::send(int type, std::span<const std::uint8_t> payload) noe
         Inside& operator=(const Inside&) = delete;
     };
     const bool may_wait = !engine::Engine::on_loop();
-    const Inside inside(may_wait ? &senders_ : nullptr);
+    const Inside inside(may_wait && !V0Sender::in_callback_of(*this) ? &senders_ : nullptr);
     const Opcode opcode = v0_opcode(type);
     if (opcode == Opcode::text && !may_leave(host(), endpoint(), payload)) {
         return 0;

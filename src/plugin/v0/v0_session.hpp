@@ -38,6 +38,9 @@ public:
     [[nodiscard]] Connected connect() noexcept;
 
     void on_open() noexcept override;
+    [[nodiscard]] bool keeps_messages() const noexcept override {
+        return endpoint().session.dispatch == Dispatch::pool && SerialQueue::keeps_messages();
+    }
     engine::Flow on_message(engine::Message message) override;
     void on_writable() override { unpark(); }
     [[nodiscard]] bool drained() noexcept override;
@@ -69,6 +72,7 @@ private:
 
     [[nodiscard]] bool has_room() noexcept override;
     void handle(QueuedMessage& message) noexcept override;
+    void break_off() noexcept override;
     void handle_end() noexcept override;
     void call_on_message(protocol::MessageType type, std::span<std::uint8_t> payload);
     void report_exception(const char* callback) noexcept;

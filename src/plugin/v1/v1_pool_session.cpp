@@ -8,9 +8,7 @@
 
 namespace websocket::plugin {
 
-engine::Flow V1PoolSession::on_message(engine::Message message) {
-    return push(QueuedMessage::make(message));
-}
+engine::Flow V1PoolSession::on_message(engine::Message message) { return push(message); }
 
 engine::Flow V1PoolSession::on_part(engine::MessagePart part) {
     QueuedMessage::Owner queued = QueuedMessage::make(QueuedMessage::Kind::part, part.payload);
@@ -53,12 +51,12 @@ void V1PoolSession::handle(QueuedMessage& message) noexcept {
     try {
         switch (message.kind) {
             case QueuedMessage::Kind::message:
-                call_on_message(message.type, message.payload());
+                call_on_message(message.type, message.payload);
                 break;
             case QueuedMessage::Kind::part:
-                call_on_fragment({message.type, message.first, message.last, message.payload()});
+                call_on_fragment({message.type, message.first, message.last, message.payload});
                 break;
-            case QueuedMessage::Kind::pong: call_on_pong(message.payload()); break;
+            case QueuedMessage::Kind::pong: call_on_pong(message.payload); break;
             case QueuedMessage::Kind::call: break;
         }
     } catch (...) {

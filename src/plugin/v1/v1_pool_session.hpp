@@ -14,6 +14,9 @@ public:
         : V1Session(instance, id), SerialQueue(instance.host(), instance.endpoint(), id) {}
 
     void on_open() noexcept override { push_open(); }
+    [[nodiscard]] bool keeps_messages() const noexcept override {
+        return SerialQueue::keeps_messages();
+    }
     engine::Flow on_message(engine::Message message) override;
     engine::Flow on_part(engine::MessagePart part) override;
     void on_pong(std::span<const std::uint8_t> payload) override;
@@ -25,6 +28,7 @@ public:
 
 private:
     void handle(QueuedMessage& message) noexcept override;
+    void break_off() noexcept override { failed_ = true; }
     void handle_open() noexcept override { call_on_open(); }
     void handle_writable() noexcept override;
     void handle_end() noexcept override;
