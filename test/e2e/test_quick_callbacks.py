@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callbacks that have been quick run on the event loop's own thread. When one blocks after all, only its client waits."""
+
+import select
+import signal
+
+import pytest
+
+import frames
+from httpd import BUILD, Httpd, location
+from lifecycle import RESTART, assert_gone
+
+pytestmark = pytest.mark.each_mpm
+
+_ENOUGH = 300  # messages, after which callbacks are known to be quick
+
+_V1 = "\n".join(
+    [
+        '<Location "/v1">',
+        "SetHandler websocket-handler",
+        f'WebSocketHandler "{BUILD}/test/plugins/v1_probe.so" v1_pool_init',
+        "</Location>\n",
+    ]
+)
+_PARTS = "WebSocketThreads 1\nWebSocketDrainTimeout 1s\n" + location("/hold", "holding") + _V1
+
+
+@pytest.fixture
+def server(mpm):
+    """With one child, that all clients meet in one process, and with one loop."""
+    with Httpd(mpm, _PARTS, children=1) as server:
+        yield server
+
+
+def _be_quick(client, count=_ENOUGH, prefix=""):
+    for n in range(count):
+        client.send(frames.text(f"{prefix}{n}"))
+        client.expect_text(f"{n}")
+
+
+def _nothing_from(client):
+    return not select.select([client.sock], [], [], 0)[0]
+
+
+def test_a_callback_that_blocks_holds_up_its_own_client_only(server):
+    with server.websocket("/hold") as blocked, server.websocket("/hold") as other, server.websocket("/v1") as third:
+        _be_quick(blocked)
+        blocked.send(frames.text("1") + frames.text("hold") + frames.text("2") + frames.ping(b"p"))
+        assert {blocked.next_frame().payload, blocked.next_frame().payload} == {b"1", b"p"}
+        _be_quick(other, 20)
+        _be_quick(third, 20, prefix="echo ")
+        blocked.send(frames.text("3") + frames.close(1000))
+        _be_quick(other, 20)
+        assert _nothing_from(blocked)
+        server.websocket("/hold", headers=[("X-Release", "now")]).close_handshake()
+        for text in ("hold", "2", "3"):
+            blocked.expect_text(text)
+        blocked.expect_close(1000)
+        _be_quick(other)
+    server.assert_unharmed()
+
+
+def test_large_messages_and_floods_come_back_in_order(server):
+    large = "x" * 300_000
+    with server.websocket("/hold") as client, server.websocket("/v1") as second:
+        _be_quick(client)
+        _be_quick(second, prefix="echo ")
+        for _ in range(3):
+            client.send(b"".join(frames.text(f"{n}") for n in range(1000)) + frames.text(large) + frames.text("end"))
+            second.send(b"".join(frames.text(f"echo {n}") for n in range(1000)) + frames.text("echo " + large))
+            for n in range(1000):
+                client.expect_text(f"{n}")
+                second.expect_text(f"{n}")
+            client.expect_text(large)
+            client.expect_text("end")
+            second.expect_text(large)
+    server.assert_unharmed()
+
+
+def test_a_child_drains_although_the_thread_of_its_loop_is_blocked(server):
+    child = server.children()
+    with server.websocket("/hold") as blocked, server.websocket("/hold") as other:
+        _be_quick(blocked)
+        blocked.send(frames.text("1") + frames.text("hold"))
+        blocked.expect_text("1")
+        _be_quick(other, 20)
+        server.signal(signal.SIGUSR1)
+        other.expect_close(RESTART)
+        blocked.expect_close(RESTART)
+        with server.websocket("/hold") as new:
+            _be_quick(new, 20)
+    assert_gone(child, 10)
+
+
+def test_httpd_stops_although_the_thread_of_a_loop_is_blocked(server):
+    child = server.children()
+    with server.websocket("/hold") as blocked, server.websocket("/hold") as other:
+        _be_quick(blocked)
+        blocked.send(frames.text("1") + frames.text("hold"))
+        blocked.expect_text("1")
+        _be_quick(other, 20)
+        server.stop()
+        other.expect_close(1001)
+    assert_gone(child, 10)
