@@ -178,10 +178,13 @@ public:
     void agree(ConnectionId id, const protocol::DeflateSettings& settings) {
         slots_.set_deflate(id.slot(), settings);
     }
-    /// True of input that stays where it is until the errands of its connection have run: before anything else is read.
-    [[nodiscard]] bool stays(std::span<const std::uint8_t> input) const noexcept {
-        return dispatching_ && input.data() >= read_buffer_.get() &&
-               input.data() < read_buffer_.get() + kReadBuffer;
+    /// True of a message that will still be there when the errands of its connection run, which is before any other
+    /// channel has its turn.
+    [[nodiscard]] bool stays(const Message& message) const noexcept {
+        const std::uint8_t* const data = message.payload.data();
+        return dispatching_ &&
+               (message.owner != nullptr ||
+                (data >= read_buffer_.get() && data < read_buffer_.get() + kReadBuffer));
     }
     [[nodiscard]] SharedDeflate& shared_deflate() noexcept { return shared_deflate_; }
     [[nodiscard]] HeapTrim& heap_trim() noexcept { return heap_trim_; }

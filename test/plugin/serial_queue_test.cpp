@@ -166,6 +166,37 @@ START_TEST(many_small_messages_of_one_read_all_come_in_order) {
 }
 END_TEST
 
+/// Long messages have buffers of their own, and those that were held back come without a read.
+START_TEST(messages_of_several_clients_that_come_in_one_turn_do_not_mix) {
+    Door go;
+    Door busy;
+    PluginService host(kBriefPool);
+    host.session_options().receive_buffer = 1;
+    host.on_message = send_back;
+    Client holder = host.service.connect({.on_message = [&](ConnectionId, Message) {
+        busy.open();
+        go.await("the test to go on");
+        return Flow::more;
+    }});
+    std::vector<Peer> peers;
+    for (int i = 0; i < 5; ++i) peers.push_back(host.connect());
+    holder.peer.send_text("hold");
+    busy.await("the loop to be busy");
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+        const std::string name(10, static_cast<char>('a' + i));
+        peers[i].send(masked(Opcode::text, "first " + name) +
+                      masked(Opcode::text, "second ", false) + masked(Opcode::continuation, name) +
+                      masked(Opcode::text, "third ", false) + masked(Opcode::continuation, name));
+    }
+    host.make_brief();
+    go.open();
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+        const std::string name(10, static_cast<char>('a' + i));
+        for (const char* text : {"first ", "second ", "third "}) peers[i].expect_text(text + name);
+    }
+}
+END_TEST
+
 START_TEST(a_client_that_goes_while_its_callback_blocks_is_told_of_once) {
     Stops stops;
     PluginService host(kBriefPool);
@@ -224,6 +255,7 @@ WEBSOCKET_TEST_SUITE(serial_queue) {
                    a_callback_that_blocks_in_the_middle_of_a_read_holds_up_its_own_client_only);
     tcase_add_test(tests, answers_go_out_before_the_close_also_when_one_has_blocked);
     tcase_add_test(tests, many_small_messages_of_one_read_all_come_in_order);
+    tcase_add_test(tests, messages_of_several_clients_that_come_in_one_turn_do_not_mix);
     tcase_add_test(tests, a_client_that_goes_while_its_callback_blocks_is_told_of_once);
     tcase_add_test(tests, without_memory_for_what_waits_for_room_the_client_is_closed_with_1011);
 }

@@ -32,13 +32,15 @@ engine::Flow SerialQueue::push(engine::Message message) {
 InputBatch* SerialQueue::batch_for(const engine::Message& message) noexcept {
     InputBatch& batch = InputBatch::own();
     const std::uint32_t waiting = amount_of(backlog_.load(std::memory_order_relaxed)).things;
+    engine::Loop* const loop = engine::Loop::current();
+    if (loop == nullptr || !loop->stays(message)) {
+        return nullptr;
+    }
     if (batch.belongs_to(*this)) {
         return waiting == 1 && !batch.full() ? &batch : nullptr;
     }
-    engine::Loop* const loop = engine::Loop::current();
-    if (waiting > 0 || !pace().brief() || loop == nullptr ||
-        (message.owner == nullptr && !loop->stays(message.payload)) ||
-        !host_.pool.runs_brief(*loop) || !batch.begin(*this)) {
+    if (waiting > 0 || batch.in_use() || !pace().brief() || !host_.pool.runs_brief(*loop) ||
+        !batch.begin(*this)) {
         return nullptr;
     }
     backlog_.store(word_of({1, 0}), std::memory_order_relaxed);  // the batch is one thing
