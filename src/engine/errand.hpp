@@ -21,6 +21,8 @@ public:
     Borrower(const Borrower&) = delete;
     Borrower& operator=(const Borrower&) = delete;
 
+    /// The next one cannot wait: it is about what the channel that had its turn just now has read.
+    [[nodiscard]] virtual bool urgent() const noexcept = 0;
     /// The next one, or null.
     [[nodiscard]] virtual Errand* next_errand() noexcept = 0;
 

@@ -31,12 +31,16 @@ bool Loop::may_be_lent() noexcept {
     return stand_in_ != nullptr && !stand_in_leads_;
 }
 
-/// Runs what waits for this thread. False when the stand-in has done the rest of the turn, and more.
+/// Runs what waits for this thread. False when the stand-in has done the rest of the turn, and more. What others have sent
+/// may be answers to what came before: errands come behind, the urgent one now and the rest in their next turn.
 bool Loop::lend() {
     const bool between_channels = std::exchange(dispatching_, false);
     while (borrower_ != nullptr) {
         if (inbox_.any()) {
-            carry_out_commands();  // answers of other threads to what came before
+            if (!borrower_->urgent()) {
+                break;
+            }
+            carry_out_commands();
         }
         if (Errand* const errand = borrower_->next_errand()) {
             if (!lend_for(*errand)) {
@@ -68,9 +72,9 @@ bool Loop::lend_for(Errand& errand) noexcept {
 void Loop::serve_meanwhile() noexcept {
     current_ = this;
     stand_in_leads_ = true;
-    std::swap(read_buffer_,
-              spare_buffer_);  // the errand may need what it was given until it is back
-    borrower_ = nullptr;       // who hands over at the end of the turn what this thread does not do
+    // The errand may need what it was given until it is back.
+    std::swap(read_buffer_, spare_buffer_);
+    borrower_ = nullptr;  // who hands over at the end of the turn what this thread does not do
     uncork();
     guarded([this] { finish_turn(); });
     while (!ended_ && !stand_in_->wanted_back()) {

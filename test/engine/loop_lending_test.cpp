@@ -36,6 +36,7 @@ private:
         std::function<void()> what;
         void run() noexcept override { what(); }
     };
+    bool urgent() const noexcept override { return true; }
     Errand* next_errand() noexcept override {
         if (waiting_.empty()) return nullptr;
         current_.what = std::move(waiting_.front());

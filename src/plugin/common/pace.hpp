@@ -26,7 +26,8 @@ public:
 
     /// So many callbacks took so long, one after the other, with `bytes` of messages.
     void note(Nanoseconds took, std::size_t callbacks, std::size_t bytes) noexcept {
-        const std::int64_t all = took.count() - static_cast<std::int64_t>(bytes / kBytesInTime);
+        const std::int64_t all =
+            took.count() - static_cast<std::int64_t>(bytes / kBytesANanosecond);
         const auto one = std::max<std::int64_t>(all, 0) / static_cast<std::int64_t>(callbacks);
         // One that waits counts as much in the middle of others.
         const std::int64_t sample = all >= kLong.count() ? kLong.count() : one;
@@ -39,9 +40,9 @@ public:
     }
 
 private:
-    /// What copies a large message takes as long as the loop itself.
-    static constexpr std::size_t kBytesInTime = 2;  // a nanosecond
-    /// With one in 1,500 that takes this long or longer, callbacks that take no time are not brief any more.
+    /// What copies a large message takes about as long as the loop itself, which reads and writes it.
+    static constexpr std::size_t kBytesANanosecond = 1;
+    /// With one in a hundred that takes this long or longer, callbacks that take no time else are not brief.
     static constexpr Nanoseconds kLong{2'000'000};
     static constexpr std::int64_t kMemory = 64;  // callbacks
     static constexpr std::int64_t kLeastChange = 25;

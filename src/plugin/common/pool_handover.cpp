@@ -58,6 +58,7 @@ private:
             loop.put_off(*this);
         }
     }
+    [[nodiscard]] bool urgent() const noexcept override { return next_ != nullptr; }
     engine::Errand* next_errand() noexcept override {
         return next_ != nullptr ? std::exchange(next_, nullptr) : own_.pop();
     }
@@ -101,8 +102,8 @@ Pool::Handover& Pool::handover() noexcept {
 
 void Pool::submit(PoolTask& task, bool brief) noexcept {
     if (engine::Loop* loop = engine::Loop::current()) {
-        brief&& runs_brief(*loop) ? handover().add_brief(*this, task, *loop)
-                                  : handover().add(*this, task, *loop);
+        const bool here = brief && runs_brief(*loop);
+        here ? handover().add_brief(*this, task, *loop) : handover().add(*this, task, *loop);
         return;
     }
     const std::lock_guard lock(mutex_);

@@ -31,7 +31,7 @@ engine::Flow SerialQueue::push(engine::Message message) {
 /// Null unless this thread will handle the message where it is, and nothing else before it.
 InputBatch* SerialQueue::batch_for(const engine::Message& message) noexcept {
     InputBatch& batch = InputBatch::own();
-    const std::uint32_t waiting = amount_of(backlog_.load(std::memory_order_relaxed)).things;
+    const std::uint32_t waiting = amount_of(backlog_.load()).things;
     engine::Loop* const loop = engine::Loop::current();
     if (loop == nullptr || !loop->stays(message)) {
         return nullptr;
