@@ -45,9 +45,9 @@ START_TEST(who_blocks_is_stood_in_for_until_he_is_back) {
 END_TEST
 
 START_TEST(who_says_that_he_will_block_is_so_at_once_and_every_time) {
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < 10; ++i) {
         Watched watched;
-        for (int round = 1; round <= 20; ++round) {
+        for (int round = 1; round <= 10; ++round) {
             watched.stand_in.lend();
             watched.stand_in.hurry();
             await_quietly([&] { return watched.leads.load(); }, "the stand-in");

@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -219,6 +220,51 @@ START_TEST(a_client_that_goes_while_its_callback_blocks_is_told_of_once) {
 }
 END_TEST
 
+START_TEST(clients_that_come_and_go_while_callbacks_block_now_and_then_lose_nothing) {
+    constexpr int kRounds = kSanitizer ? 150 : 600;
+    std::minstd_rand random(1);
+    const auto below = [&](unsigned limit) { return static_cast<std::size_t>(random() % limit); };
+    PluginService host(kBriefPool, {.max_threads = 8});
+    host.options().send_buffer = 20'000;
+    host.session_options().receive_buffer = 20'000;
+    host.on_message = [](const WebSocketServer* server, const std::string& message) {
+        if (message.starts_with("slow")) std::this_thread::sleep_for(5ms);
+        send_back(server, message);
+    };
+    std::array<std::optional<Peer>, 6> peers;
+    std::array<std::vector<std::string>, 6> sent;
+    for (int round = 0; round < kRounds; ++round) {
+        if (round % 5 == 0) host.make_brief();
+        for (std::size_t i = 0; i < peers.size(); ++i) {
+            if (!peers[i]) peers[i].emplace(host.connect());
+            std::string frames;
+            for (std::size_t n = below(30); n > 0; --n) {
+                std::string text = (below(60) == 0 ? "slow " : "quick ") + std::to_string(random());
+                text.resize(below(8) == 0 ? below(30'000) + 20 : text.size(), 'x');
+                frames += masked(Opcode::text, text);
+                sent[i].push_back(std::move(text));
+            }
+            const bool closes = below(20) == 0;
+            peers[i]->send(frames + (closes ? masked(Opcode::close, close_payload(1000)) : ""));
+            if (!closes && below(20) == 0) {
+                peers[i]->reset();
+                peers[i].reset();
+            } else if (closes || below(2) == 0 || sent[i].size() > 60) {
+                for (const std::string& text : sent[i]) peers[i]->expect_text(text);
+                if (closes) peers[i]->expect_close(1000);
+                if (closes) peers[i].reset();
+            } else {
+                continue;
+            }
+            sent[i].clear();
+        }
+    }
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+        for (const std::string& text : sent[i]) peers[i]->expect_text(text);
+    }
+}
+END_TEST
+
 START_TEST(without_memory_for_what_waits_for_room_the_client_is_closed_with_1011) {
     const std::string large(1'000'000, 'x');
     std::optional<FailingAllocator> allocator;
@@ -257,5 +303,6 @@ WEBSOCKET_TEST_SUITE(serial_queue) {
     tcase_add_test(tests, many_small_messages_of_one_read_all_come_in_order);
     tcase_add_test(tests, messages_of_several_clients_that_come_in_one_turn_do_not_mix);
     tcase_add_test(tests, a_client_that_goes_while_its_callback_blocks_is_told_of_once);
+    tcase_add_test(tests, clients_that_come_and_go_while_callbacks_block_now_and_then_lose_nothing);
     tcase_add_test(tests, without_memory_for_what_waits_for_room_the_client_is_closed_with_1011);
 }
