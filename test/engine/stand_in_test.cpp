@@ -88,7 +88,7 @@ START_TEST(there_is_one_who_leads_however_often_the_lead_passes) {
             }
         }
         if (errands % 1000 == 0) watched.stand_in.hurry();
-        if (errands % 100 == 0) std::this_thread::yield();
+        if (errands % 1000 == 500) std::this_thread::yield();
         lost += watched.stand_in.take_back() ? 0 : 1;
     }
     ck_assert_int_eq(watched.served, errands + visits + lost);
@@ -98,9 +98,9 @@ END_TEST
 START_TEST(nobody_takes_the_lead_in_the_middle_of_a_visit) {
     Watched watched;
     watched.stand_in.lend();
-    for (int visits = 0; visits < 50 && watched.stand_in.visit(); ++visits) {
+    for (int visits = 0; visits < 10 && watched.stand_in.visit(); ++visits) {
         watched.stand_in.hurry();
-        for (int i = 0; i < 100; ++i) {
+        for (int i = 0; i < 20; ++i) {
             ck_assert(!watched.leads);
             std::this_thread::yield();
         }
