@@ -14,7 +14,7 @@ import certificates
 import frames
 import processes
 from event_client import EventClient
-from hosts import PLUGIN, Hosts, ask, bridge_of, parts, publish
+from hosts import PLUGIN, Hosts, ask, bridge_of, gaps_of, parts, publish
 from httpd import BUILD, location, several_children, shipped
 from nats_servers import NatsServer
 from redis_servers import RedisSentinel, RedisServer
@@ -132,7 +132,7 @@ def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_htt
     with Hosts(start_httpd, broker) as hosts:
         here, there = hosts.subscriber(0, "news"), hosts.subscriber(1, "news", 2)
         publisher = hosts.client(0)
-        log = hosts.servers[1].log_size()
+        gaps = gaps_of(hosts.servers[1])
         broker.kill()
         hosts.servers[0].expect_log(r"WS0602: .*: it cannot be connected to")
         publish(publisher, "news", "in between")
@@ -140,14 +140,15 @@ def test_a_broker_that_dies_costs_nothing_within_a_host_and_comes_back(start_htt
         assert hosts.servers[0].status()["WebSocketBrokerConnected"] == "0"
         broker.start()
         hosts.await_subscribers("news", 2)
-        hosts.servers[1].expect_log(r"WS0604: .*connection to the broker is new", log)
+        # The line is not said again soon: on a busy machine, hosts may have missed each other before.
+        hosts.servers[1].expect_log("WS0604: ")
+        wait_until(lambda: gaps_of(hosts.servers[1]) > gaps, 10, "the gap of the new connection")
         wait_until(lambda: hosts.servers[0].status()["WebSocketBrokerConnected"] == "1", 10, "being connected")
         # What waited was published when one of the two had not come back yet, or reaches both.
         broker.publish(broker.channel("news"), "after")
         here.expect_text("after")
         while there.expect_text() != "after":
             pass
-        assert int(hosts.servers[1].status()["WebSocketBrokerGaps"]) >= 1
 
 
 def test_a_broker_that_stalls_costs_nothing_within_a_host(start_httpd, broker):
