@@ -118,6 +118,11 @@ def shipped(path, name, *directives):
     return section(path, f"plugins/websocket_{name}.so", f"{name}_init", *directives)
 
 
+def probe_section(path, kind, *directives):
+    """The same with the test plugin v1_probe: `kind` is one of its functions, without v1_ and _init."""
+    return section(path, "test/plugins/v1_probe.so", f"v1_{kind}_init", *directives)
+
+
 def section(path, file, init, *directives):
     """A <Location> served by a plugin of the build."""
     lines = ["SetHandler websocket-handler", f'WebSocketHandler "{BUILD}/{file}" {init}', *directives]

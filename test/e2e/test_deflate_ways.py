@@ -8,7 +8,7 @@ import pytest
 import frames
 from deflate_client import DeflateClient, DeflateH2WebSocket, DeflateTlsClient
 from h2client import H2Client
-from httpd import BUILD, DUMPIO_LINES, Httpd, location
+from httpd import DUMPIO_LINES, Httpd, location, probe_section
 from tls import TlsHttpd
 
 _MODES = {
@@ -67,25 +67,16 @@ def test_behind_a_filter_of_httpd(start_httpd, path):
 # ---- plugins of version 1 --------------------------------------------------------------------------
 
 
-def _section(path, function, *lines):
-    lines = (
-        "SetHandler websocket-handler",
-        f'WebSocketHandler "{BUILD}/test/plugins/v1_probe.so" v1_{function}_init',
-        *lines,
-    )
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
-
-
 @pytest.fixture(scope="module")
 def probes(mpm):
     parts = [
-        _section(f"{path}-{kind}", kind, "WebSocketOption limit 7", *lines)
+        probe_section(f"{path}-{kind}", kind, "WebSocketOption limit 7", *lines)
         for path, lines in _MODES.items()
         for kind in ("loop", "pool")
     ]
     for path, lines in _MODES.items():
         for kind in ("counter", "pool_counter"):
-            parts.append(_section(f"{path}-{kind}", kind, "WebSocketMaxMessageSize 1G", "WebSocketDeflateMaxRatio 2000", *lines))
+            parts.append(probe_section(f"{path}-{kind}", kind, "WebSocketMaxMessageSize 1G", "WebSocketDeflateMaxRatio 2000", *lines))
     with Httpd(mpm, "".join(parts)) as server:
         yield server
 
@@ -142,7 +133,7 @@ def test_large_messages_come_inflated_and_in_parts(probes, path):
 @pytest.mark.parametrize("kind", ["counter", "pool_counter"])
 def test_the_limit_of_a_message_in_parts_counts_inflated_bytes(start_httpd, kind):
     server = start_httpd(
-        _section("/small", kind, "WebSocketMaxMessageSize 3M", "WebSocketDeflateMaxRatio 2000", *_MODES["/shared"])
+        probe_section("/small", kind, "WebSocketMaxMessageSize 3M", "WebSocketDeflateMaxRatio 2000", *_MODES["/shared"])
     )
     with DeflateClient(server.port, "/small") as client:
         client.send_compressed(b"x" * (3 << 20), frames.BINARY)

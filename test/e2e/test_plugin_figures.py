@@ -8,19 +8,12 @@ import pytest
 
 import frames
 import processes
-from httpd import BUILD, Httpd
+from httpd import Httpd, probe_section
 from waiting import wait_until
 
 _CHILDREN = 3
 _ODD = "/<i>&:odd"
 _LONG = "/" + "long" * 60  # with the name of a figure it does not fit
-
-
-def _section(path, init="v1_loop_init"):
-    return (
-        f'<Location "{path}">\nSetHandler websocket-handler\n'
-        f'WebSocketHandler "{BUILD}/test/plugins/v1_probe.so" {init}\n</Location>\n'
-    )
 
 
 _PARTS = f"""
@@ -32,7 +25,7 @@ _PARTS = f"""
     MinSpareThreads {4 * _CHILDREN}
     MaxSpareThreads {8 * _CHILDREN}
 </IfModule>
-""" + "".join((_section("/one"), _section("/two"), _section("/pool", "v1_pool_init"), _section(_ODD), _section(_LONG)))
+""" + probe_section("/pool", "pool") + "".join(probe_section(path, "loop") for path in ("/one", "/two", _ODD, _LONG))
 
 
 @pytest.fixture

@@ -4,31 +4,22 @@
 import pytest
 
 import frames
-from httpd import BUILD, Httpd
+from httpd import BUILD, Httpd, probe_section
 
 _KINDS = ("loop", "pool")
-
-
-def _section(path, kind, *directives):
-    lines = [
-        "SetHandler websocket-handler",
-        f'WebSocketHandler "{BUILD}/test/plugins/v1_probe.so" v1_{kind}_init',
-        *directives,
-    ]
-    return f'<Location "{path}">\n' + "".join(f"    {line}\n" for line in lines) + "</Location>\n"
 
 
 @pytest.fixture(scope="module")
 def v1(mpm):
     parts = ["SetEnvIf X-Secret (.*) SECRET=$1\n"]
     for kind in _KINDS:
-        parts.append(_section(f"/{kind}", kind, "WebSocketOption limit 7"))
+        parts.append(probe_section(f"/{kind}", kind, "WebSocketOption limit 7"))
         parts.append(f'<Location "/{kind}/greet">\nWebSocketOption greeting hello\n</Location>\n')
         parts.append(f'<Location "/{kind}/wrong">\nWebSocketOption limit 70\n</Location>\n')
         parts.append(f'<Location "/{kind}/slow">\nWebSocketSendBuffer 100K\n</Location>\n')
-        parts.append(_section(f"/fail-{kind}", kind, "WebSocketOption fail yes"))
-    parts.append(_section("/counter", "counter", "WebSocketMaxMessageSize 1G"))
-    parts.append(_section("/pool-counter", "pool_counter", "WebSocketMaxMessageSize 1G"))
+        parts.append(probe_section(f"/fail-{kind}", kind, "WebSocketOption fail yes"))
+    parts.append(probe_section("/counter", "counter", "WebSocketMaxMessageSize 1G"))
+    parts.append(probe_section("/pool-counter", "pool_counter", "WebSocketMaxMessageSize 1G"))
     layout = f'"{BUILD}/test/plugins/v1_layout.so" v1_layout_init'
     parts.append(
         f'<Location "/layout">\nSetHandler websocket-handler\nWebSocketHandler {layout}\n'
@@ -140,13 +131,13 @@ def test_options(v1, kind, configtest):
     v1.expect_log(r'WS0415: plugin "v1_\w+" does not start: option limit: "70" is not a number from 1 to 10')
     assert v1.answer(f"/fail-{kind}").status == 500
     v1.expect_log(r'WS0411: plugin "v1_\w+" did not start')
-    code, output = configtest(_section("/x", kind, "WebSocketOption colour red"))
+    code, output = configtest(probe_section("/x", kind, "WebSocketOption colour red"))
     assert code != 0
     assert 'WS0410: WebSocketOption in section "/x"' in output
     assert 'option "colour" is unknown; there are: greeting, limit, fail' in output
-    code, output = configtest("WebSocketOption limit 11\n" + _section("/x", kind))
+    code, output = configtest("WebSocketOption limit 11\n" + probe_section("/x", kind))
     assert code != 0 and '"11" is not a number from 1 to 10' in output
-    code, output = configtest("WebSocketOption limit 11\n" + _section("/x", kind, "WebSocketOption limit 3"))
+    code, output = configtest("WebSocketOption limit 11\n" + probe_section("/x", kind, "WebSocketOption limit 3"))
     assert code == 0, output
 
 
@@ -268,7 +259,7 @@ def test_large_messages_come_in_parts(v1, path):
 
 @pytest.mark.each_mpm
 def test_a_stop_ends_clients_timers_and_plugins_in_this_order(start_httpd, kind):
-    server = start_httpd(_section("/probe", kind))
+    server = start_httpd(probe_section("/probe", kind))
     clients = [server.websocket("/probe") for _ in range(3 if server.mpm != "prefork" else 1)]
     for client in clients:
         _tell(client, "after 100000 x", "every 1 1000000")

@@ -6,21 +6,14 @@ import contextlib
 import pytest
 
 import frames
-from httpd import BUILD, Httpd, location
+from httpd import Httpd, location, probe_section
 
 MPMS = ["event"]  # a pool is the same on all of them
 
 _THREADS = 8
 _CROWD = 3 * _THREADS
 
-_V1 = "\n".join(
-    [
-        '<Location "/v1">',
-        "SetHandler websocket-handler",
-        f'WebSocketHandler "{BUILD}/test/plugins/v1_probe.so" v1_pool_init',
-        "</Location>\n",
-    ]
-)
+_V1 = probe_section("/v1", "pool")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 import frames
 from deflate_client import DeflateClient
-from httpd import BUILD, Httpd, location
+from httpd import Httpd, location, probe_section
 from lifecycle import RESTART, assert_gone
 from tls import TlsHttpd
 
@@ -17,14 +17,7 @@ pytestmark = pytest.mark.each_mpm
 
 _ENOUGH = 100  # times 50 messages, after which callbacks are known to be quick
 
-_V1 = "\n".join(
-    [
-        '<Location "/v1">',
-        "SetHandler websocket-handler",
-        f'WebSocketHandler "{BUILD}/test/plugins/v1_probe.so" v1_pool_init',
-        "</Location>\n",
-    ]
-)
+_V1 = probe_section("/v1", "pool")
 _PARTS = (
     "WebSocketThreads 1\nWebSocketDrainTimeout 1s\n"
     + location("/hold", "holding")
@@ -51,6 +44,14 @@ def _is_served(client, prefix=""):
     for n in range(20):
         client.send(frames.text(f"{prefix}{n}"))
         client.expect_text(f"{n}")
+
+
+def _block(client, other):
+    """Has the client's callback block, for ever unless somebody releases it, while the other one is served."""
+    _be_quick(client)
+    client.send(frames.text("1") + frames.text("hold"))
+    client.expect_text("1")
+    _is_served(other)
 
 
 def _nothing_from(client):
@@ -124,10 +125,7 @@ def test_large_messages_of_several_clients_over_tls_each_come_back_to_their_own(
 def test_a_child_drains_although_the_thread_of_its_loop_is_blocked(server):
     child = server.children()
     with server.websocket("/hold") as blocked, server.websocket("/hold") as other:
-        _be_quick(blocked)
-        blocked.send(frames.text("1") + frames.text("hold"))
-        blocked.expect_text("1")
-        _is_served(other)
+        _block(blocked, other)
         server.signal(signal.SIGUSR1)
         other.expect_close(RESTART)
         blocked.expect_close(RESTART)
@@ -139,10 +137,7 @@ def test_a_child_drains_although_the_thread_of_its_loop_is_blocked(server):
 def test_httpd_stops_although_the_thread_of_a_loop_is_blocked(server):
     child = server.children()
     with server.websocket("/hold") as blocked, server.websocket("/hold") as other:
-        _be_quick(blocked)
-        blocked.send(frames.text("1") + frames.text("hold"))
-        blocked.expect_text("1")
-        _is_served(other)
+        _block(blocked, other)
         server.stop()
         other.expect_close(1001)
     assert_gone(child, 10)

@@ -230,8 +230,6 @@ START_TEST(a_loop_ends_although_its_thread_is_blocked) {
     std::atomic<bool> returned{false};
     websocket::engine::EngineOptions options;
     options.on_end = [&] { ended.open(); };
-    LendingService lending;
-    RecordingLog log;
     {
         Errands errands;
         Service service(options);

@@ -14,17 +14,19 @@ namespace {
 /// A stand-in whose work is nothing, until it is called back.
 class Watched {
 public:
-    Door begun;  ///< it leads
     std::atomic<bool> leads{false};
     std::atomic<int> called{0};
     int served = 0;  // of whoever leads
     StandIn stand_in{[this] { serve(); }, [this] { ++called; }};
 
+    void await_lead() {
+        await_quietly([this] { return leads.load(); }, "the stand-in");
+    }
+
 private:
     void serve() {
         leads = true;
         ++served;
-        begun.open();
         await_quietly([this] { return stand_in.wanted_back(); }, "the owner");
         leads = false;
     }
@@ -35,7 +37,7 @@ private:
 START_TEST(who_blocks_is_stood_in_for_until_he_is_back) {
     Watched watched;
     watched.stand_in.lend();
-    watched.begun.await("the stand-in");
+    watched.await_lead();
     ck_assert(!watched.stand_in.visit());
     ck_assert(!watched.stand_in.take_back());
     ck_assert(!watched.leads);
@@ -50,7 +52,7 @@ START_TEST(who_says_that_he_will_block_is_so_at_once_and_every_time) {
         for (int round = 1; round <= 10; ++round) {
             watched.stand_in.lend();
             watched.stand_in.hurry();
-            await_quietly([&] { return watched.leads.load(); }, "the stand-in");
+            watched.await_lead();
             ck_assert(!watched.stand_in.take_back());
             ck_assert_int_eq(watched.served, round);
         }
@@ -64,7 +66,7 @@ START_TEST(after_a_rest_it_watches_again) {
         // Long enough for it to rest, if the machine has time for that; if not, nothing is lost.
         std::this_thread::sleep_for(3 * StandIn::kTick);
         watched.stand_in.lend();
-        await_quietly([&] { return watched.leads.load(); }, "the stand-in");
+        watched.await_lead();
         ck_assert(!watched.stand_in.take_back());
     }
     ck_assert_int_eq(watched.served, 10);
@@ -106,7 +108,7 @@ START_TEST(nobody_takes_the_lead_in_the_middle_of_a_visit) {
         }
         watched.stand_in.end_visit();
     }
-    await_quietly([&] { return watched.leads.load(); }, "the stand-in");
+    watched.await_lead();
     ck_assert(!watched.stand_in.visit());
     ck_assert(!watched.stand_in.take_back());
 }

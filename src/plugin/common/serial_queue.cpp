@@ -4,6 +4,7 @@
 #include <new>
 #include <utility>
 
+#include "engine/channel.hpp"
 #include "engine/loop.hpp"
 #include "protocol/close_code.hpp"
 
@@ -147,6 +148,7 @@ void SerialQueue::keep(std::span<QueuedMessage> messages) noexcept {
             messages_.put_back(std::move(kept));
         }
     } catch (const std::bad_alloc&) {
+        engine::report_no_memory(host_.log);
         break_off();
         host_.engine.close(
             id_, protocol::ClosePayload(protocol::CloseCode::internal_error, "out of memory"));
