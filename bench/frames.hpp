@@ -90,7 +90,7 @@ inline bool FrameReader::take_header(std::string_view& bytes) {
     using protocol::Role;
     const std::size_t had = header_size_;
     const std::size_t taken = std::min(bytes.size(), header_.size() - had);
-    std::ranges::copy(bench::bytes(bytes.substr(0, taken)), header_.data() + had);
+    std::copy_n(bytes.begin(), taken, header_.data() + had);
     const std::span<const std::uint8_t> so_far(header_.data(), had + taken);
     const protocol::HeaderResult result =
         message_.compressible

@@ -96,7 +96,7 @@ private:
         std::string unsent;
 
         Tls(SSL_CTX* context, int fd)
-            : socket{.descriptor = base::Descriptor(fd)}, ssl(SSL_new(context), SSL_free) {
+            : socket(base::Descriptor(fd)), ssl(SSL_new(context), SSL_free) {
             BIO* bio = socket.make_bio();
             SSL_set_bio(ssl.get(), bio, bio);
             SSL_set_connect_state(ssl.get());

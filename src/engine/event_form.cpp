@@ -34,8 +34,9 @@ SharedFrame framed(std::size_t size, BodyFraming framing, Write write) {
     }
     const protocol::ChunkHeader header(size);
     SharedFrame frame = SharedFrame::unwritten(header.text().size() + size + kChunkEnd.size());
-    std::uint8_t* to = std::ranges::copy(header.text(), frame.writable().data()).out;
-    std::ranges::copy(kChunkEnd, write(to));
+    std::uint8_t* to =
+        std::copy(header.text().begin(), header.text().end(), frame.writable().data());
+    std::copy(kChunkEnd.begin(), kChunkEnd.end(), write(to));
     return frame;
 }
 
@@ -49,7 +50,7 @@ SharedFrame encode_event(protocol::EventEncoder& encoder, const protocol::EventP
 
 SharedFrame framed_text(std::string_view text, BodyFraming framing) {
     return framed(text.size(), framing,
-                  [&](std::uint8_t* to) { return std::ranges::copy(text, to).out; });
+                  [&](std::uint8_t* to) { return std::copy(text.begin(), text.end(), to); });
 }
 
 SharedFrame event_form(const SharedFrame& frame, BodyFraming framing) {

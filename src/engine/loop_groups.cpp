@@ -35,7 +35,7 @@ SharedFrame joined_frames(std::span<const Command> broadcasts) noexcept {
         SharedFrame joined = SharedFrame::unwritten(size);
         auto into = joined.writable().begin();
         for (const Command& one : broadcasts) {
-            into = std::ranges::copy(one.frame.bytes(), into).out;
+            into = std::copy(one.frame.bytes().begin(), one.frame.bytes().end(), into);
         }
         return joined;
     } catch (const std::bad_alloc&) {

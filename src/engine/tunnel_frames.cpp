@@ -24,7 +24,7 @@ std::span<const std::uint8_t> payload_of(const FollowedPiece& control,
                                          std::span<const std::uint8_t> bytes,
                                          ControlPayload& buffer) noexcept {
     const auto payload = bytes.subspan(control.frame.size, control.size - control.frame.size);
-    std::ranges::copy(payload, buffer.begin());
+    std::copy(payload.begin(), payload.end(), buffer.begin());
     const std::span<std::uint8_t> unmasked(buffer.data(), payload.size());
     protocol::mask(unmasked, control.frame.mask);  // the key of a server's frame is zero
     return unmasked;

@@ -527,7 +527,8 @@ SharedFrame HistoryStore::frame_of(Index index, std::uint64_t epoch) const {
     const Message& stored = message(index);
     const protocol::EncodedHeader header(static_cast<protocol::Opcode>(stored.opcode), stored.size);
     SharedFrame frame = SharedFrame::unwritten(header.bytes().size() + stored.size);
-    const auto payload = std::ranges::copy(header.bytes(), frame.writable().begin()).out;
+    const auto payload =
+        std::copy(header.bytes().begin(), header.bytes().end(), frame.writable().begin());
     std::string fields(stored.fields_size, '\0');
     auto cursor = pool_.cursor(index, sizeof(Message));
     cursor.read({reinterpret_cast<std::uint8_t*>(fields.data()), fields.size()});

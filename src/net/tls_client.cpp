@@ -93,7 +93,7 @@ SslPointer TlsClientContext::make_ssl(const std::string& host) const {
 }
 
 TlsClientHandshake::TlsClientHandshake(SslPointer ssl, base::Descriptor socket)
-    : socket_{.descriptor = std::move(socket)}, ssl_(std::move(ssl)) {
+    : socket_(std::move(socket)), ssl_(std::move(ssl)) {
     BIO* bio = socket_.make_bio();
     SSL_set_bio(ssl_.get(), bio, bio);
 }

@@ -33,7 +33,7 @@ int read_bio(BIO* bio, char* into, std::size_t size, std::size_t* count) {
 int write_bio(BIO* bio, const char* from, std::size_t size, std::size_t* count) {
     TlsSocket& socket = socket_of(bio);
     BIO_clear_retry_flags(bio);
-    if (socket.write(reinterpret_cast<const std::uint8_t*>(from), size, *count)) {
+    if (socket.write({reinterpret_cast<const std::uint8_t*>(from), size}, *count)) {
         return 1;
     }
     if (socket.full) {
@@ -62,6 +62,11 @@ BIO_METHOD* make_method() {
 }
 
 }  // namespace
+
+void RecordBundle::add(std::span<const std::uint8_t> bytes) noexcept {
+    std::copy(bytes.begin(), bytes.end(), std::span(bytes_).subspan(size_).begin());
+    size_ += bytes.size();
+}
 
 BIO* TlsSocket::make_bio() {
     static BIO_METHOD* const method = make_method();
@@ -101,13 +106,74 @@ bool TlsSocket::read(std::uint8_t* into, std::size_t size, std::size_t& count) n
     return false;
 }
 
-bool TlsSocket::write(const std::uint8_t* from, std::size_t size, std::size_t& count) noexcept {
-    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
+bool TlsSocket::write(std::span<const std::uint8_t> from, std::size_t& count) noexcept {
+    if (collects_) {
+        count = from.size();
+        return collect(from);
+    }
+    return send_unsent() && send(from, count);
+}
+
+void TlsSocket::begin_records(RecordBundle* bundle) noexcept {
+    collects_ = true;
+    bundle_ = bundle;
+}
+
+bool TlsSocket::end_records() noexcept {
+    const bool healthy = bundle_ == nullptr || send_bundle();
+    collects_ = false;
+    bundle_ = nullptr;
+    return healthy;
+}
+
+/// What comes alone is sent from where it is.
+bool TlsSocket::collect(std::span<const std::uint8_t> record) noexcept {
+    if (bundle_ == nullptr || (!more_follows && bundle_->bytes().empty())) {
+        return send_or_keep(record);
+    }
+    bundle_->add(record);
+    return (more_follows && bundle_->has_room()) || send_bundle();
+}
+
+bool TlsSocket::send_bundle() noexcept {
+    const bool healthy = send_or_keep(bundle_->bytes());
+    bundle_->clear();
+    return healthy;
+}
+
+/// False when the connection is broken, or there is no memory to keep what finds no room.
+bool TlsSocket::send_or_keep(std::span<const std::uint8_t> records) noexcept {
+    std::size_t count = 0;
+    if (!records.empty() && unsent_.empty() && !send(records, count) && !full) {
+        return false;
+    }
+    try {
+        unsent_.append(records.subspan(count));
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+}
+
+bool TlsSocket::send_unsent() noexcept {
+    while (!unsent_.empty()) {
+        std::size_t count = 0;
+        if (!send(unsent_.bytes(), count)) {
+            return false;
+        }
+        unsent_.drop_front(count);
+    }
+    unsent_.reset();
+    return true;
+}
+
+bool TlsSocket::send(std::span<const std::uint8_t> bytes, std::size_t& count) noexcept {
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (end_follows ? MSG_MORE : 0);
     while (!full) {
-        const ssize_t sent = ::send(descriptor.get(), from, size, flags);
+        const ssize_t sent = ::send(descriptor.get(), bytes.data(), bytes.size(), flags);
         if (sent > 0) {
             count = static_cast<std::size_t>(sent);
-            full = count < size;
+            full = count < bytes.size();
             return true;
         }
         full = sent == 0 || base::would_block(errno);

@@ -35,8 +35,10 @@ SSL_CTX* make_plain_context() {
 
 int refuse_certificate(int /*preverified*/, X509_STORE_CTX* /*chain*/) { return 0; }
 
+}  // namespace
+
 /// A position in what is to be written.
-class Cursor {
+class TlsTransport::Cursor {
 public:
     explicit Cursor(std::span<const iovec> parts) noexcept : parts_(parts) {
         for (const iovec& part : parts) {
@@ -92,12 +94,10 @@ private:
     std::size_t left_ = 0;
 };
 
-}  // namespace
-
 TlsTransport::TlsTransport(SslPointer ssl, base::Descriptor socket, base::ByteBuffer received,
                            std::uint32_t records_per_key)
-    : socket_{.descriptor = std::move(socket), .received = std::move(received)},
-      ssl_(std::move(ssl)), records_per_key_(records_per_key) {
+    : socket_(std::move(socket), std::move(received)), ssl_(std::move(ssl)),
+      records_per_key_(records_per_key) {
     take_over();
 }
 
@@ -195,46 +195,69 @@ IoResult TlsTransport::read_stopped(std::size_t count) noexcept {
 // --- writing -------------------------------------------------------------------------------------
 
 IoResult TlsTransport::write(std::span<const iovec> from) noexcept {
-    RecordBuffer buffer;
     socket_.full = false;
     write_waits_for_input_ = false;
-    std::size_t written = 0;
-    for (Cursor cursor(from); cursor.left() > 0;) {
-        if (repeat_ == 0 && records_ >= records_per_key_) {
-            change_key();
-        }
-        const auto record = cursor.look(repeat_ != 0 ? repeat_ : kRecord, buffer);
-        socket_.more_follows = cursor.left() > record.size();
-        const std::size_t count = write_record(record);
-        if (count == 0) {
-            break;
-        }
-        cursor.advance(count);
-        written += count;
+    if (!socket_.send_unsent()) {
+        failed_ = failed_ || !socket_.full;
+        return {failed_ ? IoStatus::failed : IoStatus::would_block};
     }
+    Cursor cursor(from);
+    // What the caller offers again, but is sent by now.
+    std::size_t written = std::min<std::size_t>(ahead_, cursor.left());
+    cursor.advance(written);
+    ahead_ -= static_cast<std::uint32_t>(written);
+
+    written += cursor.left() > kRecord ? write_together(cursor) : write_records(cursor, nullptr);
     if (failed_) {
         return {IoStatus::failed};
     }
     return {written > 0 ? IoStatus::done : IoStatus::would_block, written};
 }
 
-/// How much of it is written, 0 for nothing. Then OpenSSL has to be given the same again: it may
-/// have sent a part of the record.
+/// A function of its own, so that the usual one needs no room for the bundle.
+[[gnu::noinline]] std::size_t TlsTransport::write_together(Cursor& cursor) noexcept {
+    RecordBundle bundle;
+    return write_records(cursor, &bundle);
+}
+
+/// Writes until the socket is full. How much of it the kernel has; what is encrypted besides is ahead.
+std::size_t TlsTransport::write_records(Cursor& cursor, RecordBundle* bundle) noexcept {
+    std::size_t written = 0;
+    RecordBuffer buffer;
+    socket_.begin_records(bundle);
+    while (cursor.left() > 0 && !socket_.has_unsent()) {
+        if (records_ >= records_per_key_) {
+            change_key();
+        }
+        const auto record = cursor.look(kRecord, buffer);
+        socket_.more_follows = cursor.left() > record.size();
+        const std::size_t count = write_record(record);
+        if (count == 0) {
+            break;
+        }
+        cursor.advance(count);
+        ahead_ += static_cast<std::uint32_t>(count);
+        if (socket_.all_sent()) {
+            written += std::exchange(ahead_, 0);
+        }
+    }
+    failed_ = !socket_.end_records() || failed_;
+    return written;
+}
+
+/// How much of it is written, 0 for nothing.
 std::size_t TlsTransport::write_record(std::span<const std::uint8_t> record) noexcept {
     SSL* ssl = ssl_.get();
     std::size_t count = 0;
     clear_errors();
     if (SSL_write_ex(ssl, record.data(), record.size(), &count) == 1) {
-        repeat_ = 0;
         ++records_;
         read_waits_for_room_ = false;
         return count;
     }
-    const int why = SSL_get_error(ssl, 0);
+    write_waits_for_input_ = SSL_get_error(ssl, 0) == SSL_ERROR_WANT_READ;
+    failed_ = failed_ || !write_waits_for_input_;
     clear_errors();
-    repeat_ = static_cast<std::uint16_t>(record.size());
-    write_waits_for_input_ = why == SSL_ERROR_WANT_READ;
-    failed_ = failed_ || (why != SSL_ERROR_WANT_WRITE && why != SSL_ERROR_WANT_READ);
     return 0;
 }
 
@@ -248,7 +271,7 @@ void TlsTransport::change_key() noexcept {
 bool TlsTransport::shutdown_write() noexcept {
     clear_errors();
     socket_.full = false;
-    socket_.more_follows = true;  // the end of the stream, which takes along what waits for it
+    socket_.end_follows = true;
     const int result = failed_ ? 0 : SSL_shutdown(ssl_.get());
     notifying_ = result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE;
     clear_errors();

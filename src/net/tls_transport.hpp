@@ -48,10 +48,14 @@ public:
     [[nodiscard]] std::uint32_t poll_events(bool read, bool write) const noexcept override;
 
 private:
+    class Cursor;
+
     void take_over();
     [[nodiscard]] IoResult read_all(std::size_t count) noexcept;
     void count_barren_read() noexcept;
     [[nodiscard]] IoResult read_stopped(std::size_t count) noexcept;
+    [[nodiscard]] std::size_t write_together(Cursor& cursor) noexcept;
+    [[nodiscard]] std::size_t write_records(Cursor& cursor, RecordBundle* bundle) noexcept;
     [[nodiscard]] std::size_t write_record(std::span<const std::uint8_t> record) noexcept;
     void change_key() noexcept;
 
@@ -59,7 +63,7 @@ private:
     const SslPointer ssl_;
     const std::uint32_t records_per_key_;
     std::uint32_t records_ = 0;      ///< written with this key
-    std::uint16_t repeat_ = 0;       ///< size of the record that has to be written first
+    std::uint32_t ahead_ = 0;        ///< bytes encrypted that the caller still takes for unwritten
     std::uint8_t barren_reads_ = 0;  ///< one behind the other
     bool pending_ : 1 = true;        ///< at first, as it may have met data, an end or an error
     bool failed_ : 1 = false;

@@ -91,7 +91,7 @@ void EventEncoder::encode_bytes(const EventPart& part, Sink& sink) noexcept {
         for (; rest.size() >= 3; rest = rest.subspan(3)) {
             put_base64(rest.first(3), sink);
         }
-        std::ranges::copy(rest, held_.begin());
+        std::copy(rest.begin(), rest.end(), held_.begin());
         held_count_ = static_cast<std::uint8_t>(rest.size());
     }
     if (part.last && held_count_ > 0) {

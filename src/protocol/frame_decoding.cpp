@@ -46,7 +46,7 @@ HeaderResult decode_compressible_frame_header(std::span<const std::uint8_t> byte
     std::array<std::uint8_t, kMaxHeader<kRole>> unmarked{};
     const std::span<const std::uint8_t> front =
         bytes.first(std::min(bytes.size(), unmarked.size()));
-    std::ranges::copy(front, unmarked.begin());
+    std::copy(front.begin(), front.end(), unmarked.begin());
     unmarked[0] &= static_cast<std::uint8_t>(marked ? ~kRsv1 : ~0);
     ReaderLimits wider = limits;
     wider.max_message_size = most_compressed(limits.max_message_size, message.fragments);

@@ -47,7 +47,7 @@ void MetricCatalogue::Entry::write(const MetricDescription& metric) noexcept {
     std::size_t used = 0;
     std::size_t end = 0;
     const auto append = [&](std::string_view more) {
-        std::ranges::copy(more, text.begin() + static_cast<std::ptrdiff_t>(end));
+        std::copy(more.begin(), more.end(), text.begin() + static_cast<std::ptrdiff_t>(end));
         end += more.size();
         ends.at(used++) = static_cast<std::uint16_t>(end);
     };

@@ -86,9 +86,10 @@ public:
         await(POLLOUT);
     }
 
-    void await(short events) const {
+    void await(short events) const { ck_assert(ready(events, 20'000)); }
+    [[nodiscard]] bool ready(short events, int milliseconds = 0) const {
         pollfd poll{transport.descriptor(), events, 0};
-        ck_assert_int_eq(::poll(&poll, 1, 20'000), 1);
+        return ::poll(&poll, 1, milliseconds) == 1;
     }
 
     TlsTransport transport;

@@ -3,6 +3,8 @@
 // One thread: nothing to see for ThreadSanitizer.
 #include "net/tls_transport.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "engine/tls_ends.hpp"
+#include "failing_allocator.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
@@ -80,11 +83,11 @@ public:
         while (write(chunk)) {
         }
     }
-    /// The peer reads all that was written.
+    /// The peer reads all that was written, and more until there is room again.
     void drain() {
+        while (!ends_.ready(POLLOUT)) ends_.peer.take_records(ends_.peer.receive_records());
         ends_.peer.expect(stream(read_, written_ - read_));
         read_ = written_;
-        ends_.await(POLLOUT);
     }
     [[nodiscard]] std::size_t written() const { return written_; }
 
@@ -147,7 +150,7 @@ START_TEST(a_full_socket_loses_no_byte_whatever_is_offered_next) {
         ends.peer.send("x");  // the other direction works meanwhile
         ck_assert(ends.read(1) == "x");
         flow.drain();
-        ck_assert(flow.write(100'000, 20'000));
+        while (!flow.write(100'000, 20'000)) flow.drain();
     }
 }
 END_TEST
@@ -166,25 +169,62 @@ START_TEST(a_peer_may_want_small_records) {
 }
 END_TEST
 
-START_TEST(reading_waits_for_the_answer_to_a_key_update_that_finds_no_room) {
+START_TEST(several_records_leave_in_one_write) {
+    std::array<int, 2> packets{};  // each write is one of them
+    ck_assert_int_eq(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packets.data()), 0);
+    const Descriptor reader(packets[0]);
+    TlsHandshake handshake;
+    handshake.sockets.server = Descriptor(packets[1]);
+    Ends ends(std::move(handshake));
+    constexpr std::size_t kAll = 6 * kRecord + 5'000;
+    ck_assert_uint_eq(write_parts(ends, {std::string(kAll, 'x')}).count, kAll);
+    std::array<char, 200'000> buffer;
+    const std::vector<std::size_t> full(3, kRecord);
+    for (const auto& expected : {full, full, std::vector<std::size_t>{5'000}}) {
+        const ssize_t count = ::recv(reader.get(), buffer.data(), buffer.size(), 0);
+        ck_assert_int_gt(count, 0);
+        ck_assert(contents_of({buffer.data(), static_cast<std::size_t>(count)}) == expected);
+    }
+}
+END_TEST
+
+START_TEST(reading_goes_on_when_the_answer_to_a_key_update_waits_with_what_is_written) {
     Ends ends({.socket_buffer = 20'000});
     const std::size_t filled = ends.fill_socket();
     ends.peer.tcp().send(ends.peer.key_update(SSL_KEY_UPDATE_REQUESTED));
     ck_assert(ends.read_status() == IoStatus::would_block);
-    ck_assert(ends.transport.poll_events(true, true) == (EPOLLIN | EPOLLOUT));
     ck_assert(ends.write("answer").status == IoStatus::would_block);  // the KeyUpdate comes first
     ends.peer.send("input");
-    ends.await(POLLIN);
-    std::array<std::uint8_t, 100> buffer;
-    ck_assert(ends.transport.read(buffer).status == IoStatus::would_block);
-    ck_assert(ends.transport.poll_events(true, true) == EPOLLOUT);  // or the loop would spin
-    ck_assert(!ends.transport.pending());
+    ck_assert(ends.read(5) == "input");
+    ck_assert(ends.transport.poll_events(true, true) == (EPOLLIN | EPOLLOUT));
 
     ends.drain_socket(filled);
     ck_assert_uint_eq(ends.write("answer").count, 6);
-    ck_assert(ends.transport.poll_events(true, true) == (EPOLLIN | EPOLLOUT));
-    ck_assert(ends.read(5) == "input");
     ends.peer.expect("answer");
+}
+END_TEST
+
+START_TEST(what_finds_neither_room_nor_memory_ends_the_connection) {
+    const std::string text = stream(0, 1'000'000);
+    const TlsWiring wiring{.version = kTlsVersions.at(static_cast<std::size_t>(_i)),
+                           .socket_buffer = 20'000};
+    const auto write_without = [&](std::size_t allocation) {
+        Ends ends(wiring);
+        const iovec part{const_cast<char*>(text.data()), text.size()};
+        IoResult result{};
+        {
+            const FailingAllocator allocator(allocation);
+            result = ends.transport.write({&part, 1});
+        }
+        if (result.status == IoStatus::failed) {
+            ck_assert(ends.write("more").status == IoStatus::failed);
+        } else {
+            ends.peer.expect(text.substr(0, result.count));
+        }
+        return result.status;
+    };
+    ck_assert(write_without(FailingAllocator::kNever) != IoStatus::failed);
+    ck_assert(write_without(0) == IoStatus::failed);
 }
 END_TEST
 
@@ -196,5 +236,8 @@ WEBSOCKET_TEST_SUITE(tls_transport_write) {
     tcase_add_loop_test(tests, bytes_keep_their_order_however_they_are_cut, 0, kEach);
     tcase_add_loop_test(tests, a_full_socket_loses_no_byte_whatever_is_offered_next, 0, kEach);
     tcase_add_loop_test(tests, a_peer_may_want_small_records, 0, kEach);
-    tcase_add_test(tests, reading_waits_for_the_answer_to_a_key_update_that_finds_no_room);
+    tcase_add_test(tests, several_records_leave_in_one_write);
+    tcase_add_test(tests,
+                   reading_goes_on_when_the_answer_to_a_key_update_waits_with_what_is_written);
+    tcase_add_loop_test(tests, what_finds_neither_room_nor_memory_ends_the_connection, 0, kEach);
 }

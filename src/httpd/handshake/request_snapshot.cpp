@@ -196,7 +196,7 @@ std::unique_ptr<RequestSnapshot> RequestSnapshot::take(request_rec* r) {
 RequestSnapshot::RequestSnapshot(request_rec* r, const Contents& contents)
     : shared_(contents.shared), real_(r), client_port_(r->connection->client_addr->port),
       useragent_port_(r->useragent_addr->port) {
-    std::ranges::copy(contents.own, reinterpret_cast<char*>(this + 1));
+    std::copy(contents.own.begin(), contents.own.end(), reinterpret_cast<char*>(this + 1));
 }
 
 RequestSnapshot::~RequestSnapshot() {

@@ -34,7 +34,7 @@ QueuedMessage::Owner QueuedMessage::make(Kind kind, std::span<const std::uint8_t
     Owner queued(new (memory) QueuedMessage());
     queued->kind = kind;
     queued->payload = {reinterpret_cast<std::uint8_t*>(queued.get() + 1), payload.size()};
-    std::ranges::copy(payload, queued->payload.begin());
+    std::copy(payload.begin(), payload.end(), queued->payload.begin());
     return queued;
 }
 
