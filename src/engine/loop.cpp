@@ -39,6 +39,7 @@ void Loop::turn() noexcept {
         if (!stand_in_leads_) {
             stand_in_.reset();
         }
+        current_ = nullptr;  // nobody may take it for a loop that goes on
         on_end_();
     }
 }

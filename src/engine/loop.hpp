@@ -113,8 +113,11 @@ public:
     /// Serves a prepared channel, or abandons it when it cannot.
     void adopt(std::unique_ptr<Channel> channel) noexcept;
 
-    /// True when what this thread asks for may happen at once, and not behind what it has posted.
-    [[nodiscard]] bool at_once() const noexcept { return current_ == this && own_posts_ == 0; }
+    /// True when what this thread asks for may happen at once, and not behind what it has posted, nor, within an
+    /// errand, behind what others have: the errand may know of it.
+    [[nodiscard]] bool at_once() const noexcept {
+        return current_ == this && own_posts_ == 0 && !(lent_ == this && inbox_.any());
+    }
     /// Sends a message, if it comes from a callback of this very connection and is as most answers are:
     /// see Connection::try_cork(). Else nothing is done.
     [[nodiscard]] bool try_cork(ConnectionId id, protocol::Opcode opcode,

@@ -192,13 +192,14 @@ void Loop::post_or_remember(Command&& command) noexcept {
     }
 }
 
-/// What the loop's own thread has posted once, all that follows must not overtake.
+/// What the loop's own thread has posted once, all that follows must not overtake. In an errand, all that it posts is
+/// behind something.
 bool Loop::post(Command&& command) {
     const Visit visit(*this);
     if (current_ != this) {
         return inbox_.post(std::move(command)) == net::Posted::yes;
     }
-    const bool in_order = own_posts_ > 0 || command.kind >= Command::Kind::leave;
+    const bool in_order = own_posts_ > 0 || lent_ == this || command.kind >= Command::Kind::leave;
     const bool posted = inbox_.post(std::move(command)) == net::Posted::yes;
     own_posts_ += in_order && posted ? 1U : 0U;
     return posted;

@@ -177,6 +177,42 @@ START_TEST(errands_answer_behind_what_other_threads_have_sent_before) {
 }
 END_TEST
 
+START_TEST(errands_answer_behind_what_other_threads_have_sent_meanwhile) {
+    LendingService lending;
+    std::string expected;
+    lending.errand = [&](ConnectionId id) {
+        lending.send(id, "first");
+        std::thread([&] { lending.send(id, expected); }).join();
+        lending.send(id, "of the errand");
+        lending.send(id, "last");
+    };
+    Client client = lending.connect();
+    for (int round = 0; round < 300; ++round) {
+        expected = std::to_string(round);
+        client.peer.send_text("errand");
+        for (const std::string& text :
+             {std::string("first"), expected, std::string("of the errand"), std::string("last")}) {
+            client.peer.expect_text(text);
+        }
+    }
+}
+END_TEST
+
+START_TEST(an_errand_that_closes_loses_nothing_of_what_others_have_sent) {
+    LendingService lending;
+    lending.errand = [&](ConnectionId id) {
+        std::thread([&] { lending.send(id, "of the other thread"); }).join();
+        lending.service.close(id, 1000);
+    };
+    for (int round = 0; round < 100; ++round) {
+        Client client = lending.connect();
+        client.peer.send_text("errand");
+        client.peer.expect_text("of the other thread");
+        client.peer.expect_close(1000);
+    }
+}
+END_TEST
+
 START_TEST(an_errand_that_waits_for_room_waits_for_its_client_only) {
     LendingService lending;
     lending.service.options.send_buffer = 100'000;
@@ -229,7 +265,10 @@ START_TEST(a_loop_ends_although_its_thread_is_blocked) {
     Door ended;
     std::atomic<bool> returned{false};
     websocket::engine::EngineOptions options;
-    options.on_end = [&] { ended.open(); };
+    options.on_end = [&] {
+        if (Loop::current() != nullptr) std::abort();
+        ended.open();
+    };
     {
         Errands errands;
         Service service(options);
@@ -282,6 +321,8 @@ WEBSOCKET_TEST_SUITE(loop_lending) {
     tcase_add_test(tests, while_one_blocks_the_loop_serves_all_others_and_its_own_client);
     tcase_add_test(tests, what_an_errand_sends_keeps_its_order_whoever_leads_meanwhile);
     tcase_add_test(tests, errands_answer_behind_what_other_threads_have_sent_before);
+    tcase_add_test(tests, errands_answer_behind_what_other_threads_have_sent_meanwhile);
+    tcase_add_test(tests, an_errand_that_closes_loses_nothing_of_what_others_have_sent);
     tcase_add_test(tests, an_errand_that_waits_for_room_waits_for_its_client_only);
     tcase_add_test(tests, errands_that_wait_behind_one_that_blocks_are_not_lost);
     tcase_add_test(tests, a_loop_ends_although_its_thread_is_blocked);

@@ -121,9 +121,9 @@ public:
 
     /// As many callbacks have taken no time.
     void make_brief() {
-        plugin::Pace& pace = pool_->lane(endpoint_.place).pace();
-        while (!pace.brief()) pace.note(0ns, 1, 0);
+        while (!pace().brief()) pace().note(0ns, 1, 0);
     }
+    [[nodiscard]] plugin::Pace& pace() { return pool_->lane(endpoint_.place).pace(); }
 
     [[nodiscard]] WebSocketPlugin& plugin() { return plugin_; }
     [[nodiscard]] engine::ConnectionOptions& options() { return endpoint_.connection; }

@@ -191,6 +191,22 @@ START_TEST(on_disconnect_may_throw) {
 }
 END_TEST
 
+START_TEST(on_disconnect_that_waits_does_so_in_the_pool) {
+    PluginService host(kBriefPool);
+    host.on_disconnect = [](const WebSocketServer*) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    };
+    const auto& pace = host.pace();
+    for (int i = 0; pace.brief(); ++i) {
+        ck_assert_int_lt(i, 20);
+        Peer peer = host.connect();
+        peer.send_close(1000);
+        peer.expect_close(1000);
+        await_quietly([&] { return host.sessions() == 0; }, "the session's end");
+    }
+}
+END_TEST
+
 START_TEST(the_request_lives_until_on_disconnect_has_returned) {
     std::atomic<bool> request_gone{false};
     std::atomic<bool> gone_too_early{false};
@@ -279,6 +295,7 @@ WEBSOCKET_TEST_SUITE(v0_session) {
                         kPoolWays);
     tcase_add_test(tests, an_inline_plugin_that_throws_costs_its_client_only);
     tcase_add_loop_test(tests, on_disconnect_may_throw, 0, kPoolWays);
+    tcase_add_test(tests, on_disconnect_that_waits_does_so_in_the_pool);
     tcase_add_loop_test(tests, the_request_lives_until_on_disconnect_has_returned, 0, kWayCount);
     tcase_add_loop_test(tests, optional_callbacks_may_be_missing, 0, kWayCount);
     tcase_add_loop_test(tests, an_end_of_the_engine_ends_every_client_once, 0, kWayCount);

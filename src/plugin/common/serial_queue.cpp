@@ -116,8 +116,10 @@ bool SerialQueue::take(Signal signal) noexcept {
 void SerialQueue::run() noexcept {
     const auto begun = Clock::now();
     InputBatch& batch = InputBatch::own();
-    if (!batch.belongs_to(*this) || run_batch(batch, begun)) {
+    if (!batch.belongs_to(*this)) {
         run_some(begun);
+    } else if (run_batch(batch, begun)) {
+        run_some(Clock::now());
     }
 }
 
@@ -181,6 +183,8 @@ void SerialQueue::run_some(Clock::time_point begun) noexcept {
             handle_writable();
         } else {
             handle_end();
+            pace().note(Clock::now() - begun, done.things + 1, done.bytes);
+            remove();
             return;
         }
         if (++done.things == known) {
@@ -204,15 +208,22 @@ std::uint32_t SerialQueue::settle(Amount& done) noexcept {
     return before.things - std::exchange(done, {}).things;
 }
 
-/// True when unpark() will submit this, or has done so.
+/// True when unpark() will submit this, or has done so: then this may be gone.
 bool SerialQueue::park() noexcept {
-    parked_.store(true);
-    return host_.engine.tell_when_writable(id_, endpoint_.connection.send_buffer / 2) ||
-           !parked_.exchange(false);
+    parked_.store(Parked::soon);
+    if (host_.engine.tell_when_writable(id_, endpoint_.connection.send_buffer / 2)) {
+        Parked soon = Parked::soon;
+        return parked_.compare_exchange_strong(soon, Parked::yes);
+    }
+    parked_.store(Parked::no);
+    return false;
 }
 
 void SerialQueue::unpark() noexcept {
-    if (parked_.load() && parked_.exchange(false)) {
+    Parked was = parked_.load();
+    while (was != Parked::no && !parked_.compare_exchange_weak(was, Parked::no)) {
+    }
+    if (was == Parked::yes) {
         submit();
     }
 }

@@ -49,8 +49,9 @@ protected:
     virtual void break_off() noexcept = 0;
     virtual void handle_open() noexcept {}
     virtual void handle_writable() noexcept {}
-    /// May delete this.
     virtual void handle_end() noexcept = 0;
+    /// Deletes this, behind handle_end().
+    virtual void remove() noexcept = 0;
 
     [[nodiscard]] Host& host() const noexcept { return host_; }
     [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
@@ -60,6 +61,9 @@ private:
     using Clock = std::chrono::steady_clock;
 
     enum Signal : std::uint8_t { kOpen = 1, kWritable = 2 };
+
+    /// Pending, but neither submitted nor running. `soon`: it still runs, and goes on when it is unparked by now.
+    enum class Parked : std::uint8_t { no, soon, yes };
 
     void run() noexcept override;
     /// What waits, or was handled: things, the end among them, and what messages weigh.
@@ -97,9 +101,9 @@ private:
     MessageQueue messages_;
     std::atomic<std::uint64_t> backlog_{0};  // an Amount: what is not handled yet
     std::atomic<std::uint8_t> signals_{0};   // those of the things that are no message
-    std::atomic<bool> parked_{false};        // pending, but neither submitted nor running
-    std::atomic<bool> paused_{false};        // the engine waits for the bytes of backlog_ to fall
-    std::atomic<bool> draining_{false};      // ... to nothing, else to half of receive_buffer
+    std::atomic<Parked> parked_{Parked::no};
+    std::atomic<bool> paused_{false};    // the engine waits for the bytes of backlog_ to fall
+    std::atomic<bool> draining_{false};  // ... to nothing, else to half of receive_buffer
 };
 
 }  // namespace websocket::plugin

@@ -171,7 +171,6 @@ void V0Session::handle_end() noexcept {
             report_exception("on_disconnect");
         }
     }
-    delete this;
 }
 
 void V0Session::break_off() noexcept { senders_.fetch_or(kFailed); }

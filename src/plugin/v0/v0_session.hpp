@@ -74,6 +74,7 @@ private:
     void handle(QueuedMessage& message) noexcept override;
     void break_off() noexcept override;
     void handle_end() noexcept override;
+    void remove() noexcept override { delete this; }
     void call_on_message(protocol::MessageType type, std::span<std::uint8_t> payload);
     void report_exception(const char* callback) noexcept;
 

@@ -73,9 +73,6 @@ void V1PoolSession::handle_writable() noexcept {
     }
 }
 
-void V1PoolSession::handle_end() noexcept {
-    call_on_close(close_info_);
-    delete this;
-}
+void V1PoolSession::handle_end() noexcept { call_on_close(close_info_); }
 
 }  // namespace websocket::plugin

@@ -32,6 +32,7 @@ private:
     void handle_open() noexcept override { call_on_open(); }
     void handle_writable() noexcept override;
     void handle_end() noexcept override;
+    void remove() noexcept override { delete this; }
 
     engine::CloseInfo close_info_{};
     bool failed_ = false;  // a callback threw; the pool's
