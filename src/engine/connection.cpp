@@ -321,6 +321,9 @@ void Connection::finish(const CloseInfo& how) noexcept {
 }
 
 void Connection::after_flush() noexcept {
+    if (!outbox_.empty()) {
+        return;  // service() comes back
+    }
     if (closing_.state() == State::finishing) {
         if (!transport_.shutdown_write()) {
             return;  // service() comes back

@@ -78,6 +78,9 @@ void EventStream::on_ready(std::uint32_t events) {
         kill();
         return;
     }
+    if ((events & EPOLLOUT) != 0) {
+        on_taken();  // the socket was full; maybe it has room for a part of a record only
+    }
     // What keeps the transport from reading may be that it has to write first.
     const std::uint32_t readable = kBroken | ((polled_ & EPOLLIN) != 0 ? EPOLLIN : EPOLLOUT);
     if ((events & readable) != 0 && watches_input_) {
@@ -461,6 +464,9 @@ void EventStream::finish() noexcept {
 }
 
 void EventStream::after_flush() noexcept {
+    if (!outbox_.empty()) {
+        return;  // service() comes back
+    }
     if (state_ == State::finishing) {
         if (!transport_.shutdown_write()) {
             return;  // service() comes back

@@ -76,8 +76,11 @@ void Tunnel::guarded(Work work) noexcept {
 
 // --- turns of the loop ---------------------------------------------------------------------------
 
-void Tunnel::on_ready_at(TunnelEnd& end, bool readable) {
+void Tunnel::on_ready_at(TunnelEnd& end, bool readable, bool writable) {
     loop_.heartbeat().note(LoopWork::input, options_);
+    if (writable) {
+        note_taken(end);  // the socket was full; maybe it has room for a part of a record only
+    }
     if (readable && !dead_ && reads(end)) {
         guarded([&] { read(end); });
     }

@@ -51,7 +51,7 @@ private:
         ending,   ///< nothing is passed on any more; what waits goes out, the rest is discarded
     };
 
-    void on_ready_at(TunnelEnd& end, bool readable) override;
+    void on_ready_at(TunnelEnd& end, bool readable, bool writable) override;
     [[nodiscard]] TunnelEnd& other(const TunnelEnd& end) noexcept {
         return &end == &client_ ? backend_ : client_;
     }

@@ -117,7 +117,8 @@ void TunnelEnd::on_ready(std::uint32_t events) {
     }
     // What keeps the transport from reading may be that it has to write first.
     const std::uint32_t readable = kBroken | ((polled_ & EPOLLIN) != 0 ? EPOLLIN : EPOLLOUT);
-    owner_.on_ready_at(*this, watches_input_ && (events & readable) != 0);
+    owner_.on_ready_at(*this, watches_input_ && (events & readable) != 0,
+                       !kept_.empty() && (events & EPOLLOUT) != 0);
 }
 
 }  // namespace websocket::engine

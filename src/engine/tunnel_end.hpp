@@ -19,8 +19,8 @@ class TunnelEnd final : net::EventHandler {
 public:
     class Owner {
     public:
-        /// There is something to read, or room to write. [loop]
-        virtual void on_ready_at(TunnelEnd& end, bool readable) = 0;
+        /// There is something to read, or room for what waits. [loop]
+        virtual void on_ready_at(TunnelEnd& end, bool readable, bool writable) = 0;
 
     protected:
         ~Owner() = default;

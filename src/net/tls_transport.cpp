@@ -197,7 +197,7 @@ IoResult TlsTransport::read_stopped(std::size_t count) noexcept {
 IoResult TlsTransport::write(std::span<const iovec> from) noexcept {
     socket_.full = false;
     write_waits_for_input_ = false;
-    if (!socket_.send_unsent()) {
+    if (failed_ || !socket_.send_unsent()) {
         failed_ = failed_ || !socket_.full;
         return {failed_ ? IoStatus::failed : IoStatus::would_block};
     }

@@ -267,6 +267,23 @@ START_TEST(half_a_connection_that_still_listens_gets_its_answers) {
 }
 END_TEST
 
+START_TEST(a_client_that_shuts_its_side_behind_its_close_still_gets_all) {
+    Service service;
+    service.options.send_buffer = 4'000'000;
+    Client client = service.connect({}, {.socket_buffer = 20'000});
+    client.await_open();
+    const std::string large(2'000'000, 'x');
+    ck_assert(service.send(client.id, large) == SendResult::ok);
+    client.peer.send_close(1000);
+    client.expect_closed(1000, true);
+    client.peer.shut_down();
+    client.peer.expect_text(large);
+    client.peer.expect_close(1000);
+    client.peer.expect_end();
+    service.await_empty();
+}
+END_TEST
+
 START_TEST(an_end_inside_of_a_frame_is_just_an_end) {
     Service service;
     for (const std::size_t cut : {1U, 5U, 7U}) {
@@ -332,6 +349,7 @@ WEBSOCKET_TEST_SUITE(connection_close) {
     tcase_add_test(tests, clients_of_the_old_drafts_get_their_own_code_for_too_big);
     tcase_add_test(tests, nothing_behind_the_peers_close_is_looked_at);
     tcase_add_test(tests, half_a_connection_that_still_listens_gets_its_answers);
+    tcase_add_test(tests, a_client_that_shuts_its_side_behind_its_close_still_gets_all);
     tcase_add_test(tests, an_end_inside_of_a_frame_is_just_an_end);
     tcase_add_test(tests, a_reset_ends_it_in_every_state);
 }

@@ -244,6 +244,42 @@ START_TEST(who_takes_nothing_is_gone_and_who_says_nothing_is_not) {
 }
 END_TEST
 
+/// As TLS does while the kernel has room for parts of a record.
+START_TEST(who_takes_what_no_write_can_count_is_not_gone) {
+    Service service;
+    service.options.ping_interval = 64ms;
+    service.options.pong_timeout = 64ms;
+    auto script = std::make_shared<Script>();
+    std::atomic<bool> counts = false;
+    script->on_write([&](std::size_t call) {
+        return call == 0 || counts ? Script::kNormally : IoResult{IoStatus::would_block};
+    });
+    script->on_untaken([](std::size_t) { return 3U; });
+    Listening slow(service, {}, {}, 0, script);
+    slow.await_open();
+    ck_assert(service.send(slow.id, "first") == SendResult::ok);
+    slow.await_events(1);
+    ck_assert(service.send(slow.id, "second") == SendResult::ok);
+    ck_assert(!slow.record->holds([](const Story& story) { return !story.closes.empty(); }, 1s));
+    counts = true;
+    ck_assert(slow.await_events(2).events.at(1).data == "second");
+}
+END_TEST
+
+START_TEST(a_client_that_shuts_its_side_still_gets_all) {
+    Service service;
+    service.options.send_buffer = 4'000'000;
+    Listening slow(service, {}, {}, 20'000);
+    slow.await_open();
+    const std::string large(1'000'000, 'x');
+    ck_assert(service.send(slow.id, large) == SendResult::ok);
+    ck_assert(service.close(slow.id, kNormal));
+    slow.peer.shut_down();
+    ck_assert(slow.await_end().events.at(0).data == large);
+    service.await_empty();
+}
+END_TEST
+
 START_TEST(a_client_that_does_not_close_its_side_is_waited_for_in_vain_only_so_long) {
     Service service;
     service.options.close_timeout = 100ms;
@@ -448,6 +484,8 @@ WEBSOCKET_TEST_SUITE(event_stream) {
     tcase_add_test(tests, a_client_that_does_not_read_is_full_and_then_told_of_room);
     tcase_add_test(tests, a_member_that_does_not_read_loses_messages_or_is_closed);
     tcase_add_test(tests, who_takes_nothing_is_gone_and_who_says_nothing_is_not);
+    tcase_add_test(tests, who_takes_what_no_write_can_count_is_not_gone);
+    tcase_add_test(tests, a_client_that_shuts_its_side_still_gets_all);
     tcase_add_test(tests, a_client_that_does_not_close_its_side_is_waited_for_in_vain_only_so_long);
     tcase_add_test(tests, a_message_that_would_be_too_large_as_an_event_is_not_built);
     tcase_add_test(tests, each_allocation_that_fails_costs_one_stream_at_most);

@@ -45,7 +45,7 @@ private:
 
 struct CountingOwner final : TunnelEnd::Owner {
     int times = 0;
-    void on_ready_at(TunnelEnd& /*end*/, bool /*readable*/) override { ++times; }
+    void on_ready_at(TunnelEnd& /*end*/, bool /*readable*/, bool /*writable*/) override { ++times; }
 };
 
 }  // namespace

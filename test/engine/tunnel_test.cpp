@@ -247,6 +247,21 @@ START_TEST(what_a_slow_side_takes_is_traffic) {
 }
 END_TEST
 
+/// As TLS does while the kernel has room for parts of a record.
+START_TEST(what_is_taken_though_no_write_can_count_it_is_traffic) {
+    Service service;
+    std::atomic<bool> counts{false};
+    Passage passage(service, {.idle_timeout = 300ms});
+    passage.client_script->on_write(
+        [&](std::size_t) { return counts ? Script::kNormally : IoResult{IoStatus::would_block}; });
+    passage.backend.send("slowly");
+    ck_assert(!passage.report->holds([](const auto& accounts) { return !accounts.empty(); }, 1s));
+    counts = true;
+    passage.client.expect_bytes("slowly");
+    expect_passed(passage.client, passage.backend, "still there");
+}
+END_TEST
+
 START_TEST(a_slow_backend_gets_what_was_read_before_the_end) {
     Service service;
     service.options.close_timeout = 1s;
@@ -450,6 +465,7 @@ START_TEST(without_memory_at_first_it_leaves_no_timer_behind) {
         SocketPair back = tcp_pair();
         auto full = std::make_shared<Script>();
         full->on_write([](std::size_t) { return websocket::net::IoResult{IoStatus::would_block}; });
+        full->hide_readiness();
         (*place)->prepare(Passage::side(std::move(front.server), full, "early"),
                           Passage::side(std::move(back.server), full, "too"), service.options,
                           {.idle_timeout = 64ms});
@@ -476,6 +492,7 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, without_traffic_it_ends_in_time);
     tcase_add_test(tests, a_time_limit_of_many_years_is_none);
     tcase_add_test(tests, what_a_slow_side_takes_is_traffic);
+    tcase_add_test(tests, what_is_taken_though_no_write_can_count_it_is_traffic);
     tcase_add_test(tests, a_slow_backend_gets_what_was_read_before_the_end);
     tcase_add_test(tests, a_drain_ends_it);
     tcase_add_test(tests, a_frame_under_way_has_the_time_of_the_drain_to_end);

@@ -204,6 +204,23 @@ START_TEST(reading_goes_on_when_the_answer_to_a_key_update_waits_with_what_is_wr
 }
 END_TEST
 
+START_TEST(a_refusal_to_renegotiate_comes_behind_what_waits) {
+    Ends ends({.version = TLS1_2_VERSION, .socket_buffer = 20'000});
+    TlsFlow flow(ends);
+    flow.fill(40'000);
+    ends.peer.tcp().send(ends.peer.client_hello());
+    ck_assert(ends.read_status() == IoStatus::would_block);
+    while (flow.written() < 200'000) {
+        while (!ends.ready(POLLOUT)) ends.peer.take_records(ends.peer.receive_records());
+        flow.fill(40'000);
+    }
+    ck_assert_uint_gt(ends.peer.receive(10'000).size(), 0);
+    while (!ends.peer.receive(1).empty()) {
+    }
+    ck_assert_int_eq(ERR_GET_REASON(ERR_peek_error()), SSL_R_NO_RENEGOTIATION);
+}
+END_TEST
+
 START_TEST(what_finds_neither_room_nor_memory_ends_the_connection) {
     const std::string text = stream(0, 1'000'000);
     const TlsWiring wiring{.version = kTlsVersions.at(static_cast<std::size_t>(_i)),
@@ -239,5 +256,6 @@ WEBSOCKET_TEST_SUITE(tls_transport_write) {
     tcase_add_test(tests, several_records_leave_in_one_write);
     tcase_add_test(tests,
                    reading_goes_on_when_the_answer_to_a_key_update_waits_with_what_is_written);
+    tcase_add_test(tests, a_refusal_to_renegotiate_comes_behind_what_waits);
     tcase_add_loop_test(tests, what_finds_neither_room_nor_memory_ends_the_connection, 0, kEach);
 }
