@@ -111,9 +111,9 @@ bool TlsSocket::write(std::span<const std::uint8_t> from, std::size_t& count) no
         count = from.size();
         return collect(from);
     }
-    // OpenSSL would forget what it says while it reads, an alert, but not that it has numbered it.
-    constexpr std::size_t kMostUnsent = std::size_t{128}
-                                        << 10;  // or the peer could make it grow without end
+    // OpenSSL would forget what it says while it reads, an alert, but not that it has numbered it. The peer decides how
+    // many there are.
+    constexpr std::size_t kMostUnsent = 128U << 10;
     if (!end_follows && !unsent_.empty() && unsent_.size() < kMostUnsent) {
         count = from.size();
         return send_or_keep(from);

@@ -17,8 +17,8 @@ struct FreeSsl {
 };
 using SslPointer = std::unique_ptr<SSL, FreeSsl>;
 
-/// The server's side of a TLS connection, 1.2 or 1.3, or the client's. Of records
-/// for which the socket has no room it keeps a copy; OpenSSL holds its two buffers only while there is something in them.
+/// The server's side of a TLS connection, 1.2 or 1.3, or the client's. Records for which the socket has no room are kept;
+/// OpenSSL holds its two buffers only while there is something in them.
 class TlsTransport final : public Transport {
 public:
     /// Records that may be written with one key: below the 2^24.5 of RFC 8446 section 5.5.
