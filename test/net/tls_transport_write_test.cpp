@@ -193,6 +193,7 @@ START_TEST(reading_goes_on_when_the_answer_to_a_key_update_waits_with_what_is_wr
     const std::size_t filled = ends.fill_socket();
     ends.peer.tcp().send(ends.peer.key_update(SSL_KEY_UPDATE_REQUESTED));
     ck_assert(ends.read_status() == IoStatus::would_block);
+    ck_assert(ends.transport.poll_events(true, true) == (EPOLLIN | EPOLLOUT));
     ck_assert(ends.write("answer").status == IoStatus::would_block);  // the KeyUpdate comes first
     ends.peer.send("input");
     ck_assert(ends.read(5) == "input");
