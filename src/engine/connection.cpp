@@ -167,7 +167,7 @@ void Connection::start_close_timer() noexcept {
         return;
     }
     const Tick now = loop_.reactor().now();
-    liveness_.begin_close(now, transport_.untaken());
+    liveness_.begin_close(now, transport_.delivery());
     loop_.reactor().set_time(*this, now + to_ticks(options_->close_timeout));
 }
 
@@ -199,7 +199,7 @@ void Connection::keep_alive(Tick now) {
     }
     deflate_.rest(now, interval);
     if (liveness_.silent(now, interval) && !liveness_.awaits_pong()) {
-        liveness_.begin_ping(now, transport_.untaken());
+        liveness_.begin_ping(now, transport_.delivery());
         guarded([this] { push_counted(SharedFrame::build(Opcode::ping, kPingPayload)); });
     }
     if (closing_.open()) {

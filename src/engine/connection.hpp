@@ -196,7 +196,7 @@ private:
     // in connection.cpp
     void note_life() noexcept;
     void look();
-    [[nodiscard]] bool takes_bytes() noexcept { return liveness_.takes(transport_.untaken()); }
+    [[nodiscard]] bool takes_bytes() noexcept { return liveness_.takes(transport_.delivery()); }
     [[nodiscard]] bool gives_no_sign_of_life(Tick now);
     void start_close_timer() noexcept;
     void keep_alive(Tick now);

@@ -335,11 +335,11 @@ void EventStream::on_time() noexcept {
 void EventStream::keep_alive(Tick now) noexcept {
     const Tick interval = to_ticks(options_->ping_interval);
     const Tick timeout = to_ticks(options_->pong_timeout);
-    const std::uint32_t untaken = transport_.untaken();
-    if (outbox_.empty() && untaken == 0) {
+    const net::Delivery delivery = transport_.delivery();
+    if (outbox_.empty() && delivery.untaken == 0) {
         liveness_.note(liveness_.last(), true);
-    } else if (!liveness_.awaits_pong() || liveness_.takes(untaken)) {
-        liveness_.begin_ping(now, untaken);
+    } else if (!liveness_.awaits_pong() || liveness_.takes(delivery)) {
+        liveness_.begin_ping(now, delivery);
     } else if (liveness_.overdue(now, timeout)) {
         if (!overslept(now, deadline)) {
             fail(CloseCode::going_away, "takes nothing of what it is sent");
@@ -351,7 +351,7 @@ void EventStream::keep_alive(Tick now) noexcept {
         guarded([this] { send_text(protocol::kEventComment); });
         note_written();
         if (!liveness_.awaits_pong()) {
-            liveness_.begin_ping(now, untaken);
+            liveness_.begin_ping(now, delivery);
         }
     }
     if (state_ == State::open) {
@@ -361,7 +361,7 @@ void EventStream::keep_alive(Tick now) noexcept {
 
 void EventStream::start_close_timer() noexcept {
     const Tick now = loop_.reactor().now();
-    liveness_.begin_close(now, transport_.untaken());
+    liveness_.begin_close(now, transport_.delivery());
     loop_.reactor().set_time(*this, now + to_ticks(options_->close_timeout));
 }
 
@@ -371,7 +371,7 @@ void EventStream::end_in_time(Tick now) noexcept {
         return;
     }
     const Tick timeout = to_ticks(options_->close_timeout);
-    const bool takes = liveness_.takes(transport_.untaken());
+    const bool takes = liveness_.takes(transport_.delivery());
     if (takes) {
         liveness_.note(now, false);
     }

@@ -2,11 +2,11 @@
 // Whether a peer is alive, and how much patience it gets while it closes.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include "engine/tick.hpp"
+#include "net/transport.hpp"
 
 namespace websocket::engine {
 
@@ -25,7 +25,7 @@ inline constexpr std::array<std::uint8_t, 4> kPingPayload{'p', 'i', 'n', 'g'};
 inline constexpr unsigned kMaxReadsALook = 16;
 
 /// Remembers signs of life, and one Ping or the beginning of a close, and judges by them. Looks at no
-/// clock and no socket. `untaken` is net::Transport::untaken(). [loop]
+/// clock and no socket. [loop]
 class Liveness {
 public:
     /// Closing may take this many timeouts while the peer keeps reading.
@@ -40,13 +40,13 @@ public:
     void excuse(Tick now) noexcept { note(now, true); }
     [[nodiscard]] Tick last() const noexcept { return last_; }
 
-    /// Bytes that the kernel holds are on their way to a peer that reads slowly: true when there are
-    /// fewer than when this was asked, or something began. When there are none, it has all that it was
-    /// sent, and no excuse.
-    [[nodiscard]] bool takes(std::uint32_t untaken) noexcept {
-        const std::uint32_t known = untaken_;
-        remember(untaken);
-        return untaken_ > 0 && untaken_ < known;
+    /// Bytes that the kernel holds are on their way to a peer that reads slowly: true when it has taken some
+    /// since this was asked, or something began, however many have followed them. When there are none, it has
+    /// all that it was sent, and no excuse.
+    [[nodiscard]] bool takes(const net::Delivery& delivery) noexcept {
+        const std::uint32_t known = taken_;
+        remember(delivery);
+        return delivery.untaken > 0 && taken_ != known;
     }
 
     // --- while it is open ---
@@ -56,9 +56,9 @@ public:
         return !net::before(now, last_ + interval);
     }
     /// A Ping goes out.
-    void begin_ping(Tick now, std::uint32_t untaken) noexcept {
+    void begin_ping(Tick now, const net::Delivery& delivery) noexcept {
         awaiting_pong_ = true;
-        begin_close(now, untaken);
+        begin_close(now, delivery);
     }
     /// The time for the Pong is over.
     [[nodiscard]] bool overdue(Tick now, Tick timeout) const noexcept {
@@ -75,9 +75,9 @@ public:
 
     // --- while it closes ---
 
-    void begin_close(Tick now, std::uint32_t untaken) noexcept {
+    void begin_close(Tick now, const net::Delivery& delivery) noexcept {
         marked_ = now;
-        remember(untaken);
+        remember(delivery);
     }
     /// Whether a peer that goes on taking bytes gets more time.
     [[nodiscard]] bool may_go_on(Tick now, Tick timeout) const noexcept {
@@ -86,14 +86,13 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t kMaxUntaken = (1U << 31) - 1;
-    void remember(std::uint32_t untaken) noexcept {
-        untaken_ = std::min(untaken, kMaxUntaken) & kMaxUntaken;
+    void remember(const net::Delivery& delivery) noexcept {
+        taken_ = delivery.taken & ((1U << 31) - 1);
     }
 
-    Tick last_ = 0;                   ///< the last sign of life
-    Tick marked_ = 0;                 ///< when the Ping went out, or when closing began
-    std::uint32_t untaken_ : 31 = 0;  ///< bytes that the peer had not taken by then
+    Tick last_ = 0;                 ///< the last sign of life
+    Tick marked_ = 0;               ///< when the Ping went out, or when closing began
+    std::uint32_t taken_ : 31 = 0;  ///< of the Delivery by then
     std::uint32_t awaiting_pong_ : 1 = 0;
 };
 

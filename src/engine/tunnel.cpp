@@ -342,7 +342,7 @@ Departure Tunnel::cut_short(CloseCode code, const char* reason) noexcept {
 
 void Tunnel::start_close_timer() noexcept {
     const Tick now = loop_.reactor().now();
-    liveness_.begin_close(now, client_.untaken());
+    liveness_.begin_close(now, client_.delivery());
     loop_.reactor().set_time(*this, now + to_ticks(options_->close_timeout));
 }
 
@@ -352,7 +352,7 @@ void Tunnel::end_in_time(Tick now) noexcept {
         return;
     }
     const Tick timeout = to_ticks(options_->close_timeout);
-    const bool takes = liveness_.takes(client_.untaken());
+    const bool takes = liveness_.takes(client_.delivery());
     if (takes) {
         liveness_.note(now, false);
     }
@@ -417,7 +417,7 @@ void Tunnel::keep_alive(Tick now) noexcept {
         liveness_.awaits_pong() || !frames_->to_client.at_boundary()) {
         return;
     }
-    liveness_.begin_ping(now, client_.untaken());
+    liveness_.begin_ping(now, client_.delivery());
     guarded([this] {
         const protocol::EncodedHeader header(Opcode::ping, kPingPayload.size());
         const std::array pieces{base::to_iovec(header.bytes()), base::to_iovec(kPingPayload)};
@@ -438,7 +438,7 @@ void Tunnel::judge_silence(Tick now) noexcept {
         }
     });
     loop_.mark_dirty(*this);
-    if (liveness_.takes(client_.untaken())) {
+    if (liveness_.takes(client_.delivery())) {
         liveness_.note(now, true);
     }
     if (!dead_ && liveness_.awaits_pong() && state_ == State::open) {

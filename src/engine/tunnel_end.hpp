@@ -65,7 +65,7 @@ public:
     /// The peer takes nothing more; what it has sent before may still be read.
     void break_output() noexcept;
     [[nodiscard]] bool ended() const noexcept { return input_ended_ && output_ended_; }
-    [[nodiscard]] std::uint32_t untaken() const noexcept { return transport_.untaken(); }
+    [[nodiscard]] net::Delivery delivery() const noexcept { return transport_.delivery(); }
 
     // --- polling ---
 

@@ -52,8 +52,8 @@ public:
     [[nodiscard]] int descriptor() const noexcept {
         return is_socket() ? socket() : other()->descriptor();
     }
-    [[nodiscard]] std::uint32_t untaken() const noexcept {
-        return is_socket() ? untaken_by_peer(socket()) : other()->untaken();
+    [[nodiscard]] Delivery delivery() const noexcept {
+        return is_socket() ? delivery_of(socket()) : other()->delivery();
     }
     [[nodiscard]] bool pending() const noexcept { return !is_socket() && other()->pending(); }
     [[nodiscard]] std::uint32_t poll_events(bool read, bool write) const noexcept {

@@ -29,8 +29,12 @@ struct IoResult {
     return (read ? std::uint32_t{EPOLLIN} : 0U) | (write ? std::uint32_t{EPOLLOUT} : 0U);
 }
 
-/// Bytes written to a socket that the peer's system has not acknowledged yet.
-[[nodiscard]] std::uint32_t untaken_by_peer(int socket) noexcept;
+/// How far what was written to a socket has come.
+struct Delivery {
+    std::uint32_t untaken = 0;  ///< bytes that the peer's system has not acknowledged yet
+    std::uint32_t taken = 0;    ///< grows by those that it has, and wraps
+};
+[[nodiscard]] Delivery delivery_of(int socket) noexcept;
 
 /// Never blocks, never throws, raises no signal. Owned and called by one loop. [loop]
 class Transport {
@@ -51,11 +55,7 @@ public:
     /// What to poll for readiness; valid as long as the transport.
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
 
-    /// Bytes written that the peer's system has not acknowledged yet. Where the peer takes nothing,
-    /// this does not change.
-    [[nodiscard]] virtual std::uint32_t untaken() const noexcept {
-        return untaken_by_peer(descriptor());
-    }
+    [[nodiscard]] virtual Delivery delivery() const noexcept { return delivery_of(descriptor()); }
 
     /// True when read() has something to tell that the descriptor's readiness does not show.
     [[nodiscard]] virtual bool pending() const noexcept { return false; }

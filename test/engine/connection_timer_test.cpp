@@ -231,8 +231,9 @@ START_TEST(a_peer_that_takes_a_little_of_what_is_queued_is_alive) {
     service.options.ping_interval = 64ms;
     service.options.pong_timeout = 64ms;
     auto script = std::make_shared<Script>();
-    script->on_untaken([](std::size_t call) {
-        return 1'000 - std::min<std::uint32_t>(static_cast<std::uint32_t>(call), 2 * kPieces);
+    script->on_delivery([](std::size_t call) {
+        const auto taken = std::min(static_cast<std::uint32_t>(call), 2 * kPieces);
+        return websocket::net::Delivery{1'000, taken};  // as much as it takes follows
     });
     Client client = service.connect({}, {.script = script});
     // It has taken something before each verdict on a Ping, until it takes no more.

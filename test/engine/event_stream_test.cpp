@@ -21,6 +21,7 @@ using websocket::engine::GroupId;
 using websocket::engine::GroupListener;
 using websocket::engine::RatePolicy;
 using websocket::engine::SharedFrame;
+using websocket::net::Delivery;
 using websocket::protocol::BodyFraming;
 using websocket::protocol::CloseCode;
 
@@ -234,13 +235,30 @@ START_TEST(who_takes_nothing_is_gone_and_who_says_nothing_is_not) {
     service.options.pong_timeout = 200ms;
     Listening silent(service);
     auto script = std::make_shared<Script>();
-    script->on_untaken([](std::size_t) { return 3U; });  // as if no acknowledgement came
+    script->on_delivery([](std::size_t) {
+        return Delivery{3, 0};
+    });  // as if no acknowledgement came
     Listening dead(service, {}, {}, 0, script);
     ck_assert_uint_eq(dead.await_close().code, 1001);
     const EventSource source = silent.await_comment();
     ck_assert(source.events.empty());
     ck_assert(!silent.record->holds([](const Story& story) { return !story.closes.empty(); }, 0ms));
     dead.peer.read_to_end();
+}
+END_TEST
+
+/// Over a long way something is always under way, and need not be less than at the last look.
+START_TEST(who_takes_what_comes_all_the_time_is_not_gone) {
+    std::atomic<std::uint32_t> looks = 0;
+    Service service;
+    service.options.ping_interval = 64ms;
+    service.options.pong_timeout = 64ms;
+    auto script = std::make_shared<Script>();
+    script->on_delivery([&](std::size_t) { return Delivery{1'000, ++looks}; });
+    Listening far(service, {}, {}, 0, script);
+    far.await_open();
+    await_quietly([&] { return looks > 10; }, "looks at what has been taken");
+    ck_assert(!far.record->holds([](const Story& story) { return !story.closes.empty(); }, 0ms));
 }
 END_TEST
 
@@ -254,7 +272,7 @@ START_TEST(who_takes_what_no_write_can_count_is_not_gone) {
     script->on_write([&](std::size_t call) {
         return call == 0 || counts ? Script::kNormally : IoResult{IoStatus::would_block};
     });
-    script->on_untaken([](std::size_t) { return 3U; });
+    script->on_delivery([](std::size_t) { return Delivery{3, 0}; });
     Listening slow(service, {}, {}, 0, script);
     slow.await_open();
     ck_assert(service.send(slow.id, "first") == SendResult::ok);
@@ -484,6 +502,7 @@ WEBSOCKET_TEST_SUITE(event_stream) {
     tcase_add_test(tests, a_client_that_does_not_read_is_full_and_then_told_of_room);
     tcase_add_test(tests, a_member_that_does_not_read_loses_messages_or_is_closed);
     tcase_add_test(tests, who_takes_nothing_is_gone_and_who_says_nothing_is_not);
+    tcase_add_test(tests, who_takes_what_comes_all_the_time_is_not_gone);
     tcase_add_test(tests, who_takes_what_no_write_can_count_is_not_gone);
     tcase_add_test(tests, a_client_that_shuts_its_side_still_gets_all);
     tcase_add_test(tests, a_client_that_does_not_close_its_side_is_waited_for_in_vain_only_so_long);

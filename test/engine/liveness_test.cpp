@@ -32,7 +32,7 @@ START_TEST(a_pong_is_overdue_when_its_time_is_over_and_nothing_else_has_come) {
     Liveness liveness;
     liveness.note(kStart, true);
     const Tick sent = kStart + kInterval;
-    liveness.begin_ping(sent, 0);
+    liveness.begin_ping(sent, {});
     ck_assert(liveness.awaits_pong());
     ck_assert_uint_eq(liveness.next_look(sent, kInterval, kTimeout), sent + kTimeout);
     ck_assert(!liveness.overdue(sent + kTimeout - 1, kTimeout));
@@ -47,7 +47,7 @@ END_TEST
 
 START_TEST(a_pong_that_may_take_longer_than_the_interval_is_looked_for_at_each_interval) {
     Liveness liveness;
-    liveness.begin_ping(kStart, 0);
+    liveness.begin_ping(kStart, {});
     liveness.note(kStart, false);
     ck_assert_uint_eq(liveness.next_look(kStart, kInterval, 3 * kInterval), kStart + kInterval);
 }
@@ -55,7 +55,7 @@ END_TEST
 
 START_TEST(nobody_owes_a_pong_who_is_not_read_from) {
     Liveness liveness;
-    liveness.begin_ping(kStart, 0);
+    liveness.begin_ping(kStart, {});
     liveness.excuse(kStart + 5);
     ck_assert(!liveness.awaits_pong());
     ck_assert_uint_eq(liveness.last(), kStart + 5);
@@ -64,14 +64,13 @@ END_TEST
 
 START_TEST(who_takes_bytes_lives) {
     Liveness liveness;
-    liveness.begin_ping(kStart, 1000);
-    ck_assert(!liveness.takes(1000));  // as many as before
-    ck_assert(liveness.takes(999));
-    ck_assert(!liveness.takes(1500));  // more were sent
-    ck_assert(liveness.takes(1));
-    ck_assert(!liveness.takes(0));  // it has all, and so no excuse
-    ck_assert(!liveness.takes(UINT32_MAX));
-    ck_assert(liveness.takes(5));
+    liveness.begin_ping(kStart, {1000, UINT32_MAX});
+    ck_assert(!liveness.takes({1000, UINT32_MAX}));
+    ck_assert(!liveness.takes({1500, UINT32_MAX}));  // more were sent
+    ck_assert(liveness.takes({1500, 0}));            // one was taken, and one more sent
+    ck_assert(!liveness.takes({1500, 0}));
+    ck_assert(liveness.takes({1, 1499}));
+    ck_assert(!liveness.takes({0, 1500}));  // it has all, and so no excuse
     ck_assert(liveness.awaits_pong());
 }
 END_TEST
@@ -79,7 +78,7 @@ END_TEST
 START_TEST(closing_goes_on_while_the_peer_takes_something_but_not_without_end) {
     Liveness liveness;
     liveness.note(kStart, true);
-    liveness.begin_close(kStart, 10);
+    liveness.begin_close(kStart, {10, 0});
     ck_assert(liveness.may_go_on(kStart + kTimeout - 1, kTimeout));
     ck_assert(!liveness.may_go_on(kStart + kTimeout, kTimeout));
     Tick now = kStart;

@@ -41,9 +41,9 @@ public:
     /// descriptors were ready that the turn of this one never came. Before the first poll.
     void hide_readiness() { hidden_.store(true); }
 
-    /// What untaken() answers; before the connection is served.
-    void on_untaken(std::function<std::uint32_t(std::size_t call)> answer) {
-        untaken_ = std::move(answer);
+    /// What delivery() answers; before the connection is served.
+    void on_delivery(std::function<net::Delivery(std::size_t call)> answer) {
+        delivery_ = std::move(answer);
     }
 
     [[nodiscard]] std::size_t reads() { return count(reads_); }
@@ -75,8 +75,8 @@ private:
     }
 
     std::atomic<bool> hidden_{false};
-    std::function<std::uint32_t(std::size_t call)> untaken_;
-    std::size_t untaken_calls_ = 0;
+    std::function<net::Delivery(std::size_t call)> delivery_;
+    std::size_t delivery_calls_ = 0;
     std::mutex mutex_;  // guards what follows
     Calls reads_;
     Calls writes_;
@@ -107,8 +107,9 @@ public:
     }
     bool shutdown_write() noexcept override { return real_.shutdown_write(); }
     [[nodiscard]] int descriptor() const noexcept override { return real_.descriptor(); }
-    [[nodiscard]] std::uint32_t untaken() const noexcept override {
-        return script_->untaken_ ? script_->untaken_(script_->untaken_calls_++) : real_.untaken();
+    [[nodiscard]] net::Delivery delivery() const noexcept override {
+        return script_->delivery_ ? script_->delivery_(script_->delivery_calls_++)
+                                  : real_.delivery();
     }
     [[nodiscard]] bool pending() const noexcept override { return real_.pending(); }
     [[nodiscard]] std::uint32_t poll_events(bool read, bool write) const noexcept override {

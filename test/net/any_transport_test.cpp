@@ -14,6 +14,7 @@
 
 using namespace websocket::test;
 using websocket::net::AnyTransport;
+using websocket::net::Delivery;
 using websocket::net::IoResult;
 using websocket::net::IoStatus;
 
@@ -129,18 +130,32 @@ START_TEST(the_last_bytes_come_before_the_end) {
 }
 END_TEST
 
+START_TEST(knows_what_the_peers_system_has_taken) {
+    SocketPair sockets = tcp_pair();
+    const Peer peer(std::move(sockets.client));
+    AnyTransport transport(std::move(sockets.server));
+    const Delivery before = transport.delivery();
+    ck_assert_uint_eq(before.untaken, 0);
+    std::string bytes(100, 'x');
+    const iovec slot{bytes.data(), bytes.size()};
+    ck_assert_uint_eq(transport.write({&slot, 1}).count, 100);
+    await_quietly([&] { return transport.delivery().untaken == 0; }, "the acknowledgement");
+    ck_assert_uint_eq(transport.delivery().taken - before.taken, 100);
+}
+END_TEST
+
 START_TEST(what_is_no_socket_does_it_all_itself_and_is_destroyed_once) {
     SocketPair sockets = tcp_pair();
     const int socket = sockets.server.get();
     Peer peer(std::move(sockets.client));
     auto script = std::make_shared<Script>();
-    script->on_untaken([](std::size_t /*call*/) { return 7U; });
+    script->on_delivery([](std::size_t /*call*/) { return Delivery{7, 0}; });
     script->hide_readiness();
     {
         AnyTransport transport(
             std::make_unique<ScriptedTransport>(std::move(sockets.server), script));
         ck_assert_int_eq(transport.descriptor(), socket);
-        ck_assert_uint_eq(transport.untaken(), 7);
+        ck_assert_uint_eq(transport.delivery().untaken, 7);
         ck_assert_uint_eq(transport.poll_events(true, true), 0);
         std::array<std::uint8_t, 1> buffer;
         ck_assert(transport.read(buffer).status == IoStatus::would_block);
@@ -189,6 +204,7 @@ WEBSOCKET_TEST_SUITE(any_transport) {
     tcase_add_test(tests, a_dead_peer_is_a_failure_and_no_signal);
     tcase_add_test(tests, closes_the_socket_with_itself);
     tcase_add_test(tests, the_last_bytes_come_before_the_end);
+    tcase_add_test(tests, knows_what_the_peers_system_has_taken);
     tcase_add_test(tests, what_is_no_socket_does_it_all_itself_and_is_destroyed_once);
     tcase_add_test(tests, is_moved_with_what_it_owns);
 }
