@@ -145,6 +145,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             : std::vector<std::uint8_t>(rest.begin(), rest.end());
     const std::string at_once = read(bytes, std::max<std::size_t>(bytes.size(), 1), takeover, bits);
     const std::string in_steps = read(bytes, 1 + choices[1], takeover, bits);
-    require(at_once == in_steps);
+    // Of a window smaller than its own, zlib remembers what lies in the same output.
+    const bool too_far = bits < 15 && in_steps.ends_with("compressed data is corrupt1007");
+    require(at_once == in_steps ||
+            (too_far && at_once.starts_with(in_steps.substr(0, in_steps.rfind("compressed")))));
     return 0;
 }

@@ -57,6 +57,23 @@ void Channel::queue(SharedFrame frame) {
     loop_.mark_dirty(*this);
 }
 
+void Channel::park(SharedFrame frame, bool plain) {
+    const std::size_t bytes = frame.bytes().size();
+    outbox_.park(std::move(frame), plain);
+    if (!retired_ && outbox_.parked_bytes() >= options_->send_buffer) {
+        gate_.hold_up();
+    }
+    account_written(bytes);  // until end_parts()
+}
+
+void Channel::end_parts(SharedFrame last) {
+    const std::size_t parked = outbox_.push_last(std::move(last));
+    if (!retired_) {
+        gate_.add(parked);
+        gate_.let_on();
+    }
+}
+
 bool Channel::queue_rest(const SharedFrame& frame, const net::IoResult& result) noexcept {
     bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
     if (healthy && result.count < frame.bytes().size()) {

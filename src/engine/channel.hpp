@@ -65,7 +65,9 @@ public:
     /// Null when it has ended, or never had one.
     [[nodiscard]] Session* session() const noexcept { return session_.get(); }
     /// Bytes that wait.
-    [[nodiscard]] std::size_t queued() const noexcept { return gate_.queued(); }
+    [[nodiscard]] std::size_t queued() const noexcept {
+        return gate_.queued() + outbox_.parked_bytes();
+    }
     /// Its session has ended, and the gate belongs to the next generation.
     [[nodiscard]] bool retired() const noexcept { return retired_; }
     /// The loop frees it.
@@ -130,9 +132,9 @@ protected:
     // Outgoing bytes. Each is counted in the gate until it is written.
     /// Has `queue()`, which may throw std::bad_alloc, queue so many bytes if the gate admits them.
     template <class Queue>
-    [[nodiscard]] SendResult admit(std::size_t bytes, Queue queue) noexcept {
+    [[nodiscard]] SendResult admit(std::size_t bytes, Passage passage, Queue queue) noexcept {
         const SendResult result =
-            to_result(gate_.admit(id_.generation(), bytes, options_->send_buffer));
+            to_result(gate_.admit(id_.generation(), bytes, options_->send_buffer, passage));
         if (result != SendResult::ok) {
             return result;
         }
@@ -146,6 +148,12 @@ protected:
     }
     /// Queues what was not admitted, but has to be sent. Throws std::bad_alloc.
     void queue(SharedFrame frame);
+    /// Keeps a counted message aside until end_parts(): of these, too, no more than send_buffer. `plain`: it is to be
+    /// compressed. Throws std::bad_alloc and has then done nothing.
+    void park(SharedFrame frame, bool plain = false);
+    /// Queues the last part of a message, which is counted, or none, and behind it what was kept aside. Throws
+    /// as park().
+    void end_parts(SharedFrame last);
     /// Writes it at once, and queues what the socket does not take; with an empty outbox. False when the
     /// connection is broken, or is now for want of memory.
     [[nodiscard]] bool write_or_queue(const SharedFrame& frame) noexcept {

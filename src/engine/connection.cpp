@@ -59,6 +59,12 @@ void Connection::service() {
         kill();
         return;
     }
+    if (misordered_) {
+        fail(CloseCode::internal_error, "parts of a message out of order");
+    }
+    if (closing_.leaving()) {
+        leave_at_boundary();
+    }
     if (closing_.reading() && !paused() && inbound_.has_unread()) {
         guarded([this] { read_unread(); });
     } else if (input_pending()) {
@@ -71,7 +77,7 @@ void Connection::service() {
     if (dead_) {
         return;
     }
-    if (gate_.queued() <= low_water()) {
+    if (gate_.has_room(low_water())) {
         end_pause(kForPeer);
     }
     if (!poll(takes_input())) {
@@ -218,7 +224,7 @@ bool Connection::leave(CloseCode code, const char* reason) noexcept {
 }
 
 void Connection::leave_at_boundary() noexcept {
-    if (inbound_.at_boundary() && closing_.begin_leaving()) {
+    if (inbound_.at_boundary() && !streaming_ && closing_.begin_leaving()) {
         const CloseCode code = closing_.code();
         end_input(code, closing_.reason(), {static_cast<std::uint16_t>(code), false});
     }

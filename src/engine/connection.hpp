@@ -46,7 +46,7 @@ public:
     void service() override;
     void recover_lost_requests() override;
     void announce_drain(std::chrono::milliseconds left) noexcept override;
-    /// Closes with `code` once the message that is coming in is complete and the session has answered
+    /// Closes with `code` once the messages that are coming in and going out are complete and the session has answered
     /// all that it has; the session ends when the peer has answered the Close. False when it is closing
     /// already.
     bool leave(protocol::CloseCode code, const char* reason) noexcept override;
@@ -107,8 +107,6 @@ public:
                                      bool last = false) noexcept;
 
 private:
-    enum class Turn : std::uint8_t { now, later, never };
-
     struct Sink;  // the reader's
 
     void on_ready(std::uint32_t events) override;
@@ -144,7 +142,7 @@ private:
     [[nodiscard]] bool try_cork(std::span<const std::uint8_t> frame) noexcept;
     /// Queues a frame behind what is corked, and counts it. Throws std::bad_alloc.
     void push_counted(SharedFrame frame);
-    [[nodiscard]] Turn turn_of(const SharedFrame& frame) noexcept;
+    void refuse_part() noexcept;
     [[nodiscard]] bool keep_rest(net::IoStatus status, std::span<const std::uint8_t> first,
                                  std::span<const std::uint8_t> second) noexcept;
     /// `last`: the stream ends with it.
@@ -205,9 +203,10 @@ private:
     DeflateStream deflate_;
     // What follows fits into the rest of its last word.
     [[no_unique_address]] Closing closing_;
-    bool deflates_ : 1 = false;   ///< compression was agreed on
-    bool streaming_ : 1 = false;  ///< a message went out in part; other messages wait
-    bool announced_ : 1 = false;  ///< the session knows of the drain
+    bool deflates_ : 1 = false;    ///< compression was agreed on
+    bool streaming_ : 1 = false;   ///< a message went out in part; other messages wait
+    bool misordered_ : 1 = false;  ///< a part was sent that does not belong here; service() ends it
+    bool announced_ : 1 = false;   ///< the session knows of the drain
 };
 
 // One byte more, and malloc takes 16 more for each connection.

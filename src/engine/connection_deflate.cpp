@@ -50,12 +50,13 @@ Connection::deflate_now(Opcode opcode, std::span<const std::uint8_t> payload, Se
     if (deflates_later(payload.size())) {
         const std::size_t bytes =
             protocol::EncodedHeader(opcode, payload.size()).bytes().size() + payload.size();
-        result = admit(bytes, [&] { enqueue_plain(SharedFrame::build(opcode, payload)); });
+        result = admit(bytes, Passage::behind,
+                       [&] { enqueue_plain(SharedFrame::build(opcode, payload)); });
         return {};
     }
     // What is compressed needlessly costs the stream its context.
     const bool waits = !corked() || !outbox_.empty();
-    if (waits && gate_.queued() >= options_->send_buffer) {
+    if (waits && gate_.full(options_->send_buffer)) {
         result = SendResult::full;
         return {};
     }
@@ -75,7 +76,7 @@ SendResult Connection::transmit(const SharedFrame& frame, Compression compressio
                    : transmit_as_is(loop_.shared_deflate().wire_form(frame, settings));
     }
     if (retired_ || broken_) return SendResult::gone;
-    return admit(frame.bytes().size(), [&] { enqueue_plain(frame); });
+    return admit(frame.bytes().size(), Passage::behind, [&] { enqueue_plain(frame); });
 }
 
 void Connection::enqueue_plain(SharedFrame plain) {
@@ -87,7 +88,7 @@ void Connection::enqueue_plain(SharedFrame plain) {
     if (deflates_later(payload.size())) {
         account_sent(plain.bytes().front());
         uncork();
-        streaming_ ? outbox_.park_plain(std::move(plain)) : outbox_.push_plain(std::move(plain));
+        streaming_ ? park(std::move(plain), true) : outbox_.push_plain(std::move(plain));
         loop_.mark_dirty(*this);
         return;
     }

@@ -195,7 +195,7 @@ void Connection::answer_ping(std::span<const std::uint8_t> payload) {
     if (!try_cork(Opcode::pong, payload)) {
         push_counted(SharedFrame::build(Opcode::pong, payload));
     }
-    if (gate_.queued() >= options_->send_buffer) {
+    if (gate_.full(options_->send_buffer)) {
         pause(kForPeer);
     }
 }
@@ -224,10 +224,11 @@ Next Connection::after_delivery(Flow flow) noexcept {
     if (flow == Flow::pause) {
         pause(kForSession);
     }
-    if (gate_.queued() >= options_->send_buffer) {
+    if (gate_.full(options_->send_buffer)) {
         pause(kForPeer);
     }
-    return closing_.reading() && !paused() && !closing_.leaving() ? Next::more : Next::stop;
+    return closing_.reading() && !(paused() || closing_.leaving() || misordered_) ? Next::more
+                                                                                  : Next::stop;
 }
 
 bool Connection::takes_input() const noexcept {

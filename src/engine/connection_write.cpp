@@ -66,7 +66,8 @@ inline SendResult Connection::transmit_frame(Opcode opcode, std::span<const std:
                    ? SendResult::ok
                    : SendResult::gone;
     }
-    return admit(bytes, [&] { enqueue(SharedFrame::join(header.bytes(), payload)); });
+    return admit(bytes, passage_of(header.bytes().front()),
+                 [&] { enqueue(SharedFrame::join(header.bytes(), payload)); });
 }
 
 bool Connection::corked() const noexcept { return loop_.cork().owner() == this; }
@@ -235,25 +236,17 @@ void Connection::break_off() noexcept {
 
 SendResult Connection::transmit_as_is(const SharedFrame& frame) {
     if (retired_ || broken_) return SendResult::gone;
-    return admit(frame.bytes().size(), [&] { enqueue(frame); });
+    return admit(frame.bytes().size(), passage_of(frame.bytes().front()), [&] { enqueue(frame); });
 }
 
-/// A message in parts may be interrupted by control frames only (RFC 6455 section 5.4).
-Connection::Turn Connection::turn_of(const SharedFrame& frame) noexcept {
-    const std::uint8_t first = frame.bytes().front();
-    const auto opcode = static_cast<Opcode>(first & protocol::kOpcodeBits);
-    const bool fin = (first & protocol::kFin) != 0;
-    if (protocol::is_control(opcode)) {
-        return Turn::now;
+/// A callback may be on the stack: service() ends it.
+void Connection::refuse_part() noexcept {
+    misordered_ = true;
+    gate_.close(id_.generation());
+    if (!retired_ && gate_.end_wait()) {
+        loop_.wake_senders();
     }
-    if (opcode != Opcode::continuation && streaming_) {
-        return fin ? Turn::later : Turn::never;
-    }
-    if (opcode == Opcode::continuation && !streaming_) {
-        return Turn::never;
-    }
-    streaming_ = !fin;
-    return Turn::now;
+    loop_.mark_dirty(*this);
 }
 
 void Connection::enqueue(SharedFrame frame, std::uint32_t messages) {
@@ -263,33 +256,30 @@ void Connection::enqueue(SharedFrame frame, std::uint32_t messages) {
         account_written(bytes);  // it lost the race against the Close
         return;
     }
-    account_sent(frame.bytes().front(), messages);
-    const bool was_streaming = streaming_;
-    switch (turn_of(frame)) {
-        case Turn::now: break;
-        case Turn::later: outbox_.park(std::move(frame)); return;
-        case Turn::never:
-            account_written(bytes);
-            fail(CloseCode::internal_error, "parts of a message out of order");
-            return;
-    }
-    if (was_streaming && !streaming_) {
-        uncork();
-        outbox_.push(std::move(frame));
-        outbox_.unpark();
-        loop_.mark_dirty(*this);
+    const std::uint8_t first = frame.bytes().front();
+    const auto opcode = static_cast<Opcode>(first & protocol::kOpcodeBits);
+    const bool fin = (first & protocol::kFin) != 0;
+    if (is_out_of_order(opcode, fin, streaming_)) {
+        account_written(bytes);
+        refuse_part();
         return;
     }
-    if (try_cork(frame.bytes())) {
+    const bool part = is_part(opcode, fin);
+    const bool last = part && fin;
+    if (streaming_ && passage_of(opcode, fin) == Passage::behind) {
+        park(std::move(frame));
+    } else if (!last && try_cork(frame.bytes())) {
         account_written(bytes);
         if (paused()) {
             loop_.mark_dirty(*this);
         }
-        return;
+    } else {
+        uncork();
+        last ? end_parts(std::move(frame)) : outbox_.push(std::move(frame));
+        loop_.mark_dirty(*this);
     }
-    uncork();
-    outbox_.push(std::move(frame));
-    loop_.mark_dirty(*this);
+    streaming_ = part ? !fin : streaming_;
+    account_sent(first, messages);
 }
 
 }  // namespace websocket::engine

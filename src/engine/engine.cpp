@@ -127,7 +127,7 @@ void Engine::adopt(Place place, net::AnyTransport transport, std::unique_ptr<Ses
 
 /// On the connection's own loop `transmit` with it, be it a Connection or an EventStream; elsewhere `post(Loop&)`.
 template <class Transmit, class Post>
-inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tell,
+inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Passage passage, Tell tell,
                                Transmit transmit, Post post) noexcept {
     Loop* loop = loop_of(id);
     if (loop == nullptr) {
@@ -147,7 +147,7 @@ inline SendResult Engine::send(ConnectionId id, std::size_t high_water, Tell tel
         much = stream->queued() > low_water;
     }
     return result == SendResult::ok && tell == Tell::session && much &&
-                   loop->tell_when_writable(id, low_water)
+                   loop->tell_when_writable(id, low_water, passage)
                ? SendResult::queued
                : result;
 }
@@ -169,8 +169,9 @@ SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
     if (protocol::is_control(opcode) && payload.size() > protocol::kMaxControlPayload) {
         return SendResult::too_big;
     }
+    const Passage passage = protocol::is_control(opcode) ? Passage::between : Passage::behind;
     return send(
-        id, high_water, tell,
+        id, high_water, passage, tell,
         [&](auto& channel) { return channel.transmit(opcode, payload, compression); },
         [&](Loop& loop) {
             return loop.post_message(id, opcode, payload, high_water, compression);
@@ -180,7 +181,8 @@ SendResult Engine::send(ConnectionId id, protocol::Opcode opcode,
 SendResult Engine::send(ConnectionId id, const SharedFrame& frame, std::size_t high_water,
                         Compression compression, Tell tell) noexcept {
     return send(
-        id, high_water, tell, [&](auto& channel) { return channel.transmit(frame, compression); },
+        id, high_water, passage_of(frame.bytes().front()), tell,
+        [&](auto& channel) { return channel.transmit(frame, compression); },
         [&](Loop& loop) { return loop.post_message(id, frame, high_water, compression); });
 }
 
@@ -236,9 +238,9 @@ ConnectionId Engine::some_loop() noexcept {
     return {loop != nullptr ? loop->index() : 0, 0, 0};
 }
 
-bool Engine::tell_when_writable(ConnectionId id, std::size_t low_water) noexcept {
+bool Engine::tell_when_writable(ConnectionId id, std::size_t low_water, Passage passage) noexcept {
     Loop* loop = loop_of(id);
-    return loop != nullptr && loop->tell_when_writable(id, low_water);
+    return loop != nullptr && loop->tell_when_writable(id, low_water, passage);
 }
 
 std::optional<std::size_t> Engine::queued(ConnectionId id) noexcept {

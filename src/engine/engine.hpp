@@ -142,11 +142,13 @@ public:
     [[nodiscard]] ConnectionId some_loop() noexcept;
 
     /// True when Session::on_writable() will be called once at most `low_water` bytes, half of the
-    /// connection's send_buffer, are queued; false when that is so already, or the connection closes
-    /// or is gone. [any thread]
-    [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water) noexcept;
+    /// connection's send_buffer, are queued, maybe more than once for a message that has to wait behind one in
+    /// parts; false when there is room for a frame of that kind already, or the connection closes or is gone.
+    /// [any thread]
+    [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water,
+                                          Passage passage = Passage::behind) noexcept;
 
-    /// Queued bytes; nothing when the connection is closing or gone. [any thread]
+    /// Queued bytes, without messages that wait for the end of one in parts; nothing when the connection is closing or gone. [any thread]
     [[nodiscard]] std::optional<std::size_t> queued(ConnectionId id) noexcept;
 
     /// Begins the closing handshake behind what is queued; data sends answer `closing` from now on.
@@ -232,8 +234,8 @@ private:
                                             std::size_t high_water, Compression compression,
                                             Tell tell) noexcept;
     template <class Transmit, class Post>
-    [[nodiscard]] SendResult send(ConnectionId id, std::size_t high_water, Tell tell,
-                                  Transmit transmit, Post post) noexcept;
+    [[nodiscard]] SendResult send(ConnectionId id, std::size_t high_water, Passage passage,
+                                  Tell tell, Transmit transmit, Post post) noexcept;
 
     const EngineOptions options_;
     base::Log& log_;

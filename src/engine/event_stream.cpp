@@ -110,6 +110,7 @@ void EventStream::service() {
         kill();
         return;
     }
+    leave_at_boundary();
     if (state_ == State::ending) {
         finish();
     }
@@ -176,30 +177,18 @@ SharedFrame EventStream::encode(Opcode opcode, bool fin, std::span<const std::ui
     return encode_event(encoder_, {streamed_, first, fin, payload, fields}, framing_);
 }
 
-/// A message in parts goes on, and is not interrupted by another one of that kind.
-bool EventStream::out_of_order(Opcode opcode, bool fin) const noexcept {
-    const bool continues = opcode == Opcode::continuation;
-    const bool begins = !protocol::is_control(opcode) && !continues && !fin;
-    return (continues && !streaming_) || (begins && streaming_);
-}
-
 void EventStream::push(Opcode opcode, bool fin, SharedFrame event) {
     const bool control = protocol::is_control(opcode);
-    const bool part = !control && (opcode == Opcode::continuation || !fin);
+    const bool part = is_part(opcode, fin);
     if (event) {
         loop_.heap_trim().note(event.bytes().size());
-        if (streaming_ && !part) {
-            outbox_.park(std::move(event));
-        } else {
-            outbox_.push(std::move(event));
-        }
     }
-    if (part) {
-        streaming_ = !fin;
-        if (fin) {
-            outbox_.unpark();
-        }
+    if (part && fin) {
+        end_parts(std::move(event));
+    } else if (event) {
+        streaming_ && !part ? park(std::move(event)) : outbox_.push(std::move(event));
     }
+    streaming_ = part ? !fin : streaming_;
     if (record_ != nullptr && fin && !control) {
         ++record_->traffic.messages_out;
     }
@@ -210,7 +199,7 @@ template <class Make>
 SendResult EventStream::send_now(Opcode opcode, bool fin, Make make) noexcept {
     if (retired_ || broken_) return SendResult::gone;
     if (state_ != State::open || gate_.closing()) return SendResult::closing;
-    if (out_of_order(opcode, fin)) {
+    if (is_out_of_order(opcode, fin, streaming_)) {
         fail(CloseCode::internal_error, "parts of a message out of order");
         return SendResult::closing;
     }
@@ -219,7 +208,7 @@ SendResult EventStream::send_now(Opcode opcode, bool fin, Make make) noexcept {
     try {
         SharedFrame event = make();
         const std::size_t size = event.bytes().size();
-        result = admit(size, [&] { push(opcode, fin, std::move(event)); });
+        result = admit(size, passage_of(opcode, fin), [&] { push(opcode, fin, std::move(event)); });
     } catch (const std::bad_alloc&) {
         result = SendResult::no_memory;
     }
@@ -259,7 +248,7 @@ void EventStream::queue_all(const SharedFrame& frames) {
     while (!rest.empty() && state_ == State::open && !broken_) {
         const NextFrame frame = next_frame(rest);
         const bool alone = frame.size == frames.bytes().size();
-        if (out_of_order(frame.opcode, frame.fin)) {
+        if (is_out_of_order(frame.opcode, frame.fin, streaming_)) {
             fail(CloseCode::internal_error, "parts of a message out of order");
             return;
         }
@@ -283,7 +272,7 @@ bool EventStream::enqueue_shared(const SharedFrame& frame) {
     if (state_ != State::open || broken_) {
         return true;
     }
-    if (gate_.queued() >= options_->send_buffer) {
+    if (gate_.full(options_->send_buffer)) {
         return false;
     }
     queue_all(frame);
@@ -424,16 +413,28 @@ void EventStream::fail(CloseCode code, const char* reason) noexcept {
 }
 
 bool EventStream::leave(CloseCode code, const char* reason) noexcept {
-    const bool open = state_ == State::open;
-    fail(code, reason);
-    return open;
+    if (state_ != State::open || leave_reason_ != nullptr) {
+        return false;
+    }
+    info_.code = static_cast<std::uint16_t>(code);
+    leave_reason_ = reason;
+    leave_at_boundary();
+    return true;
+}
+
+void EventStream::leave_at_boundary() noexcept {
+    if (leave_reason_ != nullptr && !streaming_) {
+        fail(static_cast<CloseCode>(info_.code), leave_reason_);
+    }
 }
 
 /// Nothing of what has to be answered is lost: clients send nothing.
 Departure EventStream::cut_short(CloseCode code, const char* reason) noexcept {
     const bool cuts = state_ == State::open && streaming_;
     fail(code, reason);
-    return cuts ? Departure::forced : Departure::in_order;
+    return !cuts                      ? Departure::in_order
+           : leave_reason_ != nullptr ? Departure::forced_though_told
+                                      : Departure::forced;
 }
 
 void EventStream::enqueue_close(const SharedFrame& close) noexcept {

@@ -86,10 +86,10 @@ private:
     void queue_all(const SharedFrame& frames);
     /// Is counted already. Throws std::bad_alloc.
     void push(protocol::Opcode opcode, bool fin, SharedFrame event);
-    [[nodiscard]] bool out_of_order(protocol::Opcode opcode, bool fin) const noexcept;
     void note_written() noexcept;
 
     void begin_end(const CloseInfo& info, Ender by, const char* reason) noexcept;
+    void leave_at_boundary() noexcept;
     void finish() noexcept;
     void after_flush() noexcept;
     void tell_writable() noexcept;
@@ -99,9 +99,10 @@ private:
     template <class Work>
     void guarded(Work work) noexcept;
 
-    CloseInfo info_{};                ///< from `ending` on
-    std::uint32_t retry_ = 0;         ///< milliseconds
-    protocol::EventEncoder encoder_;  ///< of a message in parts
+    CloseInfo info_{};                    ///< from leave() or `ending` on
+    const char* leave_reason_ = nullptr;  ///< leave() was called
+    std::uint32_t retry_ = 0;             ///< milliseconds
+    protocol::EventEncoder encoder_;      ///< of a message in parts
     protocol::MessageType streamed_ = protocol::MessageType::text;
     protocol::BodyFraming framing_ = protocol::BodyFraming::bare;
     State state_ = State::open;

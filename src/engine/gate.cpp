@@ -5,8 +5,8 @@
 
 namespace websocket::engine {
 
-Admission Gate::admit(std::uint32_t generation, std::size_t bytes,
-                      std::size_t high_water) noexcept {
+Admission Gate::admit(std::uint32_t generation, std::size_t bytes, std::size_t high_water,
+                      Passage passage) noexcept {
     if (bytes >= kMaxQueued) {
         return Admission::too_big;
     }
@@ -16,7 +16,7 @@ Admission Gate::admit(std::uint32_t generation, std::size_t bytes,
     do {
         if (generation_of(word) != generation) return Admission::gone;
         if ((word & kClosing) != 0) return Admission::closing;
-        if (queued_of(word) >= mark) return Admission::full;
+        if (is_full(word, mark, passage)) return Admission::full;
     } while (!word_.compare_exchange_weak(word, word + bytes, std::memory_order_acq_rel,
                                           std::memory_order_acquire));
     return Admission::accepted;
@@ -30,11 +30,11 @@ void Gate::withdraw(std::uint32_t generation, std::size_t bytes) noexcept {
                                           std::memory_order_acquire));
 }
 
-bool Gate::begin_wait(std::uint32_t generation, std::size_t low_water) noexcept {
+bool Gate::begin_wait(std::uint32_t generation, std::size_t low_water, Passage passage) noexcept {
     std::uint64_t word = load();
     do {
         if (generation_of(word) != generation || (word & kClosing) != 0 ||
-            queued_of(word) <= low_water) {
+            has_room(word, low_water, passage)) {
             return false;
         }
     } while (!word_.compare_exchange_weak(word, word | kWaiting, std::memory_order_acq_rel,
@@ -60,6 +60,10 @@ void Gate::add(std::size_t bytes) noexcept {
     word_.fetch_add(bytes, std::memory_order_acq_rel);
 }
 
+void Gate::hold_up() noexcept { word_.fetch_or(kHeldUp, std::memory_order_acq_rel); }
+
+void Gate::let_on() noexcept { word_.fetch_and(~kHeldUp, std::memory_order_acq_rel); }
+
 bool Gate::release(std::size_t bytes, std::size_t low_water) noexcept {
     const std::uint64_t word = word_.fetch_sub(bytes, std::memory_order_acq_rel) - bytes;
     return (word & kWaiting) != 0 && queued_of(word) <= low_water;
@@ -73,8 +77,9 @@ bool Gate::retire() noexcept {
     std::uint64_t word = load();
     std::uint64_t next = 0;
     do {
-        const std::uint32_t generation = generation_of(word) + 1;
-        next = (std::uint64_t{generation == 0 ? 1 : generation} << 32) | kClosing;
+        constexpr std::uint64_t kMask = UINT64_MAX >> kGenerationShift;
+        const std::uint64_t generation = (generation_of(word) + 1) & kMask;
+        next = ((generation == 0 ? 1 : generation) << kGenerationShift) | kClosing;
     } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel,
                                           std::memory_order_acquire));
     return (word & kWaiting) != 0;

@@ -141,7 +141,8 @@ public:
     [[nodiscard]] bool post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) noexcept;
     /// True when Session::on_writable() will be called; false when `low_water` bytes or less are
     /// queued, or the connection closes.
-    [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water) noexcept;
+    [[nodiscard]] bool tell_when_writable(ConnectionId id, std::size_t low_water,
+                                          Passage passage) noexcept;
     /// Queued bytes; nothing when the connection is closing or gone.
     [[nodiscard]] std::optional<std::size_t> queued(ConnectionId id) noexcept;
     /// Begins the closing handshake; false when it has begun already or the connection is gone.
@@ -291,7 +292,8 @@ private:
                         std::span<const std::uint8_t> payload, std::size_t high_water) noexcept;
     template <class MakeFrame>
     [[nodiscard]] SendResult post_frame(Command::Kind kind, ConnectionId id, std::size_t bytes,
-                                        std::size_t high_water, MakeFrame make_frame) noexcept;
+                                        std::size_t high_water, Passage passage,
+                                        MakeFrame make_frame) noexcept;
     [[nodiscard]] bool awaits_reserved() const noexcept;
     [[nodiscard]] bool end_tasks() noexcept;
     [[nodiscard]] Gate* gate(ConnectionId id) noexcept;

@@ -27,7 +27,7 @@ SendResult Loop::worth_deflating(ConnectionId id, std::size_t size,
     if (protocol::kMaxUnmaskedHeader + size >= Gate::kMaxQueued) return SendResult::too_big;
     if (gate->generation() != id.generation()) return SendResult::gone;
     if (gate->closing()) return SendResult::closing;
-    return gate->queued() >= high_water ? SendResult::full : SendResult::ok;
+    return gate->full(high_water) ? SendResult::full : SendResult::ok;
 }
 
 SendResult Loop::send_deflated(ConnectionId id, protocol::Opcode opcode,

@@ -63,7 +63,8 @@ SendResult Loop::post_message(ConnectionId id, protocol::Opcode opcode,
     }
     last_receiver_.store(control ? 0 : id.value(), std::memory_order_relaxed);
     return post_frame(control ? Command::Kind::send : Command::Kind::messages, id, bytes,
-                      high_water, [&] { return SharedFrame::join(header.bytes(), payload); });
+                      high_water, passage_of(header.bytes().front()),
+                      [&] { return SharedFrame::join(header.bytes(), payload); });
 }
 
 /// Messages that one thread sends to one client in a row are one command, so that the loop has one frame to
@@ -79,7 +80,7 @@ std::optional<SendResult> Loop::extend_last_message(ConnectionId id,
             last.frame.bytes().size() > kMostToExtend) {
             return false;
         }
-        result = to_result(gate(id)->admit(id.generation(), bytes, high_water));
+        result = to_result(gate(id)->admit(id.generation(), bytes, high_water, Passage::behind));
         if (result == SendResult::ok) {
             last.frame.append(header.bytes(), payload);
             ++last.count;
@@ -105,17 +106,20 @@ SendResult Loop::post_message(ConnectionId id, const SharedFrame& frame, std::si
 
 SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, const SharedFrame& frame,
                             std::size_t high_water) noexcept {
-    return post_frame(kind, id, frame.bytes().size(), high_water, [&] { return frame; });
+    return post_frame(kind, id, frame.bytes().size(), high_water, passage_of(frame.bytes().front()),
+                      [&] { return frame; });
 }
 
 template <class MakeFrame>
 SendResult Loop::post_frame(Command::Kind kind, ConnectionId id, std::size_t bytes,
-                            std::size_t high_water, MakeFrame make_frame) noexcept {
+                            std::size_t high_water, Passage passage,
+                            MakeFrame make_frame) noexcept {
     Gate* gate = this->gate(id);
     if (gate == nullptr) {
         return SendResult::gone;
     }
-    if (const SendResult result = to_result(gate->admit(id.generation(), bytes, high_water));
+    if (const SendResult result =
+            to_result(gate->admit(id.generation(), bytes, high_water, passage));
         result != SendResult::ok) {
         return result;
     }
@@ -143,9 +147,9 @@ bool Loop::post(ConnectionId id, std::unique_ptr<LoopTask>& task, bool& ended) n
     return false;
 }
 
-bool Loop::tell_when_writable(ConnectionId id, std::size_t low_water) noexcept {
+bool Loop::tell_when_writable(ConnectionId id, std::size_t low_water, Passage passage) noexcept {
     Gate* gate = this->gate(id);
-    return gate != nullptr && gate->begin_wait(id.generation(), low_water);
+    return gate != nullptr && gate->begin_wait(id.generation(), low_water, passage);
 }
 
 std::optional<std::size_t> Loop::queued(ConnectionId id) noexcept {
@@ -214,7 +218,7 @@ void Loop::wait_for_room(ConnectionId id, std::size_t low_water) {
         lent_->stand_in_->hurry();
     }
     std::unique_lock lock(room_mutex_);
-    while (gate->begin_wait(id.generation(), low_water)) {
+    while (gate->begin_wait(id.generation(), low_water, Passage::behind)) {
         room_.wait(lock);
     }
 }

@@ -22,6 +22,13 @@ struct Outbox::Queue {
         [[nodiscard]] std::span<const Item> all() const noexcept {
             return std::span(items_).subspan(begin_);
         }
+        /// As push_back(), but a small frame costs no memory but its bytes where another one is the last.
+        void add(Item item) {
+            if (empty() || items_.back().plain || item.plain ||
+                !items_.back().frame.take(item.frame)) {
+                push_back(std::move(item));
+            }
+        }
         /// Throws std::bad_alloc and is then unchanged.
         void push_back(Item item) {
             if (items_.size() == items_.capacity() && begin_ > items_.size() / 2) {
@@ -30,6 +37,8 @@ struct Outbox::Queue {
             }
             items_.push_back(std::move(item));
         }
+        /// The next `count` calls of push_back() throw nothing. Throws as these.
+        void reserve(std::size_t count) { items_.reserve(items_.size() + count); }
         /// Throws as push_back().
         void push_front(Item item) {
             if (begin_ == 0) {
@@ -53,6 +62,7 @@ struct Outbox::Queue {
 
     Items frames;
     Items parked;
+    std::size_t parked_bytes = 0;
     std::size_t written = 0;   ///< bytes of the first frame that are on the wire
     std::size_t deflated = 0;  ///< bytes of the first plain message that are compressed
     std::size_t plain = 0;     ///< items that are
@@ -66,31 +76,42 @@ void Outbox::append(bool aside, Item item) {
     const std::size_t plain = item.plain ? 1 : 0;
     if (queue_ == nullptr) {
         auto queue = std::make_unique<Queue>();
-        (aside ? queue->parked : queue->frames).push_back(std::move(item));
+        (aside ? queue->parked : queue->frames).add(std::move(item));
         queue_ = std::move(queue);
     } else {
-        (aside ? queue_->parked : queue_->frames).push_back(std::move(item));
+        (aside ? queue_->parked : queue_->frames).add(std::move(item));
     }
     queue_->plain += plain;
 }
 
 void Outbox::push(SharedFrame frame) { append(false, Queue::Item{std::move(frame)}); }
 void Outbox::push_plain(SharedFrame frame) { append(false, Queue::Item{std::move(frame), true}); }
-void Outbox::park(SharedFrame frame) { append(true, Queue::Item{std::move(frame)}); }
-void Outbox::park_plain(SharedFrame frame) { append(true, Queue::Item{std::move(frame), true}); }
 
-void Outbox::unpark() {
-    if (queue_ == nullptr) {
-        return;
+void Outbox::park(SharedFrame frame, bool plain) {
+    const std::size_t bytes = frame.bytes().size();
+    append(true, Queue::Item{std::move(frame), plain});
+    queue_->parked_bytes += bytes;
+}
+
+std::size_t Outbox::parked_bytes() const noexcept {
+    return queue_ != nullptr ? queue_->parked_bytes : 0;
+}
+
+std::size_t Outbox::push_last(SharedFrame frame) {
+    if (parked_bytes() > 0) {
+        queue_->frames.reserve(queue_->parked.all().size() + 1);
     }
-    if (queue_->frames.empty()) {
-        std::swap(queue_->frames, queue_->parked);
-        return;
+    if (frame) {
+        push(std::move(frame));
+    }
+    if (parked_bytes() == 0) {
+        return 0;
     }
     while (!queue_->parked.empty()) {
-        queue_->frames.push_back(queue_->parked.front());
+        queue_->frames.push_back(std::move(queue_->parked.front()));
         queue_->parked.pop_front();
     }
+    return std::exchange(queue_->parked_bytes, 0);
 }
 
 bool Outbox::nothing_next() const noexcept { return queue_->frames.empty(); }

@@ -27,11 +27,12 @@ public:
     /// A whole, uncompressed frame whose message is to be compressed. Throws as push().
     void push_plain(SharedFrame frame);
 
-    /// Keeps a frame aside until unpark(), which puts those kept behind all others. Throws
-    /// std::bad_alloc and is then unchanged.
-    void park(SharedFrame frame);
-    void park_plain(SharedFrame frame);
-    void unpark();
+    /// Keeps a frame aside until push_last(); `plain` as in push_plain(). Throws as push().
+    void park(SharedFrame frame, bool plain);
+    /// Of the frames kept aside.
+    [[nodiscard]] std::size_t parked_bytes() const noexcept;
+    /// Puts all that was kept aside behind `frame`, if there is one, and all others. Returns its bytes. Throws as push().
+    std::size_t push_last(SharedFrame frame);
 
     /// True when nothing is to be written; frames kept aside do not count.
     [[nodiscard]] bool empty() const noexcept { return queue_ == nullptr || nothing_next(); }

@@ -11,6 +11,8 @@ namespace {
 
 /// Where one more small frame follows, others do.
 constexpr std::size_t kLeastSpare = 2048;
+/// What is copied rather than kept in memory of its own.
+constexpr std::size_t kSmall = 512;
 
 }  // namespace
 
@@ -81,6 +83,16 @@ void SharedFrame::append(std::span<const std::uint8_t> header,
               std::copy(header.begin(), header.end(), data(block_) + size));
     block_->size += more;
     block_->spare -= static_cast<std::uint32_t>(more);
+}
+
+bool SharedFrame::take(const SharedFrame& next) {
+    const std::span<const std::uint8_t> more = next.bytes();
+    const bool cheap = block_->spare >= more.size() || block_->size <= kSmall;
+    if (more.size() > kSmall || !cheap || !only() || !next.only()) {
+        return false;
+    }
+    append(more, {});
+    return true;
 }
 
 SharedFrame SharedFrame::unwritten(std::size_t size) { return with_room(size, 0); }

@@ -43,6 +43,10 @@ public:
     /// std::bad_alloc and is then unchanged. [any thread]
     void append(std::span<const std::uint8_t> header, std::span<const std::uint8_t> payload);
 
+    /// Takes the bytes of `next` behind these if both references are the only ones and little has to be copied. False
+    /// and unchanged otherwise. Throws std::bad_alloc and is then unchanged. [any thread]
+    [[nodiscard]] bool take(const SharedFrame& next);
+
     /// Room for a frame that is received piece by piece. Throws std::bad_alloc. [any thread]
     [[nodiscard]] static SharedFrame unwritten(std::size_t size);
     /// What unwritten() has made, as long as no copy of this reference exists.
@@ -83,6 +87,9 @@ private:
         std::size_t size;
         std::atomic<const Variant*> variants{nullptr};  ///< grows at its head only
     };
+    [[nodiscard]] bool only() const noexcept {
+        return block_->references.load(std::memory_order_acquire) == 1;
+    }
     [[nodiscard]] static SharedFrame with_room(std::size_t size, std::uint32_t spare);
     static void free_block(Block* block) noexcept;
     explicit SharedFrame(Block* block) noexcept : block_(block) {}

@@ -6,6 +6,7 @@
 #include "engine/loop.hpp"
 #include "engine/loop_task.hpp"
 #include "engine/service.hpp"
+#include "failing_allocator.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
@@ -13,6 +14,7 @@ using websocket::engine::Connection;
 using websocket::engine::Loop;
 using websocket::engine::LoopTask;
 using websocket::engine::MessagePart;
+using websocket::engine::Passage;
 using websocket::engine::Session;
 using websocket::engine::SharedFrame;
 
@@ -153,6 +155,107 @@ START_TEST(other_messages_wait_for_the_end_of_a_message_in_parts) {
 }
 END_TEST
 
+START_TEST(messages_that_wait_for_the_last_part_leave_room_for_it) {
+    Fixture f;
+    f.service.options.send_buffer = 1'000;
+    Peer peer = f.connect();
+    ck_assert(f.part(Opcode::text, "a", false) == SendResult::ok);
+    peer.expect(Opcode::text, "a");
+    const std::string message(100, 'x');
+    std::size_t sent = 0;
+    while (f.service.send(f.id, message) == SendResult::ok) {
+        ++sent;
+        ck_assert_uint_lt(sent, 100);
+    }
+    ck_assert(f.service.engine().tell_when_writable(f.id, 500));
+    await_quietly([&] { return f.service.engine().queued(f.id) == 0U; }, "what waits aside");
+    ck_assert(f.service.send(f.id, message) == SendResult::full);
+    ck_assert(f.service.engine().tell_when_writable(f.id, 500));
+    ck_assert(!f.service.engine().tell_when_writable(f.id, 500, Passage::between));
+    for (int i = 0; i < 50; ++i) {
+        ck_assert(f.part(Opcode::continuation, message, false) == SendResult::ok);
+        peer.expect(Opcode::continuation, message);
+    }
+    ck_assert(f.service.send(f.id, "?", Opcode::ping) == SendResult::ok);
+    peer.expect(Opcode::ping, "?");
+    ck_assert(f.part(Opcode::continuation, "", true) == SendResult::ok);
+    peer.expect(Opcode::continuation, "");
+    for (; sent > 0; --sent) peer.expect(Opcode::text, message);
+    f.await("writable ");
+    await_quietly([&] { return f.service.send(f.id, "more") == SendResult::ok; }, "room");
+    peer.expect(Opcode::text, "more");
+    peer.send_text("heard");
+    f.await("message:heard ");
+}
+END_TEST
+
+START_TEST(a_client_is_read_again_when_what_waited_for_the_last_part_has_left) {
+    Fixture f;
+    f.service.options.send_buffer = 1'000;
+    Peer peer = f.connect();
+    ck_assert(f.part(Opcode::text, "a", false) == SendResult::ok);
+    while (f.service.send(f.id, std::string(100, 'x')) == SendResult::ok) {
+    }
+    peer.send_text("one");
+    f.await("message:one ");
+    peer.send_text("two");
+    ck_assert(f.part(Opcode::continuation, "b", true) == SendResult::ok);
+    f.await("message:two ");
+}
+END_TEST
+
+START_TEST(parts_without_memory_are_not_taken_and_change_nothing) {
+    Door done;
+    Fixture f;
+    Peer peer = f.connect();
+    f.on_loop([&](Connection* connection) {
+        const SharedFrame first = SharedFrame::build(Opcode::text, bytes("a"), false);
+        const SharedFrame message = SharedFrame::build(Opcode::text, bytes("later"));
+        const SharedFrame last = SharedFrame::build(Opcode::continuation, bytes("b"), true);
+        for (const SharedFrame* frame : {&first, &message, &last}) {
+            SendResult result = SendResult::ok;
+            std::size_t before = 0;
+            fail_each_allocation(
+                [&] {
+                    before = connection->queued();
+                    result =
+                        connection->transmit(*frame, websocket::engine::Compression::as_agreed);
+                },
+                [&](bool failed) {
+                    ck_assert(result == (failed ? SendResult::no_memory : SendResult::ok));
+                    if (failed) ck_assert_uint_eq(connection->queued(), before);
+                });
+        }
+        done.open();
+    });
+    done.await("the sends");
+    peer.expect(Opcode::text, "a");
+    peer.expect(Opcode::continuation, "b");
+    peer.expect(Opcode::text, "later");
+    ck_assert_uint_eq(f.service.engine().queued(f.id).value_or(1), 0);
+}
+END_TEST
+
+START_TEST(a_part_out_of_order_ends_nothing_under_the_callback_that_sends_it) {
+    Door sent;
+    Fixture f;
+    Peer peer = f.connect();
+    f.on_loop([&](Connection* connection) {
+        const SharedFrame part = SharedFrame::build(Opcode::continuation, bytes("b"), false);
+        static_cast<void>(connection->transmit(part, websocket::engine::Compression::as_agreed));
+        ck_assert_ptr_nonnull(connection->session());
+        ck_assert_int_eq(f.events.get().closes, 0);
+        ck_assert(connection->transmit(Opcode::text, bytes("too late"),
+                                       websocket::engine::Compression::as_agreed) ==
+                  SendResult::closing);
+        sent.open();
+    });
+    sent.await("the part");
+    peer.expect_close(1011);
+    f.await("close:1011:unclean");
+}
+END_TEST
+
 START_TEST(parts_out_of_order_never_reach_the_peer) {
     for (const bool twice : {false, true}) {
         Fixture f;
@@ -248,6 +351,10 @@ WEBSOCKET_TEST_SUITE(connection_parts) {
     tcase_add_test(tests, a_session_that_wants_parts_gets_them_as_they_come);
     tcase_add_test(tests, parts_of_text_are_checked_across_their_borders);
     tcase_add_test(tests, other_messages_wait_for_the_end_of_a_message_in_parts);
+    tcase_add_test(tests, messages_that_wait_for_the_last_part_leave_room_for_it);
+    tcase_add_test(tests, a_client_is_read_again_when_what_waited_for_the_last_part_has_left);
+    tcase_add_test(tests, parts_without_memory_are_not_taken_and_change_nothing);
+    tcase_add_test(tests, a_part_out_of_order_ends_nothing_under_the_callback_that_sends_it);
     tcase_add_test(tests, parts_out_of_order_never_reach_the_peer);
     tcase_add_test(tests, a_close_in_the_middle_of_a_message_in_parts_drops_what_waits);
     tcase_add_test(tests, the_session_is_told_once_when_there_is_room_again);

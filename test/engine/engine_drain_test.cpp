@@ -11,6 +11,7 @@ using namespace websocket::test;
 using websocket::engine::Departures;
 using websocket::engine::Loop;
 using websocket::engine::Refusal;
+using websocket::engine::SharedFrame;
 using websocket::protocol::CloseCode;
 
 namespace {
@@ -226,6 +227,33 @@ START_TEST(a_long_message_that_is_received_in_place_is_answered_first) {
     client.peer.expect_text(payload);
     writer.join();
     leave(client);
+}
+END_TEST
+
+START_TEST(a_message_that_goes_out_in_parts_is_completed_first) {
+    Service service;
+    InTurn two(service, {});
+    Client& client = two.first;
+    const auto part = [&](Opcode opcode, std::string_view payload, bool fin) {
+        ck_assert(service.engine().send(client.id, SharedFrame::build(opcode, bytes(payload), fin),
+                                        service.options.send_buffer) == SendResult::ok);
+    };
+    part(Opcode::text, "a", false);
+    drain(service, 12s);
+    leave(two.second);
+    part(Opcode::continuation, "b", false);
+    ck_assert(service.send(client.id, "behind") == SendResult::ok);
+    client.peer.expect(Opcode::text, "a");
+    client.peer.expect(Opcode::continuation, "b");
+    client.peer.send_text("is heard meanwhile");
+    client.record->await([](const Story& story) { return story.messages.size() == 1; },
+                         "a message");
+    part(Opcode::continuation, "c", true);
+    client.peer.expect(Opcode::continuation, "c");
+    client.peer.expect_text("behind");
+    leave(client);
+    service.await_empty();
+    expect_departures(service, 2, 0);
 }
 END_TEST
 
@@ -522,6 +550,7 @@ WEBSOCKET_TEST_SUITE(engine_drain) {
     tcase_add_test(tests, who_comes_in_a_drain_is_served_and_gets_a_turn);
     tcase_add_test(tests, nobody_is_taken_when_the_time_is_over);
     tcase_add_test(tests, whose_handshake_is_answered_when_the_time_ends_gets_a_close);
+    tcase_add_test(tests, a_message_that_goes_out_in_parts_is_completed_first);
     tcase_add_test(tests, a_message_that_never_ends_is_cut_off_at_the_deadline);
     tcase_add_test(tests, what_the_application_has_is_answered_before_the_close);
     tcase_add_test(tests, an_application_that_never_answers_is_cut_off_at_the_deadline);

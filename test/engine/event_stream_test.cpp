@@ -425,6 +425,31 @@ START_TEST(a_message_in_parts_is_one_event_and_others_wait_for_its_end) {
 }
 END_TEST
 
+START_TEST(events_that_wait_for_the_last_part_leave_room_for_it) {
+    Service service;
+    service.options.send_buffer = 1'000;
+    Listening client(service);
+    client.await_open();
+    ck_assert(send_part(service, client.id, Opcode::text, "a", false) == SendResult::ok);
+    std::size_t sent = 0;
+    while (service.send(client.id, std::string(100, 'x')) == SendResult::ok) {
+        ++sent;
+        ck_assert_uint_lt(sent, 100);
+    }
+    await_quietly([&] { return service.engine().queued(client.id) == 0U; }, "what waits aside");
+    for (int i = 0; i < 50; ++i) {
+        const SendResult result =
+            send_part(service, client.id, Opcode::continuation, std::string(100, 'a'), i == 49);
+        ck_assert(result == SendResult::ok);
+        await_quietly([&] { return i == 49 || service.engine().queued(client.id) == 0U; },
+                      "the way of a part");
+    }
+    const EventSource all = client.await_events(1 + sent);
+    ck_assert(all.events.at(0).data == std::string(5'001, 'a'));
+    ck_assert(all.events.at(sent).data == std::string(100, 'x'));
+}
+END_TEST
+
 START_TEST(a_broadcast_reaches_sockets_and_streams_each_in_its_form) {
     Losses losses;
     Service service;
@@ -483,6 +508,32 @@ START_TEST(a_drain_ends_streams_properly) {
 }
 END_TEST
 
+START_TEST(a_drain_lets_a_message_in_parts_come_to_its_end) {
+    for (const bool ends : {true, false}) {
+        Service service;
+        std::atomic<bool> told = false;
+        Listening client(service, {.on_drain = [&](ConnectionId, auto) { told = true; }});
+        client.await_open();
+        ck_assert(send_part(service, client.id, Opcode::text, "a", false) == SendResult::ok);
+        service.engine().begin_drain({std::chrono::steady_clock::now() + (ends ? 12s : 500ms),
+                                      []() noexcept { return CloseCode::service_restart; }});
+        await_quietly([&] { return told.load(); }, "the drain");
+        ck_assert(service.send(client.id, "behind") == SendResult::ok);
+        if (ends) {
+            ck_assert(send_part(service, client.id, Opcode::continuation, "b", true) ==
+                      SendResult::ok);
+            const EventSource all = client.await_end();
+            ck_assert(all.events.at(0).data == "ab");
+            ck_assert(all.events.at(1).data == "behind");
+        }
+        ck_assert_uint_eq(client.await_close().code, 1012);
+        client.peer.disconnect();
+        service.await_empty();
+        ck_assert_uint_eq(service.engine().departures().in_order, ends ? 1 : 0);
+    }
+}
+END_TEST
+
 START_TEST(the_end_of_the_engine_ends_the_body_as_well) {
     Service service;
     Listening client(service);
@@ -512,8 +563,10 @@ WEBSOCKET_TEST_SUITE(event_stream) {
     tcase_add_test(tests, a_bare_body_has_no_chunks);
     tcase_add_test(tests, a_session_may_close_its_stream_in_on_open);
     tcase_add_test(tests, a_message_in_parts_is_one_event_and_others_wait_for_its_end);
+    tcase_add_test(tests, events_that_wait_for_the_last_part_leave_room_for_it);
     tcase_add_test(tests, a_broadcast_reaches_sockets_and_streams_each_in_its_form);
     tcase_add_test(tests, streams_share_what_a_message_becomes);
     tcase_add_test(tests, a_drain_ends_streams_properly);
+    tcase_add_test(tests, a_drain_lets_a_message_in_parts_come_to_its_end);
     tcase_add_test(tests, the_end_of_the_engine_ends_the_body_as_well);
 }

@@ -9,6 +9,7 @@
 
 using websocket::engine::Admission;
 using websocket::engine::Gate;
+using websocket::engine::Passage;
 
 START_TEST(nothing_passes_a_gate_that_was_not_opened) {
     Gate gate;
@@ -111,6 +112,28 @@ START_TEST(waiters_are_told_when_there_is_room_and_not_before) {
 }
 END_TEST
 
+START_TEST(messages_are_held_up_and_what_goes_between_is_not) {
+    Gate gate;
+    gate.open();
+    ck_assert(!gate.full(100) && gate.has_room(50));
+    gate.hold_up();
+    ck_assert(gate.full(100) && !gate.has_room(50));
+    ck_assert(gate.admit(1, 1, 100, Passage::behind) == Admission::full);
+    ck_assert(gate.admit(1, 60, 100, Passage::between) == Admission::accepted);
+    ck_assert(gate.begin_wait(1, 100, Passage::behind));
+    ck_assert(gate.end_wait());
+    ck_assert(gate.begin_wait(1, 50, Passage::between));
+    ck_assert(!gate.begin_wait(1, 100, Passage::between));
+    gate.let_on();
+    ck_assert(gate.admit(1, 1, 100, Passage::behind) == Admission::accepted);
+    ck_assert_uint_eq(gate.queued(), 61);
+    gate.hold_up();
+    ck_assert(gate.retire());
+    gate.open();
+    ck_assert(gate.admit(2, 1, 100, Passage::behind) == Admission::accepted);
+}
+END_TEST
+
 START_TEST(the_end_tells_waiters) {
     Gate gate;
     gate.open();
@@ -174,6 +197,7 @@ WEBSOCKET_TEST_SUITE(gate) {
     tcase_add_test(tests, a_closing_gate_takes_nothing_and_closes_once);
     tcase_add_test(tests, a_stale_generation_gets_nowhere);
     tcase_add_test(tests, waiters_are_told_when_there_is_room_and_not_before);
+    tcase_add_test(tests, messages_are_held_up_and_what_goes_between_is_not);
     tcase_add_test(tests, the_end_tells_waiters);
     tcase_add_test(tests, threads_together_get_no_more_than_the_mark);
     tcase_add_test(tests, no_byte_of_the_past_counts_against_the_next_connection);

@@ -19,6 +19,12 @@ namespace {
 
 SharedFrame frame(std::string_view text) { return SharedFrame::join(bytes(text), {}); }
 
+/// Which nothing is added to.
+SharedFrame shared_frame(std::string_view text) {
+    static std::vector<SharedFrame> others;
+    return others.emplace_back(frame(text));
+}
+
 /// What would be written next with `slots` vectors.
 std::string next(const Outbox& outbox, std::size_t slots = 64) {
     std::vector<iovec> parts(slots);
@@ -42,7 +48,7 @@ END_TEST
 
 START_TEST(first_in_first_out) {
     Outbox outbox;
-    for (const char* bytes : {"one", "two", "three"}) outbox.push(frame(bytes));
+    for (const char* bytes : {"one", "two", "three"}) outbox.push(shared_frame(bytes));
     ck_assert(next(outbox) == "onetwothree");
     ck_assert(next(outbox, 2) == "onetwo");
     outbox.drop_front(6);
@@ -58,7 +64,7 @@ START_TEST(goes_on_where_a_write_stopped) {
     for (std::size_t first = 0; first <= whole.size(); ++first) {
         for (std::size_t second = first; second <= whole.size(); ++second) {
             Outbox outbox;
-            for (const char* bytes : {"one", "two", "three"}) outbox.push(frame(bytes));
+            for (const char* bytes : {"one", "two", "three"}) outbox.push(shared_frame(bytes));
             outbox.drop_front(first);
             outbox.drop_front(second - first);
             ck_assert(next(outbox) == whole.substr(second));
@@ -99,6 +105,68 @@ START_TEST(a_push_without_memory_changes_nothing) {
             ck_assert(next(outbox, 300) == before + "kept");
         }
     }
+}
+END_TEST
+
+/// A client that reads nothing decides how many there are.
+START_TEST(small_frames_take_hardly_more_memory_than_their_bytes) {
+    for (const bool aside : {false, true}) {
+        Outbox outbox;
+        std::size_t allocations = 0;
+        for (int i = 0; i < 10'000; ++i) {
+            SharedFrame pong = SharedFrame::build(Opcode::pong, {});
+            const FailingAllocator counting;
+            aside ? outbox.park(std::move(pong), false) : outbox.push(std::move(pong));
+            allocations += FailingAllocator::count();
+        }
+        ck_assert_uint_lt(allocations, 50);
+        ck_assert_uint_eq(outbox.parked_bytes(), aside ? 20'000 : 0);
+        if (aside) ck_assert_uint_eq(outbox.push_last({}), 20'000);
+        const std::string all = next(outbox);
+        ck_assert_uint_eq(all.size(), 20'000);
+        for (std::size_t i = 0; i < all.size(); i += 2) ck_assert_int_eq(all[i + 1], 0);
+        outbox.drop_front(19'999);
+        ck_assert_uint_eq(next(outbox).size(), 1);
+        outbox.drop_front(1);
+        ck_assert(outbox.empty());
+    }
+}
+END_TEST
+
+START_TEST(a_small_frame_never_changes_what_others_hold) {
+    const SharedFrame shared = frame("shared");
+    Outbox first;
+    Outbox second;
+    first.push(shared);
+    first.push(frame(" one"));
+    second.push(shared);
+    second.push(frame(" two"));
+    second.push(shared);
+    ck_assert(next(first) == "shared one");
+    ck_assert(next(second) == "shared twoshared");
+    ck_assert(text_of(shared.bytes()) == "shared");
+}
+END_TEST
+
+START_TEST(what_was_kept_aside_follows_the_last_part) {
+    Outbox outbox;
+    outbox.push(frame("a"));
+    outbox.park(frame("later"), false);
+    outbox.park(SharedFrame::build(Opcode::text, bytes("plain")), true);
+    ck_assert_uint_eq(outbox.parked_bytes(), 12);
+    ck_assert(next(outbox) == "a");
+    std::size_t moved = 0;
+    fail_each_allocation([&] { moved = outbox.push_last(frame(std::string(1'000, 'b'))); },
+                         [&](bool failed) {
+                             if (!failed) return;
+                             ck_assert(next(outbox) == "a");
+                             ck_assert_uint_eq(outbox.parked_bytes(), 12);
+                         });
+    ck_assert_uint_eq(moved, 12);
+    ck_assert(next(outbox) == "a" + std::string(1'000, 'b') + "later");
+    outbox.drop_front(1'006);
+    ck_assert(text_of(outbox.next_plain().frame.payload()) == "plain");
+    ck_assert_uint_eq(outbox.parked_bytes(), 0);
 }
 END_TEST
 
@@ -170,6 +238,9 @@ WEBSOCKET_TEST_SUITE(outbox) {
     tcase_add_test(tests, goes_on_where_a_write_stopped);
     tcase_add_test(tests, shared_frames_are_not_copied_and_end_separately);
     tcase_add_test(tests, a_push_without_memory_changes_nothing);
+    tcase_add_test(tests, small_frames_take_hardly_more_memory_than_their_bytes);
+    tcase_add_test(tests, a_small_frame_never_changes_what_others_hold);
+    tcase_add_test(tests, what_was_kept_aside_follows_the_last_part);
     tcase_add_test(tests, a_plain_message_stops_what_can_be_written_until_it_is_compressed);
     tcase_add_test(tests, a_plain_message_may_stay_as_it_is);
     tcase_add_test(tests, a_plain_message_without_memory_changes_nothing);

@@ -30,8 +30,9 @@ typedef struct ws_stream_1 {
      * inside a character. One that is not is answered with WS_BAD_ARG and not taken.
      * part: WS_FIRST begins the message and WS_LAST ends it.
      * Returns what ws_host.send returns. A part that was not taken is to be sent again before the
-     * next one. Messages of other senders wait until the last part; Pings and Pongs do not. A
-     * sequence that is none (no WS_FIRST, or two) closes the connection with 1011.
+     * next one. Other messages wait until the last part, up to WebSocketSendBuffer bytes of them, then
+     * they are not taken; parts, Pings and Pongs are. A sequence that is none (no WS_FIRST, or two)
+     * closes the connection with 1011.
      */
     ws_result (*send)(const ws_host* host, ws_conn conn, uint32_t type, uint32_t part,
                       const void* bytes, uint64_t n);

@@ -16,8 +16,8 @@ namespace websocket::plugin {
 /// Calls `send(engine, high_water)`, which has the session told, until the answer is final, and
 /// translates it. Takes care that on_writable comes when it has to. [any thread]
 template <class Send>
-[[nodiscard]] ws_result send_result(V1Instance& instance, engine::ConnectionId id,
-                                    Send send) noexcept {
+[[nodiscard]] ws_result send_result(V1Instance& instance, engine::ConnectionId id, Send send,
+                                    engine::Passage passage = engine::Passage::behind) noexcept {
     engine::Engine& engine = instance.host().engine;
     const Endpoint& endpoint = instance.endpoint();
     const std::size_t high_water = endpoint.connection.send_buffer;
@@ -35,10 +35,10 @@ template <class Send>
             engine.close(id, engine::too_slow());
             return WS_FULL;
         }
-        if (engine.tell_when_writable(id, high_water / 2)) {
+        if (engine.tell_when_writable(id, high_water / 2, passage)) {
             return WS_FULL;
         }
-        // The client has read meanwhile: nobody would say so later.
+        // There is room by now: nobody would say so later.
     }
 }
 

@@ -146,7 +146,7 @@ void V1Session::call_on_writable() {
         return;
     }
     const std::size_t low_water = instance_.endpoint().connection.send_buffer / 2;
-    if (instance_.host().engine.tell_when_writable(id_, low_water)) {
+    if (instance_.host().engine.tell_when_writable(id_, low_water, engine::Passage::between)) {
         return;  // others, or an earlier callback, have filled the queue again: this comes once more
     }
     instance_.plugin().on_writable(instance_.self(), state_, id_.value());

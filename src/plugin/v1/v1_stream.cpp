@@ -24,11 +24,13 @@ ws_result send_part(V1Instance& instance, ConnectionId id, const SharedFrame& fr
                             "a part of a text that is not UTF-8 was not sent");
         return WS_BAD_ARG;
     }
-    const ws_result result =
-        send_result(instance, id, [&](engine::Engine& engine, std::size_t high_water) {
+    const ws_result result = send_result(
+        instance, id,
+        [&](engine::Engine& engine, std::size_t high_water) {
             return engine.send(id, frame, high_water, engine::Compression::as_agreed,
                                engine::Tell::session);
-        });
+        },
+        engine::passage_of(frame.bytes().front()));
     if (result >= WS_OK && text) {
         last ? instance.outgoing_texts().end(id) : instance.outgoing_texts().put(id, *text);
     }
