@@ -32,13 +32,14 @@ type Call = Extract<Message, { kind: "request" | "notification" }>;
 function toErrorObject(error: unknown): ErrorObject {
   if (error instanceof JsonRpcError) return error.toJSON();
   if (error instanceof Error) return { code: ErrorCode.internalError, message: error.message || error.name };
-  const { code, message } = (error ?? {}) as Partial<ErrorObject>;
+  const { code, message, data, type } = (error ?? {}) as Partial<ErrorObject>;
   if (!Number.isInteger(code) || typeof message !== "string") {
     throw new ConfigurationError(
       `an error must be an Error, or an object with an integer "code" and a text "message", not ${shown(error)}`,
     );
   }
-  return error as ErrorObject;
+  // Not itself: getters of a class and a toJSON of its own may leave nothing of it in JSON.
+  return new JsonRpcError(code as number, message, data, type).toJSON();
 }
 
 /** Calls methods, and sees to it that each request is carried out and answered once. */
@@ -121,7 +122,12 @@ export class IncomingRequests {
     };
     const thrown = (why: unknown) => {
       if (isAnswered() || !(why instanceof JsonRpcError)) this.#failed(why);
-      if (!isAnswered()) error(why instanceof Error ? why : new Error(shown(why)));
+      if (isAnswered()) return;
+      try {
+        error(why instanceof Error ? why : new Error(shown(why)));
+      } catch (unwritable) {
+        thrown(unwritable); // about its data
+      }
     };
     const handler = this.#methods.get(method);
     if (handler === undefined) {

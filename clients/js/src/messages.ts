@@ -14,9 +14,10 @@ export type Message =
 
 // Members are in the order of kurento-jsonrpc's.
 
-function toText(what: string, message: object): string {
+/** Null for what JSON has no word for: nothing, a function, a symbol, an object whose toJSON gives one of these. */
+function toText(what: string, value: unknown): string {
   try {
-    return JSON.stringify(message);
+    return JSON.stringify(value) ?? "null";
   } catch (error) {
     throw new ConfigurationError(`${what} cannot be written as JSON: ${(error as Error).message}`, { cause: error });
   }
@@ -41,7 +42,7 @@ export function requestText(method: string, params: unknown, id?: number): strin
 }
 
 export function resultText(result: unknown, id: RequestId): string {
-  return toText("the result", { jsonrpc: "2.0", result: result ?? null, id });
+  return `{"jsonrpc":"2.0","result":${toText("the result", result)},"id":${JSON.stringify(id)}}`;
 }
 
 export function errorText(error: ErrorObject, id: RequestId): string {

@@ -38,6 +38,73 @@ test("answers with what a method returns, promises, or gives to the functions of
   }
 });
 
+test("answers with null where a result cannot be said in JSON, never with an answer that has none", async (t) => {
+  const rpc = {
+    function: () => () => "unsubscribe",
+    symbol: () => Symbol("s"),
+    promised: async () => () => {},
+    emptied: () => ({ toJSON: () => undefined }),
+    success: (_, request) => request.success(() => {}),
+    inside: () => [() => {}, { left: "here", out: () => {} }],
+    date: () => new Date(0),
+  };
+  const { client, peer } = await connected(t, { rpc });
+  const own = client.send("slow"); // has the id 0, too
+  await peer.text();
+  for (const method of ["function", "symbol", "promised", "emptied", "success"]) {
+    peer.send(call(0, method));
+    assert.equal(await peer.text(), '{"jsonrpc":"2.0","result":null,"id":0}', method);
+  }
+  peer.send(call("inside", "inside"));
+  assert.deepEqual((await peer.message()).result, [null, { left: "here" }]);
+  peer.send(call("date", "date"));
+  assert.equal((await peer.message()).result, "1970-01-01T00:00:00.000Z");
+  peer.result(0, "at last");
+  assert.equal(await own, "at last");
+});
+
+test("answers with an error that has a code and a message, whatever JSON would make of the object", async (t) => {
+  class Refusal {
+    get code() {
+      return 8;
+    }
+    get message() {
+      return "eight";
+    }
+  }
+  const loop = {};
+  loop.loop = loop;
+  const rpc = {
+    getters: (_, request) => request.error(new Refusal()),
+    emptied: (_, request) => request.error({ code: 9, message: "nine", toJSON: () => undefined }),
+    data: (_, request) => request.error({ code: 10, message: "ten", data: () => {} }),
+    typed: (_, request) => request.reply({ code: 11, message: "eleven", data: null, type: "T" }),
+    circular: () => {
+      throw new JsonRpcError(12, "twelve", loop);
+    },
+    rejected: () => Promise.reject(new JsonRpcError(13, "thirteen", loop)),
+  };
+  const errors = new Queue();
+  const { peer } = await connected(t, { rpc, ws: { onerror: (error) => errors.push(error.message) } });
+  const expected = [
+    ["getters", { code: 8, message: "eight" }],
+    ["emptied", { code: 9, message: "nine" }],
+    ["data", { code: 10, message: "ten" }],
+    ["typed", { code: 11, message: "eleven", data: null, type: "T" }],
+  ];
+  for (const [id, [method, error]] of expected.entries()) {
+    peer.send(call(id, method));
+    assert.deepEqual(await peer.message(), { jsonrpc: "2.0", error, id }, method);
+  }
+  for (const method of ["circular", "rejected"]) {
+    peer.send(call(99, method));
+    const { error } = await peer.message();
+    assert.equal(error.code, -32603);
+    assert.match(error.message, /the error cannot be written as JSON/);
+    assert.match(await errors.next(), /the error cannot be written as JSON/);
+  }
+});
+
 test("answers with ids as they came: numbers, texts and null", async (t) => {
   const { peer } = await connected(t);
   for (const id of [1, 1.5, -3, "a", "", null]) {
