@@ -350,25 +350,27 @@ export class JsonRpcClient {
     });
   }
 
-  /** A request of the client's own, which does not wait for the session. */
+  /**
+   * A request of the client's own, which waits neither for the session nor for room. If it cannot leave, its time runs
+   * all the same: so a ping finds a connection that does not end by itself.
+   */
   #call(method: string, params: object | undefined, timeout: number, then: Pick<Pending, "resolve" | "reject">): void {
     const id = this.#nextId++;
     const text = requestText(method, params, id);
     this.#pending.add(id, { method, text, retries: 0, sent: true, ...then }, timeout);
-    try {
-      this.#ws.send(text);
-    } catch (error) {
-      this.#pending.take(id)?.reject(error as Error);
-    }
+    if (this.#ws.writable) this.#ws.transmit(text);
   }
 
   #post(waiting: Waiting): void {
-    if (this.#ready && this.#ws.writable) this.#transmit(waiting);
-    else this.#outbox.add(waiting);
+    if (!this.#ready || !this.#ws.writable) {
+      this.#outbox.add(waiting);
+      return;
+    }
+    this.#ws.send(waiting.text);
+    this.#hasLeft(waiting);
   }
 
-  #transmit({ text, id }: Waiting): void {
-    this.#ws.send(text);
+  #hasLeft({ id }: Waiting): void {
     const request = id === undefined ? undefined : this.#pending.get(id);
     if (request) request.sent = true;
   }
@@ -379,12 +381,8 @@ export class JsonRpcClient {
       if (!this.#ready || connection !== this.#connection || !this.#ws.writable) return;
       const next = this.#outbox.shift();
       if (next === undefined) return;
-      try {
-        this.#transmit(next);
-      } catch (error) {
-        if (next.id === undefined) this.#failed(error);
-        else this.#pending.take(next.id)?.reject(error as Error);
-      }
+      this.#ws.transmit(next.text); // it has been let in by the outbox
+      this.#hasLeft(next);
     }
   }
 

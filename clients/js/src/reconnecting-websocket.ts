@@ -235,7 +235,7 @@ export class ReconnectingWebSocket {
       );
     }
     if (this.writable) {
-      this.#socket?.send(data);
+      this.transmit(data);
       return;
     }
     if (this.#queue.length >= this.#maxQueuedMessages) {
@@ -243,6 +243,11 @@ export class ReconnectingWebSocket {
     }
     this.#queue.push({ data, size });
     this.#queuedBytes += size;
+  }
+
+  /** @internal Sends, while writable, past the limits: what they have let in before, or what the connection needs. */
+  transmit(data: Sendable): void {
+    this.#socket?.send(data);
   }
 
   /** Gives up the connection that there is, or the wait for one, and makes another at once. */
@@ -371,7 +376,7 @@ export class ReconnectingWebSocket {
     while (this.#queue.length > 0 && attempt === this.#attempt && this.writable) {
       const { data, size } = this.#queue.shift()!;
       this.#queuedBytes -= size;
-      this.#socket?.send(data);
+      this.transmit(data);
     }
   }
 

@@ -3,6 +3,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { JsonRpcClient } from "mod-websocket-jsonrpc";
+import { FakeClock } from "./clock.mjs";
+import { fakeSockets } from "./fake-socket.mjs";
 import { connected, scriptedClient } from "./scripted-client.mjs";
 
 const session = { session: true };
@@ -237,6 +240,80 @@ test("takes a server that answers pings with an error for alive", async (t) => {
     clock.advance(1000);
   }
   assert.deepEqual(events, ["onconnected"]);
+});
+
+/** A client whose network takes nothing: what is sent stays in the buffer. `errors` has those that onerror was told. */
+function stuck({ ws, ...configuration }) {
+  const { FakeSocket, sockets, last } = fakeSockets();
+  class Stuck extends FakeSocket {
+    send(data) {
+      super.send(data);
+      this.bufferedAmount += data.length;
+    }
+  }
+  const clock = new FakeClock();
+  const errors = [];
+  const onerror = ({ message }) => errors.push(message);
+  const socket = { uri: "ws://h/", WebSocket: Stuck, onerror, ...ws };
+  const client = new JsonRpcClient({ ...configuration, ws: socket }, clock);
+  const sent = () => last().sent.map((text) => JSON.parse(text).method);
+  return { client, clock, sockets, last, errors, sent };
+}
+
+test("takes a server for lost that reads nothing, however full the buffer is", () => {
+  const { client, clock, sockets, last, errors } = stuck({
+    session: false,
+    heartbeat: 1000,
+    rpc: { requestTimeout: 500 },
+    ws: { maxBufferedBytes: 300 },
+  });
+  last().opens().receives('{"jsonrpc":"2.0","id":0,"result":"pong"}');
+  client.notify("big", ["x".repeat(170)]);
+  assert.throws(() => client.notify("more"), { name: "QueueFullError" });
+  clock.advance(1000);
+  assert.match(last().sent.at(-1), /"ping"/);
+  clock.advance(500);
+  assert.deepEqual(errors, ["the server does not answer pings"]);
+  assert.equal(sockets.length, 2);
+});
+
+test("takes a server for lost whose Close is not followed by an end", () => {
+  const rpc = { requestTimeout: 500 };
+  const { clock, sockets, last, errors } = stuck({ session: false, heartbeat: 1000, rpc });
+  last().opens().receives('{"jsonrpc":"2.0","id":0,"result":"pong"}');
+  last().readyState = 2;
+  clock.advance(1500);
+  assert.deepEqual(errors, ["the server does not answer pings"]);
+  assert.equal(sockets.length, 2);
+});
+
+test("sends all that it has let in over the next connection, though more than may wait for the network", async () => {
+  const { client, clock, last, errors, sent } = stuck({ session: false, ws: { maxBufferedBytes: 1000 } });
+  last().opens();
+  const requests = [];
+  for (const method of ["a", "b", "c"]) {
+    requests.push(client.send(method, ["x".repeat(550)], { retries: 1 }));
+    await Promise.resolve();
+    last().bufferedAmount = 0;
+  }
+  last().ends();
+  clock.advance(1000);
+  last().opens();
+  assert.deepEqual(sent(), ["a", "b", "c"]);
+  last().ends();
+  for (const request of requests) await assert.rejects(request, { name: "ConnectionError" });
+  assert.deepEqual(errors, []);
+});
+
+test("drops no notification for the sake of the request for a session", () => {
+  const { client, last, errors, sent } = stuck({ ws: { maxBufferedBytes: 1000 } });
+  client.notify("a", ["x".repeat(400)]);
+  client.notify("b", ["x".repeat(480)]);
+  assert.throws(() => client.notify("c", ["x".repeat(480)]), { name: "QueueFullError" });
+  last().opens().receives('{"jsonrpc":"2.0","id":0,"result":{"sessionId":"S"}}');
+  assert.deepEqual(sent(), ["connect", "a", "b"]);
+  assert.deepEqual(errors, []);
+  assert.throws(() => client.notify("c"), { name: "QueueFullError" });
 });
 
 test("pings at its interval while answers are slow, and no more once it is lost", async (t) => {
