@@ -117,6 +117,13 @@ function sizeOf(data: Sendable, room: number): number {
   throw new ConfigurationError(`what is sent must be a text, an ArrayBuffer or a view of one, not ${shown(data)}`);
 }
 
+/** For the queue: octets that were sent may be written to, as with any WebSocket. */
+function kept(data: Sendable): Sendable {
+  if (typeof data === "string") return data;
+  if (!ArrayBuffer.isView(data)) return new Uint8Array(data).slice();
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+}
+
 /**
  * A WebSocket that comes back when it is lost. It connects at once. Messages that are sent while there is no connection
  * wait, up to a limit; those that were under way when a connection was lost are lost.
@@ -241,7 +248,7 @@ export class ReconnectingWebSocket {
     if (this.#queue.length >= this.#maxQueuedMessages) {
       throw new QueueFullError(`${this.#queue.length} messages wait already; that is maxQueuedMessages`);
     }
-    this.#queue.push({ data, size });
+    this.#queue.push({ data: kept(data), size });
     this.#queuedBytes += size;
   }
 

@@ -262,6 +262,30 @@ test("keeps messages in their order until there is a connection, behind those of
   assert.equal(socket.bufferedBytes, 0);
 });
 
+test("sends what octets were when they were given to it, whatever becomes of them while they wait", () => {
+  const { socket, last } = scripted();
+  const shared = new SharedArrayBuffer(2);
+  const around = new Uint8Array([9, 1, 2, 9]);
+  const given = [
+    new Uint8Array([1, 2]),
+    around.subarray(1, 3),
+    new DataView(around.buffer, 1, 2),
+    Buffer.from([1, 2]),
+    new Uint8Array([1, 2]).buffer,
+    new Uint8Array(shared),
+    shared,
+  ];
+  new Uint8Array(shared).set([1, 2]);
+  for (const data of given) socket.send(data);
+  for (const data of given) new Uint8Array(data.buffer ?? data).fill(7);
+  assert.equal(socket.bufferedBytes, 14);
+  last().opens();
+  assert.deepEqual(last().sent.map((data) => [...data]), Array(7).fill([1, 2]));
+  const at = new Uint8Array([3]);
+  socket.send(at);
+  assert.equal(last().sent.at(-1), at); // the socket itself sees to what it sends at once
+});
+
 test("refuses what is more than may wait, by number and by octets", () => {
   const { socket } = scripted({ maxQueuedMessages: 2, maxBufferedBytes: 10 });
   socket.send("äää"); // six
