@@ -49,7 +49,7 @@ export interface ReconnectingWebSocketOptions {
   /** A connection is open. What is sent in here leaves before what waited. */
   onopen?: ((info: { reconnected: boolean }) => void) | undefined;
   onmessage?: ((data: any) => void) | undefined;
-  /** A connection was lost, a try failed, or it is closed for good. */
+  /** A connection was lost, a try failed, or it is closed for good. Told once of each, and of the end last. */
   onclose?: ((info: CloseInfo) => void) | undefined;
   onstatechange?: ((state: ReconnectingState, before: ReconnectingState) => void) | undefined;
   /** A try failed, or a connection broke. `onclose` follows. */
@@ -148,6 +148,7 @@ export class ReconnectingWebSocket {
   #uri = "";
   #attempt = 0; // changes with each, so that what belongs to an older one is known
   #opened = 0; // connections that have been open
+  #endUntold = false; // onclose has not been told yet how the newest attempt ended
   #timer: unknown; // of the state that it is in: handshake, being stable, next try, closing
   #failure: unknown; // what an error event said of the socket
   #queue: { data: Sendable; size: number }[] = [];
@@ -260,10 +261,11 @@ export class ReconnectingWebSocket {
   /** Gives up the connection that there is, or the wait for one, and makes another at once. */
   reconnect(): void {
     if (this.#state === "closing" || this.#state === "closed") throw new ClosedError(`the WebSocket is ${this.#state}`);
-    const wasOpen = this.#state === "open";
     this.#drop();
-    if (wasOpen) this.#tell({ code: 1006, reason: "", wasClean: false, final: false, retryIn: 0 });
-    if (this.#mayConnect()) this.#connect();
+    const attempt = this.#attempt;
+    this.#setState("connecting");
+    this.#tellEnd(attempt, { code: 1006, reason: "", wasClean: false, final: false, retryIn: 0 });
+    if (attempt === this.#attempt) this.#connect();
   }
 
   /** Gives up the connection, as if it had been lost; the next try is after a while, or after so many milliseconds. */
@@ -282,16 +284,17 @@ export class ReconnectingWebSocket {
     checkClose(code, reason);
     this.#ended ??= new Promise((resolve) => (this.#end = resolve));
     if (this.#state === "open" && this.#socket !== undefined) {
+      const socket = this.#socket;
+      const attempt = this.#attempt;
       this.#clearTimer();
       this.#clearQueue();
-      this.#setState("closing");
-      this.#closeSocket(this.#socket, code, reason);
-      const attempt = this.#attempt;
       this.#timer = this.#clock.setTimeout(() => {
         if (attempt !== this.#attempt) return;
         this.#drop();
         this.#finish({ code: 1006, reason: "", wasClean: false });
       }, this.#closeTimeout);
+      this.#setState("closing");
+      this.#closeSocket(socket, code, reason);
     } else if (this.#state !== "closing" && this.#state !== "closed") {
       this.#drop();
       this.#finish({ code: 1006, reason: "", wasClean: false });
@@ -304,6 +307,7 @@ export class ReconnectingWebSocket {
   #connect(): void {
     const attempt = ++this.#attempt;
     this.#failure = undefined;
+    this.#endUntold = true;
     this.#setState("connecting");
     if (attempt !== this.#attempt) return; // closed by the callback
     this.#timer = this.#clock.setTimeout(() => {
@@ -316,11 +320,11 @@ export class ReconnectingWebSocket {
     try {
       address = this.#address();
     } catch (error) {
-      this.#hasNoSocket(error);
+      if (attempt === this.#attempt) this.#hasNoSocket(error);
       return;
     }
     if (typeof (address as PromiseLike<Address>)?.then !== "function") {
-      this.#open(address as Address);
+      if (attempt === this.#attempt) this.#open(address as Address);
       return;
     }
     (address as PromiseLike<Address>).then(
@@ -416,7 +420,7 @@ export class ReconnectingWebSocket {
     const retryIn = wanted ?? delay;
     this.#timer = this.#clock.setTimeout(() => attempt === this.#attempt && this.#connect(), retryIn);
     this.#setState("waiting");
-    this.#tell({ ...info, final: false, retryIn });
+    this.#tellEnd(attempt, { ...info, final: false, retryIn });
   }
 
   #finish(info: Omit<CloseInfo, "final" | "retryIn">): void {
@@ -426,7 +430,7 @@ export class ReconnectingWebSocket {
     const told: CloseInfo = { ...info, final: true, retryIn: undefined };
     this.#ended ??= Promise.resolve(told);
     this.#end?.(told);
-    this.#tell(told);
+    this.#call(this.#options.onclose, told);
   }
 
   /** Has nothing to do with its socket any more, whatever that does. */
@@ -455,10 +459,6 @@ export class ReconnectingWebSocket {
     if (this.#state === "waiting") this.reconnect();
   };
 
-  #mayConnect(): boolean {
-    return this.#state !== "closed" && this.#state !== "closing" && this.#socket === undefined;
-  }
-
   #clearQueue(): void {
     this.#queue = [];
     this.#queuedBytes = 0;
@@ -477,7 +477,10 @@ export class ReconnectingWebSocket {
     if (tell) this.#call((now: ReconnectingState) => tell(now, before), state);
   }
 
-  #tell(info: CloseInfo): void {
+  /** Once for each try or connection, and not if a callback has closed or reconnected since `attempt`. */
+  #tellEnd(attempt: number, info: CloseInfo): void {
+    if (attempt !== this.#attempt || !this.#endUntold) return;
+    this.#endUntold = false;
     this.#call(this.#options.onclose, info);
   }
 

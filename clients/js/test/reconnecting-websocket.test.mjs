@@ -409,6 +409,125 @@ test("makes one other socket when any of its callbacks reconnects", () => {
   }
 });
 
+/** One that does something in the callback `name`, the first time; in onstatechange, the first time that it waits. */
+function asking(name, ask) {
+  let asked = false;
+  const run = (state) => {
+    if (asked || (name === "onstatechange" && state !== "waiting")) return;
+    asked = true;
+    ask(all.socket);
+  };
+  const all = scripted({ [name]: run });
+  return all;
+}
+
+const ends = ({ of }) => of("onclose").map(({ final, retryIn }) => (final ? "final" : retryIn));
+
+test("makes one other socket when onclose asks for it that another such wish has called", () => {
+  const { socket, sockets, last, clock, of } = asking("onclose", () => socket.reconnect());
+  last().opens();
+  socket.reconnect();
+  assert.equal(sockets.length, 2);
+  assert.deepEqual(ends({ of }), [0]);
+  last().opens();
+  assert.equal(socket.state, "open");
+  assert.equal(clock.timers, 1); // until it is stable
+});
+
+test("may be asked by each onclose to connect at once, or after a while", () => {
+  const at = scripted({ onclose: () => at.socket.reconnect() });
+  at.last().opens();
+  at.socket.reconnect();
+  assert.equal(at.sockets.length, 2);
+  at.last().opens().ends();
+  assert.equal(at.sockets.length, 3);
+  at.last().ends();
+  assert.equal(at.sockets.length, 4);
+  const after = scripted({ onclose: () => after.socket.drop(5000) });
+  after.last().opens().ends();
+  assert.equal(after.socket.state, "waiting");
+  assert.deepEqual([after.clock.timers, after.clock.next], [1, 5000]);
+  assert.equal(after.of("onclose").length, 1);
+});
+
+test("stays away for as long as onclose says, whatever has called it", () => {
+  const lose = [({ socket }) => socket.reconnect(), ({ socket }) => socket.drop(1), ({ last }) => last().ends(1001)];
+  for (const [n, loses] of lose.entries()) {
+    for (const name of ["onclose", "onstatechange"]) {
+      const all = asking(name, (socket) => socket.drop(5000));
+      all.last().opens();
+      loses(all);
+      if (n === 0 && name === "onstatechange") continue; // it does not wait
+      assert.equal(all.socket.state, "waiting", name);
+      assert.deepEqual([all.sockets.length, all.clock.timers, all.clock.next], [1, 1, 5000], name);
+    }
+  }
+});
+
+test("tells each end once, and nothing after the last, when a change of state closes or reconnects", async () => {
+  const closed = asking("onstatechange", (socket) => void socket.close());
+  closed.last().opens().ends();
+  assert.deepEqual(ends(closed), ["final"]);
+  assert.equal(closed.socket.state, "closed");
+  assert.equal((await closed.socket.close()).final, true);
+  assert.equal(closed.clock.timers, 0);
+  const again = asking("onstatechange", (socket) => socket.reconnect());
+  again.last().opens().ends();
+  assert.deepEqual(ends(again), [0]);
+  assert.deepEqual([again.sockets.length, again.socket.state], [2, "connecting"]);
+  again.last().ends();
+  assert.deepEqual(ends(again), [0, 2000]);
+  const away = asking("onstatechange", (socket) => socket.drop(5000));
+  away.last().opens().ends();
+  assert.deepEqual(ends(away), [5000]);
+});
+
+test("is not open any more when it tells that it reconnects", () => {
+  const states = [];
+  const { socket, last } = scripted({ onclose: () => states.push(socket.state, socket.writable) });
+  last().opens();
+  socket.reconnect();
+  assert.deepEqual(states, ["connecting", false]);
+});
+
+test("makes no socket for an address when it is closed or reconnects while it asks for it", async () => {
+  for (const [ask, count, state] of [
+    [(socket) => void socket.close(), 0, "closed"],
+    [(socket) => socket.drop(5000), 0, "waiting"],
+    [(socket) => socket.reconnect(), 1, "connecting"],
+  ]) {
+    const no = new Error("no address");
+    for (const answer of [() => URI, async () => URI, () => assert.fail(no), () => Promise.reject(no)]) {
+      let asked = 0;
+      const uri = () => {
+        asked += 1;
+        if (asked === 1) return Promise.reject(new Error("not yet"));
+        if (asked > 2) return URI;
+        ask(socket);
+        return answer();
+      };
+      const { socket, sockets, clock } = scripted({}, { uri });
+      await new Promise((done) => setImmediate(done));
+      clock.advance(1000);
+      await new Promise((done) => setImmediate(done));
+      assert.deepEqual([sockets.length, socket.state], [count, state]);
+      assert.equal(clock.timers, state === "closed" ? 0 : 1);
+    }
+  }
+});
+
+test("closes once with a socket that tells so while it is being closed", async () => {
+  const { socket, last, clock, of } = scripted();
+  const { close } = last().opens();
+  last().close = function (...given) {
+    close.apply(this, given);
+    this.ends(1000);
+  };
+  assert.equal((await socket.close()).code, 1000);
+  assert.equal(of("onclose").length, 1);
+  assert.equal(clock.timers, 0);
+});
+
 test("goes on when callbacks throw, and hides nothing", async () => {
   const thrown = await thrownLater(() => {
     const fail = () => {
