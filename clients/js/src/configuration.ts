@@ -5,7 +5,8 @@ import type { ReconnectionOptions } from "./backoff.js";
 import { checkBoolean, checkCount, checkFunction, checkFunctions, checkObject, checkTime, shown } from "./checks.js";
 import { ConfigurationError } from "./errors.js";
 import type { RequestHandler } from "./incoming.js";
-import { defaultFinalCloseCodes, defaultMaxBufferedBytes, type CloseInfo } from "./reconnecting-websocket.js";
+import type { CloseInfo } from "./reconnecting-websocket.js";
+import { defaultCloseTimeout, defaultFinalCloseCodes, defaultMaxBufferedBytes } from "./reconnecting-websocket.js";
 import type { Address, SockJSConstructor, WebSocketConstructor } from "./socket.js";
 import { checkAddress } from "./socket.js";
 
@@ -34,7 +35,7 @@ export interface WsConfiguration {
   reconnection?: ReconnectionOptions | false | undefined;
   /** Milliseconds that a handshake may take (10000). */
   connectTimeout?: number | undefined;
-  /** Milliseconds that the server has to answer a Close (5000). */
+  /** Milliseconds that the server has to answer closeSession, and then a Close (5000). */
   closeTimeout?: number | undefined;
   /** Codes of the server after which the client does not come back (1002, 1003, 1007, 1008, 1010). */
   finalCloseCodes?: readonly number[] | undefined;
@@ -93,6 +94,7 @@ export interface Checked {
   readonly maxBufferedBytes: number;
   readonly requestTimeout: number;
   readonly heartbeatRequestTimeout: number;
+  readonly closeTimeout: number;
   readonly uri: string;
   readonly useSockJS: boolean;
   readonly finalCloseCodes: readonly number[];
@@ -134,6 +136,7 @@ export function checkConfiguration(given: Configuration): Checked {
     maxBufferedBytes: checkCount("ws.maxBufferedBytes", ws.maxBufferedBytes ?? defaultMaxBufferedBytes, 1),
     requestTimeout,
     heartbeatRequestTimeout: checkTime("rpc.heartbeatRequestTimeout", rpc.heartbeatRequestTimeout ?? requestTimeout),
+    closeTimeout: checkTime("ws.closeTimeout", ws.closeTimeout ?? defaultCloseTimeout),
     uri: checkAddress("ws.uri", ws.uri, useSockJS ? "http" : "ws"),
     useSockJS,
     finalCloseCodes: ws.finalCloseCodes ?? defaultFinalCloseCodes,

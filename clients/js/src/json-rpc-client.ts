@@ -97,7 +97,7 @@ export class JsonRpcClient {
         WebSocket: checked.useSockJS ? sockJSClass("ws.SockJS", ws.SockJS) : ws.WebSocket,
         reconnection: ws.reconnection,
         connectTimeout: ws.connectTimeout,
-        closeTimeout: ws.closeTimeout,
+        closeTimeout: checked.closeTimeout,
         finalCloseCodes: checked.finalCloseCodes,
         maxQueuedMessages: 0, // what waits does so here, for the session
         maxBufferedBytes: checked.maxBufferedBytes,
@@ -302,9 +302,9 @@ export class JsonRpcClient {
 
   async #close(code?: number, reason?: string): Promise<CloseInfo> {
     this.#heartbeat?.stop();
-    if (this.#configuration.sendCloseMessage && this.#ready) {
+    if (this.#configuration.sendCloseMessage && this.#ready && this.#ws.writable) {
       await new Promise<void>((done) =>
-        this.#call("closeSession", undefined, this.#configuration.requestTimeout, {
+        this.#call("closeSession", undefined, this.#configuration.closeTimeout, {
           resolve: () => done(),
           reject: () => done(),
         }),

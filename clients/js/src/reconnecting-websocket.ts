@@ -74,6 +74,7 @@ const optionNames = [
 ] as const;
 
 export const defaultFinalCloseCodes: readonly number[] = [1002, 1003, 1007, 1008, 1010];
+export const defaultCloseTimeout = 5000;
 export const defaultMaxBufferedBytes = 16 * 1024 * 1024;
 
 /** Pages and workers hear of the network; Node does not. */
@@ -180,7 +181,7 @@ export class ReconnectingWebSocket {
     this.#protocols = checkProtocols(options.protocols);
     this.#finalCodes = checkCodes(options.finalCloseCodes ?? defaultFinalCloseCodes);
     this.#connectTimeout = checkTime("connectTimeout", options.connectTimeout ?? 10_000);
-    this.#closeTimeout = checkTime("closeTimeout", options.closeTimeout ?? 5000);
+    this.#closeTimeout = checkTime("closeTimeout", options.closeTimeout ?? defaultCloseTimeout);
     this.#maxQueuedMessages = checkCount("maxQueuedMessages", options.maxQueuedMessages ?? 1000);
     this.#maxBufferedBytes = checkCount("maxBufferedBytes", options.maxBufferedBytes ?? defaultMaxBufferedBytes, 1);
     this.#class = webSocketClass("options.WebSocket", options.WebSocket);

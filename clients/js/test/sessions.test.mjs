@@ -416,10 +416,11 @@ test("tells the server that it closes, and waits for the answer", async (t) => {
 });
 
 test("closes all the same if the server says nothing to that, or has gone", async (t) => {
-  const silent = await connected(t, { sendCloseMessage: true });
+  const times = { rpc: { requestTimeout: 600_000 }, ws: { closeTimeout: 700 } };
+  const silent = await connected(t, { sendCloseMessage: true, ...times });
   const closed = silent.client.close();
   await silent.peer.text();
-  silent.clock.advance(5000);
+  silent.clock.advance(700);
   assert.deepEqual(await silent.peer.closed, { code: 1005, reason: "" });
   await closed;
   const gone = await connected(t, { sendCloseMessage: true });
@@ -429,6 +430,16 @@ test("closes all the same if the server says nothing to that, or has gone", asyn
   assert.equal((await ended).final, true);
   assert.deepEqual(gone.events, ["onconnected", "ondisconnect"]);
   assert.equal(gone.clock.timers, 0);
+});
+
+test("does not wait for an answer to what it could not send any more", async () => {
+  const { client, clock, last, sent } = stuck({ session: false, sendCloseMessage: true });
+  last().opens().readyState = 2; // it has got a Close
+  const closed = client.close();
+  clock.advance(5000);
+  assert.equal((await closed).final, true);
+  assert.deepEqual(sent(), []);
+  assert.equal(clock.timers, 0);
 });
 
 test("is closed by a server that answers closeSession and closes, as Kurento's does", async (t) => {
