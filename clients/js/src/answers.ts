@@ -5,21 +5,24 @@ import type { RequestId } from "./messages.js";
 
 /** A request that has come, and what it was answered, once it is. */
 export interface Answer {
+  readonly id: RequestId;
   readonly text: string;
   answer: string | undefined;
 }
 
 /** An answer is kept for once to twice as long, in milliseconds. */
 const generation = 5000;
-const mostRequests = 1000;
-const mostCharacters = 1 << 20;
+const mostRequests = 1000; // of a generation, and without an answer
+const mostCharacters = 1 << 20; // of a generation
 
 /**
- * What was answered of late, for requests that a server sends again because it has not got the answer. The same id with
- * another text is another request: a server that has been restarted counts from the beginning.
+ * Requests without an answer, and what others were answered of late, for a server that sends one again because it has
+ * not got the answer. The same id with another text is another request: a server that has been restarted counts from
+ * the beginning.
  */
 export class Answers {
   readonly #clock: Clock;
+  #unanswered = new Map<RequestId, Answer>();
   #young = new Map<RequestId, Answer>();
   #old = new Map<RequestId, Answer>();
   #characters = 0; // of the young ones
@@ -30,25 +33,32 @@ export class Answers {
   }
 
   find(id: RequestId, text: string): Answer | undefined {
-    const found = this.#young.get(id) ?? this.#old.get(id);
+    const found = this.#unanswered.get(id) ?? this.#young.get(id) ?? this.#old.get(id);
     return found?.text === text ? found : undefined;
   }
 
   add(id: RequestId, text: string): Answer {
-    const added: Answer = { text, answer: undefined };
-    if (this.#young.size >= mostRequests || this.#characters + text.length > mostCharacters) this.#begin();
-    this.#young.set(id, added);
-    this.#characters += text.length;
-    this.#timer ??= this.#clock.setTimeout(() => this.#age(), generation);
+    const added: Answer = { id, text, answer: undefined };
+    this.#unanswered.delete(id); // so that it is the last one
+    this.#unanswered.set(id, added);
+    if (this.#unanswered.size > mostRequests) this.#unanswered.delete(this.#unanswered.keys().next().value!);
     return added;
   }
 
   answered(request: Answer, answer: string): void {
+    const { id, text } = request;
     request.answer = answer;
-    this.#characters += answer.length;
+    if (this.#unanswered.get(id) !== request) return; // forgotten
+    this.#unanswered.delete(id);
+    const size = text.length + answer.length;
+    if (this.#young.size >= mostRequests || this.#characters + size > mostCharacters) this.#begin();
+    this.#young.set(id, request);
+    this.#characters += size;
+    this.#timer ??= this.#clock.setTimeout(() => this.#age(), generation);
   }
 
   forget(): void {
+    this.#unanswered.clear();
     this.#begin();
     this.#old.clear();
     this.#clock.clearTimeout(this.#timer);

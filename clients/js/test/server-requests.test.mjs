@@ -237,6 +237,41 @@ test("answers a request once that comes twice before its answer is there", async
   assert.equal(peer.unread, 0);
 });
 
+test("carries out a request once that comes again, however long its answer takes", async (t) => {
+  const requests = new Queue();
+  const rpc = { slow: (_, request) => void requests.push(request), quick: () => "x".repeat(10_000) };
+  const { peer, clock } = await connected(t, { rpc });
+  peer.send(call("slow", "slow"));
+  for (let id = 0; id < 300; id++) {
+    peer.send(call(id, "quick"));
+    await peer.text();
+    clock.advance(1000);
+  }
+  peer.send(call("slow", "slow"));
+  await peer.settled();
+  assert.equal(requests.length, 1);
+  (await requests.next()).success("done");
+  assert.equal((await peer.message()).result, "done");
+  clock.advance(4999); // its answer is as young as any
+  peer.send(call("slow", "slow"));
+  assert.equal((await peer.message()).result, "done");
+  assert.equal(requests.length, 0);
+  clock.advance(10_000);
+  assert.equal(clock.timers, 0);
+});
+
+test("keeps only so many requests that nobody answers", async (t) => {
+  const requests = new Queue();
+  const { peer } = await connected(t, { rpc: { never: (_, request) => void requests.push(request) } });
+  for (let id = 0; id <= 1000; id++) peer.send(call(id, "never"));
+  for (const id of [1000, 1, 0]) peer.send(call(id, "never")); // the first is the one that is forgotten
+  await peer.settled();
+  assert.equal(requests.length, 1002);
+  const first = await requests.next();
+  first.success("late");
+  assert.equal((await peer.message()).result, "late");
+});
+
 test("keeps only so many answers for requests that come twice", async (t) => {
   const { client, peer, clock } = await connected(t);
   let calls = 0;
