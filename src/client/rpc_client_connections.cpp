@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a client comes to a connection and a session, loses them, and ends.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -275,7 +276,8 @@ void RpcClient::beat(bool first) {
     const std::chrono::milliseconds interval = *configuration_.heartbeat;
     heartbeat_timer_->start(interval);
     call("ping", first ? Value::object({{"interval", interval.count()}}) : Value(),
-         configuration_.rpc.heartbeat_request_timeout.value_or(configuration_.rpc.request_timeout),
+         configuration_.rpc.heartbeat_request_timeout.value_or(
+             std::min(configuration_.rpc.request_timeout, interval)),
          [this, attempt = attempt_](const Outcome& outcome) {
              if (attempt != attempt_ || ended()) {
                  return;

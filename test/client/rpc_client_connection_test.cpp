@@ -183,6 +183,22 @@ START_TEST(notices_a_server_that_answers_no_pings) {
 }
 END_TEST
 
+START_TEST(waits_for_the_answer_to_a_ping_no_longer_than_until_the_next) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.heartbeat = 20ms;
+    configuration.rpc.request_timeout = 1h;
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    log.await("error the server does not answer pings");
+    log.await("reconnecting 1006");
+}
+END_TEST
+
 START_TEST(gives_up_a_connection_on_which_nothing_comes) {
     const FakeServer server;
     Log log;
@@ -328,6 +344,7 @@ WEBSOCKET_TEST_SUITE(rpc_client_connection) {
     tcase_add_test(tests, a_server_without_sessions_is_fine);
     tcase_add_test(tests, some_close_codes_are_final);
     tcase_add_test(tests, notices_a_server_that_answers_no_pings);
+    tcase_add_test(tests, waits_for_the_answer_to_a_ping_no_longer_than_until_the_next);
     tcase_add_test(tests, gives_up_a_connection_on_which_nothing_comes);
     tcase_add_test(tests, closes_cleanly_and_tells_the_server_before);
     tcase_add_test(tests, closes_although_the_server_says_nothing_and_before_it_is_connected);

@@ -59,7 +59,7 @@ export interface WsConfiguration {
 export type RpcConfiguration = {
   /** Milliseconds that an answer may take (5000). */
   requestTimeout?: number | undefined;
-  /** The same for pings of the heartbeat (requestTimeout). */
+  /** The same for pings of the heartbeat (requestTimeout, or heartbeat if that is less). */
   heartbeatRequestTimeout?: number | undefined;
 } & { [method: string]: RequestHandler | number | undefined };
 
@@ -126,16 +126,18 @@ export function checkConfiguration(given: Configuration): Checked {
   }
   const useSockJS = checkBoolean("ws.useSockJS", ws.useSockJS ?? false);
   if (ws.WebSocket !== undefined) checkFunction("ws.WebSocket", ws.WebSocket);
+  const heartbeat = given.heartbeat === undefined ? undefined : checkTime("heartbeat", given.heartbeat);
   const requestTimeout = checkTime("rpc.requestTimeout", rpc.requestTimeout ?? 5000);
+  const pingTimeout = rpc.heartbeatRequestTimeout ?? Math.min(requestTimeout, heartbeat ?? requestTimeout);
   return {
-    heartbeat: given.heartbeat === undefined ? undefined : checkTime("heartbeat", given.heartbeat),
+    heartbeat,
     sendCloseMessage: checkBoolean("sendCloseMessage", given.sendCloseMessage ?? false),
     session: checkBoolean("session", given.session ?? true),
     maxPendingRequests: checkCount("maxPendingRequests", given.maxPendingRequests ?? 1000, 1),
     maxQueuedMessages: checkCount("maxQueuedMessages", given.maxQueuedMessages ?? 1000),
     maxBufferedBytes: checkCount("ws.maxBufferedBytes", ws.maxBufferedBytes ?? defaultMaxBufferedBytes, 1),
     requestTimeout,
-    heartbeatRequestTimeout: checkTime("rpc.heartbeatRequestTimeout", rpc.heartbeatRequestTimeout ?? requestTimeout),
+    heartbeatRequestTimeout: checkTime("rpc.heartbeatRequestTimeout", pingTimeout),
     closeTimeout: checkTime("ws.closeTimeout", ws.closeTimeout ?? defaultCloseTimeout),
     uri: checkAddress("ws.uri", ws.uri, useSockJS ? "http" : "ws"),
     useSockJS,

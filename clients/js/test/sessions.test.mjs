@@ -230,6 +230,21 @@ test("takes a server that does not answer pings for lost", async (t) => {
   assert.deepEqual((await next.message()).params, { interval: 1000 });
 });
 
+test("waits for the answer to a ping no longer than until the next, though requests may take longer", () => {
+  for (const [rpc, time] of [
+    [{ requestTimeout: 600_000 }, 1000],
+    [{ requestTimeout: 300 }, 300],
+    [{ requestTimeout: 600_000, heartbeatRequestTimeout: 1500 }, 1500],
+  ]) {
+    const { clock, sockets, last } = stuck({ session: false, heartbeat: 1000, rpc });
+    last().opens();
+    clock.advance(time - 1);
+    assert.equal(sockets.length, 1);
+    clock.advance(1);
+    assert.equal(sockets.length, 2);
+  }
+});
+
 test("takes a server that answers pings with an error for alive", async (t) => {
   const { peer, clock, events } = await connected(t, { heartbeat: 1000 });
   for (let n = 0; n < 5; n++) {

@@ -107,7 +107,7 @@ struct WsConfiguration {
 
 struct RpcConfiguration {
     std::chrono::milliseconds request_timeout{5000};  ///< that an answer may take
-    /// The same for pings of the heartbeat; nothing: request_timeout.
+    /// The same for pings of the heartbeat; nothing: request_timeout, or heartbeat if that is less.
     std::optional<std::chrono::milliseconds> heartbeat_request_timeout = {};
     std::map<std::string, Method> methods = {};  ///< that the server may call
 };
