@@ -311,7 +311,7 @@ void RpcClient::begin_close(std::uint16_t code, std::string reason,
     close_reason_ = std::move(reason);
     heartbeat_timer_->stop();
     if (configuration_.send_close_message && ready_ && connection_ && connection_->writable()) {
-        call("closeSession", {}, configuration_.rpc.request_timeout,
+        call("closeSession", {}, configuration_.ws.close_timeout,
              [this](const Outcome& /*whatever*/) { close_socket(); });
     } else {
         close_socket();

@@ -77,7 +77,8 @@ struct WsConfiguration {
     ReconnectionOptions reconnection = {};
     /// For addresses, TCP, TLS and the handshake of the WebSocket together.
     std::chrono::milliseconds connect_timeout{10000};
-    std::chrono::milliseconds close_timeout{5000};  ///< for the answer to a Close
+    /// For the answer to closeSession, and then for that to a Close.
+    std::chrono::milliseconds close_timeout{5000};
     /// A connection on which nothing at all comes for so long is given up; 0: never. Servers of this project send Pings.
     std::chrono::milliseconds idle_timeout{0};
     /// Codes of the server after which the client does not come back.
