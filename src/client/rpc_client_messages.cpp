@@ -293,7 +293,7 @@ void RpcClient::answer(const std::string& text, std::uint64_t connection,
                        const std::shared_ptr<Answered>& request) {
     --in_flight_;
     if (request != nullptr) {
-        answers_.answered(*request, text);
+        answers_.answered(request, text, thread_->reactor().time());
     }
     if (end_ || connection < session_since_) {
         return;
