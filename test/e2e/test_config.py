@@ -275,6 +275,9 @@ def accepted(server, path, **options):
     return wait_until(attempt, 10, "a child that takes the client")
 
 
+# What .htaccess may not have, even if AllowOverrideList names it.
+_ADMINISTRATORS_ONLY = {"WebSocketHandler": _ECHO, "WebSocketOption": "name value", **_GUARDED_VALUES}
+
 _MERGED = f"""
 WebSocketMaxMessageSize 10
 <VirtualHost *:@PORT@>
@@ -312,6 +315,10 @@ WebSocketMaxMessageSize 10
     AllowOverride AuthConfig
     WebSocketMaxMessageSize 9
 </Directory>
+<Directory "@ROOT@/htdocs/files/listed">
+    AllowOverride None
+    AllowOverrideList WebSocketKeyCheck {" ".join(_ADMINISTRATORS_ONLY)}
+</Directory>
 """
 
 
@@ -327,6 +334,8 @@ def merged(mpm):
         "server": "WebSocketThreads 1\n",
         "log": "WebSocketLog log\n",
         **{name: f"{name} {value}\n" for name, value in _GUARDED_VALUES.items()},
+        "listed/shape": "WebSocketKeyCheck Lenient\n",
+        **{f"listed/{name}": f"{name} {value}\n" for name, value in _ADMINISTRATORS_ONLY.items()},
     }.items():
         folder = server.root / "htdocs/files" / name
         folder.mkdir(parents=True)
@@ -390,6 +399,14 @@ def test_htaccess_may_not_load_code_or_lift_limits_or_be_wrong(merged, folder, n
     start = merged.log_size()
     assert merged.answer(f"/files/{folder}/", host="plain.example").status == 500
     merged.expect_log(rf"\.htaccess: .*{name}", start)
+
+
+@pytest.mark.parametrize("name", _ADMINISTRATORS_ONLY)
+def test_allow_override_list_gives_htaccess_nothing_more(merged, name):
+    start = merged.log_size()
+    assert merged.answer(f"/files/listed/{name}/", host="plain.example").status == 500
+    merged.expect_log(rf"\.htaccess: {name} cannot occur within", start)
+    assert largest(merged, "/files/listed/shape/", host="plain.example") == 9
 
 
 def test_limits_hold_after_a_graceful_restart_with_another_configuration(start_httpd):

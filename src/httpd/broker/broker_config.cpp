@@ -151,9 +151,6 @@ std::string find_missing_in_chroot(const std::string& program) {
 }  // namespace
 
 const char* set_broker(cmd_parms* cmd, void* /*section*/, const char* url) {
-    if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) {
-        return error;
-    }
     try {
         const hub::ParsedBrokerUrl parsed = hub::parse_broker_url(url);
         if (!parsed.error.empty()) {
@@ -167,9 +164,6 @@ const char* set_broker(cmd_parms* cmd, void* /*section*/, const char* url) {
 }
 
 const char* set_broker_prefix(cmd_parms* cmd, void* /*section*/, const char* prefix) {
-    if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) {
-        return error;
-    }
     const std::string_view text(prefix);
     const auto visible = [](char c) { return c > 0x20 && c < 0x7F; };
     if (text.empty() || text.size() > kLongestPrefix || !std::ranges::all_of(text, visible)) {
@@ -183,9 +177,6 @@ const char* set_broker_prefix(cmd_parms* cmd, void* /*section*/, const char* pre
 }
 
 const char* set_broker_file(cmd_parms* cmd, void* /*section*/, const char* file) {
-    if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) {
-        return error;
-    }
     const char* path = ap_server_root_relative(cmd->pool, file);
     struct stat status {};
     if (*file == '\0' || path == nullptr || ::stat(path, &status) != 0) {

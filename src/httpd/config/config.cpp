@@ -54,11 +54,6 @@ Config& target_of(cmd_parms* cmd, void* section) {
 const char* set_number(cmd_parms* cmd, void* section, const char* text) {
     return without_exceptions([&]() -> const char* {
         const Directive& directive = directive_of(cmd);
-        if (directive.scope == Scope::process) {
-            if (const char* error = ap_check_cmd_context(cmd, GLOBAL_ONLY)) {
-                return error;
-            }
-        }
         if (directive.name == kDeprecatedName) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, cmd->server,
                          "WS0001: The MaxMessageSize directive (%s:%d) is deprecated; use "
@@ -155,10 +150,32 @@ const char* add_history(cmd_parms* cmd, void* /*section*/, const char* pattern,
     return without_exceptions([&] { return add_topic_history(cmd, pattern, messages, ttl); });
 }
 
+/// An error where the directive may not stand, beyond what command_rec tells httpd: AllowOverrideList lets
+/// .htaccess files have whatever may stand in a <Directory>.
+const char* misplaced(cmd_parms* cmd) {
+    switch (directive_of(cmd).scope) {
+        case Scope::process: return ap_check_cmd_context(cmd, GLOBAL_ONLY);
+        case Scope::guarded:
+        case Scope::location: return ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
+        case Scope::section:
+        case Scope::host: break;
+    }
+    return nullptr;
+}
+
+template <auto kSetter, class... Texts>
+cmd_func checked(const char*(cmd_parms*, void*, Texts...)) {
+    const auto command = +[](cmd_parms* cmd, void* section, Texts... texts) {
+        const char* error = misplaced(cmd);
+        return error != nullptr ? error : kSetter(cmd, section, texts...);
+    };
+    return reinterpret_cast<cmd_func>(reinterpret_cast<void (*)()>(command));
+}
+
 /// httpd calls each through the type that its args_how implies.
-template <class Function>
-cmd_func as_command(Function* function) {
-    return reinterpret_cast<cmd_func>(reinterpret_cast<void (*)()>(function));
+template <auto kSetter>
+cmd_func as_command() {
+    return checked<kSetter>(kSetter);
 }
 
 int contexts_of(Scope scope) {
@@ -180,45 +197,45 @@ command_rec command_of(const Directive& directive) {
     command.errmsg = directive.help;
     switch (directive.setting) {
         case Setting::handler:
-            command.func = as_command(set_handler);
+            command.func = as_command<set_handler>();
             command.args_how = TAKE2;
             break;
         case Setting::option:
-            command.func = as_command(set_option);
+            command.func = as_command<set_option>();
             command.args_how = TAKE2;
             break;
         case Setting::trusted_origin:
-            command.func = as_command(add_trusted_origin);
+            command.func = as_command<add_trusted_origin>();
             command.args_how = ITERATE;
             break;
         case Setting::topic_scope:
-            command.func = as_command(set_topic_scope);
+            command.func = as_command<set_topic_scope>();
             command.args_how = TAKE1;
             break;
         case Setting::history:
-            command.func = as_command(add_history);
+            command.func = as_command<add_history>();
             command.args_how = TAKE3;
             break;
         case Setting::broker:
-            command.func = as_command(set_broker);
+            command.func = as_command<set_broker>();
             command.args_how = TAKE1;
             break;
         case Setting::broker_prefix:
-            command.func = as_command(set_broker_prefix);
+            command.func = as_command<set_broker_prefix>();
             command.args_how = TAKE1;
             break;
         case Setting::broker_password_file:
         case Setting::broker_sentinel_password_file:
         case Setting::broker_ca_file:
-            command.func = as_command(set_broker_file);
+            command.func = as_command<set_broker_file>();
             command.args_how = TAKE1;
             break;
         case Setting::log:
-            command.func = as_command(add_log);
+            command.func = as_command<add_log>();
             command.args_how = TAKE123;
             break;
         default:
-            command.func = as_command(set_number);
+            command.func = as_command<set_number>();
             command.args_how = TAKE1;
             break;
     }
