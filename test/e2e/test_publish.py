@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing by HTTP: who may, what is refused, and PHP, Python and curl as docs/publish.md shows them."""
 
+import contextlib
+import http.client
 import json
 import re
 import subprocess
@@ -8,11 +10,13 @@ import sys
 
 import pytest
 
+import certificates
 import frames
 import httpd
 from httpd import Httpd, section, several_children, shipped
 from test_docs import TOP, snippet, with_our_files
-from waiting import SANITIZED, wait_until
+from tls import TlsHttpd
+from waiting import SANITIZED, patience, wait_until
 
 _CHILDREN = 5
 _ALICE = ("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA==")
@@ -26,6 +30,12 @@ def _publish(path, *lines):
 
 _BASIC = ("AuthType Basic", "AuthName x", "AuthBasicProvider file", 'AuthUserFile "@ROOT@/passwords"')
 
+# Addresses that nobody on the Internet has, RFC 6890.
+_BOGONS = (
+    "0.0.0.0/8 100.64.0.0/10 169.254.0.0/16 192.0.0.0/24 192.0.2.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 "
+    "224.0.0.0/3 2001:db8::/32 fc00::/7 fe80::/10"
+)
+
 # Which of them a stranger would get through; the tests come from 127.0.0.1.
 _OPEN = {
     "nothing": (),
@@ -34,6 +44,12 @@ _OPEN = {
     "any": ("<RequireAny>", "Require ip 127.0.0.1", "Require all granted", "</RequireAny>"),
     "not": ("<RequireAll>", "Require all granted", "Require not ip 10.1.2.3", "</RequireAll>"),
     "world": ("Require ip 0.0.0.0/1 128.0.0.0/1",),
+    "half": ("Require ip 127.0.0.1 0.0.0.0/1",),
+    "not-bogons": ("<RequireAll>", "Require all granted", f"Require not ip {_BOGONS}", "</RequireAll>"),
+    "not-test-net": ('Require expr "%{REMOTE_ADDR} != \'192.0.2.1\'"',),
+    "this-host": ('Require expr "%{HTTP_HOST} =~ /./"',),
+    "order": ("Order deny,allow", "Deny from 10.0.0.0/8"),
+    "satisfy-any": (*_BASIC, "Require valid-user", "Order allow,deny", "Allow from all", "Satisfy Any"),
 }
 _CLOSED = {
     "ip": ("Require ip 127.0.0.1",),
@@ -42,6 +58,8 @@ _CLOSED = {
     "token": ('Require expr "%{HTTP:X-Token} == \'secret\'"',),
     "env": ("SetEnvIf X-Token secret known", "Require env known"),
     "either": (*_BASIC, "<RequireAny>", "Require ip 127.0.0.1", "Require valid-user", "</RequireAny>"),
+    "allow-from": ("Order deny,allow", "Deny from all", "Allow from 127.0.0.1"),
+    "satisfy-either": (*_BASIC, "Require valid-user", "Order deny,allow", "Deny from all", "Allow from 127.0.0.1", "Satisfy Any"),
     "granted-and-ip": ("<RequireAll>", "Require all granted", "Require ip 127.0.0.1", "</RequireAll>"),
 }
 
@@ -55,11 +73,12 @@ _PARTS = (
     + shipped("/news", "topic", "WebSocketOption topic news")
     + shipped("/json", "topic", "WebSocketOption protocol json", 'WebSocketOption allow "**"')
 )
+_MODULES = ("access_compat",)
 
 
 @pytest.fixture(scope="module")
 def publish_server(mpm):
-    with Httpd(mpm, _PARTS, children=_CHILDREN) as server:
+    with Httpd(mpm, _PARTS, children=_CHILDREN, modules=_MODULES) as server:
         yield server
 
 
@@ -106,6 +125,53 @@ def test_a_require_that_keeps_strangers_out_opens(server, name):
     assert "AH01630" not in server.log(start)  # that the stranger is refused is no news
     if name in ("token", "env"):
         assert _ask(server, f"/closed/{name}/news").status == 403
+
+
+# Refuses whom it knows no better than by his address, and counts.
+_CHECK = """
+function check(r)
+    local calls = assert(io.open(r.document_root .. "/calls", "a"))
+    calls:write(r.useragent_ip, "\\n")
+    calls:close()
+    return r.useragent_ip == "127.0.0.1" and apache2.OK or 403
+end
+"""
+
+
+def test_the_checks_of_other_modules_run_once_and_count_for_nothing(mpm):
+    checked = 'LuaHookAccessChecker "@ROOT@/check.lua" check'
+    sections = _publish("/open", checked) + _publish("/closed", checked, "Require ip 127.0.0.1")
+    server = Httpd(mpm, sections, children=1, modules=("lua",))
+    (server.root / "check.lua").write_text(_CHECK)
+    (server.root / "htdocs").chmod(0o777)
+    with server:
+        assert _ask(server, "/open/news").status == 403
+        assert _ask(server, "/closed/news").status == 200
+        assert (server.root / "htdocs/calls").read_text().splitlines() == ["127.0.0.1"] * 2
+
+
+# What Alice gets, who has a certificate.
+_CERTIFIED = {
+    "ssl": (("Require ssl",), 403),
+    "verified": (("Require ssl-verify-client",), 403),
+    "expr": (('Require expr "%{SSL_CLIENT_S_DN_CN} == \'Alice\'"',), 403),
+    "user": (("SSLUserName SSL_CLIENT_S_DN_CN", "Require user Alice"), 200),
+}
+
+
+def test_of_certificates_only_the_user_counts(mpm):
+    sections = "".join(_publish(f"/{name}", *lines) for name, (lines, _) in _CERTIFIED.items())
+    tls = (f"SSLCACertificateFile {certificates.authority()[0]}", "SSLVerifyClient optional")
+    with TlsHttpd(mpm, sections, tls=tls) as server:
+        for name, (_, wanted) in _CERTIFIED.items():
+            for certified in (None, certificates.alice()):
+                context = certificates.client_context(certified=certified)
+                client = http.client.HTTPSConnection("127.0.0.1", server.tls_port, timeout=patience(10), context=context)
+                with contextlib.closing(client):
+                    client.request("POST", f"/{name}/news", body=b"x", headers=dict([_TEXT]))
+                    status = client.getresponse().status
+                    assert status == wanted if certified else status >= 400, (name, certified, status)
+        server.assert_unharmed()
 
 
 def test_passwords_are_asked_for(server):
@@ -236,7 +302,7 @@ def _mod_php():
 @pytest.mark.skipif(SANITIZED, reason="PHP loads its modules in a way that sanitizers refuse")
 def test_a_page_of_mod_php_publishes_to_its_own_httpd():
     parts = f'LoadModule php_module "{_mod_php()}"\nAddType application/x-httpd-php .php\n' + _PARTS
-    with Httpd("prefork", parts, children=_CHILDREN) as server:
+    with Httpd("prefork", parts, children=_CHILDREN, modules=_MODULES) as server:
         page = server.root / "htdocs/publish.php"
         page.write_text(_here(snippet(_PAGE, "php", "publish("), server))
         with _subscriber(server) as one, _subscriber(server) as other:

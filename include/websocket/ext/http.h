@@ -56,10 +56,10 @@ typedef struct ws_http_1 {
     uint32_t (*trusts_origin)(const ws_request* request);
 
     /*
-     * Whether httpd would let anybody do this: somebody whom it knows nothing of, who is not logged in, has an
-     * address that nobody has (192.0.2.1, RFC 5737) and sends no headers. Returns 1 or 0. It is 1 without
-     * Require and with Require all granted, and 0 with Require valid-user or Require ip. In on_http only; else
-     * 1. Since minor version 4.
+     * Whether httpd would let anybody do this: somebody whom it knows nothing of, who is not logged in, has just
+     * some address of the Internet and sends no header but Host. Returns 1 or 0. It is 1 without Require and with
+     * Require all granted, and 0 with Require valid-user or Require ip; conditions on the certificate of a client do
+     * not count. In on_http only; else 1. Since minor version 4.
      */
     uint32_t (*is_open)(const ws_request* request);
 } ws_http_1;

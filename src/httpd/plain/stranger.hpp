@@ -6,10 +6,10 @@
 
 namespace websocket::httpd {
 
-/// Whether httpd's access control would let the same request pass if it came from somebody of whom nothing is known:
-/// who has no user and no certificate of its own, an address of RFC 5737 and no headers. False where Require or
-/// Allow from make a difference. Other modules' checks run once more, as for ap_some_authn_required(), with nothing
-/// in the log. [httpd worker]
+/// Whether Require, or Allow from and Deny from, would let the same request pass if it came from somebody of whom
+/// nothing is known: who has no user, some address of the Internet, and no header but Host. False where they make a
+/// difference. He has the real client's TLS connection, and with it its certificate: true also where only
+/// that makes one. Modules' own checks are not asked, and nothing gets into the log. [httpd worker]
 [[nodiscard]] bool admits_strangers(request_rec* r);
 
 }  // namespace websocket::httpd
