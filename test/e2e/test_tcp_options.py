@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from bridges import location
-from httpd import BUILD
+from httpd import BUILD, Httpd
 from test_docs import TOP, snippet, with_our_files
 
 
@@ -70,6 +70,52 @@ def test_a_wrong_option_stops_httpd_with_what_is_allowed(configtest, options, se
 def test_right_options_are_accepted(configtest, options):
     code, output = configtest(location("/tcp", *options))
     assert code == 0, output
+
+
+_HANDLER = f'SetHandler websocket-handler\nWebSocketHandler "{BUILD}/plugins/websocket_tcp.so" tcp_init\n'
+_TARGET = "WebSocketOption target 127.0.0.1:1\n"
+
+
+def _section(kind, *lines):
+    return f"<{kind}>\n{''.join(lines)}</{kind.split()[0]}>\n"
+
+
+_INHERITED = {
+    "server": _TARGET + _section('Location "/a"', _HANDLER),
+    "outer": _section('Location "/"', _TARGET) + _section('Location "/a"', _HANDLER),
+    "if": _section('Location "/a"', _TARGET, _section('If "true"', _HANDLER)),
+    "directory": _section('Directory "@ROOT@/htdocs"', _TARGET) + _section('Location "/a"', _HANDLER),
+    "host": _section('Location "/a"', _HANDLER) + _section("VirtualHost *:1", _TARGET),
+}
+_MISSING = {
+    "nowhere": _section('Location "/a"', _HANDLER),
+    "elsewhere": _section('Location "/b"', _HANDLER, _TARGET) + _section('Location "/a"', _HANDLER),
+    "other host": _section("VirtualHost *:1", _TARGET) + _section("VirtualHost *:2", _section('Location "/a"', _HANDLER)),
+    "wrong around": _section('Location "/"', "WebSocketOption target nowhere\n")
+    + _section('Location "/a"', _HANDLER, "WebSocketOption target nowhere\n"),
+}
+
+
+@pytest.mark.parametrize("name", _INHERITED)
+def test_what_is_missing_may_come_from_another_section(configtest, name):
+    code, output = configtest(_INHERITED[name])
+    assert code == 0, output
+
+
+@pytest.mark.parametrize("name", _MISSING)
+def test_what_no_section_can_make_good_is_refused(configtest, name):
+    code, output = configtest(_MISSING[name])
+    assert code != 0 and 'WS0410: WebSocketOption in section "/a"' in output, output
+
+
+def test_what_requests_find_decides(mpm):
+    target = "WebSocketOption target 127.0.0.1:@PORT@\n"
+    parts = _section('Location "/with"', target) + _section('Location "/with/handler"', _HANDLER)
+    parts += _section('LocationMatch "^/elsewhere"', target) + _section('Location "/without"', _HANDLER)
+    with Httpd(mpm, parts, children=1) as server:
+        assert server.answer("/with/handler").status == 101
+        assert server.answer("/without").status == 500
+        server.expect_log(r"WS0415: .*option target or targets is missing")
 
 
 @pytest.mark.parametrize("containing", ["5900", "1883"])

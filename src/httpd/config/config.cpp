@@ -122,7 +122,11 @@ const char* set_handler(cmd_parms* cmd, void* section, const char* path, const c
 }
 
 const char* set_option(cmd_parms* cmd, void* section, const char* name, const char* value) {
-    put_option(cmd->pool, static_cast<Config*>(section)->options,
+    auto* config = static_cast<Config*>(section);
+    if (config->options == nullptr) {
+        note_options(cmd, *config);
+    }
+    put_option(cmd->pool, config->options,
                {apr_pstrdup(cmd->pool, name), std::strlen(name), apr_pstrdup(cmd->pool, value),
                 std::strlen(value)});
     return nullptr;

@@ -5,10 +5,10 @@
 #include <array>
 #include <cstdint>
 #include <numeric>
-#include <optional>
 #include <string_view>
 
 #include "base/ascii.hpp"
+#include "httpd/config/reach.hpp"
 #include "protocol/origin.hpp"
 
 namespace websocket::httpd {
@@ -29,9 +29,7 @@ enum class Subject : std::uint8_t {
 struct Mention {
     Subject subject;
     const ap_directive_t* at;
-    const ap_directive_t* host;  ///< the <VirtualHost> around; null: none
-    std::string_view path;       ///< of the <Location> around, without "/" at its end
-    bool has_path;               ///< false: it may hold for any path
+    Reach reach;
 };
 
 bool contains(std::string_view text, std::string_view part) {
@@ -54,44 +52,6 @@ std::vector<std::string_view> words_of(const ap_directive_t& directive) {
 
 bool is(const ap_directive_t& directive, std::string_view name) {
     return base::equals_ignoring_case(directive.directive, name);
-}
-
-const ap_directive_t* enclosing(const ap_directive_t* directive, std::string_view section) {
-    while (directive != nullptr && !is(*directive, section)) {
-        directive = directive->parent;
-    }
-    return directive;
-}
-
-/// Nothing when it is a pattern or a URL of a proxy.
-std::optional<std::string_view> plain_path(const ap_directive_t* location) {
-    if (location == nullptr) {
-        return {};
-    }
-    std::string_view arguments = location->args != nullptr ? location->args : "";
-    arguments = base::trim(arguments.substr(0, arguments.rfind('>')));
-    if (arguments.size() >= 2 && arguments.front() == '"' && arguments.back() == '"') {
-        arguments = arguments.substr(1, arguments.size() - 2);
-    }
-    if (!arguments.starts_with('/') || arguments.find_first_of("*?[ ") != std::string_view::npos) {
-        return {};
-    }
-    while (arguments.ends_with('/')) {
-        arguments.remove_suffix(1);
-    }
-    return arguments;
-}
-
-bool is_below(std::string_view path, std::string_view other) {
-    return path.starts_with(other) && (path.size() == other.size() || path[other.size()] == '/');
-}
-
-/// False when no request can be in both places.
-bool may_meet(const Mention& one, const Mention& other) {
-    const bool same_host = one.host == nullptr || other.host == nullptr || one.host == other.host;
-    const bool same_path = !one.has_path || !other.has_path || is_below(one.path, other.path) ||
-                           is_below(other.path, one.path);
-    return same_host && same_path;
 }
 
 /// Levenshtein's, of words of up to 32 characters.
@@ -199,9 +159,7 @@ private:
 
     void add(Subject subject, const ap_directive_t& directive) {
         // What .htaccess files may do is said in a <Directory>, and holds wherever that is served.
-        const auto path = plain_path(enclosing(&directive, "<Location"));
-        mentions_.push_back({subject, &directive, enclosing(&directive, "<VirtualHost"),
-                             path.value_or(std::string_view()), path.has_value()});
+        mentions_.push_back({subject, &directive, reach_of(directive)});
     }
 
     void doubt(const ap_directive_t& at, const std::string& sentence) {
@@ -214,7 +172,7 @@ private:
         for (const Mention& one : mentions_) {
             const auto helps = [&](const Mention& other) {
                 return std::ranges::find(others, other.subject) != others.end() &&
-                       may_meet(one, other);
+                       may_meet(one.reach, other.reach);
             };
             if (one.subject == subject && std::ranges::none_of(mentions_, helps)) {
                 doubt(*one.at, sentence);

@@ -12,17 +12,20 @@
 
 namespace websocket::httpd {
 
-/// A section that names a plugin.
+/// A section, or a server outside of all, with a directive for plugins.
 struct PluginSection {
     const Config* config;
     const server_rec* server;
-    const char* path;  ///< of the section
+    const char* path;  ///< of the section; null outside of all
     const ap_directive_t* directive;
 };
 
 /// Remembers a section that names a plugin. [config]
 void note_plugin(const cmd_parms* cmd, const Config& config);
-/// How many there are. [config]
+/// Remembers where there are WebSocketOption lines; once for each section. [config]
+void note_options(const cmd_parms* cmd, const Config& config);
+
+/// How many sections name plugins. [config]
 [[nodiscard]] int count_plugins(apr_pool_t* pconf);
 
 /// All of them. [config]
