@@ -119,10 +119,11 @@ def test_a_head_that_comes_in_parts_finds_the_last_place(server, pause):
     _close(socks + slow)
 
 
-def test_a_connection_that_was_kept_alive_finds_the_last_place(server):
+@pytest.mark.parametrize("header", ["", "Accept: text/event-stream\r\n"], ids=["page", "looks_like_a_stream"])
+def test_a_connection_that_was_kept_alive_finds_the_last_place(server, header):
     kept = [server.client() for _ in range(3)]
     for client in kept:
-        client.send(b"GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send(f"GET /index.html HTTP/1.1\r\nHost: x\r\n{header}\r\n".encode())
         assert client.read_response().status == 200
     socks = []
     for _ in range(_ALL - len(kept)):  # not at once: event closes idle connections when it is busy
@@ -131,6 +132,76 @@ def test_a_connection_that_was_kept_alive_finds_the_last_place(server):
         client.send(handshake.request("/echo"))
     assert [client.read_response().status for client in kept] == [101] * len(kept)
     _close(socks + kept)
+
+
+_UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket"
+_STREAM = "Accept: text/event-stream"
+_NO_WEBSOCKETS = """
+<Location "/secret">
+    AuthType Basic
+    AuthName secret
+    AuthUserFile "@ROOT@/passwords"
+    Require valid-user
+</Location>
+<Location "/forbidden">
+    Require all denied
+    ErrorDocument 403 /large
+</Location>
+Protocols h2c http/1.1
+ProxyPass "/behind" "http://127.0.0.1:@PORT@/index.html"
+""" + location("/http", "http")
+
+
+@pytest.fixture
+def pages(mpm):
+    """Four children that have something else than WebSockets, too."""
+    server = Httpd(mpm, _SMALL + _NO_WEBSOCKETS, children=_CHILDREN, modules=("http2", "proxy", "proxy_http"))
+    with open(server.root / "htdocs/large", "wb") as file:
+        file.truncate(1 << 26)
+    with server:
+        _await_children(server)
+        yield server
+
+
+def _ask(server, path, header, **options):
+    client = server.client(**options)
+    client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+    return client
+
+
+@pytest.mark.parametrize("header", [_UPGRADE, _STREAM], ids=["upgrade", "event_stream"])
+@pytest.mark.parametrize("path, status", [("/index.html", 200), ("/missing", 404), ("/secret", 401), ("/behind", 200)])
+def test_who_gets_something_else_has_no_place(pages, path, status, header):
+    """Whatever the request looked like before it was read, and however long the connection stays."""
+    clients = [_ask(pages, path, header) for _ in range(8)]
+    assert [client.read_response().status for client in clients] == [status] * len(clients)
+    _close(open_batch(pages.port, _ALL) + clients)
+
+
+def test_who_sends_a_head_that_is_none_has_no_place(pages):
+    clients = [_ask(pages, "/index.html", _UPGRADE + "\r\nno colon") for _ in range(8)]
+    assert [client.read_response().status for client in clients] == [400] * len(clients)
+    _close(open_batch(pages.port, _ALL) + clients)
+
+
+def test_who_goes_on_with_http2_has_no_place(pages):
+    def switch():
+        more = "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk"
+        client = _ask(pages, "/echo", f"{_STREAM}\r\n{more}")
+        assert client.read_response().status == 101
+        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        return client
+
+    clients = [switch() for _ in range(8)]
+    _close(open_batch(pages.port, _ALL) + clients)
+
+
+@pytest.mark.parametrize("path", ["/large", "/forbidden", "/http/large?size=8000000"])
+def test_who_does_not_read_something_else_has_no_place(pages, path):
+    clients = [_ask(pages, path, _STREAM, receive_buffer=4096) for _ in range(8)]
+    for client in clients:
+        assert client.sock.recv(8) == b"HTTP/1.1"
+    _close(open_batch(pages.port, _ALL) + clients)
 
 
 def test_nothing_that_was_sent_behind_a_request_is_lost(server):

@@ -20,6 +20,7 @@
 #include "httpd/process/child.hpp"
 #include "httpd/request_state.hpp"
 #include "httpd/response.hpp"
+#include "httpd/siblings/arrival.hpp"
 #include "plugin/v1/v1_http.hpp"
 
 namespace websocket::httpd {
@@ -117,6 +118,7 @@ bool has_validator(const request_rec* r) {
 }
 
 int send_answer(request_rec* r, int status, const PlainExchange& exchange) {
+    Arrival::give_back(r->connection);  // it is no connection
     if (status == HTTP_UPGRADE_REQUIRED) {
         name_upgrade(r->headers_out);
     }

@@ -12,7 +12,7 @@
 namespace websocket::httpd {
 
 /// So that two handshakes that arrive at the same time do not both count on the last place. What nobody has
-/// used goes back to the engine with the first other request, or with the connection.
+/// used goes back to the engine before another response begins, or with the request.
 class Arrival {
 public:
     using Place = engine::Engine::Place;
@@ -28,7 +28,7 @@ public:
     static void attach(conn_rec* c, Place place) noexcept;
     /// The place of the request's client, if there is one. [httpd worker]
     [[nodiscard]] static std::optional<Place> take(const request_rec* r) noexcept;
-    /// The client wants something else. [httpd worker]
+    /// The client wants something else, or gets it. [httpd]
     static void give_back(conn_rec* c) noexcept;
 };
 

@@ -6,6 +6,7 @@
 #include <http_core.h>
 #include <http_log.h>
 #include <http_protocol.h>
+#include <http_request.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <util_filter.h>
@@ -18,6 +19,8 @@
 #include <string_view>
 #include <utility>
 
+#include "httpd/handshake/handler.hpp"
+#include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/module.hpp"
 #include "httpd/plain/event_stream_answer.hpp"
 #include "httpd/process/child.hpp"
@@ -26,6 +29,7 @@
 #include "httpd/siblings/prefork_pause.hpp"
 #include "httpd/siblings/siblings.hpp"
 #include "httpd/takeover/stop_watch.hpp"
+#include "httpd/tunnel/tunnel_hooks.hpp"
 #include "protocol/first_bytes.hpp"
 
 namespace websocket::httpd {
@@ -181,13 +185,23 @@ int look_at_first_bytes(conn_rec* c) {
     return share(c, *siblings) ? let_go(c) : DECLINED;
 }
 
-/// Hook post_read_request: who asks for something else needs no place.
-int give_place_back(request_rec* r) {
-    conn_rec* c = r->connection;
-    if (c->master == nullptr && apr_table_get(r->headers_in, "Upgrade") == nullptr &&
-        !wants_event_stream(r)) {
-        Arrival::give_back(c);
+/// Whether the handler that comes next may take the place. That of a tunnel stands before mod_proxy's.
+bool may_take_place(const request_rec* r) {
+    const bool ours = r->handler != nullptr && r->handler == kHandlerName;
+    return ours ? wants_upgrade(r) || wants_event_stream(r) : may_become_tunnel(r);
+}
+
+/// Hook insert_filter, before a response begins, which may take as long as its client likes. A page may be put
+/// together from others.
+void give_place_back_before_response(request_rec* r) {
+    if (r->main == nullptr && !may_take_place(r)) {
+        Arrival::give_back(r->connection);
     }
+}
+
+/// Hook log_transaction: also what was refused before it had a handler.
+int give_place_back_after_request(request_rec* r) {
+    Arrival::give_back(r->connection);
     return DECLINED;
 }
 
@@ -196,7 +210,8 @@ int give_place_back(request_rec* r) {
 void register_sharing() {
     ap_hook_pre_connection(show_life, nullptr, nullptr, APR_HOOK_FIRST);
     ap_hook_process_connection(look_at_first_bytes, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
-    ap_hook_post_read_request(give_place_back, nullptr, nullptr, APR_HOOK_FIRST);
+    ap_hook_insert_filter(give_place_back_before_response, nullptr, nullptr, APR_HOOK_FIRST);
+    ap_hook_log_transaction(give_place_back_after_request, nullptr, nullptr, APR_HOOK_MIDDLE);
 }
 
 }  // namespace websocket::httpd

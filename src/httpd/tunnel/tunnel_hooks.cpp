@@ -74,6 +74,7 @@ apr_status_t end_attempt(void* attempt) {
 
 /// What is checked before the backend is asked. A status to answer with, or DECLINED: mod_proxy goes on.
 int begin_attempt(request_rec* r) {
+    auto early = Arrival::take(r);  // also of one that stays with httpd
     Child* child = Child::instance();
     if (child == nullptr) {
         stays_with_httpd(r, StaysBecause::memory);
@@ -98,7 +99,7 @@ int begin_attempt(request_rec* r) {
         return status;
     }
     engine::Engine& engine = child->host().engine;
-    Arrival::give_back(r->connection);  // it is one of a connection
+    early.reset();  // it is one of a connection
     auto why = engine::Refusal::stopping;
     auto place = engine.reserve<engine::Tunnel>(why);
     if (!place && why == engine::Refusal::too_many_connections) {
@@ -120,7 +121,7 @@ int begin_attempt(request_rec* r) {
 
 /// Before mod_proxy's handler, when it is known who the client is and that it may ask.
 int check_request(request_rec* r) {
-    if (!goes_to_backend(r) || tunnel_mode(r) == TunnelMode::off || !is_handshake(r)) {
+    if (!may_become_tunnel(r)) {
         return DECLINED;
     }
     try {
@@ -292,6 +293,10 @@ int hook_into_mod_proxy(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t*
 }
 
 }  // namespace
+
+bool may_become_tunnel(const request_rec* r) {
+    return goes_to_backend(r) && tunnel_mode(r) != TunnelMode::off && is_handshake(r);
+}
 
 void register_tunnels() {
     input_filter =
