@@ -26,6 +26,9 @@ def _parts(backend, unix):
             pass_on("/one/", backend.port, "WebSocketMaxConnectionsPerAddress 1"),
             pass_on("/two/", backend.port, "WebSocketMaxConnectionsPerLocation 2"),
             pass_on("/nobody/", httpd.free_port(), "WebSocketMaxConnectionsPerAddress 1"),
+            pass_on("/error/", backend.port, "WebSocketMaxConnectionsPerAddress 1"),
+            '<Location "/lost/">\nErrorDocument 404 /error/page\n</Location>',
+            '<Location "/parts.shtml">\nOptions +Includes\nSetOutputFilter INCLUDES\n</Location>',
             pass_on("/scgi/", backend.port, "WebSocketMaxConnectionsPerAddress 1", scheme="scgi"),
             pass_on("/kept/", backend.port, worker="retry=0"),
             pass_on("/never/", backend.port, worker=f"{WORKER} timeout=1"),
@@ -47,8 +50,9 @@ def _parts(backend, unix):
 @pytest.fixture(scope="module")
 def shared(mpm):
     with Backend() as backend, Backend(unix=True) as unix:
-        server = TunnelServer(mpm, _parts(backend, unix), backend, modules=(*MODULES, "proxy_scgi"))
+        server = TunnelServer(mpm, _parts(backend, unix), backend, modules=(*MODULES, "proxy_scgi", "include"))
         server.unix = unix
+        (server.root / "htdocs/parts.shtml").write_text('<!--#include virtual="/one/a" -->')
         with server:
             yield server
 
@@ -280,6 +284,32 @@ def test_caps_are_kept_before_the_backend_is_asked(tunnels):
         client, peer = tunnels.tunnel(path)
         end(client, peer)
         await_tunnels(tunnels, 0)
+
+
+@pytest.mark.parametrize("connection", [None, "keep-alive", "close"])
+def test_caps_hold_for_all_that_mod_proxy_upgrades(tunnels, connection):
+    """It looks at Upgrade alone, and tells the backend of Connection by itself."""
+    client, peer = tunnels.tunnel("/one/a", connection=connection)
+    assert tunnels.answer("/one/a", connection=connection).status == 429
+    assert tunnels.backend.quiet()
+    await_tunnels(tunnels, 1)
+    talk(client, peer)
+    end(client, peer)
+
+
+@pytest.mark.parametrize(
+    ("path", "protocol"),
+    [("/one/a", "HTTP/1.0"), ("/lost/a", "HTTP/1.1"), ("/parts.shtml", "HTTP/1.1")],
+    ids=["http-1.0", "error-document", "part-of-a-page"],
+)
+def test_a_request_that_cannot_be_a_handshake_asks_the_backend_for_none(tunnels, path, protocol):
+    with tunnels.client() as client:
+        client.send(handshake.request(path, protocol=protocol))
+        with tunnels.backend.accept() as peer:
+            _first, fields = peer.read_request()
+            assert "upgrade" not in [name.lower() for name, _value in fields]
+            peer.answer(200, b"a page")
+        assert client.read_response(head_only=True).status == 200
 
 
 def test_a_refused_handshake_gives_its_place_back(tunnels):

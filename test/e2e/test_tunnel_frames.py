@@ -136,10 +136,35 @@ def test_a_rate_may_just_slow_down(tunnels):
 
 def test_pages_of_others_do_not_get_to_the_backend(tunnels):
     assert tunnels.answer("/app/a", headers=[("Origin", "http://evil.example.com")]).status == 403
+    assert tunnels.answer("/app/a", connection=None, headers=[("Origin", "http://evil.example.com")]).status == 403
     assert tunnels.backend.quiet()
     client, peer = tunnels.tunnel(headers=[("Origin", "http://127.0.0.1")])
     client.close()
     peer.expect_end()
+    peer.close()
+
+
+_START = frames.binary(bytes(1000))[:8]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [(("Content-Length", len(_START)), _START), (("Transfer-Encoding", "chunked"), b"%x\r\n%s\r\n0\r\n\r\n" % (len(_START), _START))],
+    ids=["length", "chunked"],
+)
+def test_a_handshake_with_a_body_does_not_get_to_the_backend(tunnels, method, header, body):
+    """Which might take it for the begin of a message."""
+    _line, response = tunnels.refusal("request has a body", "/small/a", method=method, headers=[header], body=body)
+    assert response.status == 400
+    assert tunnels.backend.quiet()
+
+
+def test_a_body_of_nothing_is_none(tunnels):
+    client, peer = tunnels.tunnel(headers=[("Content-Length", "0")])
+    client.send(frames.text("hello"))
+    peer.expect_text("hello")
+    client.close()
     peer.close()
 
 

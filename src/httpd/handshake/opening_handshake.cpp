@@ -29,17 +29,6 @@ bool names(const request_rec* r, const char* list, std::string_view token) {
     return value != nullptr && protocol::list_has_token(value, token);
 }
 
-/// RFC 9112 section 6: a message with a body has one of these. What follows it could not be told
-/// from frames.
-bool has_body(const request_rec* r) {
-    if (r->connection->master != nullptr) {
-        return false;  // a stream of HTTP/2 ends by itself
-    }
-    const char* length = header(r, "Content-Length");
-    const bool empty = length == nullptr || std::strspn(length, "0") == std::strlen(length);
-    return header(r, "Transfer-Encoding") != nullptr || !empty;
-}
-
 bool is_valid_key(const char* key, KeyCheck check) {
     if (key == nullptr) {
         return false;
@@ -74,10 +63,8 @@ int check_syntax(request_rec* r, const HandshakeOptions& options, Handshake& han
     if (header(r, "Host") == nullptr || r->parsed_uri.path == nullptr) {
         return bad_request(r, "no Host or no path", r->unparsed_uri);
     }
-    if (has_body(r)) {
-        const char* coding = header(r, "Transfer-Encoding");
-        return bad_request(r, "request has a body",
-                           coding != nullptr ? coding : header(r, "Content-Length"));
+    if (const int status = check_body(r); status != OK) {
+        return status;
     }
     if (!is_valid_key(handshake.key, options.key_check)) {
         return bad_request(r, "invalid Sec-WebSocket-Key", handshake.key);
@@ -115,6 +102,19 @@ bool is_handshake_if_wanted(const request_rec* r) {
 }
 
 bool is_handshake(const request_rec* r) { return wants_upgrade(r) && is_handshake_if_wanted(r); }
+
+/// RFC 9112 section 6: a message with a body has one of these.
+int check_body(request_rec* r) {
+    if (r->connection->master != nullptr) {
+        return OK;  // a stream of HTTP/2 ends by itself
+    }
+    const char* coding = header(r, "Transfer-Encoding");
+    const char* length = header(r, "Content-Length");
+    const bool empty = length == nullptr || std::strspn(length, "0") == std::strlen(length);
+    return coding == nullptr && empty
+               ? OK
+               : bad_request(r, "request has a body", coding != nullptr ? coding : length);
+}
 
 int check_handshake(request_rec* r, const Endpoint& endpoint, Handshake& handshake) {
     const HandshakeOptions& options = endpoint.handshake;

@@ -28,6 +28,10 @@ struct Handshake {
 /// The Sec-WebSocket-Version; 0 when there is none, or one that is no number. [httpd worker]
 [[nodiscard]] unsigned websocket_version(const request_rec* r);
 
+/// OK when the handshake has no body, which could not be told from frames. Else the status to answer with;
+/// the error log says why. [httpd worker]
+[[nodiscard]] int check_body(request_rec* r);
+
 /// Checks a handshake in the order: is it well-formed, is there a plugin, is the origin trusted. OK
 /// and a filled `handshake`, else the status to answer with; the error log says why. [httpd worker]
 [[nodiscard]] int check_handshake(request_rec* r, const Endpoint& endpoint, Handshake& handshake);

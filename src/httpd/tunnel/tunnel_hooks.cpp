@@ -23,6 +23,7 @@
 #include "httpd/config/endpoint_settings.hpp"
 #include "httpd/handshake/opening_handshake.hpp"
 #include "httpd/handshake/origin.hpp"
+#include "httpd/handshake/plain_request.hpp"
 #include "httpd/handshake/refusal.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
@@ -43,8 +44,13 @@ ap_filter_rec_t* input_filter = nullptr;
 ap_filter_rec_t* output_filter = nullptr;
 
 bool goes_to_backend(const request_rec* r) noexcept {
-    return r->main == nullptr && r->proxyreq != PROXYREQ_PROXY && r->handler != nullptr &&
+    return r->proxyreq != PROXYREQ_PROXY && r->handler != nullptr &&
            std::string_view(r->handler).starts_with("proxy");
+}
+
+/// RFC 9110 section 7.8 for HTTP/1.0. mod_proxy looks at neither.
+bool can_be_handshake(const request_rec* r) noexcept {
+    return r->proto_num >= HTTP_VERSION(1, 1) && !is_for_another(r);
 }
 
 /// Since then a tunnel can be ended on one side without shutting both sockets.
@@ -72,18 +78,27 @@ apr_status_t end_attempt(void* attempt) {
     return APR_SUCCESS;
 }
 
+/// Whether its frames can be followed, and may come.
+int check_for_frames(request_rec* r) {
+    if (const int status = check_body(r); status != OK) {
+        return status;
+    }
+    return is_trusted_origin(r, endpoint_of(r).handshake, websocket_version(r)) ? OK
+                                                                                : HTTP_FORBIDDEN;
+}
+
 /// What is checked before the backend is asked. A status to answer with, or DECLINED: mod_proxy goes on.
 int begin_attempt(request_rec* r) {
     auto early = Arrival::take(r);  // also of one that stays with httpd
+    if (tunnel_mode(r) == TunnelMode::frames) {
+        if (const int status = check_for_frames(r); status != OK) {
+            return status;
+        }
+    }
     Child* child = Child::instance();
     if (child == nullptr) {
         stays_with_httpd(r, StaysBecause::memory);
         return DECLINED;
-    }
-    const Endpoint& endpoint = endpoint_of(r);
-    if (tunnel_mode(r) == TunnelMode::frames &&
-        !is_trusted_origin(r, endpoint.handshake, websocket_version(r))) {
-        return HTTP_FORBIDDEN;
     }
     if (!child->settle()) {
         stays_with_httpd(r, StaysBecause::forked);
@@ -94,6 +109,7 @@ int begin_attempt(request_rec* r) {
         stays_with_httpd(r, *why, detail != nullptr ? detail : "");
         return DECLINED;
     }
+    const Endpoint& endpoint = endpoint_of(r);
     CapLeases leases;
     if (const int status = take_leases(r, endpoint.handshake, leases); status != OK) {
         return status;
@@ -119,9 +135,14 @@ int begin_attempt(request_rec* r) {
     return DECLINED;
 }
 
-/// Before mod_proxy's handler, when it is known who the client is and that it may ask.
+/// Before mod_proxy's handler, when it is known who the client is and that it may ask. Whatever Connection
+/// says: mod_proxy upgrades whoever has an Upgrade, and tells the backend of Connection by itself.
 int check_request(request_rec* r) {
     if (!may_become_tunnel(r)) {
+        return DECLINED;
+    }
+    if (!can_be_handshake(r)) {
+        apr_table_unset(r->headers_in, "Upgrade");
         return DECLINED;
     }
     try {
@@ -295,7 +316,7 @@ int hook_into_mod_proxy(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t*
 }  // namespace
 
 bool may_become_tunnel(const request_rec* r) {
-    return goes_to_backend(r) && tunnel_mode(r) != TunnelMode::off && is_handshake(r);
+    return goes_to_backend(r) && tunnel_mode(r) != TunnelMode::off && wants_upgrade(r);
 }
 
 void register_tunnels() {
