@@ -141,7 +141,7 @@ IoResult TlsTransport::read(std::span<std::uint8_t> into) noexcept {
     pending_ = false;
     read_waits_for_room_ = false;
     std::size_t count = 0;
-    while (!failed_ && count < into.size()) {
+    while (!read_failed_ && count < into.size()) {
         std::size_t more = 0;
         clear_errors();
         if (SSL_read_ex(ssl, into.data() + count, into.size() - count, &more) == 1) {
@@ -158,12 +158,22 @@ IoResult TlsTransport::read(std::span<std::uint8_t> into) noexcept {
             count_barren_read();
         }
     }
-    pending_ = failed_ || SSL_has_pending(ssl) != 0;
+    pending_ = read_failed_ || SSL_has_pending(ssl) != 0;
     return {count > 0 ? IoStatus::done : IoStatus::failed, count};
 }
 
 /// OpenSSL took a handshake message or an alert, or the header of a record.
-void TlsTransport::count_barren_read() noexcept { failed_ = ++barren_reads_ > kMaxBarrenReads; }
+void TlsTransport::count_barren_read() noexcept {
+    if (++barren_reads_ > kMaxBarrenReads) {
+        fail();
+    }
+}
+
+/// What cannot be read any more cannot be written either; the other way round it can.
+void TlsTransport::fail() noexcept {
+    read_failed_ = true;
+    write_failed_ = true;
+}
 
 /// The socket is empty.
 IoResult TlsTransport::read_all(std::size_t count) noexcept {
@@ -173,7 +183,7 @@ IoResult TlsTransport::read_all(std::size_t count) noexcept {
     if (socket_.fresh > 0 && SSL_has_pending(ssl_.get()) == 0) {
         count_barren_read();
     }
-    return {failed_ ? IoStatus::failed : IoStatus::would_block, socket_.fresh};
+    return {read_failed_ ? IoStatus::failed : IoStatus::would_block, socket_.fresh};
 }
 
 /// Neither data nor just a lack of them. What was read before is handed out first.
@@ -182,14 +192,16 @@ IoResult TlsTransport::read_stopped(std::size_t count) noexcept {
     clear_errors();
     pending_ = true;
     read_waits_for_room_ = why == SSL_ERROR_WANT_WRITE;
-    failed_ = !read_waits_for_room_ && why != SSL_ERROR_ZERO_RETURN;
+    if (!read_waits_for_room_ && why != SSL_ERROR_ZERO_RETURN) {
+        fail();
+    }
     if (count > 0) {
         return {IoStatus::done, count};
     }
     if (read_waits_for_room_) {
         return {IoStatus::would_block, socket_.fresh};
     }
-    return {failed_ ? IoStatus::failed : IoStatus::closed};
+    return {read_failed_ ? IoStatus::failed : IoStatus::closed};
 }
 
 // --- writing -------------------------------------------------------------------------------------
@@ -197,9 +209,9 @@ IoResult TlsTransport::read_stopped(std::size_t count) noexcept {
 IoResult TlsTransport::write(std::span<const iovec> from) noexcept {
     socket_.full = false;
     write_waits_for_input_ = false;
-    if (failed_ || !socket_.send_unsent()) {
-        failed_ = failed_ || !socket_.full;
-        return {failed_ ? IoStatus::failed : IoStatus::would_block};
+    if (write_failed_ || !socket_.send_unsent()) {
+        write_failed_ = write_failed_ || !socket_.full;
+        return {write_failed_ ? IoStatus::failed : IoStatus::would_block};
     }
     Cursor cursor(from);
     // What the caller offers again, but is sent by now.
@@ -208,7 +220,7 @@ IoResult TlsTransport::write(std::span<const iovec> from) noexcept {
     ahead_ -= static_cast<std::uint32_t>(written);
 
     written += cursor.left() > kRecord ? write_together(cursor) : write_records(cursor, nullptr);
-    if (failed_) {
+    if (write_failed_) {
         return {IoStatus::failed};
     }
     return {written > 0 ? IoStatus::done : IoStatus::would_block, written};
@@ -241,7 +253,7 @@ std::size_t TlsTransport::write_records(Cursor& cursor, RecordBundle* bundle) no
             written += std::exchange(ahead_, 0);
         }
     }
-    failed_ = !socket_.end_records() || failed_;
+    write_failed_ = !socket_.end_records() || write_failed_;
     return written;
 }
 
@@ -256,7 +268,7 @@ std::size_t TlsTransport::write_record(std::span<const std::uint8_t> record) noe
         return count;
     }
     write_waits_for_input_ = SSL_get_error(ssl, 0) == SSL_ERROR_WANT_READ;
-    failed_ = failed_ || !write_waits_for_input_;
+    write_failed_ = write_failed_ || !write_waits_for_input_;
     clear_errors();
     return 0;
 }
@@ -272,7 +284,7 @@ bool TlsTransport::shutdown_write() noexcept {
     clear_errors();
     socket_.full = false;
     socket_.end_follows = true;
-    const int result = failed_ ? 0 : SSL_shutdown(ssl_.get());
+    const int result = write_failed_ ? 0 : SSL_shutdown(ssl_.get());
     notifying_ = result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE;
     clear_errors();
     if (!notifying_) {

@@ -53,6 +53,7 @@ private:
     void take_over();
     [[nodiscard]] IoResult read_all(std::size_t count) noexcept;
     void count_barren_read() noexcept;
+    void fail() noexcept;
     [[nodiscard]] IoResult read_stopped(std::size_t count) noexcept;
     [[nodiscard]] std::size_t write_together(Cursor& cursor) noexcept;
     [[nodiscard]] std::size_t write_records(Cursor& cursor, RecordBundle* bundle) noexcept;
@@ -66,7 +67,8 @@ private:
     std::uint32_t ahead_ = 0;        ///< bytes encrypted that the caller still takes for unwritten
     std::uint8_t barren_reads_ = 0;  ///< one behind the other
     bool pending_ : 1 = true;        ///< at first, as it may have met data, an end or an error
-    bool failed_ : 1 = false;
+    bool read_failed_ : 1 = false;
+    bool write_failed_ : 1 = false;           ///< what the peer has sent before may still be read
     bool read_waits_for_room_ : 1 = false;    ///< to write a KeyUpdate, before it can go on
     bool write_waits_for_input_ : 1 = false;  ///< the other way round; no TLS of today does that
     bool notifying_ : 1 = false;              ///< close_notify did not go out whole

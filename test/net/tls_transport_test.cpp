@@ -359,6 +359,21 @@ START_TEST(a_reset_is_an_error_and_no_signal) {
 }
 END_TEST
 
+START_TEST(what_the_peer_sent_before_it_reset_is_still_read) {
+    Ends ends({.version = kTlsVersions.at(static_cast<std::size_t>(_i))});
+    ends.peer.send("last words");
+    ends.await(POLLIN);
+    ends.peer.tcp().reset();
+    while (ends.write(pattern(1000)).status == IoStatus::done) {
+    }
+    ck_assert(ends.read(10) == "last words");
+    ck_assert(ends.write("no").status == IoStatus::failed);
+    ck_assert(ends.transport.shutdown_write());
+    const IoStatus end = ends.read_status();
+    ck_assert(end == IoStatus::closed || end == IoStatus::failed);
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(tls_transport) {
     tcase_set_timeout(tests, kTestTimeout);
     constexpr auto kEach = static_cast<int>(kTlsVersions.size());
@@ -386,4 +401,5 @@ WEBSOCKET_TEST_SUITE(tls_transport) {
     tcase_add_loop_test(tests, garbage_ends_the_connection_and_says_so, 0, kEach);
     tcase_add_test(tests, data_before_garbage_is_not_lost);
     tcase_add_test(tests, a_reset_is_an_error_and_no_signal);
+    tcase_add_loop_test(tests, what_the_peer_sent_before_it_reset_is_still_read, 0, kEach);
 }
