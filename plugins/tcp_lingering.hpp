@@ -2,13 +2,16 @@
 // Part of websocket_tcp.cpp: targets whose client has gone.
 #pragma once
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <string_view>
@@ -21,12 +24,13 @@
 namespace tcp {
 
 /// Writes what a client has left behind, shuts that side down, and discards what the target says until it
-/// ends as well: closing earlier, with something unread, would be a reset, which destroys what is on its way.
+/// ends as well: closing earlier, when it says something, would be a reset, which destroys what the target has
+/// not taken yet, in the queues here and in the kernel's.
 /// [any thread]
 class Lingering {
 public:
     static constexpr std::chrono::seconds kToTake{30};   ///< what is left, for one target
-    static constexpr std::chrono::seconds kToEnd{2};     ///< after that
+    static constexpr std::chrono::seconds kToEnd{2};     ///< after that, at least
     static constexpr std::size_t kMax = 4096;            ///< targets at once; others are closed
     static constexpr std::chrono::seconds kLastCall{1};  ///< for all, when the process ends
 
@@ -37,7 +41,8 @@ public:
 
     void take(Remains remains) {
         if (!remains.socket.valid()) return;
-        One one{std::move(remains.socket), std::move(remains.unwritten), remains.ended, {}, {}};
+        One one{std::move(remains.socket), std::move(remains.unwritten), remains.ended,
+                Clock::now() + kToTake, server_.hold_drain()};
         if (advance(one)) return;
         const std::lock_guard lock(mutex_);
         if (all_.size() >= kMax) return;
@@ -47,7 +52,7 @@ public:
             at->second.watch =
                 server_.watch(at->second.socket.get(), wanted(at->second),
                               [this, id](std::uint32_t /*events*/) { on_ready(id); });
-            start_limit(id, at->second);
+            at->second.timer = server_.every(kToEnd, [this, id] { look(id); });
         } catch (...) {
             all_.erase(at);
             throw;
@@ -56,41 +61,53 @@ public:
     }
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     struct One {
         Socket socket;
         ByteQueue unwritten;
         bool ended;  // the target has said all
-        websocket::Watch watch;
-        websocket::Timer limit;
+        Clock::time_point until;
+        websocket::DrainHold hold;
+        bool taken = false;  // all, when it was looked at last
+        websocket::Watch watch = {};
+        websocket::Timer timer = {};
     };
 
     static std::uint32_t wanted(const One& one) noexcept {
         return (one.ended ? 0U : WS_READABLE) | (one.unwritten.empty() ? 0U : WS_WRITABLE);
     }
-    void start_limit(std::uint64_t id, One& one) {
-        one.limit =
-            server_.after(one.unwritten.empty() ? kToEnd : kToTake, [this, id] { forget(id); });
+    void look(std::uint64_t id) {
+        const std::lock_guard lock(mutex_);
+        const auto found = all_.find(id);
+        if (found == all_.end()) return;
+        One& one = found->second;
+        if (one.taken || Clock::now() >= one.until) {
+            all_.erase(found);
+        } else {
+            one.taken = has_taken_all(one);
+        }
     }
     void on_ready(std::uint64_t id) {
         const std::lock_guard lock(mutex_);
         const auto found = all_.find(id);
         if (found == all_.end()) return;
         One& one = found->second;
-        const bool had_unwritten = !one.unwritten.empty();
         if (advance(one)) {
             all_.erase(found);
-            return;
+        } else {
+            one.watch.change(wanted(one));
         }
-        one.watch.change(wanted(one));
-        if (had_unwritten && one.unwritten.empty()) start_limit(id, one);
-    }
-    void forget(std::uint64_t id) {
-        const std::lock_guard lock(mutex_);
-        all_.erase(id);
     }
 
     static bool would_block() noexcept { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
+    /// The target's system has acknowledged it, or, with a unix socket, the target has read it.
+    [[nodiscard]] static bool has_taken_all(const One& one) noexcept {
+        int unacknowledged = 0;
+        return one.unwritten.empty() &&
+               (::ioctl(one.socket.get(), SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0);
+    }
     /// Does what can be done now. True when that was all: the socket may be closed.
     [[nodiscard]] static bool advance(One& one) noexcept {
         return !write(one) || (read(one) && one.unwritten.empty());
@@ -123,17 +140,16 @@ private:
 
     /// The process ends, and no watch runs any more: what targets take within a moment they get.
     void finish() noexcept {
-        using Clock = std::chrono::steady_clock;
+        constexpr int kGlance = 10;  // milliseconds: nothing tells when a target has taken all
         const std::lock_guard lock(mutex_);
         const auto end = Clock::now() + kLastCall;
-        for (auto& [id, one] : all_) {
-            while (write(one) && !one.unwritten.empty()) {
-                const auto left =
-                    std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-                pollfd ready{one.socket.get(), POLLOUT, 0};
-                if (left.count() <= 0 || ::poll(&ready, 1, static_cast<int>(left.count())) == 0)
-                    break;
+        for (;;) {
+            for (auto at = all_.begin(); at != all_.end();) {
+                const bool over = advance(at->second) || has_taken_all(at->second);
+                at = over ? all_.erase(at) : std::next(at);
             }
+            if (all_.empty() || Clock::now() >= end) return;
+            ::poll(nullptr, 0, kGlance);
         }
     }
 

@@ -5,6 +5,8 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -12,6 +14,7 @@ import frames
 import handshake
 import processes
 from bridges import MIB, SMALL, bytes_of, digest, expect_no_bridge, location, received, until_close
+from httpd import several_children
 from raw import RawClient
 from targets import EchoTarget, Target
 from waiting import SANITIZED
@@ -64,6 +67,44 @@ def test_what_the_client_sent_before_its_close_reaches_the_target_after_it(bridg
         with pytest.raises(OSError):  # nobody listens, and soon nobody is there
             while True:
                 peer.send(bytes(100_000))
+    expect_no_bridge(bridges.server)
+
+
+@contextlib.contextmanager
+def _talking(peer):
+    """The target says something all the time, so that the bridge's end always finds something unread."""
+    stop = threading.Event()
+
+    def talk():
+        with contextlib.suppress(OSError):
+            while not stop.wait(0.001):
+                peer.send(b"x")
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _slowly_read(peer, size, seconds):
+    """In portions, spread over so long."""
+    portions = 20
+    data = bytearray()
+    while len(data) < size:
+        data += peer.receive(min(size - len(data), size // portions))
+        time.sleep(seconds / portions)
+    return bytes(data)
+
+
+def test_a_slow_target_that_talks_gets_all_that_the_client_had_sent(bridges):
+    sent = bytes_of(8, MIB)
+    with bridges.pair("/narrow", bridges.narrow) as (client, peer), _talking(peer):
+        client.send(frames.binary(sent) + frames.close(1000))
+        # For longer than who has taken all has for its end.
+        assert digest(_slowly_read(peer, MIB, seconds=7)) == digest(sent)
     expect_no_bridge(bridges.server)
 
 
@@ -180,3 +221,38 @@ def test_a_stop_ends_bridges(start_httpd):
             server.signal(signal.SIGTERM)
             client.expect_close(1001)
             assert peer.rest() == b""
+
+
+@pytest.mark.each_mpm
+def test_a_slow_target_that_talks_has_the_time_of_a_drain(start_httpd):
+    sent = bytes_of(14, MIB // 2)
+    with Target(buffer=SMALL) as target:
+        room = several_children(1, slots=4)  # for those that take its place
+        server = start_httpd(room + location("/tcp", f"target {target.text}", "buffer 16M"), children=1)
+        with server.websocket("/tcp") as client, target.accept() as peer, _talking(peer):
+            client.send(frames.binary(sent) + frames.close(1000))
+            while (frame := client.next_frame(what="the Close")).opcode != frames.CLOSE:
+                pass
+            client.expect_end()
+            client.close()
+            server.signal(signal.SIGUSR1)
+            assert digest(_slowly_read(peer, len(sent), seconds=6)) == digest(sent)
+        server.assert_unharmed()
+
+
+@pytest.mark.each_mpm
+def test_a_target_that_talks_has_a_moment_when_the_child_stops(start_httpd):
+    sent = bytes_of(15, MIB // 2)
+    with Target(buffer=SMALL) as target:
+        server = start_httpd(location("/tcp", f"target {target.text}", "buffer 16M"))
+        with server.websocket("/tcp") as client, target.accept() as peer, _talking(peer):
+            client.send(frames.binary(sent) + frames.ping(b"all of it"))
+            while client.next_frame().payload != b"all of it":
+                pass
+            server.signal(signal.SIGTERM)
+            while (frame := client.next_frame(what="the Close")).opcode != frames.CLOSE:
+                pass
+            client.send(frames.close(1001))
+            client.expect_end()
+            client.close()
+            assert digest(_slowly_read(peer, len(sent), seconds=0.2)) == digest(sent)
