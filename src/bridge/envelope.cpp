@@ -5,6 +5,7 @@
 #include <span>
 
 #include "bridge/big_endian.hpp"
+#include "protocol/event_encoder.hpp"
 #include "protocol/utf8.hpp"
 
 namespace websocket::bridge {
@@ -28,7 +29,7 @@ bool take_fields(Envelope& envelope) noexcept {
     }
     const auto size = static_cast<std::size_t>(number_at(rest, kFieldsHead));
     rest.remove_prefix(kFieldsHead);
-    if (size == 0 || rest.size() < size) {
+    if (size == 0 || size > protocol::kMaxEventFields || rest.size() < size) {
         return false;
     }
     envelope.fields = rest.substr(0, size);

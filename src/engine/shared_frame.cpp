@@ -14,6 +14,18 @@ constexpr std::size_t kLeastSpare = 2048;
 /// What is copied rather than kept in memory of its own.
 constexpr std::size_t kSmall = 512;
 
+/// Bytes of the shortest header.
+constexpr std::size_t kBase = 2;
+
+/// Of a header with this second byte, as a server writes it.
+std::size_t header_size(std::uint8_t length) noexcept {
+    switch (length) {
+        case protocol::kLength16: return kBase + 2;
+        case protocol::kLength64: return kBase + 8;
+        default: return kBase;
+    }
+}
+
 }  // namespace
 
 SharedFrame::~SharedFrame() {
@@ -37,12 +49,17 @@ SharedFrame SharedFrame::build(protocol::Opcode opcode, std::span<const std::uin
 }
 
 std::span<const std::uint8_t> SharedFrame::payload() const noexcept {
-    constexpr std::size_t kBase = 2;
-    switch (bytes()[1]) {
-        case protocol::kLength16: return bytes().subspan(kBase + 2);
-        case protocol::kLength64: return bytes().subspan(kBase + 8);
-        default: return bytes().subspan(kBase);
+    return bytes().subspan(header_size(bytes()[1]));
+}
+
+bool SharedFrame::is_whole() const noexcept {
+    const std::size_t size = bytes().size();
+    if (size < kBase || size < header_size(bytes()[1])) {
+        return false;
     }
+    const protocol::EncodedHeader header(opcode(), payload().size());
+    return header.bytes().size() + payload().size() == size &&
+           std::equal(header.bytes().begin() + 1, header.bytes().end(), bytes().begin() + 1);
 }
 
 const SharedFrame::Variant* SharedFrame::variant(std::uint32_t key) const noexcept {

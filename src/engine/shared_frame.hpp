@@ -63,6 +63,8 @@ public:
         return static_cast<protocol::Opcode>(bytes()[0] & protocol::kOpcodeBits);
     }
     [[nodiscard]] std::span<const std::uint8_t> payload() const noexcept;
+    /// Whether the bytes are one frame as a server writes it. The others that look into a frame are for such ones.
+    [[nodiscard]] bool is_whole() const noexcept;
     /// A whole text or binary message, not compressed.
     [[nodiscard]] bool is_plain_message() const noexcept {
         const std::uint8_t first = bytes()[0];

@@ -53,8 +53,7 @@ bool IncomingLink::read(std::span<std::uint8_t> buffer, Sink& sink) noexcept {
     }
     const auto bytes = buffer.first(static_cast<std::size_t>(count));
     if (direct) {
-        take_frame_part(bytes, sink);
-        return true;
+        return take_frame_part(bytes, sink);
     }
     try {
         return consume(bytes, sink);
@@ -81,7 +80,9 @@ bool IncomingLink::consume(std::span<const std::uint8_t> bytes, Sink& sink) {
     while (!bytes.empty()) {
         if (state_ >= State::frame) {
             const std::size_t part = std::min(bytes.size(), wanted());
-            take_frame_part(bytes.first(part), sink);
+            if (!take_frame_part(bytes.first(part), sink)) {
+                return false;
+            }
             bytes = bytes.subspan(part);
             continue;
         }
@@ -140,7 +141,7 @@ bool IncomingLink::take_key(std::span<const std::uint8_t> bytes, Sink& sink) noe
     return key_.has_value();
 }
 
-void IncomingLink::take_frame_part(std::span<const std::uint8_t> bytes, Sink& sink) noexcept {
+bool IncomingLink::take_frame_part(std::span<const std::uint8_t> bytes, Sink& sink) noexcept {
     if (state_ == State::frame) {
         std::uint8_t* place = frame_.writable().data() + received_;
         if (place != bytes.data()) {
@@ -149,14 +150,18 @@ void IncomingLink::take_frame_part(std::span<const std::uint8_t> bytes, Sink& si
     }
     received_ += bytes.size();
     if (received_ < frame_size_) {
-        return;
+        return true;
     }
     if (state_ == State::frame) {
+        if (!frame_.is_whole()) {
+            return false;
+        }
         sink.on_record(*key_, frame_);
     }
     frame_ = {};
     received_ = 0;
     state_ = State::head;
+    return true;
 }
 
 }  // namespace websocket::hub

@@ -45,7 +45,7 @@ private:
     [[nodiscard]] bool take_hello(std::span<const std::uint8_t> bytes) noexcept;
     [[nodiscard]] bool take_head(std::span<const std::uint8_t> bytes) noexcept;
     [[nodiscard]] bool take_key(std::span<const std::uint8_t> bytes, Sink& sink) noexcept;
-    void take_frame_part(std::span<const std::uint8_t> bytes, Sink& sink) noexcept;
+    [[nodiscard]] bool take_frame_part(std::span<const std::uint8_t> bytes, Sink& sink) noexcept;
     [[nodiscard]] std::size_t wanted() const noexcept;
 
     base::Descriptor socket_;

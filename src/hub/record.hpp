@@ -13,6 +13,7 @@
 #include "hub/gap.hpp"
 #include "hub/position.hpp"
 #include "hub/registry.hpp"
+#include "protocol/event_encoder.hpp"
 
 namespace websocket::hub {
 
@@ -28,6 +29,7 @@ struct RecordHead {
     static constexpr std::uint16_t kHasPlace = std::uint16_t{1} << 15;
 };
 static_assert(sizeof(RecordHead) == 8);
+static_assert(protocol::kMaxEventFields < RecordHead::kHasPlace);
 
 /// Without a position, it goes to the bridge, which gets one from the broker.
 struct RecordPlace {

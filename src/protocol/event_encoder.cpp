@@ -16,6 +16,7 @@ constexpr std::string_view kEnd = "\n\n";
 constexpr std::string_view kBinary = "event: binary\n";
 constexpr std::string_view kTypeField = "event: ";
 constexpr std::string_view kIdField = "id: ";
+static_assert(kMaxEventFields == 2 * (kMaxEventField + 1) + kTypeField.size() + kIdField.size());
 
 struct Counting {
     std::size_t size = 0;
@@ -134,13 +135,14 @@ std::optional<std::string> event_fields(std::optional<std::string_view> type,
     constexpr std::string_view kNotInId{"\r\n\0", 3};
     std::string fields;
     if (type && !type->empty()) {
-        if (type->find_first_of(kLineEnds) != std::string_view::npos) {
+        if (type->size() > kMaxEventField ||
+            type->find_first_of(kLineEnds) != std::string_view::npos) {
             return {};
         }
         fields.append(kTypeField).append(*type) += '\n';
     }
     if (id) {
-        if (id->find_first_of(kNotInId) != std::string_view::npos) {
+        if (id->size() > kMaxEventField || id->find_first_of(kNotInId) != std::string_view::npos) {
             return {};
         }
         fields.append(kIdField).append(*id) += '\n';

@@ -54,10 +54,15 @@ private:
 };
 
 /// The lines that name an event and give it an id, to stand before its data. Nothing when one of them cannot be
-/// written: a type may have no CR or LF, an id no NUL, either. An id of nothing makes the client forget the last
-/// one. Throws std::bad_alloc. [any thread]
+/// written: a type may have no CR or LF, an id no NUL, either, and none of them more than kMaxEventField bytes. An id
+/// of nothing makes the client forget the last one. Throws std::bad_alloc. [any thread]
 [[nodiscard]] std::optional<std::string> event_fields(std::optional<std::string_view> type,
                                                       std::optional<std::string_view> id);
+
+/// Bytes of a type or an id.
+inline constexpr std::size_t kMaxEventField = 255;
+/// Bytes of what event_fields() makes: both with their names and line ends.
+inline constexpr std::size_t kMaxEventFields = 2 * kMaxEventField + 13;
 
 /// Whether event_fields() was given an id. [any thread]
 [[nodiscard]] bool has_event_id(std::string_view fields) noexcept;

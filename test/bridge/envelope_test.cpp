@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/event_encoder.hpp"
 #include "unit.hpp"
 
 using websocket::bridge::Envelope;
@@ -54,6 +55,17 @@ START_TEST(fields_that_would_begin_another_event_are_refused) {
 }
 END_TEST
 
+START_TEST(fields_that_no_plugin_could_have_made_are_refused) {
+    const auto with_fields = [](std::size_t size) {
+        return message("x", std::string(size - 1, 'x') + '\n').to_payload();
+    };
+    ck_assert(!is_refused(with_fields(websocket::protocol::kMaxEventFields)));
+    ck_assert(is_refused(with_fields(websocket::protocol::kMaxEventFields + 1)));
+    ck_assert(is_refused(with_fields(0x8000)));
+    ck_assert(is_refused(with_fields(0xFFFF)));
+}
+END_TEST
+
 START_TEST(a_message_comes_back_as_it_was) {
     for (const std::string_view fields :
          {std::string_view(), std::string_view("event: a\nid: 1\n")}) {
@@ -93,6 +105,7 @@ WEBSOCKET_TEST_SUITE(envelope) {
     tcase_add_test(tests, what_only_looks_like_a_message_of_a_bridge_is_refused);
     tcase_add_test(tests, text_that_is_not_utf8_is_refused);
     tcase_add_test(tests, fields_that_would_begin_another_event_are_refused);
+    tcase_add_test(tests, fields_that_no_plugin_could_have_made_are_refused);
     tcase_add_test(tests, a_message_comes_back_as_it_was);
     tcase_add_test(tests, what_begins_with_no_nul_is_a_message);
     tcase_add_test(tests, a_heartbeat_tells_what_was_lost_and_may_tell_more_later);

@@ -121,7 +121,10 @@ def test_what_no_bridge_writes_is_not_passed_on(start_httpd, redis):
     with Hosts(start_httpd, redis, count=1) as hosts:
         client = hosts.subscriber(0, "odd")
         head = b"\x00\x01\x01" + 8 * b"h" + 8 * b"\x00"
-        for wrong in (b"", head[:-1], b"\x00\x02" + head[2:] + b"later", head[:2] + b"\x09" + head[3:], head + b"\xff"):
+        # children who took the highest bit of its length for a flag would find a frame of two bytes, 81 and 7E, within it
+        fields = b"event: " + 124 * b"x" + b"\xc2\x81~" + 32733 * b"x" + b"\n"
+        long_event = head[:2] + b"\x81" + head[3:] + len(fields).to_bytes(2, "big") + fields
+        for wrong in (b"", head[:-1], b"\x00\x02" + head[2:] + b"later", head[:2] + b"\x09" + head[3:], head + b"\xff", long_event):
             redis.run("-x", "PUBLISH", "ws:www:odd", input=wrong or b"\x00")
         redis.publish("ws:www:odd", "good")
         client.expect_text("good")

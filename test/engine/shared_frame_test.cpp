@@ -31,6 +31,21 @@ START_TEST(holds_what_goes_on_the_wire) {
 }
 END_TEST
 
+START_TEST(tells_a_whole_frame_from_bytes_that_are_none) {
+    for (const std::size_t size : {0U, 125U, 126U, 0xFFFFU, 0x10000U}) {
+        const SharedFrame whole = SharedFrame::build(Opcode::text, bytes(std::string(size, 'p')));
+        ck_assert_msg(whole.is_whole(), "%zu", size);
+        const auto all = whole.bytes();
+        ck_assert(!SharedFrame::join(all.first(all.size() - 1), {}).is_whole());
+        ck_assert(!SharedFrame::join(all, bytes("x")).is_whole());
+    }
+    for (const std::string_view other :
+         {"", "\x81", "\x81\x7e", "\x81\x7f", "\x81\x7e\1", "\x81\x81mask"}) {
+        ck_assert(!SharedFrame::join(bytes(other), {}).is_whole());
+    }
+}
+END_TEST
+
 START_TEST(others_may_be_put_behind_it_whatever_their_size) {
     std::string expected = "\x81\x05hello";
     SharedFrame frames = SharedFrame::build(Opcode::text, bytes("hello"));
@@ -105,6 +120,7 @@ WEBSOCKET_TEST_SUITE(shared_frame) {
     tcase_set_timeout(tests, kTestTimeout);
     tcase_add_test(tests, an_empty_reference_has_no_bytes);
     tcase_add_test(tests, holds_what_goes_on_the_wire);
+    tcase_add_test(tests, tells_a_whole_frame_from_bytes_that_are_none);
     tcase_add_test(tests, others_may_be_put_behind_it_whatever_their_size);
     tcase_add_test(tests, without_memory_nothing_is_put_behind_it);
     tcase_add_test(tests, one_allocation_serves_any_number_of_copies);

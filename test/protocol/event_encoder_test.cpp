@@ -109,6 +109,10 @@ START_TEST(what_would_end_the_line_of_a_name_or_an_id_is_no_field) {
     ck_assert(event_fields("a\0b"sv, std::nullopt).has_value());
     ck_assert(event_fields(std::nullopt, std::nullopt) == "");
     ck_assert(event_fields("", std::nullopt) == "");
+    const std::string longest(kMaxEventField, 'x');
+    ck_assert_uint_eq(event_fields(longest, longest).value().size(), kMaxEventFields);
+    ck_assert(!event_fields(longest + 'x', std::nullopt));
+    ck_assert(!event_fields(std::nullopt, longest + 'x'));
 }
 END_TEST
 

@@ -23,7 +23,6 @@ using protocol::Opcode;
 namespace {
 
 constexpr std::chrono::milliseconds kLongestRetry{std::chrono::hours(24)};
-constexpr std::uint64_t kMostOfField = 255;
 
 ws_result accept(ws_request* request, uint64_t retry_ms) {
     if (request == nullptr || retry_ms > static_cast<std::uint64_t>(kLongestRetry.count())) {
@@ -49,7 +48,7 @@ std::optional<std::string_view> field_of(const char* text, uint64_t size) {
 std::optional<std::string> fields_of(const V1Instance& instance, const char* name,
                                      uint64_t name_size, const char* id, uint64_t id_size) {
     const auto allowed = [&](const char* text, uint64_t size) {
-        return is_valid(text, size) && size <= kMostOfField &&
+        return is_valid(text, size) &&
                may_leave(instance.host(), instance.endpoint(), span_of(text, size));
     };
     if (!allowed(name, name_size) || !allowed(id, id_size)) {
