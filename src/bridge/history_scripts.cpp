@@ -61,6 +61,7 @@ return 1
 )lua";
 const std::string_view kPublishScript = kPublishText;
 
+// One message at a time, or all that do not fit the answer would be copied in vain.
 constexpr std::string_view kReadText = R"lua(
 local meta, stream = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', meta, 'e', 's')
@@ -75,11 +76,13 @@ end
 if epoch ~= ARGV[2] or from == 0 then from = math.max(1, last - tonumber(ARGV[5]) + 1) end
 local time = redis.call('TIME')
 local found = {epoch, string.format('%.0f', last), string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
-local bytes = 0
-for _, entry in ipairs(redis.call('XRANGE', stream, string.format('%.0f', from), '+', 'COUNT', 256)) do
+local bytes, count = 0, 0
+while bytes <= 1000000 and count < 256 do
+  local entry = redis.call('XRANGE', stream, string.format('%.0f', from), '+', 'COUNT', 1)[1]
+  if not entry then break end
   found[#found + 1] = entry[2][2]
-  bytes = bytes + #entry[2][2]
-  if bytes > 1000000 then break end
+  bytes, count = bytes + #entry[2][2], count + 1
+  from = tonumber(string.match(entry[1], '^%d+')) + 1
 end
 return found
 )lua";

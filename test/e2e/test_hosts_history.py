@@ -11,7 +11,7 @@ import pytest
 
 import frames
 import processes
-from hosts import Hosts, bridge_of
+from hosts import Hosts, ask, bridge_of, parts
 from httpd import shipped
 from redis_servers import RedisServer
 from waiting import wait_until
@@ -206,6 +206,25 @@ def test_a_host_that_starts_has_the_histories_of_the_others(start_httpd, redis):
             assert again.expect(*range(10, 600)) == positions[10:]
             publisher.publish("new")
             again.expect("new")
+
+
+def test_large_histories_cost_redis_no_copy_of_all_of_it(start_httpd, redis):
+    def peak():
+        return int(re.search(r"used_memory_peak:(\d+)", redis.run("INFO", "memory"))[1])
+
+    memory = "WebSocketHistoryMemory 256M"
+    with Hosts(start_httpd, redis, *_PARTS, memory, count=1) as hosts:
+        hosts.servers[0].expect_log("WS0640", seconds=20)
+        publisher = hosts.client(0)
+        reader = hosts.client(0)
+        assert ask(reader, f"sub {_TOPIC}") == "sub ok"
+        for _ in range(60):
+            assert ask(publisher, f"many {_TOPIC} 1 500000") == "many ok"
+            reader.next_frame(what="the message")
+        before = peak()
+        late = start_httpd(parts(redis.url, *_PARTS, memory))
+        late.expect_log("WS0640", seconds=20)
+        assert peak() - before < 10 << 20
 
 
 def test_who_cannot_recover_is_told_so(start_httpd, redis):
