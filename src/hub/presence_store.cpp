@@ -24,7 +24,9 @@ using shm::BlockPool;
 namespace {
 
 /// Changes whenever the memory does.
-constexpr std::uint64_t kPresenceLayout = 0x57535052'00000002;
+constexpr std::uint64_t kPresenceLayout = 0x57535052'00000003;
+/// Of the memory, other hosts may use all but this part.
+constexpr std::size_t kOwnPart = 8;
 
 }  // namespace
 
@@ -56,6 +58,7 @@ struct alignas(64) PresenceStore::Header {
     std::uint32_t blocks;
     std::atomic<std::uint64_t> changes;
     std::atomic<std::uint64_t> ends;
+    std::uint64_t swept_at;  ///< ends and 1, when sweep() looked last
     shm::RobustMutex mutex;
     BlockPool::Header pool;
 
@@ -270,8 +273,13 @@ void PresenceStore::remove_if(Index topic, Condition condition) const noexcept {
     }
 }
 
-/// Frees what processes that are gone have left, and topics without members.
+/// Frees what processes that are gone have left, and topics without members: unless no process has gone since the last
+/// time, or whoever comes to a full memory would look at all of it each time.
 void PresenceStore::sweep() const noexcept {
+    const std::uint64_t now = ends() + 1;
+    if (header_->swept_at == now) {
+        return;
+    }
     for (std::uint32_t bucket = 0; bucket < header_->buckets; ++bucket) {
         for (Index* link = &buckets_[bucket]; *link != 0;) {
             const Index at = *link;
@@ -284,6 +292,7 @@ void PresenceStore::sweep() const noexcept {
             }
         }
     }
+    header_->swept_at = now;
 }
 
 /// 0 when there is no room.
@@ -323,9 +332,10 @@ PresenceStore::Result PresenceStore::enter(const TopicKey& key, const Self& self
     const std::size_t size = sizeof(Entry) + id.size() + info.size();
     const std::size_t most =
         BlockPool::blocks_for(size) + BlockPool::blocks_for(sizeof(Topic) + key.bytes().size());
-    if (pool_.available() < most) {
+    const std::size_t wanted = most + (is_of_host(self.slot) ? pool_.count() / kOwnPart : 0);
+    if (pool_.available() < wanted) {
         sweep();
-        if (pool_.available() < most) {
+        if (pool_.available() < wanted) {
             return Result::full;
         }
     }

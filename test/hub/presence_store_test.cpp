@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -121,6 +122,26 @@ START_TEST(a_full_memory_takes_nobody_until_somebody_has_left) {
 }
 END_TEST
 
+START_TEST(members_of_other_hosts_leave_room_for_the_own_ones) {
+    People people;
+    const auto self = people.store.claim().value();
+    const PresenceStore::Time later = PresenceStore::Time::clock::now() + std::chrono::hours(1);
+    const auto host = people.store.take_host(1, later).value();
+    int others = 0;
+    while (people.store.add(room("tea"), host, std::to_string(others), std::string(1000, 'x')) ==
+           Entered::ok)
+        ++others;
+    ck_assert_int_gt(others, 10);
+    ck_assert(people.store.enter(room("tea"), self, "own", std::string(4096, 'x')) == Entered::ok);
+    ck_assert(people.store.add(room("tea"), host, "another", "") == Entered::full);
+    people.store.end_host(host);
+    for (int count = 0; count < others; ++count) {
+        ck_assert(people.store.enter(room("coffee"), self, std::to_string(count),
+                                     std::string(1000, 'x')) == Entered::ok);
+    }
+}
+END_TEST
+
 START_TEST(a_process_that_is_killed_at_any_instruction_leaves_members_that_are_whole) {
     int killed = 0;
     for (std::uint64_t instruction = 1;; instruction += 1 + instruction / 4) {
@@ -165,6 +186,7 @@ WEBSOCKET_TEST_SUITE(presence_store) {
     tcase_add_test(tests,
                    members_of_a_killed_process_are_gone_when_it_is_reaped_and_so_is_their_memory);
     tcase_add_test(tests, a_full_memory_takes_nobody_until_somebody_has_left);
+    tcase_add_test(tests, members_of_other_hosts_leave_room_for_the_own_ones);
     if (kStepsInstructions) {
         tcase_add_test(tests,
                        a_process_that_is_killed_at_any_instruction_leaves_members_that_are_whole);
