@@ -87,6 +87,8 @@ Bridge::Bridge(net::Reactor& reactor, const BridgeOptions& options, hub::Bus& bu
       presence_channel_(presence_channel(options.prefix)),
       link_(make_broker_link(reactor, link_options(options), *this, log)),
       queue_(options.buffer, options.longest_wait),
+      // of a bridge before this one, what was on its way to it or from there
+      uncertain_(counts.connects.load() != 0 ? 1 : 0),
       heartbeat_timer_(reactor,
                        [this] {
                            heartbeat_timer_.start(options_.heartbeat);
@@ -446,10 +448,9 @@ void Bridge::on_heartbeat(const Envelope& envelope) {
     const Other told{heartbeat->dropped, envelope.sequence, now};
     const auto [known, is_new] = others_.try_emplace(envelope.host, told);
     const Other before = std::exchange(known->second, told);
-    if (is_new) {
-        return;
-    }
-    if (told.dropped > before.dropped) {
+    // One that began after this one, in place of another: before that, it had dropped nothing.
+    const bool begins = is_new && told.heartbeat <= heartbeats_;
+    if (told.dropped > (begins ? 0 : before.dropped)) {
         raise_gap(hub::kAllTopics, hub::GapReason::host_dropped);
     }
     // So it is when servers of a cluster have lost each other for a while.

@@ -125,7 +125,7 @@ private:
     Sequences sequences_;
     std::unordered_map<std::uint64_t, Other> others_;  ///< bridges of other hosts
     std::uint64_t dropped_ = 0;                        ///< told to others
-    std::uint64_t uncertain_ = 0;   ///< times that nobody knows of; told with what was dropped
+    std::uint64_t uncertain_;       ///< times that nobody knows of; told with what was dropped
     std::uint64_t heartbeats_ = 0;  ///< sent
     std::chrono::milliseconds alive_{0};  ///< last own heartbeat that came back
     std::chrono::steady_clock::time_point beat_at_;

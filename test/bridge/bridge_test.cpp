@@ -323,9 +323,10 @@ END_TEST
 START_TEST(another_host_that_has_dropped_something_is_a_gap) {
     World world;
     world.up();
+    std::uint64_t number = 1000;
     const auto beat = [&](std::uint64_t dropped) {
         const std::string message = Heartbeat{dropped}.to_message();
-        const Envelope envelope{Envelope::Type::heartbeat, kOther, 1, {}, message};
+        const Envelope envelope{Envelope::Type::heartbeat, kOther, ++number, {}, message};
         world.redis.publish("ws:!hosts", envelope.to_payload());
     };
     beat(3);  // before we knew it
@@ -335,6 +336,26 @@ START_TEST(another_host_that_has_dropped_something_is_a_gap) {
     ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::host_dropped}}));
     world.redis.publish("ws:!hosts", "nonsense");
     world.await([&] { return world.counts.refused.load() == 1; }, "the refusal");
+}
+END_TEST
+
+START_TEST(a_bridge_that_follows_another_one_is_a_gap_for_others) {
+    World after;
+    after.counts.connects.store(1);
+    after.up();
+    World world;
+    world.up();
+    for (const auto& command : after.redis.commands) {
+        if (command[0] == "PUBLISH" && command[1] == "ws:!hosts") {
+            auto envelope = Envelope::of_payload(command[2]).value();
+            ck_assert_uint_eq(Heartbeat::of_message(envelope.message)->dropped, 1);
+            envelope.host = kOther;
+            world.redis.publish("ws:!hosts", envelope.to_payload());
+        }
+    }
+    world.await([&] { return world.counts.gaps.load() == 1; }, "the gap");
+    ck_assert(world.bus.gaps == ToldGaps({{std::string(kAllTopics), GapReason::host_dropped}}));
+    ck_assert_uint_eq(after.counts.dropped.load(), 0);
 }
 END_TEST
 
@@ -408,6 +429,7 @@ WEBSOCKET_TEST_SUITE(bridge) {
                    a_new_connection_is_a_gap_when_all_is_subscribed_to_or_cannot_be_known_to_be);
     tcase_add_test(tests, what_does_not_fit_within_this_host_is_a_gap);
     tcase_add_test(tests, another_host_that_has_dropped_something_is_a_gap);
+    tcase_add_test(tests, a_bridge_that_follows_another_one_is_a_gap_for_others);
     tcase_add_test(tests, a_heartbeat_of_another_host_that_is_missing_is_a_gap);
     tcase_add_test(tests, what_is_not_understood_is_refused_and_told);
     tcase_add_test(tests, what_the_processes_want_is_subscribed_to_also_by_the_next_connection);
