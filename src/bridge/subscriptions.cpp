@@ -7,15 +7,17 @@ namespace websocket::bridge {
 
 std::uint64_t Subscriptions::LastSequences::missing_before(std::uint64_t host,
                                                            std::uint64_t sequence) {
-    const auto known = std::ranges::find(last_, host, [](const auto& one) { return one.first; });
+    const Last now{host, sequence, ++messages_};
+    const auto known = std::ranges::find(last_, host, &Last::host);
     if (known == last_.end()) {
-        if (last_.size() >= kMostHosts) {
-            last_.erase(last_.begin());
+        if (last_.size() < kMostHosts) {
+            last_.push_back(now);
+        } else {
+            *std::ranges::min_element(last_, {}, &Last::heard) = now;
         }
-        last_.emplace_back(host, sequence);
         return 0;
     }
-    const std::uint64_t before = std::exchange(known->second, sequence);
+    const std::uint64_t before = std::exchange(*known, now).sequence;
     return sequence > before ? sequence - before - 1 : 0;
 }
 

@@ -19,15 +19,21 @@ public:
     /// Numbers of the last messages of other hosts.
     class LastSequences {
     public:
-        /// So many hosts are remembered.
-        static constexpr std::size_t kMostHosts = 64;
+        /// So many hosts are remembered: those that were heard last.
+        static constexpr std::size_t kMostHosts = 256;
         /// How many messages of this host are missing before this one. None before the first one, and when a host
         /// counts from the beginning again.
         [[nodiscard]] std::uint64_t missing_before(std::uint64_t host, std::uint64_t sequence);
         void clear() noexcept { last_.clear(); }
 
     private:
-        std::vector<std::pair<std::uint64_t, std::uint64_t>> last_;
+        struct Last {
+            std::uint64_t host;
+            std::uint64_t sequence;
+            std::uint64_t heard;  ///< after so many messages
+        };
+        std::vector<Last> last_;
+        std::uint64_t messages_ = 0;
     };
     struct Channel {
         std::string key;  ///< hub::TopicKey::bytes()

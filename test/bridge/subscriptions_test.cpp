@@ -70,6 +70,18 @@ START_TEST(what_is_missing_is_seen_by_the_numbers_of_each_host) {
 }
 END_TEST
 
+START_TEST(hosts_that_are_heard_are_not_forgotten_for_those_that_come_and_go) {
+    constexpr std::uint64_t kHosts = Subscriptions::LastSequences::kMostHosts;
+    Subscriptions::LastSequences last;
+    for (std::uint64_t round = 0; round < 10; ++round) {
+        for (std::uint64_t host = 1; host < kHosts; ++host) {
+            ck_assert_uint_eq(last.missing_before(host, 2 * round + 1), round == 0 ? 0 : 1);
+        }
+        ck_assert_uint_eq(last.missing_before(1000 + round, 1), 0);
+    }
+}
+END_TEST
+
 START_TEST(numbers_of_channels_of_lately_go_on) {
     Sequences sequences(2);
     ck_assert_uint_eq(sequences.next("a"), 1);
@@ -89,5 +101,6 @@ WEBSOCKET_TEST_SUITE(subscriptions) {
     tcase_add_test(tests, a_channel_stays_until_nobody_has_wanted_it_for_a_while);
     tcase_add_test(tests, a_link_that_has_ended_takes_all_of_its_channels_along);
     tcase_add_test(tests, what_is_missing_is_seen_by_the_numbers_of_each_host);
+    tcase_add_test(tests, hosts_that_are_heard_are_not_forgotten_for_those_that_come_and_go);
     tcase_add_test(tests, numbers_of_channels_of_lately_go_on);
 }
