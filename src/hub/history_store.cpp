@@ -23,7 +23,7 @@ using engine::text_bytes;
 namespace {
 
 /// Changes whenever the memory does.
-constexpr std::uint64_t kHistoryLayout = 0x57534849'00000002;
+constexpr std::uint64_t kHistoryLayout = 0x57534849'00000003;
 /// Lists of topics that take about as much: n of them 2^(n-1) to 2^n blocks, the first one none.
 constexpr std::size_t kLists = 33;
 
@@ -38,6 +38,9 @@ std::uint64_t new_epoch() noexcept {
     return epoch;
 }
 
+/// The offset that Message::skip is of: the lowest bit that is set is gone.
+constexpr std::uint64_t skip_of(std::uint64_t offset) noexcept { return offset & (offset - 1); }
+
 }  // namespace
 
 /// Begins a chain; the fields of events and the payload follow.
@@ -50,6 +53,13 @@ struct HistoryStore::Message {
     std::uint32_t blocks;
     std::uint16_t fields_size;
     std::uint8_t opcode;
+    // derived; of messages that were dropped meanwhile, it is not to be followed
+    Index before = 0;
+    Index skip = 0;  ///< see skip_of()
+
+    [[nodiscard]] protocol::EncodedHeader header() const noexcept {
+        return {static_cast<protocol::Opcode>(opcode), size};
+    }
 };
 
 /// Begins a chain; the key follows. What is not said to be derived is what recover() believes.
@@ -192,9 +202,7 @@ void HistoryStore::recover(Index index, Topic& head) const noexcept {
     head.blocks = 0;
     for (Index at = head.first; at != 0; at = message(at).next) {
         pool_.keep(at);
-        head.last = at;
-        ++head.messages;
-        head.blocks += message(at).blocks;
+        link_back(head, at);
         head.top = std::max(head.top, message(at).offset);
     }
     list(index);
@@ -388,10 +396,41 @@ bool HistoryStore::put(Index index, protocol::Opcode opcode, std::span<const std
     unlist(index);
     shm::BlockPool::set(head.first != 0 ? message(head.last).next : head.first, made);
     ++head.top;
-    head.last = made;
-    ++head.messages;
-    head.blocks += static_cast<std::uint32_t>(blocks);
+    link_back(head, made);
     list(index);
+    return true;
+}
+
+void HistoryStore::link_back(Topic& head, Index added) const noexcept {
+    Message& last = message(added);
+    const std::uint64_t skip = skip_of(last.offset);
+    last.before = head.last;
+    last.skip = skip >= message(head.first).offset ? find(head.last, skip) : 0;
+    head.last = added;
+    ++head.messages;
+    head.blocks += last.blocks;
+}
+
+/// A few steps for each bit of the offset, and on average one where link_back() is to skip.
+HistoryStore::Index HistoryStore::find(Index from, std::uint64_t offset) const noexcept {
+    Index at = from;
+    while (message(at).offset > offset) {
+        const Message& one = message(at);
+        at = skip_of(one.offset) >= offset ? one.skip : one.before;
+    }
+    return at;
+}
+
+/// Ends where it is too much: who asks for more than that pays for no more.
+bool HistoryStore::fits(Index first, std::uint64_t count, std::size_t bytes) const noexcept {
+    for (Index at = first; count > 0; --count, at = message(at).next) {
+        const Message& one = message(at);
+        const std::size_t size = one.header().bytes().size() + one.size;
+        if (size > bytes) {
+            return false;
+        }
+        bytes -= size;
+    }
     return true;
 }
 
@@ -508,24 +547,28 @@ std::optional<HistoryExcerpt> HistoryStore::read(const TopicKey& key, const Hist
                        head.top >= head.seen;  // else it is being filled
     const std::uint64_t until = std::min(range.until, head.top);
     const std::uint64_t last_ones = until - std::min<std::uint64_t>(range.most, until);
-    const std::uint64_t from = range.since ? range.since.offset : last_ones;
-    if (range.since && range.since.epoch != head.epoch) {
+    const std::uint64_t behind = std::max(missing, range.since ? range.since.offset : last_ones);
+    if ((range.since && range.since.epoch != head.epoch) || behind >= until) {
         return excerpt;
     }
-    for (Index at = head.first; at != 0 && excerpt.frames.size() < range.most;
-         at = message(at).next) {
-        const std::uint64_t offset = message(at).offset;
-        if (offset > from && offset <= until) {
-            excerpt.frames.push_back(frame_of(at, head.epoch));
-            excerpt.bytes += excerpt.frames.back().bytes().size();
+    const std::uint64_t count = std::min<std::uint64_t>(range.most, until - behind);
+    Index at = find(head.last, behind + 1);
+    if (range.whole_within) {
+        excerpt.complete = excerpt.complete && fits(at, count, *range.whole_within);
+        if (!excerpt.complete) {
+            return excerpt;
         }
+    }
+    for (std::uint64_t left = count; left > 0; --left, at = message(at).next) {
+        excerpt.frames.push_back(frame_of(at, head.epoch));
+        excerpt.bytes += excerpt.frames.back().bytes().size();
     }
     return excerpt;
 }
 
 SharedFrame HistoryStore::frame_of(Index index, std::uint64_t epoch) const {
     const Message& stored = message(index);
-    const protocol::EncodedHeader header(static_cast<protocol::Opcode>(stored.opcode), stored.size);
+    const protocol::EncodedHeader header = stored.header();
     SharedFrame frame = SharedFrame::unwritten(header.bytes().size() + stored.size);
     const auto payload =
         std::copy(header.bytes().begin(), header.bytes().end(), frame.writable().begin());

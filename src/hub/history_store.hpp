@@ -32,6 +32,9 @@ struct HistoryRange {
     std::uint64_t until = std::numeric_limits<std::uint64_t>::max();  ///< no larger offsets
     std::uint32_t most = std::numeric_limits<
         std::uint32_t>::max();  ///< the first ones behind `since`, else the last
+    /// All of them or none: with more bytes, or where one behind `since` is missing, the excerpt is not complete and has
+    /// no frames. Without: what there is.
+    std::optional<std::size_t> whole_within = {};
 };
 
 struct HistoryExcerpt {
@@ -128,7 +131,7 @@ public:
                                               Time now) noexcept;
     /// Grows with each message of any topic.
     [[nodiscard]] std::uint64_t appended() const noexcept;
-    /// Throws std::bad_alloc.
+    /// Costs what the frames do, however much is kept. Throws std::bad_alloc.
     [[nodiscard]] std::optional<HistoryExcerpt>
     read(const TopicKey& key, const HistoryLimits& limits, const HistoryRange& range, Time now);
 
@@ -156,6 +159,11 @@ private:
     [[nodiscard]] bool put(Index topic, protocol::Opcode opcode,
                            std::span<const std::uint8_t> payload, std::string_view fields,
                            const Origin& origin, Time time) const noexcept;
+    /// It is the last one of the chain of the topic.
+    void link_back(Topic& head, Index added) const noexcept;
+    /// The message of an offset that is kept, from one at or behind it.
+    [[nodiscard]] Index find(Index from, std::uint64_t offset) const noexcept;
+    [[nodiscard]] bool fits(Index first, std::uint64_t count, std::size_t bytes) const noexcept;
     void drop_all(Index topic) const noexcept;
     [[nodiscard]] bool make_room(std::size_t bytes, Index needed) const noexcept;
     void forget(Index topic) const noexcept;

@@ -166,11 +166,14 @@ Hub::Missed Hub::catch_up(Topic& topic, const TopicKey& key, std::uint64_t until
 /// The connection has not joined yet: what it is sent comes before all that is broadcast from now on.
 void Hub::send_missed(const TopicKey& key, const Topic& topic, engine::ConnectionId id,
                       const Return& from, Recovered& recovered) {
-    const auto excerpt = options_.history->read(
-        key, *topic.history, {.since = from.since, .until = topic.delivered.offset});
-    recovered.complete = excerpt && excerpt->complete &&
-                         from.since.offset <= topic.delivered.offset &&
-                         engine_.queued(id).value_or(0) + excerpt->bytes <= from.room;
+    const std::size_t queued = engine_.queued(id).value_or(0);
+    const auto excerpt =
+        options_.history->read(key, *topic.history,
+                               {.since = from.since,
+                                .until = topic.delivered.offset,
+                                .whole_within = from.room - std::min(queued, from.room)});
+    recovered.complete =
+        excerpt && excerpt->complete && from.since.offset <= topic.delivered.offset;
     if (!recovered.complete) {
         return;
     }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <initializer_list>
 #include <set>
@@ -20,6 +21,7 @@ using namespace websocket::test;
 using namespace std::chrono_literals;
 using websocket::engine::text_bytes;
 using websocket::hub::HistoryExcerpt;
+using websocket::hub::HistoryRange;
 using websocket::hub::HistoryStore;
 using websocket::hub::Position;
 using websocket::hub::position_of;
@@ -73,6 +75,68 @@ START_TEST(all_behind_a_position_is_read_in_order_and_the_last_ones_without) {
     }
     const std::string fields(websocket::engine::event_fields_of(all.frames[0]));
     expect_texts(fields, "id: " + std::to_string(epoch) + "-1\n");
+}
+END_TEST
+
+START_TEST(each_range_of_a_topic_that_is_trimmed_has_its_messages) {
+    HistoryMemory memory;
+    memory.limits = {37, 1h};
+    for (std::uint64_t top = 1; top <= 150; ++top) {
+        const std::uint64_t epoch = memory.publish("t", std::to_string(top)).epoch;
+        const std::uint64_t missing = top - std::min<std::uint64_t>(top, 37);
+        for (std::uint64_t behind = 0; behind <= top; ++behind) {
+            const HistoryExcerpt rest = memory.read("t", {.since = {epoch, behind}, .most = 2});
+            std::string wanted;
+            for (std::uint64_t at = std::max(behind, missing) + 1;
+                 at <= std::min(top, std::max(behind, missing) + 2); ++at) {
+                wanted += (wanted.empty() ? "" : ",") + std::to_string(at);
+            }
+            expect_texts(memory.texts(rest), wanted);
+            ck_assert(rest.complete == (behind >= missing));
+        }
+    }
+}
+END_TEST
+
+START_TEST(who_wants_all_or_nothing_gets_nothing_where_one_is_missing_or_it_is_too_much) {
+    HistoryMemory memory;
+    memory.limits = {3, 1h};
+    const std::uint64_t epoch = memory.publish("t", "gone").epoch;
+    for (const std::size_t size : {200U, 0U, 10U}) memory.publish("t", std::string(size, 'x'));
+    constexpr std::size_t kBytes = (4 + 200) + 2 + (2 + 10);  // with the headers
+    const auto whole = [&](std::uint64_t since, std::size_t bytes) {
+        return memory.read("t", {.since = {epoch, since}, .whole_within = bytes});
+    };
+    const HistoryExcerpt all = whole(1, kBytes);
+    ck_assert(all.complete && all.frames.size() == 3 && all.bytes == kBytes);
+    ck_assert(!whole(1, kBytes - 1).complete && whole(1, kBytes - 1).frames.empty());
+    ck_assert(!whole(0, SIZE_MAX).complete && whole(0, SIZE_MAX).frames.empty());
+    ck_assert(whole(4, 0).complete && whole(4, 0).frames.empty());
+    const HistoryExcerpt first =
+        memory.read("t", {.since = {epoch, 1}, .most = 1, .whole_within = 204});
+    ck_assert(first.complete && first.frames.size() == 1);
+}
+END_TEST
+
+START_TEST(what_is_read_costs_the_same_however_much_is_kept) {
+    HistoryMemory memory(32 << 20);
+    memory.limits = {1'000'000, 1h};
+    constexpr int kKept = 100'000;
+    std::uint64_t epoch = 0;
+    for (int i = 0; i < kKept; ++i) epoch = memory.publish("t", "12345").epoch;
+    for (const HistoryRange& range :
+         std::initializer_list<HistoryRange>{{.since = {epoch, kKept}},
+                                             {.since = {epoch, kKept - 1}},
+                                             {.since = {epoch, 1}, .most = 1},
+                                             {.since = {epoch, kKept / 2 + 1}, .most = 1},
+                                             {.until = 12'345, .most = 1},
+                                             {.since = {epoch, 1}, .whole_within = 700},
+                                             {.since = {epoch + 1, 1}, .whole_within = SIZE_MAX}}) {
+        SteppedProcess process([&] { static_cast<void>(memory.read("t", range)); });
+        int steps = 0;
+        while (steps < kKept && process.step()) ++steps;
+        ck_assert_int_lt(steps, kKept);
+    }
 }
 END_TEST
 
@@ -199,6 +263,8 @@ START_TEST(a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_
         const HistoryExcerpt rest = memory.read("t", {.since = before});
         ck_assert(rest.top.epoch == before.epoch && rest.complete);
         ck_assert_uint_eq(rest.frames.size(), rest.top.offset - before.offset);
+        const HistoryExcerpt full = memory.read("full", {.until = 20, .most = 1});
+        ck_assert_uint_eq(position_of(full.frames.at(0)).offset, 20);
         for (int i = 0; i < 200; ++i) {
             ck_assert_uint_eq(memory.publish("t", std::string(1000, 'z')).offset,
                               rest.top.offset + 1 + static_cast<unsigned>(i));
@@ -217,6 +283,9 @@ WEBSOCKET_TEST_SUITE(history_store) {
     tcase_add_test(tests, who_comes_from_another_epoch_or_from_the_future_does_not_recover);
     tcase_add_test(tests, what_was_trimmed_or_has_expired_is_not_recovered);
     tcase_add_test(tests, all_behind_a_position_is_read_in_order_and_the_last_ones_without);
+    tcase_add_test(tests, each_range_of_a_topic_that_is_trimmed_has_its_messages);
+    tcase_add_test(tests,
+                   who_wants_all_or_nothing_gets_nothing_where_one_is_missing_or_it_is_too_much);
     tcase_add_test(tests, how_much_is_used_is_known);
     tcase_add_test(tests, messages_are_kept_as_they_were);
     tcase_add_test(tests, a_full_memory_takes_from_who_has_most);
@@ -224,6 +293,7 @@ WEBSOCKET_TEST_SUITE(history_store) {
     tcase_add_test(tests, what_is_larger_than_half_of_the_memory_has_a_position_only);
     tcase_add_test(tests, processes_that_publish_at_once_get_offsets_without_holes);
     if (kStepsInstructions) {
+        tcase_add_test(tests, what_is_read_costs_the_same_however_much_is_kept);
         tcase_add_test(tests,
                        a_process_that_is_killed_at_any_instruction_leaves_a_history_that_is_whole);
     }

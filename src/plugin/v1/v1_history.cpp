@@ -2,6 +2,7 @@
 // ws.history/draft1
 #include "websocket/ext/draft/history.h"
 
+#include <limits>
 #include <optional>
 
 #include "hub/hub.hpp"
@@ -90,6 +91,7 @@ ws_result read(const ws_host* host, const void* topic, uint64_t n, const ws_posi
     hub::HistoryRange range{.until = until, .most = most};
     if (since != nullptr) {
         range.since = {since->epoch, since->offset};
+        range.whole_within = std::numeric_limits<std::size_t>::max();
     }
     hub::HistoryExcerpt excerpt;
     const bool known = since == nullptr || range.since;
