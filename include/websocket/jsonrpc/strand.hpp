@@ -161,12 +161,13 @@ private:
 
 template <class Task>
 void Strand::add(Workers& workers, Task&& task) {
+    const bool here = workers.none();  // once: they may stop meanwhile
     {
         const std::lock_guard lock(queue_mutex_);
-        if (running_ || !workers.none()) tasks_.emplace_back(std::forward<Task>(task));
+        if (running_ || !here) tasks_.emplace_back(std::forward<Task>(task));
         if (std::exchange(running_, true)) return;
     }
-    if (!workers.none()) {
+    if (!here) {
         workers.add(shared_from_this());
         return;
     }
