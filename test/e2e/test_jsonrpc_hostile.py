@@ -102,6 +102,15 @@ def test_who_never_reads_is_not_read_from_and_gets_all_answers_when_he_does(rpc)
             assert json.loads(client.expect_text())["result"] == ["x" * 10000]
 
 
+def test_who_reads_slower_than_methods_answer_gets_all_answers(rpc):
+    requests = b"".join(frames.text(_text("text", [200000], number)) for number in range(50))
+    with rpc.websocket("/slow", receive_buffer=65536) as client:
+        client.send(requests)
+        for number in range(50):
+            answer = json.loads(client.expect_text())
+            assert (answer["id"], len(answer["result"])) == (number, 200000)
+
+
 def test_sessions_that_are_left_behind_keep_nobody_out(rpc):
     with rpc.websocket("/few") as honest:
         assert _ask(honest, "remember", ["who", "honest"])["result"] is None

@@ -201,6 +201,41 @@ START_TEST(a_session_that_is_closed_does_not_come_back) {
 }
 END_TEST
 
+START_TEST(a_session_goes_on_when_a_client_that_does_not_read_comes_back_goes_or_moves) {
+    SessionHost host(rpc_probe(), inline_methods({}));
+    OtherProcess other(host);
+    const auto block = [](const std::shared_ptr<Client>& client) {
+        client->stop_reading(0);
+        client->text(rpc_request("void"));
+        client->text(rpc_request("set", R"(["name","held"])"));
+    };
+    const auto first = host.connect();
+    const std::string id = session_of(*first);
+    block(first);
+    const auto second = host.connect();  // before the server has missed the first one
+    expect_text(answer_to(*second, rpc_reconnect(id)), rpc_welcomed(id));
+    expect_text(rpc_result(*second, "get", R"(["name"])"), "\"held\"");
+    expect_text(rpc_result(*second, "set", R"(["name",null])"), "true");
+    block(second);
+    second->vanish();
+    expect_texts(RpcProbe::happened(), {"connected", "reconnected", "error close code 1006"});
+    const auto third = host.connect();
+    expect_text(answer_to(*third, rpc_reconnect(id)), rpc_welcomed(id));
+    expect_text(rpc_result(*third, "get", R"(["name"])"), "\"held\"");
+    expect_text(rpc_result(*third, "set", R"(["name",null])"), "true");
+    block(third);
+    other.say(host, R"({"ask":")" + id + R"(","user":"","from":"other"})");
+    expect_text(other.last().find("give")->text(), id);
+    expect_text(to_json(*other.last().find("session")->find("attributes")), R"({"name":"held"})");
+    expect_texts(RpcProbe::happened(), {"reconnected", "closed 3 "});
+    const auto fourth = host.connect();
+    session_of(*fourth);
+    block(fourth);
+    fourth->text(rpc_request("closeSession"));
+    expect_texts(RpcProbe::happened(), {"connected", "closed 0 Client sent close message"});
+}
+END_TEST
+
 START_TEST(requests_to_a_client_end_with_its_answer_its_error_its_silence_or_its_end) {
     SessionHost host(rpc_probe(), inline_methods({{"request_timeout", "300"}}));
     const auto client = host.connect();
@@ -523,6 +558,8 @@ WEBSOCKET_TEST_SUITE(jsonrpc_session) {
     tcase_add_test(tests, a_client_may_come_back_before_the_server_has_missed_it);
     tcase_add_test(tests, nobody_gets_the_session_of_another_user);
     tcase_add_test(tests, a_session_that_is_closed_does_not_come_back);
+    tcase_add_test(tests,
+                   a_session_goes_on_when_a_client_that_does_not_read_comes_back_goes_or_moves);
     tcase_add_test(tests,
                    requests_to_a_client_end_with_its_answer_its_error_its_silence_or_its_end);
     tcase_add_test(tests, the_watchdog_closes_who_has_begun_to_ping_and_stopped);

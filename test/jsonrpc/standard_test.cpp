@@ -328,8 +328,36 @@ START_TEST(a_client_that_does_not_read_its_answers_is_not_read_from_and_loses_no
     ck_assert(!client->paused());
     client->stop_reading(0);
     client->text(call_text("3", "void", "[]"));  // read before the pause
-    ck_assert(client->closed_with() == 1008);
+    client->text(call_text("4", "void", "[]"));
+    client->text(call_text("5", "ping", "{}"));
+    ck_assert(client->paused());
     ck_assert_uint_eq(client->texts().size(), 2);
+    client->read();
+    ck_assert(!client->paused());
+    expect_texts(client->texts(), {R"({"id":3,"result":null,"jsonrpc":"2.0"})",
+                                   R"({"id":5,"result":{"value":"pong"},"jsonrpc":"2.0"})",
+                                   R"({"id":4,"result":null,"jsonrpc":"2.0"})"});
+}
+END_TEST
+
+START_TEST(answers_that_come_later_wait_for_a_client_that_does_not_read_up_to_a_limit) {
+    RpcHost host(rpc_probe(), inline_methods({{"in_flight_size", "1024"}}));
+    const auto client = host.connect();
+    for (const char* id : {"1", "2", "3", "4"}) client->text(call_text(id, "later", "[]"));
+    client->stop_reading(0);
+    const std::string much(600, 'x');
+    ck_assert(RpcProbe::open[0].respond(much));
+    client->read();
+    ck_assert(!client->paused());
+    ck_assert_uint_eq(client->texts().size(), 1);
+    client->stop_reading(100);
+    ck_assert(RpcProbe::open[1].respond(much));  // finds room
+    ck_assert(RpcProbe::open[2].respond(much));  // waits
+    ck_assert_uint_eq(client->texts().size(), 1);
+    ck_assert(!client->closed_with());
+    ck_assert(!RpcProbe::open[3].respond(much));  // is too much
+    ck_assert(client->closed_with() == 1008);
+    RpcProbe::open.clear();
 }
 END_TEST
 
@@ -344,4 +372,6 @@ WEBSOCKET_TEST_SUITE(jsonrpc_standard) {
     tcase_add_test(tests, errors_say_what_the_method_says_and_no_more);
     tcase_add_test(tests, a_batch_is_answered_when_its_last_request_is);
     tcase_add_test(tests, a_client_that_does_not_read_its_answers_is_not_read_from_and_loses_none);
+    tcase_add_test(tests,
+                   answers_that_come_later_wait_for_a_client_that_does_not_read_up_to_a_limit);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What of a session runs one after the other, at the end of the threads.
+// What of a session runs one after the other: while it is held, and at the end of the threads.
 #include <websocket/jsonrpc/strand.hpp>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -11,6 +13,45 @@
 
 using websocket::jsonrpc::detail::Strand;
 using websocket::jsonrpc::detail::Workers;
+
+namespace {
+
+class HeldStrand final : public Strand {
+public:
+    std::atomic<bool> hold{false};
+
+private:
+    [[nodiscard]] bool held() const override { return hold; }
+};
+
+}  // namespace
+
+START_TEST(a_strand_that_is_held_runs_nothing_and_then_all_in_order) {
+    for (const unsigned threads : {0U, 2U}) {
+        std::vector<int> ran;  // of the strand's tasks, one at a time
+        std::promise<void> done;
+        Workers workers(threads);
+        const auto strand = std::make_shared<HeldStrand>();
+        std::promise<void> holding;
+        strand->add(workers, [&] {
+            strand->hold = true;
+            holding.set_value();
+        });
+        holding.get_future().wait();
+        for (int i = 0; i < 3; ++i) strand->add(workers, [&ran, i] { ran.push_back(i); });
+        strand->go_on(workers);  // too early
+        std::promise<void> other;
+        std::make_shared<Strand>()->add(workers, [&other] { other.set_value(); });
+        other.get_future().wait();
+        ck_assert(ran.empty());
+        strand->hold = false;
+        strand->go_on(workers);
+        strand->add(workers, [&done] { done.set_value(); });
+        done.get_future().wait();
+        ck_assert(ran == std::vector<int>({0, 1, 2}));
+    }
+}
+END_TEST
 
 // Threads that add, against one that stops: by chance, but never wrong.
 START_TEST(a_task_that_is_added_while_the_threads_stop_is_run_whole_or_not_at_all) {
@@ -39,5 +80,6 @@ START_TEST(a_task_that_is_added_while_the_threads_stop_is_run_whole_or_not_at_al
 END_TEST
 
 WEBSOCKET_TEST_SUITE(jsonrpc_strand) {
+    tcase_add_test(tests, a_strand_that_is_held_runs_nothing_and_then_all_in_order);
     tcase_add_test(tests, a_task_that_is_added_while_the_threads_stop_is_run_whole_or_not_at_all);
 }

@@ -2,6 +2,7 @@
 // A JSON-RPC service whose methods block, on threads of its process, and that says in which process it is.
 #include <unistd.h>
 
+#include <cstdint>
 #include <string>
 
 #include <websocket/jsonrpc.hpp>
@@ -18,6 +19,7 @@ public:
 
     explicit Slow(websocket::jsonrpc::Server& server) : server_(server) {
         server.method("pid", [] { return getpid(); });
+        server.method("text", [](std::uint32_t size) { return std::string(size, 'x'); });
         server.method("set", {"name", "value"}, [](Session session, std::string key, Value value) {
             return session.set_attribute(key, std::move(value));
         });

@@ -62,6 +62,7 @@ public:
         client.peer.user = upgrade.user_text();
         if constexpr (requires { service_->on_upgrade(upgrade); }) service_->on_upgrade(upgrade);
     }
+    void on_open(Connection connection, Client& client) { server_.opened(connection, client.peer); }
     void on_message(Connection connection, Message message, Client& client) {
         server_.message(connection, message, client.peer);
     }

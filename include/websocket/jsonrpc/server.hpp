@@ -54,12 +54,13 @@ private:
 
 /// A connection, on its own thread.
 struct Peer {
+    std::shared_ptr<detail::AnswerQueue> answers;
     std::shared_ptr<detail::SessionState> session;
     std::string user;
     Timer watchdog;
     std::int64_t ping_interval = 0;  ///< ms, as it has said; 0: it does not ping
-    bool asking = false;             ///< other processes: nothing is read meanwhile
-    bool slow = false;               ///< the same until the client has read its answers
+    bool asking = false;             ///< other processes whether they have its session
+    bool paused = false;             ///< nothing is read
 };
 
 /// Made before the service's constructor runs, which registers methods and events; lives as long as the service.
@@ -156,10 +157,17 @@ public:
     }
     /// Nothing runs any more when it returns.
     void stop();
-    void message(Connection connection, const Message& message, Peer& peer);
-    void writable(Connection connection, Peer& peer) const {
-        peer.slow = false;
-        if (!peer.asking) connection.resume();
+    void opened(Connection connection, Peer& peer) const {
+        peer.answers = std::make_shared<detail::AnswerQueue>(connection, settings.in_flight_size);
+    }
+    void message(Connection connection, const Message& message, Peer& peer) {
+        take(connection, message, peer);
+        pace(connection, peer);
+    }
+    void writable(Connection connection, Peer& peer) {
+        peer.answers->writable();
+        if (peer.session) peer.session->go_on(workers_);
+        pace(connection, peer);
     }
     void closed(Connection connection, const Close& close, Peer& peer);
     /// From now on, sessions that lose their client go to other processes.
@@ -185,6 +193,7 @@ private:
     }
 
     // ---- messages: server_messages.hpp
+    void take(Connection connection, const Message& message, Peer& peer);
     void receive(Connection connection, Incoming incoming, Peer& peer, const Batch& batch);
     void take_answer(Reply answer, const Peer& peer) const;
     void special(Connection connection, const Call& call, Peer& peer, const Batch& batch);
@@ -196,16 +205,16 @@ private:
                   const Batch& batch);
     void handle(const std::shared_ptr<detail::TransactionState>& state,
                 const detail::Method* method) const;
-    void reject(Connection connection, const Value& id, const Error& error, Peer& peer,
-                const Batch& batch) const;
-    void refuse(Connection connection, const Call& call, const Error& error, Peer& peer,
-                const Batch& batch) const;
-    void reply(Connection connection, const Call& call, const std::string& text, Peer& peer,
-               const Batch& batch) const;
-    void send(Connection connection, const std::string& text, Peer& peer, const Batch& batch) const;
-    /// A client that does not read its answers is not read from.
-    void hold_if_slow(Connection connection, Result sent, Peer& peer) const {
-        if (sent == Result::queued && !std::exchange(peer.slow, true)) connection.pause();
+    void reject(const Value& id, const Error& error, const Peer& peer, const Batch& batch) const;
+    void refuse(const Call& call, const Error& error, const Peer& peer, const Batch& batch) const;
+    static void reply(const Call& call, const std::string& text, const Peer& peer,
+                      const Batch& batch);
+    static void send(const std::string& text, const Peer& peer, const Batch& batch);
+    /// Nothing is read while other processes are asked, nor from a client that does not read its answers.
+    static void pace(Connection connection, Peer& peer) {
+        const bool pause = peer.asking || peer.answers->slow();
+        if (std::exchange(peer.paused, pause) == pause) return;
+        pause ? connection.pause() : connection.resume();
     }
 
     // ---- sessions: server_sessions.hpp

@@ -14,7 +14,7 @@ namespace detail {
 
 }  // namespace detail
 
-inline void Server::message(Connection connection, const Message& message, Peer& peer) {
+inline void Server::take(Connection connection, const Message& message, Peer& peer) {
     if (!message.is_text()) {
         connection.close(CloseCode::unsupported_data, "Binary messages not supported");
         return;
@@ -23,7 +23,7 @@ inline void Server::message(Connection connection, const Message& message, Peer&
     try {
         root = reader_.read(message.text());
     } catch (const ReadError& wrong) {
-        reject(connection, {}, Error(kParseError, "Parse error", Value(wrong.what())), peer, {});
+        reject({}, Error(kParseError, "Parse error", Value(wrong.what())), peer, {});
         return;
     }
     if (!root.is_array() || kurento()) {
@@ -32,28 +32,28 @@ inline void Server::message(Connection connection, const Message& message, Peer&
     }
     Value::Array& members = root.items();
     if (members.empty()) {
-        reject(connection, {}, detail::invalid_request("the batch is empty"), peer, {});
+        reject({}, detail::invalid_request("the batch is empty"), peer, {});
         return;
     }
     if (members.size() > settings.batch) {
-        reject(connection, {},
+        reject({},
                detail::invalid_request("the batch has " + std::to_string(members.size()) +
                                        " members; allowed are " + std::to_string(settings.batch)),
                peer, {});
         return;
     }
-    const auto batch = std::make_shared<detail::BatchAnswers>(connection);
+    const auto batch = std::make_shared<detail::BatchAnswers>(peer.answers);
     batch->expect();  // until all have been handed out
     for (Value& member : members) {
         receive(connection, classify(std::move(member), settings.dialect), peer, batch);
     }
-    hold_if_slow(connection, batch->add({}), peer);
+    batch->add({});
 }
 
 inline void Server::receive(Connection connection, Incoming incoming, Peer& peer,
                             const Batch& batch) {
     if (auto* invalid = std::get_if<Invalid>(&incoming)) {
-        reject(connection, invalid->id, detail::invalid_request(invalid->why), peer, batch);
+        reject(invalid->id, detail::invalid_request(invalid->why), peer, batch);
         return;
     }
     if (auto* answer = std::get_if<Reply>(&incoming)) {
@@ -109,10 +109,9 @@ inline void Server::special(Connection connection, const Call& call, Peer& peer,
     if (call.method == "ping") {
         ping(connection, call, peer, batch);
     } else if (batch) {
-        refuse(connection, call, detail::invalid_request(call.method + " cannot be in a batch"),
-               peer, batch);
+        refuse(call, detail::invalid_request(call.method + " cannot be in a batch"), peer, batch);
     } else if (call.method == "closeSession") {
-        reply(connection, call, Texts::plain(call.id.value_or(Value()), Value("bye")), peer, {});
+        reply(call, Texts::plain(call.id.value_or(Value()), Value("bye")), peer, {});
         if (peer.session && !peer.session->gone()) {
             end_session(peer.session, End::by_client, "Client sent close message");
             connection.close();
@@ -126,7 +125,7 @@ inline void Server::special(Connection connection, const Call& call, Peer& peer,
                 }
             }
         }
-        reply(connection, call, Texts::plain(call.id.value_or(Value()), Value::array()), peer, {});
+        reply(call, Texts::plain(call.id.value_or(Value()), Value::array()), peer, {});
     } else {
         connect(connection, call, peer);
     }
@@ -140,7 +139,7 @@ inline void Server::ping(Connection connection, const Call& call, Peer& peer, co
         interval = given->integer<std::int64_t>().value_or(0);
         const bool good = interval >= 1 && interval <= kMost;
         if (!good && !kurento()) {
-            refuse(connection, call,
+            refuse(call,
                    InvalidParams("parameter \"interval\": it has to be 1 to 86400000 milliseconds"),
                    peer, batch);
             return;
@@ -157,7 +156,7 @@ inline void Server::ping(Connection connection, const Call& call, Peer& peer, co
     }
     Value pong = Value::object({{"value", "pong"}});
     if (!call.session_id.empty()) pong.set("sessionId", call.session_id);
-    reply(connection, call, Texts::plain(call.id.value_or(Value()), pong), peer, batch);
+    reply(call, Texts::plain(call.id.value_or(Value()), pong), peer, batch);
 }
 
 inline void Server::watch(Connection connection, Peer& peer, std::int64_t interval) {
@@ -173,15 +172,14 @@ inline void Server::connect(Connection connection, const Call& call, Peer& peer)
         const Value* given = call.params.find("sessionId");
         if (given != nullptr && given->is_text()) wanted = given->text();
         if (wanted.empty() && (given != nullptr || call.method == "reconnect")) {
-            refuse(connection, call,
-                   InvalidParams("parameter \"sessionId\": it has to be the id of a session"), peer,
-                   {});
+            refuse(call, InvalidParams("parameter \"sessionId\": it has to be the id of a session"),
+                   peer, {});
             return;
         }
     }
-    const auto welcome = [this, connection, call, &peer](const State& session, const char* word) {
+    const auto welcome = [call, &peer](const State& session, const char* word) {
         const Value result = Value::object({{"value", word}, {"sessionId", session->id()}});
-        reply(connection, call, Texts::plain(call.id.value_or(Value()), result), peer, {});
+        reply(call, Texts::plain(call.id.value_or(Value()), result), peer, {});
         session->is_new = false;
     };
     if (wanted.empty()) {
@@ -190,13 +188,13 @@ inline void Server::connect(Connection connection, const Call& call, Peer& peer)
         if (session) {
             welcome(session, "OK");
         } else {
-            refuse(connection, call, Error(kTooManySessions, "Too many sessions"), peer, {});
+            refuse(call, Error(kTooManySessions, "Too many sessions"), peer, {});
         }
         return;
     }
     seek(wanted, connection, peer, [this, connection, call, welcome, &peer](const State& found) {
         if (!found || !bind(connection, peer, found)) {
-            refuse(connection, call, Error(kUnknownSession, "reconnection error"), peer, {});
+            refuse(call, Error(kUnknownSession, "reconnection error"), peer, {});
             return;
         }
         welcome(found, "reconnection successful");
@@ -208,12 +206,12 @@ inline void Server::dispatch(Connection connection, Call call, Peer& peer, const
                              const Batch& batch) {
     const State session = given && !given->gone() ? given : open(connection, peer);
     if (!session) {
-        refuse(connection, call, Error(kTooManySessions, "Too many sessions"), peer, batch);
+        refuse(call, Error(kTooManySessions, "Too many sessions"), peer, batch);
         return;
     }
     const auto found = methods_.find(call.method);
     if (found == methods_.end() && !others_) {
-        refuse(connection, call,
+        refuse(call,
                Error(kMethodNotFound, "Method not found",
                      Value("there is no method \"" + std::string(detail::excerpt(call.method)) +
                            "\"")),
@@ -222,7 +220,7 @@ inline void Server::dispatch(Connection connection, Call call, Peer& peer, const
     }
     const std::size_t weight = call.params.footprint();
     if (!session->begin_request(weight)) {
-        refuse(connection, call,
+        refuse(call,
                Error(kTooManyRequests, "Too many requests",
                      Value(std::to_string(settings.in_flight) + " of this session, or " +
                            std::to_string(settings.in_flight_size) +
@@ -236,7 +234,7 @@ inline void Server::dispatch(Connection connection, Call call, Peer& peer, const
         call.params = Value(*value);  // Kurento's clients wrap what is no object
     }
     if (batch && call.id) batch->expect();
-    const auto state = std::make_shared<detail::TransactionState>(session, connection,
+    const auto state = std::make_shared<detail::TransactionState>(session, peer.answers,
                                                                   std::move(call), weight, batch);
     const detail::Method* method = found != methods_.end() ? &found->second : nullptr;
     session->add(workers_, [this, state, method] {
@@ -246,7 +244,6 @@ inline void Server::dispatch(Connection connection, Call call, Peer& peer, const
             state->connection.close(CloseCode::internal_error, "plugin failed");
         }
     });
-    hold_if_slow(connection, state->sent(), peer);
 }
 
 inline void Server::handle(const std::shared_ptr<detail::TransactionState>& state,
@@ -277,7 +274,7 @@ inline void Server::handle(const std::shared_ptr<detail::TransactionState>& stat
 }
 
 /// For what is no request.
-inline void Server::reject(Connection connection, const Value& id, const Error& error, Peer& peer,
+inline void Server::reject(const Value& id, const Error& error, const Peer& peer,
                            const Batch& batch) const {
     errors_.add();
     if (kurento()) {
@@ -287,27 +284,26 @@ inline void Server::reject(Connection connection, const Value& id, const Error& 
         }
         return;
     }
-    send(connection, Texts::failure(id, error), peer, batch);
+    send(Texts::failure(id, error), peer, batch);
 }
 
-inline void Server::refuse(Connection connection, const Call& call, const Error& error, Peer& peer,
+inline void Server::refuse(const Call& call, const Error& error, const Peer& peer,
                            const Batch& batch) const {
     errors_.add();
-    if (call.id) send(connection, Texts::failure(*call.id, error), peer, batch);
+    if (call.id) send(Texts::failure(*call.id, error), peer, batch);
 }
 
-inline void Server::reply(Connection connection, const Call& call, const std::string& text,
-                          Peer& peer, const Batch& batch) const {
-    if (call.id) send(connection, text, peer, batch);
+inline void Server::reply(const Call& call, const std::string& text, const Peer& peer,
+                          const Batch& batch) {
+    if (call.id) send(text, peer, batch);
 }
 
-inline void Server::send(Connection connection, const std::string& text, Peer& peer,
-                         const Batch& batch) const {
+inline void Server::send(const std::string& text, const Peer& peer, const Batch& batch) {
     if (batch) {
         batch->expect();
         batch->add(text);
     } else {
-        hold_if_slow(connection, detail::deliver(connection, text), peer);
+        peer.answers->send(text);
     }
 }
 

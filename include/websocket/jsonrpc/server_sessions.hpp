@@ -106,7 +106,7 @@ inline Server::State Server::open(Connection connection, Peer& peer) {
 
 inline bool Server::bind(Connection connection, Peer& peer, const State& session) {
     bool was_copy = false;
-    if (!session->bind(connection, was_copy)) return false;
+    if (!session->bind(peer.answers, was_copy)) return false;
     {
         const std::lock_guard lock(mutex_);
         forget_waiting(*session);
@@ -119,10 +119,12 @@ inline bool Server::bind(Connection connection, Peer& peer, const State& session
     } else if (peer.ping_interval > 0) {
         session->ping_interval = peer.ping_interval;  // it has begun to ping before
     }
+    session->go_on(workers_);
     return true;
 }
 
 inline void Server::closed(Connection connection, const Close& close, Peer& peer) {
+    peer.answers->close();
     const State session = std::exchange(peer.session, nullptr);
     if (!session || session->gone()) return;
     const std::string why = !close.reason.empty() ? std::string(close.reason)
@@ -140,6 +142,7 @@ inline void Server::lose(Connection connection, const State& session, const std:
     });
     if (!waits) return;
     note_waiting(session);
+    session->go_on(workers_);
     if (draining_) hand_over(session);
 }
 
@@ -155,13 +158,13 @@ void Server::seek(const std::string& id, Connection connection, Peer& peer, Then
         return;
     }
     peer.asking = true;
-    connection.pause();
+    pace(connection, peer);
     siblings_.ask(id, peer.user, [this, id, connection, &peer, then](const auto& packed) {
         State session = packed ? adopt(id, *packed) : lookup(id);
         connection.post([connection, &peer, then, session = std::move(session)]() mutable {
             peer.asking = false;
-            if (!peer.slow) connection.resume();
             then(session && session->user() == peer.user ? session : nullptr);
+            pace(connection, peer);
         });
     });
 }
@@ -189,6 +192,7 @@ inline void Server::give(const std::string& id, const std::string& user, const s
     const State session = lookup(id);
     if (!session || session->user() != user) return;
     session->give_up_requests("the client is in another process");
+    session->release();
     // Behind what it is doing: what that changes goes along.
     run_in(session, [this, session, asker, heard = std::chrono::steady_clock::now()] {
         if (std::chrono::steady_clock::now() - heard > siblings_.patience()) return;
@@ -232,6 +236,7 @@ inline bool Server::end_session(const State& session, End why, std::string_view 
         table_.erase(session->id());
     }
     gauge_.add(-1);
+    session->go_on(workers_);
     if (!copy && on_closed_) {
         run_in(session, [this, session, why, text = std::string(reason)] {
             on_closed_(Session(session), why, text);

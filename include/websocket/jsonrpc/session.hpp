@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "../connection.hpp"
+#include "answer_queue.hpp"
 #include "message.hpp"
 #include "settings.hpp"
 #include "strand.hpp"
@@ -100,7 +101,8 @@ public:
         return connection_;
     }
     /// From now on this is its connection. False when it is gone. `was_copy`: this is the first one here.
-    bool bind(Connection connection, bool& was_copy) {
+    bool bind(std::shared_ptr<const AnswerQueue> answers, bool& was_copy) {
+        const Connection connection = answers->to();
         std::set<std::string> topics;
         {
             const std::lock_guard lock(mutex_);
@@ -108,6 +110,7 @@ public:
             hold_ = DrainHold();
             was_copy = std::exchange(copy_, false);
             connection_ = connection;
+            answers_ = std::move(answers);
             ++waits_;
             grace_.cancel();
             topics = topics_;
@@ -121,8 +124,14 @@ public:
         const std::lock_guard lock(mutex_);
         if (gone_ || !connection_ || !(*connection_ == connection)) return false;
         connection_.reset();
+        answers_.reset();
         wait(std::move(later));
         return true;
+    }
+    /// What it does does not wait any more for the client of its connection to read: that is elsewhere.
+    void release() {
+        const std::lock_guard lock(mutex_);
+        answers_.reset();
     }
     /// The process has to go, but not while this waits here for its client, or for another process to ask for it.
     void hold(DrainHold process) {
@@ -142,6 +151,7 @@ public:
             if (std::exchange(gone_, true)) return false;
             released = std::move(hold_);
             connection_.reset();
+            answers_.reset();
             grace_.cancel();
             count_attributes();
         }
@@ -312,6 +322,10 @@ private:
         bool in_strand = true;
     };
 
+    [[nodiscard]] bool held() const override {
+        const std::lock_guard lock(mutex_);
+        return answers_ && answers_->slow();
+    }
     static Milliseconds clamped(Milliseconds timeout) {
         return std::clamp(timeout, Milliseconds(0), Milliseconds(86400000));
     }
@@ -375,6 +389,7 @@ private:
 
     mutable std::mutex mutex_;  // guards all below
     std::optional<Connection> connection_;
+    std::shared_ptr<const AnswerQueue> answers_;  ///< of the connection
     bool gone_ = false;
     bool copy_ = false;
     std::size_t counted_ = 0;  ///< bytes of attributes in SessionHost::attribute_bytes

@@ -35,7 +35,8 @@ struct Settings {
     unsigned threads = 4;
     /// Requests of one session that are not answered yet.
     std::size_t in_flight = 100;
-    /// Bytes of memory of their params. One request is always taken, whatever it has.
+    /// Bytes of memory of their params, and of answers of a connection that find no room in its send buffer. One request,
+    /// and one answer, is always taken, whatever it has.
     std::size_t in_flight_size = std::size_t{4} << 20;
     /// Bytes of a message, and arrays and objects within each other.
     ReadLimits read;

@@ -21,29 +21,35 @@ namespace websocket::jsonrpc::detail {
 
 class Workers;
 
-/// Tasks that run one after the other, in the order in which they were added, on whatever thread. They must
-/// not throw. [any thread]
+/// Tasks that run one after the other, in the order in which they were added, on whatever thread, while it is
+/// not held. They must not throw. [any thread]
 class Strand : public std::enable_shared_from_this<Strand> {
 public:
     Strand() = default;
     Strand(const Strand&) = delete;
     Strand& operator=(const Strand&) = delete;
+    virtual ~Strand() = default;
 
-    /// Runs the task here if the workers have no threads and nothing of this strand is running, else it is
-    /// run by whoever is free.
+    /// Runs the task here if the workers have no threads and nothing of this strand is running or waiting, else
+    /// it is run by whoever is free.
     template <class Task>
     void add(Workers& workers, Task&& task);
+    /// To be called when it is not held any more.
+    void go_on(Workers& workers);
 
 private:
+    /// Whether no task begins; looked at between two.
+    [[nodiscard]] virtual bool held() const { return false; }
+
     friend class Workers;
     using Function = std::function<void()>;
 
-    /// Runs what is first. False when that was the last.
+    /// Runs what is first. False when there is nothing to be run now.
     bool run_one() {
         Function task;
         {
             const std::lock_guard lock(queue_mutex_);
-            if (tasks_.empty()) {
+            if (tasks_.empty() || held()) {
                 running_ = false;
                 return false;
             }
@@ -54,6 +60,8 @@ private:
         return true;
     }
 
+    /// Here, or by a worker.
+    void run(Workers& workers, bool here);
     /// Forgets what is queued: it may hold the strand itself.
     void drop() {
         std::list<Function> tasks;
@@ -162,16 +170,33 @@ private:
 template <class Task>
 void Strand::add(Workers& workers, Task&& task) {
     const bool here = workers.none();  // once: they may stop meanwhile
+    bool first = false;
     {
         const std::lock_guard lock(queue_mutex_);
-        if (running_ || !here) tasks_.emplace_back(std::forward<Task>(task));
-        if (std::exchange(running_, true)) return;
+        const bool later = running_ || held();
+        first = here && !later && tasks_.empty();
+        if (!first) tasks_.emplace_back(std::forward<Task>(task));
+        if (later) return;
+        running_ = true;
     }
+    if (first) task();
+    run(workers, here);
+}
+
+inline void Strand::go_on(Workers& workers) {
+    {
+        const std::lock_guard lock(queue_mutex_);
+        if (running_ || tasks_.empty() || held()) return;
+        running_ = true;
+    }
+    run(workers, workers.none());
+}
+
+inline void Strand::run(Workers& workers, bool here) {
     if (!here) {
         workers.add(shared_from_this());
         return;
     }
-    task();
     while (run_one()) {
     }
 }

@@ -11,25 +11,17 @@
 #include <vector>
 
 #include "../utf8.hpp"
+#include "answer_queue.hpp"
 #include "session.hpp"
 
 namespace websocket::jsonrpc {
 
 namespace detail {
 
-/// Sends an answer. A client that does not read its answers is closed: they would be lost.
-inline Result deliver(Connection to, std::string_view text) noexcept {
-    const Result result = to.send(text);
-    if (result == Result::full) {
-        to.close(CloseCode::policy_violation, "does not read its answers");
-    }
-    return result;
-}
-
 /// Collects the answers to a batch, which go out together when the last one is there. [any thread]
 class BatchAnswers {
 public:
-    explicit BatchAnswers(Connection to) noexcept : to_(to) {}
+    explicit BatchAnswers(std::shared_ptr<AnswerQueue> to) noexcept : to_(std::move(to)) {}
 
     void expect() {
         const std::lock_guard lock(mutex_);
@@ -44,11 +36,11 @@ public:
         }
         if (--expected_ > 0 || texts_.empty()) return Result::ok;
         texts_ += ']';
-        return deliver(to_, texts_);
+        return to_->send(texts_);
     }
 
 private:
-    const Connection to_;
+    const std::shared_ptr<AnswerQueue> to_;
     std::mutex mutex_;  // guards both below
     std::size_t expected_ = 0;
     std::string texts_;
@@ -56,10 +48,10 @@ private:
 
 class TransactionState {
 public:
-    TransactionState(std::shared_ptr<SessionState> of, Connection from, Call&& request,
-                     std::size_t weight, std::shared_ptr<BatchAnswers> batch)
-        : session(std::move(of)), connection(from), call(std::move(request)), weight_(weight),
-          batch_(std::move(batch)) {}
+    TransactionState(std::shared_ptr<SessionState> of, std::shared_ptr<AnswerQueue> answers,
+                     Call&& request, std::size_t weight, std::shared_ptr<BatchAnswers> batch)
+        : session(std::move(of)), connection(answers->to()), call(std::move(request)),
+          weight_(weight), answers_(std::move(answers)), batch_(std::move(batch)) {}
     TransactionState(const TransactionState&) = delete;
     TransactionState& operator=(const TransactionState&) = delete;
     /// Nobody is left who could answer.
@@ -89,11 +81,8 @@ public:
                  : Texts::failure(id(), Error(kInternalError, "Internal error",
                                               Value("the answer is not UTF-8")));
         const std::string_view said = good ? text : instead;
-        sent_ = batch_ ? batch_->add(said) : deliver(connection, said);
-        return taken(sent_);
+        return taken(batch_ ? batch_->add(said) : answers_->send(said));
     }
-    /// What became of the answer, as far as there is one.
-    [[nodiscard]] Result sent() const noexcept { return sent_; }
 
     const std::shared_ptr<SessionState> session;
     const Connection connection;
@@ -102,9 +91,9 @@ public:
 
 private:
     const std::size_t weight_;  ///< as SessionState::begin_request() was told
+    const std::shared_ptr<AnswerQueue> answers_;
     const std::shared_ptr<BatchAnswers> batch_;
     std::atomic<bool> answered_{false};
-    std::atomic<Result> sent_{Result::ok};
 };
 
 }  // namespace detail
