@@ -83,6 +83,17 @@ std::string error_text(const Value& id, const jsonrpc::Error& error) {
     return checked(text += '}', "an error");
 }
 
+std::string well_formed(std::string_view text) {
+    constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+    std::string result;
+    while (!text.empty()) {
+        const std::size_t size = websocket::detail::utf8_character(text);
+        result += size > 0 ? text.substr(0, size) : kReplacement;
+        text.remove_prefix(size > 0 ? size : 1);
+    }
+    return result;
+}
+
 std::variant<ServerCall, ServerAnswer, NoMessage> read_message(const jsonrpc::Reader& reader,
                                                                std::string_view text) {
     Value message;

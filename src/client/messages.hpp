@@ -24,6 +24,8 @@ using jsonrpc::Value;
 /// Throws jsonrpc::ConfigurationError when a text in it is not UTF-8. [any thread]
 [[nodiscard]] std::string result_text(const Value& id, const Value& result);
 [[nodiscard]] std::string error_text(const Value& id, const jsonrpc::Error& error);
+/// With U+FFFD for each byte that is not UTF-8. [any thread]
+[[nodiscard]] std::string well_formed(std::string_view text);
 
 /// A request of the server, or a notification when it has no id.
 struct ServerCall {

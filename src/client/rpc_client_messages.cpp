@@ -4,6 +4,7 @@
 
 #include "client/rpc_client.hpp"
 #include "websocket/jsonrpc/writer.hpp"
+#include "websocket/utf8.hpp"
 
 namespace websocket::client {
 
@@ -36,6 +37,18 @@ public:
     }
 
     [[nodiscard]] bool is_answered() const noexcept { return answered_; }
+
+    /// With what a method has thrown, be its texts UTF-8 or not; unless it has been answered.
+    void refuse(const Error& thrown) {
+        const bool good = is_utf8(jsonrpc::to_json(thrown.data));
+        const Error error(thrown.code, well_formed(thrown.what()), good ? thrown.data : Value(),
+                          well_formed(thrown.type));
+        try {
+            answer(nullptr, &error);
+        } catch (const jsonrpc::AlreadyAnsweredError&) {
+            return;
+        }
+    }
 
     void answer(const Value* result, const Error* error) override {
         if (notification) {
@@ -278,14 +291,14 @@ void RpcClient::invoke(const jsonrpc::Method& method, const std::shared_ptr<Inco
         if (call->notification || call->is_answered()) {
             report(std::current_exception());
         } else {
-            call->answer(nullptr, &error);
+            call->refuse(error);
         }
     } catch (const std::exception& thrown) {
         report(std::current_exception());
-        if (!call->is_answered()) {
-            const Error error(jsonrpc::kInternalError, thrown.what());
-            call->answer(nullptr, &error);
-        }
+        call->refuse(Error(jsonrpc::kInternalError, thrown.what()));
+    } catch (...) {
+        report(std::current_exception());
+        call->refuse(Error(jsonrpc::kInternalError, "unknown exception"));
     }
 }
 

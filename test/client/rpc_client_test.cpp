@@ -282,6 +282,36 @@ START_TEST(answers_the_server_at_once_or_later_and_each_request_once) {
 }
 END_TEST
 
+START_TEST(answers_the_server_whatever_a_method_throws) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.ws.on_error = nullptr;
+    configuration.rpc.methods = {
+        {"bytes", Method([](const Value&) -> Value { throw std::runtime_error("caf\xe9!"); })},
+        {"number", Method([](const Value&) -> Value { throw 42; })},
+        {"error", Method([](const Value&) -> Value { throw Error(7, "\xff", Value("\xfe")); })},
+        {"result", Method([](const Value&) { return "\xff"; })}};
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    const std::pair<const char*, const char*> cases[] = {
+        {"bytes", R"({"code":-32603,"message":"caf\uFFFD!"})"},
+        {"number", R"({"code":-32603,"message":"unknown exception"})"},
+        {"error", R"({"code":7,"message":"\uFFFD"})"},
+        {"result", R"({"code":-32603,"message":"a result must be UTF-8"})"}};
+    for (const auto& [method, error] : cases) {
+        const std::string name = method;
+        served.send_text(R"({"jsonrpc":"2.0","method":")" + name + "\"}");
+        served.send_text(R"({"jsonrpc":"2.0","id":")" + name + R"(","method":")" + name + "\"}");
+        const Value answer = Reader({}).read(served.text());
+        ck_assert_str_eq(answer.find("id")->text().c_str(), method);
+        ck_assert(*answer.find("error") == Reader({}).read(error));
+    }
+}
+END_TEST
+
 START_TEST(may_be_used_by_many_threads_while_connections_come_and_go) {
     std::atomic<int> completed{0};
     const FakeServer server;
@@ -331,5 +361,6 @@ WEBSOCKET_TEST_SUITE(rpc_client) {
     tcase_add_test(tests, a_request_runs_out_of_time_connected_or_not);
     tcase_add_test(tests, rejects_or_repeats_what_was_under_way_when_the_connection_is_lost);
     tcase_add_test(tests, answers_the_server_at_once_or_later_and_each_request_once);
+    tcase_add_test(tests, answers_the_server_whatever_a_method_throws);
     tcase_add_test(tests, may_be_used_by_many_threads_while_connections_come_and_go);
 }

@@ -50,7 +50,8 @@ private:
 
 /// A function that the server may call: one that takes the params and returns what becomes a Value, or nothing, answers
 /// with that at once; one that takes a ServerRequest answers by it, now or later. An Error that it throws is the
-/// answer; of another exception the server gets -32603 and its text, and the client on_error.
+/// answer; of another exception the server gets -32603 and its text, and the client on_error. Bytes of the texts that are
+/// not UTF-8 become U+FFFD.
 class Method {
 public:
     template <class Function>
