@@ -340,9 +340,16 @@ Departure Tunnel::cut_short(CloseCode code, const char* reason) noexcept {
 
 // --- time ----------------------------------------------------------------------------------------
 
+/// To both sides together.
+net::Delivery Tunnel::delivery() const noexcept {
+    const net::Delivery one = client_.delivery();
+    const net::Delivery other = backend_.delivery();
+    return {one.untaken + other.untaken, one.taken + other.taken};
+}
+
 void Tunnel::start_close_timer() noexcept {
     const Tick now = loop_.reactor().now();
-    liveness_.begin_close(now, client_.delivery());
+    liveness_.begin_close(now, delivery());
     loop_.reactor().set_time(*this, now + to_ticks(options_->close_timeout));
 }
 
@@ -352,7 +359,7 @@ void Tunnel::end_in_time(Tick now) noexcept {
         return;
     }
     const Tick timeout = to_ticks(options_->close_timeout);
-    const bool takes = liveness_.takes(client_.delivery());
+    const bool takes = liveness_.takes(delivery());
     if (takes) {
         liveness_.note(now, false);
     }
@@ -382,9 +389,26 @@ void Tunnel::on_time() noexcept {
     }
 }
 
+/// When half of the time without traffic is over. What a slow side takes of what the kernel has for it, in the
+/// other half, is traffic, too.
+Tick Tunnel::idle_middle() const noexcept { return last_passed_ + to_ticks(how_.idle_timeout) / 2; }
+
 bool Tunnel::idle_too_long(Tick now) noexcept {
-    return how_.idle_timeout.count() > 0 && !overslept(now, deadline) &&
-           !net::before(now, last_passed_ + to_ticks(how_.idle_timeout));
+    if (how_.idle_timeout.count() == 0 || overslept(now, deadline) ||
+        net::before(now, idle_middle())) {
+        return false;
+    }
+    if (net::before(now, last_passed_ + to_ticks(how_.idle_timeout))) {
+        if (std::exchange(seen_since_, last_passed_) != last_passed_) {
+            seen_ = delivery();
+        }
+        return false;
+    }
+    if (seen_since_ == last_passed_ && seen_.untaken > 0 && delivery().taken != seen_.taken) {
+        last_passed_ = now;
+        return false;
+    }
+    return true;
 }
 
 void Tunnel::set_next_look(Tick now) noexcept {
@@ -393,8 +417,10 @@ void Tunnel::set_next_look(Tick now) noexcept {
     if (!pings && !idles) {
         return;
     }
-    const Tick idle_end = last_passed_ + to_ticks(how_.idle_timeout);
-    Tick when = net::before(now, idle_end) ? idle_end : now + 1;  // overslept: looked at once more
+    Tick when = now + 1;  // overslept: looked at once more
+    for (const Tick look : {last_passed_ + to_ticks(how_.idle_timeout), idle_middle()}) {
+        when = net::before(now, look) ? look : when;
+    }
     if (pings) {
         const Tick look = liveness_.next_look(now, to_ticks(options_->ping_interval),
                                               to_ticks(options_->pong_timeout));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "engine/channel.hpp"
@@ -76,6 +77,8 @@ private:
     void on_time() noexcept override;
     void keep_alive(Tick now) noexcept;
     void judge_silence(Tick now) noexcept;
+    [[nodiscard]] net::Delivery delivery() const noexcept;
+    [[nodiscard]] Tick idle_middle() const noexcept;
     [[nodiscard]] bool idle_too_long(Tick now) noexcept;
     void set_next_look(Tick now) noexcept;
     void on_taken() noexcept override {}
@@ -85,7 +88,10 @@ private:
     TunnelEnd backend_{*this};
     std::unique_ptr<TunnelFrames> frames_;  ///< null when bytes are passed on unseen
     TunnelOptions how_;
-    Tick last_passed_ = 0;  ///< when something was passed on
+    Tick last_passed_ = 0;  ///< when something was passed on, or seen to be taken
+    std::optional<Tick>
+        seen_since_;      ///< the last_passed_ for which it was looked what waits to be taken
+    net::Delivery seen_;  ///< by then
     State state_ = State::open;
     bool end_noted_ = false;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,14 +25,19 @@ namespace {
 struct Passage {
     Peer client;
     Peer backend;
-    std::shared_ptr<Script> client_script = std::make_shared<Script>();
-    std::shared_ptr<Script> backend_script = std::make_shared<Script>();
+    std::shared_ptr<Script> client_script;
+    std::shared_ptr<Script> backend_script;
     std::shared_ptr<Report> report = std::make_shared<Report>();
 
     explicit Passage(Service& service, const TunnelOptions& how = {}, int socket_buffer = 0,
                      std::string_view from_client = {}, std::string_view from_backend = {})
         : Passage(service, how, tcp_pair(socket_buffer), tcp_pair(socket_buffer), from_client,
                   from_backend) {}
+    /// With scripts that are complete before it is served.
+    Passage(Service& service, const TunnelOptions& how, std::shared_ptr<Script> of_client,
+            std::shared_ptr<Script> of_backend)
+        : Passage(service, how, tcp_pair(), tcp_pair(), {}, {}, std::move(of_client),
+                  std::move(of_backend)) {}
 
     [[nodiscard]] Account await_account() {
         return report
@@ -54,8 +61,11 @@ struct Passage {
 
 private:
     Passage(Service& service, const TunnelOptions& how, SocketPair front, SocketPair back,
-            std::string_view from_client, std::string_view from_backend)
-        : client(std::move(front.client)), backend(std::move(back.client)) {
+            std::string_view from_client, std::string_view from_backend,
+            std::shared_ptr<Script> of_client = std::make_shared<Script>(),
+            std::shared_ptr<Script> of_backend = std::make_shared<Script>())
+        : client(std::move(front.client)), backend(std::move(back.client)),
+          client_script(std::move(of_client)), backend_script(std::move(of_backend)) {
         websocket::engine::Refusal why{};
         auto place = service.engine().reserve<Tunnel>(why);
         ck_assert(place.has_value());
@@ -81,6 +91,25 @@ void expect_slowly(Peer& peer, std::string_view text, std::size_t portion) {
         peer.expect_bytes(text.substr(0, portion));
     }
 }
+
+/// A socket with bytes for a peer that takes some until it has been looked at so often.
+class SlowPeer {
+public:
+    explicit SlowPeer(std::size_t looks) {
+        script->on_delivery([looks, counted = looks_](std::size_t call) {
+            *counted = call + 1;
+            return websocket::net::Delivery{1000,
+                                            static_cast<std::uint32_t>(std::min(call, looks))};
+        });
+    }
+    [[nodiscard]] std::size_t looks() const { return *looks_; }
+
+    std::shared_ptr<Script> script = std::make_shared<Script>();
+
+private:
+    std::shared_ptr<std::atomic<std::size_t>> looks_ =
+        std::make_shared<std::atomic<std::size_t>>(0);
+};
 
 std::string of_backend(Opcode opcode, std::string_view payload) {
     return client_frame({.opcode = opcode, .payload = payload, .masked = false});
@@ -271,6 +300,32 @@ START_TEST(a_slow_backend_gets_what_was_read_before_the_end) {
     passage.client.disconnect();
     expect_slowly(passage.backend, all, 3000);
     passage.backend.expect_end();
+}
+END_TEST
+
+START_TEST(what_a_slow_side_takes_of_what_the_kernel_has_is_traffic) {
+    constexpr std::size_t kLooks = 6;
+    for (const bool of_client : {true, false}) {
+        Service service;
+        const SlowPeer slow(kLooks);
+        const auto other = std::make_shared<Script>();
+        Passage passage(service, {.idle_timeout = 200ms}, of_client ? slow.script : other,
+                        of_client ? other : slow.script);
+        passage.client.expect_end();
+        ck_assert_uint_gt(slow.looks(), kLooks);
+    }
+}
+END_TEST
+
+START_TEST(a_slow_backend_gets_what_the_kernel_has_before_the_end) {
+    constexpr std::size_t kLooks = 5;
+    Service service;
+    service.options.close_timeout = 100ms;
+    const SlowPeer slow(kLooks);
+    Passage passage(service, {.half_close = false}, std::make_shared<Script>(), slow.script);
+    passage.client.disconnect();
+    service.await_empty();  // though the backend's end stays open
+    ck_assert_uint_gt(slow.looks(), kLooks);
 }
 END_TEST
 
@@ -494,6 +549,8 @@ WEBSOCKET_TEST_SUITE(tunnel) {
     tcase_add_test(tests, what_a_slow_side_takes_is_traffic);
     tcase_add_test(tests, what_is_taken_though_no_write_can_count_it_is_traffic);
     tcase_add_test(tests, a_slow_backend_gets_what_was_read_before_the_end);
+    tcase_add_test(tests, what_a_slow_side_takes_of_what_the_kernel_has_is_traffic);
+    tcase_add_test(tests, a_slow_backend_gets_what_the_kernel_has_before_the_end);
     tcase_add_test(tests, a_drain_ends_it);
     tcase_add_test(tests, a_frame_under_way_has_the_time_of_the_drain_to_end);
     tcase_add_test(tests, a_frame_that_never_ends_is_cut_at_the_end_of_a_drain);
