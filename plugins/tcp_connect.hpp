@@ -131,6 +131,7 @@ private:
                 socket.valid() && ::connect(socket.get(), one->ai_addr, one->ai_addrlen) == 0;
             error = connected ? 0 : errno;  // also of a family that this machine does not have
             if (error == EINPROGRESS || error == EINTR) error = outcome(socket, until);
+            if (error == 0 && leads_to_itself(socket)) error = ECONNREFUSED;
             if (error == 0) return settled(std::move(socket));
         }
         throw Unreachable::because(error);
@@ -146,6 +147,17 @@ private:
         int error = 0;
         socklen_t size = sizeof error;
         return ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
+    }
+    /// On the own host, where nobody listens, TCP joins a socket to itself when its port happens to be the one
+    /// it looks for.
+    [[nodiscard]] static bool leads_to_itself(const Socket& socket) noexcept {
+        sockaddr_storage own{};
+        sockaddr_storage peer{};
+        socklen_t own_size = sizeof own;
+        socklen_t peer_size = sizeof peer;
+        return ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+               ::getpeername(socket.get(), reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0 &&
+               own_size == peer_size && std::memcmp(&own, &peer, own_size) == 0;
     }
     /// Small messages are not held back, and a target that has vanished from the network is noticed.
     [[nodiscard]] static Socket settled(Socket socket) {
