@@ -71,6 +71,8 @@ public:
 private:
     /// Of what a client has missed, in envelopes; more is not sent at once.
     static constexpr std::size_t kMostMissed = std::size_t{128} << 10;
+    /// Messages that are read at once: memory that all children share is locked while they are copied.
+    static constexpr std::uint32_t kPiece = 16;
 
     struct Relay {
         std::string inner = {};
@@ -160,20 +162,28 @@ private:
             client.close(websocket::CloseCode::try_again_later, "too many topics");
     }
     /// False when it cannot be had.
-    bool missed_since(const std::string& topic, const websocket::Position& since,
+    bool missed_since(const std::string& topic, websocket::Position since,
                       const websocket::Position& now,
                       std::vector<std::pair<websocket::Position, std::string>>& missed) const {
         if (since.epoch != now.epoch || since.offset > now.offset) return false;
         std::size_t bytes = 0;
-        const websocket::Recovery what = history_.read(
-            topic, since,
-            [&](const websocket::Remembered& message) {
-                if (bytes > kMostMissed) return;
-                missed.emplace_back(message.position, envelope(topic, message, message.position));
-                bytes += missed.back().second.size();
-            },
-            websocket::History::kAll, now.offset);
-        return taken(what.result) && what.complete && bytes <= kMostMissed;
+        while (since.offset < now.offset) {
+            const std::uint64_t before = since.offset;
+            const websocket::Recovery what = history_.read(
+                topic, since,
+                [&](const websocket::Remembered& message) {
+                    missed.emplace_back(message.position,
+                                        envelope(topic, message, message.position));
+                    bytes += missed.back().second.size();
+                    since = message.position;
+                },
+                kPiece, now.offset);
+            if (!taken(what.result) || !what.complete || since.offset == before ||
+                bytes > kMostMissed) {
+                return false;
+            }
+        }
+        return true;
     }
     template <class Say>
     void send(websocket::Connection client, const websocket::Position& position,
