@@ -139,26 +139,22 @@ private:
     void finish(websocket::Connection client, const std::string& topic,
                 const std::optional<websocket::Position>& since, const Value& id, Say say,
                 std::uint64_t turn, websocket::Position now) {
-        std::string inner;
-        {
-            const std::lock_guard lock(mutex_);
-            const auto at = relays_.find(topic);
-            if (at == relays_.end()) return;
-            const auto joining = at->second.joining.find(client.id());
-            if (joining == at->second.joining.end() || joining->second != turn)
-                return;  // it has left
-            at->second.joining.erase(joining);
-            inner = at->second.inner;
-            const websocket::Position& heard = *at->second.heard;
-            if (heard.epoch == now.epoch) now.offset = std::max(now.offset, heard.offset);
-        }
+        const std::lock_guard lock(mutex_);  // to the end: who leaves meanwhile has joined before
+        const auto at = relays_.find(topic);
+        if (at == relays_.end()) return;
+        Relay& relay = at->second;
+        const auto joining = relay.joining.find(client.id());
+        if (joining == relay.joining.end() || joining->second != turn) return;  // it has left
+        relay.joining.erase(joining);
+        const websocket::Position& heard = *relay.heard;
+        if (heard.epoch == now.epoch) now.offset = std::max(now.offset, heard.offset);
         std::vector<std::pair<websocket::Position, std::string>> missed;
         bool recovered = since && missed_since(topic, *since, now, missed);
         say(client, subscribed(topic, now, since ? std::optional(recovered) : std::nullopt, id));
         if (recovered) {
             for (const auto& [position, text] : missed) send(client, position, text, say);
         }
-        if (!taken(client.subscribe(inner)))
+        if (!taken(client.subscribe(relay.inner)))
             client.close(websocket::CloseCode::try_again_later, "too many topics");
     }
     /// False when it cannot be had.

@@ -2,7 +2,10 @@
 #include "../../plugins/topic_relays.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "sdk/remembering_host.hpp"
@@ -72,8 +75,29 @@ START_TEST(who_has_missed_nothing_recovers_without_reading) {
 }
 END_TEST
 
+START_TEST(who_leaves_while_it_is_sent_what_it_has_missed_is_not_subscribed_then) {
+    RelayedTopic relayed(10);
+    relayed.join(0);
+    std::atomic<bool> left{false};
+    std::thread leaving;
+    relayed.on_read = [&] {
+        leaving = std::thread([&] {
+            relayed.relays.leave(relayed.client, "t");
+            left = true;
+        });
+        // Time enough for one that does not wait until it has joined.
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+        while (!left && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    };
+    relayed.run_posted();
+    leaving.join();
+    ck_assert(relayed.calls == (std::vector<std::string>{"subscribe", "unsubscribe"}));
+}
+END_TEST
+
 WEBSOCKET_TEST_SUITE(topic_relays) {
     tcase_add_test(tests, who_comes_back_gets_all_that_it_has_missed_in_pieces);
     tcase_add_test(tests, who_has_missed_too_much_is_told_so_before_all_of_it_is_read);
     tcase_add_test(tests, who_has_missed_nothing_recovers_without_reading);
+    tcase_add_test(tests, who_leaves_while_it_is_sent_what_it_has_missed_is_not_subscribed_then);
 }
