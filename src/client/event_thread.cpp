@@ -39,10 +39,12 @@ void EventThread::end() noexcept {
 void EventThread::post(Task task) {
     if (here()) {
         turns_->own.push_back(std::move(task));
-    } else {
-        // Without a limit it is never full; and what comes behind the end concerns nobody.
-        static_cast<void>(turns_->inbox.post(std::move(task)));
+        return;
     }
+    const std::shared_ptr<Turns> turns =
+        turns_;  // the task may destroy this before it is woken for it
+    // Without a limit it is never full; and what comes behind the end concerns nobody.
+    static_cast<void>(turns->inbox.post(std::move(task)));
 }
 
 void EventThread::Turns::run() {

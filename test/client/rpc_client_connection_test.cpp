@@ -3,9 +3,7 @@
 #include "client/rpc_client.hpp"
 
 #include <exception>
-#include <filesystem>
 #include <future>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,14 +13,6 @@
 
 using namespace websocket::jsonrpc;
 using namespace websocket::test;
-
-namespace {
-
-std::ptrdiff_t threads_of_process() {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
-}
-
-}  // namespace
 
 // --- connections ---------------------------------------------------------------------------------
 
