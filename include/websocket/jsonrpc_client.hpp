@@ -122,8 +122,8 @@ public:
 
     /// Ends for good, with a Close that has this code and reason, or none (0): with send_close_message the server is told
     /// before. Requests without an answer get a ClosedError. The future tells how the connection ended, after
-    /// ws.close_timeout at the latest, or twice that if the server is told. Again, it changes nothing. Throws
-    /// ConfigurationError: codes are 1000 and 3000 to 4999, reasons have at most 123 bytes.
+    /// ws.close_timeout at the latest. Again, it changes nothing. Throws ConfigurationError: codes are 1000 and 3000 to
+    /// 4999, reasons have at most 123 bytes.
     std::future<CloseInfo> close(std::uint16_t code = 0, std::string_view reason = {});
 
     /// Gives up the connection that there is, or the wait for one, and makes another at once. Throws ClosedError.

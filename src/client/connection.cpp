@@ -236,7 +236,8 @@ void Connection::process_frames(std::span<std::uint8_t> bytes) {
         return;
     }
     if (sink.violation) {
-        send_close(protocol::ClosePayload(sink.violation->code, sink.violation->reason).bytes());
+        send_close(protocol::ClosePayload(sink.violation->code, sink.violation->reason).bytes(),
+                   settings_.close_timeout);
         fail(std::string("the server broke the protocol of WebSocket: ") + sink.violation->reason);
         return;
     }
@@ -244,7 +245,8 @@ void Connection::process_frames(std::span<std::uint8_t> bytes) {
         // RFC 6455 section 5.5.1: answered with the code that it has.
         send_close(peer_close_->code == kNoStatus
                        ? protocol::ClosePayload().bytes()
-                       : protocol::ClosePayload(peer_close_->code, {}).bytes());
+                       : protocol::ClosePayload(peer_close_->code, {}).bytes(),
+                   settings_.close_timeout);
     }
 }
 
@@ -284,21 +286,24 @@ void Connection::flush_later() {
 }
 
 /// Nothing but the server's Close, or its end, matters afterwards.
-void Connection::send_close(std::span<const std::uint8_t> payload) {
+void Connection::send_close(std::span<const std::uint8_t> payload,
+                            std::chrono::milliseconds within) {
     if (!std::exchange(close_sent_, true)) {
         writer_.append(out_, protocol::Opcode::close, payload);
     }
     phase_ = Phase::closing;
     idle_timer_.stop();
-    timer_.start(settings_.close_timeout);
+    timer_.start(within);
     write();
 }
 
-void Connection::close(std::optional<std::uint16_t> code, std::string_view reason) {
+void Connection::close(std::optional<std::uint16_t> code, std::string_view reason,
+                       std::chrono::milliseconds within) {
     guarded([&] {
         if (phase_ == Phase::open) {
             send_close(code ? protocol::ClosePayload(*code, reason).bytes()
-                            : protocol::ClosePayload().bytes());
+                            : protocol::ClosePayload().bytes(),
+                       within);
         } else if (phase_ != Phase::closing) {
             fail("it was closed before it was open");
         }
@@ -386,7 +391,9 @@ void Connection::end(std::uint16_t code, std::string reason, bool clean) {
 void Connection::drop(std::optional<std::uint16_t> code) noexcept {
     listener_ = nullptr;
     if (phase_ == Phase::open && code) {
-        guarded([&] { send_close(protocol::ClosePayload(*code, {}).bytes()); });
+        guarded([&] {
+            send_close(protocol::ClosePayload(*code, {}).bytes(), settings_.close_timeout);
+        });
     }
     if (phase_ != Phase::ended) {
         phase_ = Phase::ended;

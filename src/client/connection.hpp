@@ -77,9 +77,10 @@ public:
     void send_text(std::string_view text);
     /// Bytes that the system has not taken yet.
     [[nodiscard]] std::size_t unsent() noexcept { return out_.size(); }
-    /// Sends a Close, with nothing in it without a code, and waits for the answer; on_end() follows. When it is not open,
-    /// at once. Throws std::bad_alloc.
-    void close(std::optional<std::uint16_t> code, std::string_view reason);
+    /// Sends a Close, with nothing in it without a code, and waits so long for the answer; on_end() follows. When it is
+    /// not open, at once. Throws std::bad_alloc.
+    void close(std::optional<std::uint16_t> code, std::string_view reason,
+               std::chrono::milliseconds within);
     /// The end at once, of which nobody is told; with a code, the server gets a Close if it can have one now.
     void drop(std::optional<std::uint16_t> code) noexcept;
 
@@ -106,7 +107,7 @@ private:
     void process_frames(std::span<std::uint8_t> bytes);
     void peer_shut();
     void send_frame(protocol::Opcode opcode, std::span<const std::uint8_t> payload);
-    void send_close(std::span<const std::uint8_t> payload);
+    void send_close(std::span<const std::uint8_t> payload, std::chrono::milliseconds within);
     void flush_later();
     void write();
     void poll();

@@ -167,6 +167,7 @@ private:
     std::optional<std::string> session_id_;
     std::uint16_t close_code_ = 0;
     std::string close_reason_;
+    std::chrono::milliseconds close_deadline_{0};  ///< of the reactor's clock
     std::vector<std::shared_ptr<std::promise<jsonrpc::CloseInfo>>> closers_;
     std::optional<jsonrpc::CloseInfo> end_;
     Callbacks callbacks_;

@@ -2,6 +2,7 @@
 // How a client comes to a connection and a session, loses them, and ends.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -310,9 +311,10 @@ void RpcClient::begin_close(std::uint16_t code, std::string reason,
     close_code_ = code;
     close_reason_ = std::move(reason);
     heartbeat_timer_->stop();
+    const std::chrono::milliseconds time = configuration_.ws.close_timeout;
+    close_deadline_ = thread_->reactor().elapsed() + time;
     if (configuration_.send_close_message && ready_ && connection_ && connection_->writable()) {
-        call("closeSession", {}, configuration_.ws.close_timeout,
-             [this](const Outcome& /*whatever*/) { close_socket(); });
+        call("closeSession", {}, time, [this](const Outcome& /*whatever*/) { close_socket(); });
     } else {
         close_socket();
     }
@@ -323,8 +325,9 @@ void RpcClient::close_socket() {
         return;
     }
     if (const std::shared_ptr<Connection> connection = connection_) {
+        const auto left = close_deadline_ - thread_->reactor().elapsed();
         connection->close(close_code_ != 0 ? std::optional(close_code_) : std::nullopt,
-                          close_reason_);
+                          close_reason_, std::max(left, std::chrono::milliseconds{0}));
     } else {
         finish({kWithoutClose, "there was no connection", false, true, {}});
     }

@@ -276,6 +276,26 @@ START_TEST(closes_although_the_server_says_nothing_and_before_it_is_connected) {
 }
 END_TEST
 
+START_TEST(closes_in_time_although_the_end_of_the_session_is_not_answered) {
+    const FakeServer server;
+    Log log;
+    Configuration configuration = configured(server, log);
+    configuration.send_close_message = true;
+    configuration.ws.close_timeout = 20ms;
+    configuration.rpc.request_timeout = std::chrono::hours(24);
+    Client client(std::move(configuration));
+    client.connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    log.await("connected s1");
+    auto closed = client.close(3000);
+    served.expect_request("closeSession");
+    ck_assert(closed.wait_for(kPatience) == std::future_status::ready);
+    ck_assert_uint_eq(closed.get().code, 1006);
+    ck_assert_uint_eq(served.expect_close(), 3000);
+}
+END_TEST
+
 START_TEST(its_destructor_completes_all_and_calls_nobody_afterwards) {
     Awaited<int> called;
     const FakeServer server;
@@ -360,6 +380,7 @@ WEBSOCKET_TEST_SUITE(rpc_client_connection) {
     tcase_add_test(tests,
                    waits_no_longer_for_the_answer_to_its_farewell_than_for_that_to_its_close);
     tcase_add_test(tests, closes_although_the_server_says_nothing_and_before_it_is_connected);
+    tcase_add_test(tests, closes_in_time_although_the_end_of_the_session_is_not_answered);
     tcase_add_test(tests, its_destructor_completes_all_and_calls_nobody_afterwards);
     tcase_add_test(tests, may_be_destroyed_by_any_of_its_callbacks);
 }

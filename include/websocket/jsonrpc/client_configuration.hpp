@@ -77,7 +77,7 @@ struct WsConfiguration {
     ReconnectionOptions reconnection = {};
     /// For addresses, TCP, TLS and the handshake of the WebSocket together.
     std::chrono::milliseconds connect_timeout{10000};
-    /// For the answer to closeSession, and then for that to a Close.
+    /// For the answers to closeSession and to a Close together.
     std::chrono::milliseconds close_timeout{5000};
     /// A connection on which nothing at all comes for so long is given up; 0: never. Servers of this project send Pings.
     std::chrono::milliseconds idle_timeout{0};
