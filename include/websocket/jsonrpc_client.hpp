@@ -94,7 +94,8 @@ public:
     /// An end at once: the server gets a Close 1001 if it is open and there is room, and nobody waits for its answer;
     /// close() is the friendlier one. Requests that wait complete with ClosedError, their callbacks on this thread or on
     /// the client's before this returns; no other callback is called any more. Waits for a callback that runs, unless
-    /// that is what destroys the client: then it goes on when it returns from here, on what it holds itself.
+    /// that is what destroys the client: then it goes on when it returns from here, on what it holds itself, and what
+    /// other threads have sent while it ran completes behind it.
     ~Client();
 
     /// Begins to connect; again it does nothing. What was sent before waits for the connection. Throws ClosedError.

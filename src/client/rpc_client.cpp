@@ -118,11 +118,7 @@ std::future<jsonrpc::CloseInfo> RpcClient::close(std::uint16_t code, std::string
     auto closer = std::make_shared<std::promise<jsonrpc::CloseInfo>>();
     std::future<jsonrpc::CloseInfo> future = closer->get_future();
     traffic_.close("the client has been closed");
-    if (thread_->here() && dead_) {
-        closer->set_value(*end_);
-    } else {
-        run([this, code, text = std::string(reason), closer] { begin_close(code, text, closer); });
-    }
+    run([this, code, text = std::string(reason), closer] { begin_close(code, text, closer); });
     return future;
 }
 

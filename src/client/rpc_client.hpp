@@ -192,20 +192,15 @@ void RpcClient::guarded(Step step) noexcept {
     }
 }
 
-/// On the thread of the client: at once when this is it, as what a callback does comes before what others do.
+/// On the thread of the client: at once when this is it, as what a callback does comes before what others do. Also when
+/// a callback has destroyed the client meanwhile: whoever waits for something hears of that.
 template <class Task>
 void RpcClient::run(Task task) {
     if (thread_->here()) {
-        if (!dead_) {
-            task();
-        }
-        return;
+        task();
+    } else {
+        thread_->post([self = shared_from_this(), task = std::move(task)] { task(); });
     }
-    thread_->post([self = shared_from_this(), task = std::move(task)] {
-        if (!self->dead_) {
-            task();
-        }
-    });
 }
 
 /// Later. A copy of the function: what is called may outlive the client.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "client/client_log.hpp"
 #include "engine/awaiting.hpp"
@@ -320,6 +321,43 @@ START_TEST(its_destructor_completes_all_and_calls_nobody_afterwards) {
 }
 END_TEST
 
+START_TEST(completes_what_others_have_sent_before_a_callback_destroys_it) {
+    const auto threads = threads_of_process();
+    const FakeServer server;
+    Log log;
+    Awaited<int> called;
+    Door gone;
+    std::future<Value> asks;
+    std::future<CloseInfo> closed;
+    auto client = std::make_unique<Client>(configured(server, log));
+    client->send("first", {}, [&](const Outcome&) {
+        std::thread([&] {
+            client->send("second", {}, [&called](const Outcome& outcome) {
+                ck_assert(!outcome);
+                called.update([](int& times) { ++times; });
+            });
+            asks = client->send("third");
+            client->notify("fourth");
+            client->reconnect();
+            closed = client->close();
+        }).join();
+        client.reset();
+        gone.open();
+    });
+    client->connect();
+    ServedClient served = server.accept();
+    served.welcome("s1");
+    served.answer(served.expect_request("first"), "1");
+    gone.await("the destruction");
+    expect_thrown<ClosedError>(asks, "the client has been closed");
+    ck_assert(closed.wait_for(kPatience) == std::future_status::ready);
+    ck_assert_uint_eq(closed.get().code, 1006);
+    called.await([](int times) { return times == 1; }, "the callback");
+    await_quietly([&] { return threads_of_process() == threads; }, "the end of the threads");
+    ck_assert_int_eq(called.get(), 1);
+}
+END_TEST
+
 START_TEST(may_be_destroyed_by_any_of_its_callbacks) {
     const ClientThread thread = ClientThread::start();
     const auto threads = threads_of_process();
@@ -382,5 +420,6 @@ WEBSOCKET_TEST_SUITE(rpc_client_connection) {
     tcase_add_test(tests, closes_although_the_server_says_nothing_and_before_it_is_connected);
     tcase_add_test(tests, closes_in_time_although_the_end_of_the_session_is_not_answered);
     tcase_add_test(tests, its_destructor_completes_all_and_calls_nobody_afterwards);
+    tcase_add_test(tests, completes_what_others_have_sent_before_a_callback_destroys_it);
     tcase_add_test(tests, may_be_destroyed_by_any_of_its_callbacks);
 }
