@@ -235,26 +235,6 @@ START_TEST(closes_cleanly_and_tells_the_server_before) {
 }
 END_TEST
 
-START_TEST(waits_no_longer_for_the_answer_to_its_farewell_than_for_that_to_its_close) {
-    const FakeServer server;
-    Log log;
-    Configuration configuration = configured(server, log);
-    configuration.send_close_message = true;
-    configuration.rpc.request_timeout = 1h;
-    configuration.ws.close_timeout = 20ms;
-    Client client(std::move(configuration));
-    client.connect();
-    ServedClient served = server.accept();
-    served.welcome("s1");
-    log.await("connected s1");
-    auto closed = client.close();
-    served.expect_request("closeSession");
-    ck_assert_uint_eq(served.expect_close(), 1005);
-    const CloseInfo info = closed.get();
-    ck_assert_str_eq(info.reason.c_str(), "no answer to the Close in 20 ms");
-}
-END_TEST
-
 START_TEST(closes_although_the_server_says_nothing_and_before_it_is_connected) {
     const FakeServer server;
     Log log;
@@ -415,8 +395,6 @@ WEBSOCKET_TEST_SUITE(rpc_client_connection) {
     tcase_add_test(tests, waits_for_the_answer_to_a_ping_no_longer_than_until_the_next);
     tcase_add_test(tests, gives_up_a_connection_on_which_nothing_comes);
     tcase_add_test(tests, closes_cleanly_and_tells_the_server_before);
-    tcase_add_test(tests,
-                   waits_no_longer_for_the_answer_to_its_farewell_than_for_that_to_its_close);
     tcase_add_test(tests, closes_although_the_server_says_nothing_and_before_it_is_connected);
     tcase_add_test(tests, closes_in_time_although_the_end_of_the_session_is_not_answered);
     tcase_add_test(tests, its_destructor_completes_all_and_calls_nobody_afterwards);
