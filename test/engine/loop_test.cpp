@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
 #include <functional>
 #include <memory>
 
 #include "engine/service.hpp"
 #include "failing_allocator.hpp"
+#include "thread_state.hpp"
 #include "unit.hpp"
 
 using namespace websocket::test;
@@ -30,7 +30,7 @@ public:
               service.engine().wait_for_room(id, service.options.send_buffer / 2);
               woken_.open();
           }) {
-        await_quietly([this] { return asleep() || woken(); }, "a thread to block");
+        await_quietly([this] { return asleep(thread_id_) || woken(); }, "a thread to block");
     }
     ~Waiter() { thread_.join(); }
     Waiter(const Waiter&) = delete;
@@ -40,14 +40,6 @@ public:
 
 private:
     [[nodiscard]] bool woken() { return woken_.passed(0ms); }
-    /// As the kernel says it.
-    [[nodiscard]] bool asleep() const {
-        std::ifstream stat("/proc/self/task/" + std::to_string(thread_id_) + "/stat");
-        std::string field;
-        while (stat >> field && field.back() != ')') {
-        }
-        return stat >> field && field == "S";
-    }
 
     std::atomic<pid_t> thread_id_{0};
     Door woken_;

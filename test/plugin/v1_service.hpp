@@ -18,7 +18,9 @@ namespace websocket::test {
 /// One process with one location.
 class V1Service {
 public:
-    explicit V1Service(WebSocketPlugin* plugin)
+    enum class Start { now, later };
+
+    explicit V1Service(WebSocketPlugin* plugin, Start when = Start::now)
         : pool_(std::in_place, plugin::PoolOptions{}, service.log), host_{service.engine(), *pool_,
                                                                           service.log} {
         host_.metrics = &metrics_;
@@ -27,7 +29,9 @@ public:
         endpoint_.v1 = reinterpret_cast<ws_plugin*>(plugin);
         endpoint_.connection = service.options;
         instance_.emplace(host_, endpoint_);
-        ck_assert(instance_->start());
+        engine::Refusal why{};
+        ck_assert(service.engine().begin(why));
+        if (when == Start::now) ck_assert(start());
     }
     ~V1Service() {
         service.engine().begin_stop();
@@ -45,6 +49,10 @@ public:
 
     [[nodiscard]] const ws_host* abi() const { return instance_->abi(); }
     [[nodiscard]] std::uint32_t drain_holds() const { return host_.drain_holds; }
+    /// As each client has it called.
+    [[nodiscard]] bool start() { return instance_->start(); }
+    /// Before the first client.
+    [[nodiscard]] plugin::SessionOptions& session_options() { return endpoint_.session; }
     /// The location is no more, once nothing of it is left.
     void end_instance() { instance_->end(); }
     template <class Table>

@@ -58,10 +58,23 @@ bool V1Instance::start() noexcept {
     if (started_.load(std::memory_order_acquire)) {
         return true;
     }
+    const std::uint32_t failed_before = failed_starts_.load();
     const std::lock_guard lock(start_mutex_);
     if (started_ || ended_) {
         return started_;
     }
+    // A start that is slow to fail holds up whoever waits for it once, instead of each one for as long again.
+    if (failed_starts_ != failed_before) {
+        return false;
+    }
+    started_ = try_start();
+    if (!started_) {
+        ++failed_starts_;
+    }
+    return started_;
+}
+
+bool V1Instance::try_start() noexcept {
     // Those of sections without a WebSocketHandler of their own are known since now only.
     if (const std::string why = wrong_options(); !why.empty()) {
         host_.log.write(base::LogLevel::error, why);
@@ -69,7 +82,6 @@ bool V1Instance::start() noexcept {
     }
     home_ = host_.engine.some_loop();
     host_.sessions.fetch_add(1);
-    users_.store(1);  // until end()
     const std::span<const ws_option> options = endpoint_.plugin_options.all();
     ws_result result = WS_OK;
     try {
@@ -80,15 +92,14 @@ bool V1Instance::start() noexcept {
         report_exception("start", {});
         result = WS_BAD_ARG;
     }
-    started_ = result == WS_OK;
-    if (!started_) {
+    if (result != WS_OK) {
         host_.log.print(base::LogLevel::error, "WS0411: plugin \"%s\" did not start (result %d)",
                         plugin().name, static_cast<int>(result));
         end_listeners(false);
         resign();
         host_.sessions.fetch_sub(1);
     }
-    return started_;
+    return result == WS_OK;
 }
 
 void V1Instance::end() noexcept {

@@ -53,7 +53,7 @@ public:
     }
 
     /// Calls the plugin's start, unless it has succeeded before. False when it fails, and the error log
-    /// says so; or after end(). [httpd worker]
+    /// says so; when one has failed that this waited for; or after end(). [httpd worker]
     [[nodiscard]] bool start() noexcept;
     /// No connection and no loop is left: stops the plugin as soon as nothing of it runs.
     /// [any thread]
@@ -64,7 +64,7 @@ public:
     void hold_drain() noexcept;
     void release_drain() noexcept;
 
-    /// Something of the instance lives: while start() has succeeded. [any thread]
+    /// Something of the instance lives, which it cannot be stopped under. [any thread]
     void enter() noexcept { users_.fetch_add(1); }
     /// The same for who does not know. False when it has not, or has been ended.
     [[nodiscard]] bool try_enter() noexcept;
@@ -121,6 +121,7 @@ private:
     [[nodiscard]] bool leaves_last() noexcept {
         return users_.fetch_sub(1) == 1 && !stop_begun_.exchange(true);
     }
+    [[nodiscard]] bool try_start() noexcept;
     void stop() noexcept;
     void end_listeners(bool for_good) noexcept;
     void resign() noexcept;  // whatever it leads
@@ -137,14 +138,15 @@ private:
     void* self_ = nullptr;
     engine::ConnectionId home_;
     CallQueue queue_;
-    std::mutex start_mutex_;  // guards the next three; others may read the first one without it
+    std::mutex start_mutex_;  // guards the next four; others may read the first two without it
     std::atomic<bool> started_{false};
+    std::atomic<std::uint32_t> failed_starts_{0};
     bool ended_ = false;
     bool told_of_drain_ = false;
     std::atomic<bool> uses_topics_{false};
     hub::TopicQuota topic_quota_;
     OutgoingTexts outgoing_texts_;
-    std::atomic<std::uint32_t> users_{0};
+    std::atomic<std::uint32_t> users_{1};  // one until end()
     std::atomic<bool> stop_begun_{false};
     Stopping stopping_{*this};
     std::atomic<std::uint32_t> held_{0};  ///< of Host::drain_holds
