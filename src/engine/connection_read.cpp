@@ -60,9 +60,8 @@ struct Connection::Sink final : protocol::InflaterSource {
     }
     Next on_pong(std::span<const std::uint8_t> payload) {
         if (!connection.admit_control_frame()) return Next::stop;
-        if (connection.closing_.state() != Closing::State::parting)
-            connection.session_->on_pong(payload);
-        return go_on();
+        if (connection.closing_.state() == State::parting) return go_on();
+        return connection.after_delivery(connection.session_->on_pong(payload));
     }
     void on_close(std::uint16_t code, std::string_view reason) {
         connection.on_peer_close(code, reason);

@@ -63,7 +63,7 @@ public:
     virtual Flow on_part(MessagePart /*part*/) { return Flow::more; }
 
     /// A Pong; the payload is valid during the call only. May throw like on_message(). [loop]
-    virtual void on_pong(std::span<const std::uint8_t> /*payload*/) {}
+    virtual Flow on_pong(std::span<const std::uint8_t> /*payload*/) { return Flow::more; }
 
     /// After Engine::tell_when_writable(): little enough is queued. May throw like on_message().
     /// [loop]

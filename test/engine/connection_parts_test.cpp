@@ -40,8 +40,9 @@ public:
              text_of(part.payload));
         return Flow::more;
     }
-    void on_pong(std::span<const std::uint8_t> payload) override {
+    Flow on_pong(std::span<const std::uint8_t> payload) override {
         note("pong:" + text_of(payload));
+        return text_of(payload) == "enough" ? Flow::pause : Flow::more;
     }
     void on_writable() override { note("writable"); }
     void on_close_reason(std::string_view reason) noexcept override {
@@ -313,6 +314,20 @@ START_TEST(pongs_and_reasons_reach_the_session) {
 }
 END_TEST
 
+START_TEST(a_session_may_have_enough_of_pongs) {
+    Door looked;
+    Fixture f;
+    Peer peer = f.connect();
+    peer.send(masked(Opcode::pong, "enough") + masked(Opcode::text, "unheard"));
+    f.await("pong:enough ");
+    f.on_loop([&](Connection* /*connection*/) { looked.open(); });  // a turn of the loop at least
+    looked.await("a turn");
+    ck_assert(f.events.get().log.find("unheard") == std::string::npos);
+    f.service.engine().resume(f.id);
+    f.await("message:unheard ");
+}
+END_TEST
+
 START_TEST(reading_stops_and_goes_on_as_the_application_likes) {
     Door held;
     Door looked;
@@ -359,6 +374,7 @@ WEBSOCKET_TEST_SUITE(connection_parts) {
     tcase_add_test(tests, a_close_in_the_middle_of_a_message_in_parts_drops_what_waits);
     tcase_add_test(tests, the_session_is_told_once_when_there_is_room_again);
     tcase_add_test(tests, pongs_and_reasons_reach_the_session);
+    tcase_add_test(tests, a_session_may_have_enough_of_pongs);
     tcase_add_test(tests, reading_stops_and_goes_on_as_the_application_likes);
     tcase_add_test(tests, a_task_runs_without_a_connection_once_that_has_ended);
 }

@@ -18,10 +18,10 @@ engine::Flow V1PoolSession::on_part(engine::MessagePart part) {
     return push(std::move(queued));
 }
 
-void V1PoolSession::on_pong(std::span<const std::uint8_t> payload) {
-    if (instance().plugin().on_pong != nullptr) {
-        static_cast<void>(push(QueuedMessage::make(QueuedMessage::Kind::pong, payload)));
-    }
+engine::Flow V1PoolSession::on_pong(std::span<const std::uint8_t> payload) {
+    return instance().plugin().on_pong != nullptr
+               ? push(QueuedMessage::make(QueuedMessage::Kind::pong, payload))
+               : engine::Flow::more;
 }
 
 void V1PoolSession::on_close(const engine::CloseInfo& info) noexcept {

@@ -19,7 +19,7 @@ public:
     }
     engine::Flow on_message(engine::Message message) override;
     engine::Flow on_part(engine::MessagePart part) override;
-    void on_pong(std::span<const std::uint8_t> payload) override;
+    engine::Flow on_pong(std::span<const std::uint8_t> payload) override;
     void on_writable() override { push_writable(); }
     [[nodiscard]] bool drained() noexcept override { return SerialQueue::drained(); }
     void on_close(const engine::CloseInfo& info) noexcept override;

@@ -83,7 +83,10 @@ engine::Flow V1Session::on_part(engine::MessagePart part) {
     return engine::Flow::more;
 }
 
-void V1Session::on_pong(std::span<const std::uint8_t> payload) { call_on_pong(payload); }
+engine::Flow V1Session::on_pong(std::span<const std::uint8_t> payload) {
+    call_on_pong(payload);
+    return engine::Flow::more;
+}
 
 void V1Session::on_writable() { call_on_writable(); }
 

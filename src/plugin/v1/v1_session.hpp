@@ -32,7 +32,7 @@ public:
     void on_open() noexcept override;
     engine::Flow on_message(engine::Message message) override;
     engine::Flow on_part(engine::MessagePart part) override;
-    void on_pong(std::span<const std::uint8_t> payload) override;
+    engine::Flow on_pong(std::span<const std::uint8_t> payload) override;
     void on_writable() override;
     void on_close_reason(std::string_view reason) noexcept override;
     void on_close(const engine::CloseInfo& info) noexcept override;
