@@ -157,6 +157,19 @@ def test_all_fields_of_the_chat_say_what_they_are_for(pages, browser):
     _picture(browser, "chat-door.png")
 
 
+def test_the_chat_counts_the_bytes_of_a_name(pages, browser):
+    def complaint():
+        return browser.execute_script("return document.getElementById('name').validationMessage")
+
+    _open(pages, browser, "chat.html?name=" + 33 * "ж")
+    assert complaint() == "Too long: 66 bytes in UTF-8, of 64 at most"
+    assert text_of(browser, "status") == "not connected"
+    browser.find_element("id", "name").send_keys("\ue003")  # Backspace
+    assert complaint() == ""
+    browser.find_element("css selector", "#enter button").click()
+    wait_until(lambda: text_of(browser, "status") == "connected as " + 32 * "ж", 20, "the page being connected")
+
+
 @pytest.mark.parametrize(
     ("page", "connected"),
     [("chat.html?name=a", "connected as a"), ("ticker.html", "connected to"), ("increment.html", "connected to")],
