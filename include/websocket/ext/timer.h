@@ -31,7 +31,8 @@ typedef struct ws_timer_1 {
      * Starts a timer.                                                               [any thread]
      *
      * delay_ms: until the first call, which is never early and up to 10 ms late.
-     * period_ms: between further calls; 0 for just one.
+     * period_ms: between further calls; 0 for just one. A call that falls due while the last one runs, or
+     * waits for its thread, is left out.
      * run: called with data while the connection is open. [conn]
      * done: called once with data when the timer has ended, however; may be NULL. [a server thread]
      * timer: gets its number.

@@ -14,7 +14,7 @@ void CallQueue::push(const V1Call::Ref& call, std::uint32_t events) noexcept {
     try {
         waiting_.push_back({call, events});
     } catch (const std::bad_alloc&) {
-        host_.log.write(base::LogLevel::error, "WS0413: out of memory, leaving out a call");
+        leave_out(host_, *call);
         return;
     }
     if (!std::exchange(scheduled_, true)) {
@@ -36,6 +36,11 @@ void CallQueue::run() noexcept {
     }
     lock.unlock();
     next.call.reset();
+}
+
+void leave_out(Host& host, V1Call& call) noexcept {
+    host.log.write(base::LogLevel::error, "WS0413: out of memory, leaving out a call");
+    call.end_tick();
 }
 
 void run_in_pool(Host& host, V1Call& call, std::uint32_t events) noexcept {

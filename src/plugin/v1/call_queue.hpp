@@ -36,4 +36,7 @@ private:
 /// Runs a call on a thread of the pool, and has its descriptor polled again if it is a watch.
 void run_in_pool(Host& host, V1Call& call, std::uint32_t events) noexcept;
 
+/// Instead, without memory.
+void leave_out(Host& host, V1Call& call) noexcept;
+
 }  // namespace websocket::plugin

@@ -49,6 +49,7 @@ void V1Call::run(std::uint32_t events) noexcept {
     } catch (...) {
         instance_.report_exception("a posted function, timer or watch", owner_);
     }
+    end_tick();
 }
 
 }  // namespace websocket::plugin

@@ -43,6 +43,9 @@ public:
 
     /// Calls the function, unless cancelled. Nothing is thrown: it is logged, and closes the owner.
     void run(std::uint32_t events) noexcept;
+    /// Of a timer: true once, until run() has ended or end_tick() says that it does not come. [loop]
+    [[nodiscard]] bool begin_tick() noexcept { return !ticking_.exchange(true); }
+    void end_tick() noexcept { ticking_.store(false); }
     /// No further run(). [any thread]
     void cancel() noexcept { cancelled_.store(true); }
     /// It came to nothing: done is not called either.
@@ -54,6 +57,7 @@ private:
     const std::uint64_t number_;
     Functions functions_;
     std::atomic<bool> cancelled_{false};
+    std::atomic<bool> ticking_{false};
 };
 
 }  // namespace websocket::plugin

@@ -36,7 +36,7 @@ void V1PoolSession::call(const V1Call::Ref& call, std::uint32_t events) noexcept
         queued->events = events;
         static_cast<void>(push(std::move(queued)));
     } catch (const std::bad_alloc&) {
-        host().log.write(base::LogLevel::error, "WS0413: out of memory, leaving out a call");
+        leave_out(host(), *call);
     }
 }
 

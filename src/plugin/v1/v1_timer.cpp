@@ -21,7 +21,12 @@ namespace {
 class CallTimer final : public net::TimerTask {
 public:
     explicit CallTimer(V1Call::Ref call) noexcept : call_(std::move(call)) {}
-    void fire() noexcept override { deliver(*Loop::current(), V1Call::Ref(call_), 0); }
+    /// No backlog in the pool either: while the last call waits or runs, there is no other.
+    void fire() noexcept override {
+        if (call_->begin_tick()) {
+            deliver(*Loop::current(), V1Call::Ref(call_), 0);
+        }
+    }
 
 private:
     const V1Call::Ref call_;
