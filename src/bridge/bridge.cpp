@@ -173,6 +173,13 @@ void Bridge::count_dropped(std::size_t messages) noexcept {
     }
 }
 
+/// What has a history would have come to the processes of this host from here; all else they have got.
+void Bridge::tell_lost(std::string_view key) noexcept {
+    if (relay_ && (key == hub::kAllTopics || relay_->keeps(key))) {
+        bus_.tell_gap(key, hub::GapReason::busy);
+    }
+}
+
 void Bridge::set_interest(std::uint64_t link, std::string_view key, bool wanted) {
     if (is_watch(key)) {
         return;

@@ -66,6 +66,8 @@ public:
     void publish(std::string_view key, const engine::SharedFrame& frame);
     /// Messages that did not even get here.
     void count_dropped(std::size_t messages) noexcept;
+    /// Their topic, or hub::kAllTopics.
+    void tell_lost(std::string_view key) noexcept;
     void set_interest(std::uint64_t link, std::string_view key, bool wanted);
     void drop_link(std::uint64_t link);
     /// Behind some of these.

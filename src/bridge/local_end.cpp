@@ -13,12 +13,20 @@ void LocalEnd::receive(const hub::TopicKey& key, const engine::SharedFrame& fram
         }
     } catch (const std::bad_alloc&) {
     }
-    dropped_.fetch_add(1);
+    lose(key.bytes());
 }
 
-bool LocalEnd::on_gap(std::string_view /*key*/, hub::GapReason /*why*/) noexcept {
-    dropped_.fetch_add(1);
+bool LocalEnd::on_gap(std::string_view key, hub::GapReason /*why*/) noexcept {
+    lose(key);
     return true;
+}
+
+void LocalEnd::lose(std::string_view key) noexcept {
+    {
+        const std::lock_guard lock(lost_mutex_);
+        lost_.add(key, hub::GapReason::busy);
+    }
+    dropped_.fetch_add(1);
 }
 
 void LocalEnd::on_interest(std::uint64_t link, const hub::TopicKey& key, bool wanted) noexcept {
@@ -53,7 +61,18 @@ bool LocalEnd::pass_on(Bridge& bridge) {
         bridge.publish(message.key, message.frame);
     }
     message_batch_.clear();
-    bridge.count_dropped(dropped_.exchange(0));
+    if (const std::size_t dropped = dropped_.exchange(0)) {
+        hub::Gaps lost;
+        {
+            const std::lock_guard lock(lost_mutex_);
+            lost.take(lost_);
+        }
+        lost.tell([&](std::string_view key, hub::GapReason) {
+            bridge.tell_lost(key);
+            return true;
+        });
+        bridge.count_dropped(dropped);
+    }
     if (any) {
         bridge.flush();
     }

@@ -5,12 +5,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bridge/bridge.hpp"
 #include "engine/shared_frame.hpp"
 #include "hub/bus.hpp"
+#include "hub/gaps.hpp"
 #include "hub/interest_sink.hpp"
 #include "net/inbox.hpp"
 
@@ -33,6 +36,8 @@ public:
     [[nodiscard]] bool pass_on(Bridge& bridge);
 
 private:
+    void lose(std::string_view key) noexcept;
+
     struct Message {
         std::string key;  ///< hub::TopicKey::bytes()
         engine::SharedFrame frame;
@@ -45,6 +50,8 @@ private:
 
     net::Inbox<Interest> interests_;
     net::Inbox<Message> messages_;
+    std::mutex lost_mutex_;  // guards the next
+    hub::Gaps lost_;         // topics of what was dropped
     std::atomic<std::size_t> dropped_{0};
     std::atomic<bool> incomplete_{false};
     std::vector<Interest> interest_batch_;  // the loop's own, as the next

@@ -12,6 +12,7 @@
 #include "bridge/bridge.hpp"
 #include "bridge/fake_redis.hpp"
 #include "bridge/history_record.hpp"
+#include "bridge/local_end.hpp"
 #include "engine/event_form.hpp"
 #include "engine/service.hpp"
 #include "hub/recording_bus.hpp"
@@ -23,8 +24,10 @@ using websocket::bridge::Bridge;
 using websocket::bridge::BridgeOptions;
 using websocket::bridge::Envelope;
 using websocket::bridge::HistoryRecord;
+using websocket::bridge::LocalEnd;
 using websocket::engine::SharedFrame;
 using websocket::engine::text_bytes;
+using websocket::hub::GapReason;
 using websocket::hub::History;
 using websocket::hub::HistoryExcerpt;
 using websocket::hub::HistoryStore;
@@ -42,6 +45,7 @@ constexpr std::uint64_t kThere = 8;
 constexpr std::uint64_t kEpochOfBroker = 99;
 const std::string kKept = std::string("\4=wwwkept");
 constexpr const char* kHistoryChannel = "ws:!history";
+using ToldGaps = decltype(RecordingBus::gaps);
 
 /// One topic, as the scripts keep it.
 struct KeptTopic {
@@ -348,6 +352,25 @@ START_TEST(a_broker_that_has_forgotten_the_scripts_is_given_them_again) {
 }
 END_TEST
 
+START_TEST(what_is_too_much_for_the_bridge_is_a_gap_for_this_host_where_there_is_a_history) {
+    RelayWorld world;
+    world.ready();
+    LocalEnd end(world.reactor, 1);
+    const SharedFrame frame = SharedFrame::build(websocket::protocol::Opcode::text, {});
+    for (int i = 0; i < 3; ++i) {
+        end.receive(TopicKey::parse(kKept, {}).value(), frame);
+        end.receive(TopicKey::make("www", "other", {}).value(), frame);
+    }
+    ck_assert(end.pass_on(*world.bridge));
+    ck_assert_uint_eq(world.counts.dropped.load(), 5);
+    ck_assert(world.bus.gaps == ToldGaps({{kKept, GapReason::busy}}));
+    ck_assert(end.on_gap(websocket::hub::kAllTopics, GapReason::busy));  // of another process
+    ck_assert(end.pass_on(*world.bridge));
+    ck_assert_uint_eq(world.bus.gaps.size(), 2);
+    ck_assert(world.bus.gaps[1].first == websocket::hub::kAllTopics);
+}
+END_TEST
+
 START_TEST(records_are_read_as_they_were_written_and_nothing_else_is) {
     const Envelope envelope{Envelope::Type::binary, kThere, 12, "event: x\n", "text"};
     KeptTopic topic;
@@ -367,6 +390,8 @@ START_TEST(records_are_read_as_they_were_written_and_nothing_else_is) {
 END_TEST
 
 WEBSOCKET_TEST_SUITE(history_relay) {
+    tcase_add_test(tests,
+                   what_is_too_much_for_the_bridge_is_a_gap_for_this_host_where_there_is_a_history);
     tcase_add_test(tests, records_are_read_as_they_were_written_and_nothing_else_is);
     tcase_add_test(tests, what_is_published_here_is_told_when_it_comes_back_and_kept);
     tcase_add_test(tests, what_the_broker_does_not_tell_in_time_is_told_here_and_once);
