@@ -2,6 +2,7 @@
 // What is published, and what comes from the broker.
 #include "bridge/history_relay.hpp"
 
+#include <algorithm>
 #include <new>
 #include <optional>
 
@@ -61,7 +62,8 @@ HistoryRelay::HistoryRelay(net::Reactor& reactor, HistoryRelayOptions options,
                            hub::BridgeCounts& counts, base::Log& log)
     : reactor_(reactor), options_(std::move(options)), history_(history), link_(link), bus_(bus),
       counts_(counts), log_(log), channel_(history_channel(options_.prefix)),
-      index_(history_index(options_.prefix)), stall_timer_(reactor, [this] {
+      index_(history_index(options_.prefix)), most_topics_(options_.topics),
+      stall_timer_(reactor, [this] {
           try {
               look_for_stall();
           } catch (const std::bad_alloc&) {
@@ -79,6 +81,9 @@ bool HistoryRelay::keeps(std::string_view key) const noexcept {
 bool HistoryRelay::publish(std::string_view key, const SharedFrame& frame) {
     HistoryQueue::Item item{options_.next_number(), std::string(key), frame, reactor_.elapsed(),
                             static_cast<bool>(hub::position_of(frame))};
+    if ((phase_ == Phase::down || phase_ == Phase::refused) && topics_.size() >= most_topics_) {
+        forget_topics();
+    }
     if (item.delivered) {
         make_local(item.key);
     } else if (local_) {
@@ -136,6 +141,13 @@ void HistoryRelay::tell(const TopicKey& key, const SharedFrame& frame) noexcept 
         static_cast<void>(
             bus_.publish(key, frame));  // who has no room for it reads it in the memory
     }
+}
+
+/// That they are in an epoch of this host is seen in the memory as well: what is forgotten is what was told of the broker's.
+/// Never one by one, or each new topic would look at all of them.
+void HistoryRelay::forget_topics() {
+    std::erase_if(topics_, [](const auto& one) { return one.second.pending == 0; });
+    most_topics_ = std::max(options_.topics, 2 * topics_.size());
 }
 
 /// Nobody here waits for the broker any longer.

@@ -43,6 +43,8 @@ struct HistoryRelayOptions {
     std::chrono::milliseconds longest_wait{10'000};  ///< of a message, for the broker
     /// Subscribers of this host do not wait longer than that for a message of this host.
     std::chrono::milliseconds stall{1500};
+    /// While the broker is away, so many topics are remembered besides those with messages that wait for it.
+    std::size_t topics = 100'000;
 };
 
 /// What is published here goes to the broker and comes back with its position, then it goes into the memory and to the
@@ -70,6 +72,8 @@ public:
 
     [[nodiscard]] bool is_idle() const noexcept { return queue_.empty(); }
     [[nodiscard]] std::size_t queued_bytes() const noexcept { return queue_.bytes(); }
+    /// With which something is the matter.
+    [[nodiscard]] std::size_t topics() const noexcept { return topics_.size(); }
     /// Messages of this host that the broker did not get, since the last call.
     [[nodiscard]] std::size_t take_dropped() noexcept { return std::exchange(dropped_, 0); }
 
@@ -120,6 +124,7 @@ private:
     void tell_here(HistoryQueue::Item& item);
     void go_local();
     void look_for_stall();
+    void forget_topics();
     void drop_front();
     void settle(const HistoryQueue::Item& item);
     void on_publication(const Question& question, const Reply& reply);
@@ -187,6 +192,7 @@ private:
     /// Numbers of messages that were told here after they had been sent.
     std::unordered_set<std::uint64_t> told_late_;
     std::unordered_map<std::string, Topic> topics_;
+    std::size_t most_topics_;
     std::size_t held_bytes_ = 0;
     std::deque<Question> asked_;
     std::string publish_script_;  ///< as the broker calls it

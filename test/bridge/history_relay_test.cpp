@@ -12,6 +12,7 @@
 #include "bridge/bridge.hpp"
 #include "bridge/fake_redis.hpp"
 #include "bridge/history_record.hpp"
+#include "bridge/history_relay.hpp"
 #include "bridge/local_end.hpp"
 #include "engine/event_form.hpp"
 #include "engine/service.hpp"
@@ -24,6 +25,7 @@ using websocket::bridge::Bridge;
 using websocket::bridge::BridgeOptions;
 using websocket::bridge::Envelope;
 using websocket::bridge::HistoryRecord;
+using websocket::bridge::HistoryRelay;
 using websocket::bridge::LocalEnd;
 using websocket::engine::SharedFrame;
 using websocket::engine::text_bytes;
@@ -190,6 +192,20 @@ struct RelayWorld {
     RecordingBus bus;
     websocket::hub::BridgeCounts counts{};
     std::unique_ptr<Bridge> bridge;
+};
+
+/// A broker that never comes.
+struct NoLink final : websocket::bridge::BrokerLink {
+    void start() override {}
+    [[nodiscard]] bool is_up() const noexcept override { return false; }
+    [[nodiscard]] bool has_room() const noexcept override { return false; }
+    [[nodiscard]] bool is_idle() const noexcept override { return true; }
+    void publish(std::string_view /*channel*/, std::string_view /*payload*/) override {}
+    void subscribe(std::string_view /*channel*/) override {}
+    void unsubscribe(std::string_view /*channel*/) override {}
+    void ask_role() override {}
+    void flush() override {}
+    void drop(const std::string& /*why*/) override {}
 };
 
 }  // namespace
@@ -371,6 +387,30 @@ START_TEST(what_is_too_much_for_the_bridge_is_a_gap_for_this_host_where_there_is
 }
 END_TEST
 
+START_TEST(topics_that_come_and_go_while_there_is_no_broker_are_forgotten) {
+    RelayWorld world;
+    History all{world.store,
+                {{"", websocket::hub::TopicPattern("**"), {100, std::chrono::hours(1)}}},
+                world.log};
+    NoLink none;
+    HistoryRelay relay(world.reactor,
+                       {.prefix = "ws:",
+                        .host = kHere,
+                        .next_number = [&] { return ++world.number; },
+                        .has_all_until = &world.has_all_until,
+                        .buffer = 1,
+                        .topics = 10},
+                       all, none, world.bus, world.counts, world.log);
+    const SharedFrame frame = SharedFrame::build(websocket::protocol::Opcode::text, {});
+    for (int i = 0; i < 1000; ++i) {
+        const TopicKey key = TopicKey::make("www", std::to_string(i), {}).value();
+        ck_assert(relay.publish(key.bytes(), frame));
+        ck_assert_uint_le(relay.topics(), 10);
+    }
+    ck_assert_uint_eq(relay.take_dropped(), 999);
+}
+END_TEST
+
 START_TEST(records_are_read_as_they_were_written_and_nothing_else_is) {
     const Envelope envelope{Envelope::Type::binary, kThere, 12, "event: x\n", "text"};
     KeptTopic topic;
@@ -392,6 +432,7 @@ END_TEST
 WEBSOCKET_TEST_SUITE(history_relay) {
     tcase_add_test(tests,
                    what_is_too_much_for_the_bridge_is_a_gap_for_this_host_where_there_is_a_history);
+    tcase_add_test(tests, topics_that_come_and_go_while_there_is_no_broker_are_forgotten);
     tcase_add_test(tests, records_are_read_as_they_were_written_and_nothing_else_is);
     tcase_add_test(tests, what_is_published_here_is_told_when_it_comes_back_and_kept);
     tcase_add_test(tests, what_the_broker_does_not_tell_in_time_is_told_here_and_once);
