@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines about connections: in the error log at level info, and in logs of their own."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -12,6 +13,7 @@ import pytest
 
 import frames
 from httpd import Httpd, location
+from test_docs import snippet
 from waiting import wait_until
 
 _TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -416,6 +418,48 @@ def test_rotatelogs_gets_the_lines(start_httpd):
     for _ in range(5):
         _echo_once(server)
     assert await_lines(server.root / "rotated", 5) == ["close 1000"] * 5
+
+
+def _runs(words):
+    """Whether a process has these in its command line."""
+    for one in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if words.encode() in one.read_bytes().replace(b"\0", b" "):
+                return True
+    return False
+
+
+@pytest.mark.each_mpm
+@pytest.mark.skipif(shutil.which("rotatelogs") is None, reason="rotatelogs is not installed")
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [(signal.SIGUSR1, 1012), (signal.SIGHUP, 1001), (signal.SIGTERM, 1001)],
+    ids=["graceful", "restart", "stop"],
+)
+def test_a_command_that_ignores_signals_gets_all_lines(mpm, how, code):
+    command = snippet(_TOP / "docs/logging.md", "apache", "trap")
+    command = command.replace("/usr/bin/rotatelogs", shutil.which("rotatelogs"))
+    command = command.replace("/var/log/apache2/websocket.%Y%m%d", "@ROOT@/rotated/log").rstrip() + ' "%{event}w" Both\n'
+    server = Httpd(mpm, "WebSocketDrainTimeout 2s\n" + command + _ECHO, children=10)
+    folder = server.root / "rotated"
+    folder.mkdir()
+
+    def lines():
+        return [line for file in folder.iterdir() for line in file.read_text().splitlines()]
+
+    with server:
+        clients = [_echoing(server) for _ in range(8)]
+        if how == signal.SIGTERM:
+            server.stop()
+        else:
+            server.signal(how)
+        for client in clients:
+            client.expect_close(code)
+        wait_until(lambda: len(lines()) >= 16, 10, "all lines")
+        assert sorted(lines()) == ["close"] * 8 + ["open"] * 8
+        if how == signal.SIGTERM:
+            wait_until(lambda: not _runs(f"{server.root}/rotated"), 10, "the end of the command")
+            server.start()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root has a folder that the children cannot write to")
