@@ -89,6 +89,15 @@ def test_the_chosen_subprotocol_is_announced(server, index, chosen):
         assert client.response.header("Sec-WebSocket-Protocol") == chosen
 
 
+@pytest.mark.parametrize(("index", "chosen"), [(127, "p127"), (128, None)])
+def test_of_many_offers_the_first_ones_are_seen(server, index, chosen):
+    offers = ",".join(f"p{n}" for n in range(1000))
+    headers = [("Sec-WebSocket-Protocol", offers), ("X-Choose-Subprotocol", index)]
+    with server.websocket("/debug", headers=headers) as client:
+        assert client.response.header("Sec-WebSocket-Protocol") == chosen
+        assert ask(client, "proto-count") == "128"
+
+
 def test_headers_set_by_the_plugin_reach_the_client(debug):
     assert debug.response.header("X-Debug-Header") == "true"
 

@@ -120,6 +120,8 @@ struct RequestSnapshot::Contents {
 
 private:
     static constexpr std::size_t kUsual = 512;
+    /// Plugins look at one after the other, and each is looked for from the begin.
+    static constexpr std::uint16_t kMaxSubprotocols = 128;
 
     void add(std::string_view text, bool alike) {
         size_ += text.size() + 1;
@@ -173,7 +175,7 @@ private:
         if (const char* offered = apr_table_get(r->headers_in, "Sec-WebSocket-Protocol")) {
             if (const auto tokens = protocol::parse_token_list(offered)) {
                 for (const std::string_view token : *tokens) {
-                    if (shape.subprotocols < UINT16_MAX) {
+                    if (shape.subprotocols < kMaxSubprotocols) {
                         add(token, false);
                         ++shape.subprotocols;
                     }
