@@ -313,6 +313,33 @@ def test_connections_of_children_that_drain_still_count(mpm):
             client.expect_text("alive")
 
 
+def test_sections_that_move_in_the_configuration_keep_their_counts(mpm):
+    settings = "<IfModule !mpm_prefork_module>\nServerLimit 4\nMaxRequestWorkers 100\n</IfModule>\n"
+    settings += "WebSocketDrainTimeout 1h\n"
+    full, other = (location(path, "echo", *_caps(of_location=2)) for path in ("/full", "/other"))
+    with Httpd(mpm, settings + full + other) as server, Clients() as clients:
+        clients.open(server, "/full", 2)
+        old = set(server.children())
+        server.write_config(settings + "# One line more, and the other way round.\n" + other + full)
+        server.signal(signal.SIGUSR1)
+        wait_until(lambda: set(server.children()) - old, 10, "new children")
+        clients.open(server, "/other", 2)
+        assert [server.answer(path).status for path in ("/full", "/other")] == [503, 503]
+
+
+def test_a_file_that_two_virtual_hosts_include_has_a_cap_in_each(mpm):
+    names = ("one.example", "two.example")
+    hosts = "".join(
+        f'<VirtualHost *:@PORT@>\nInclude "@ROOT@/included.conf"\nServerName {name}\n</VirtualHost>\n' for name in names
+    )
+    server = Httpd(mpm, hosts)
+    (server.root / "included.conf").write_text(location("/cap", "echo", *_caps(of_location=1)))
+    with server, Clients() as clients:
+        for name in names:
+            clients.append(server.websocket("/cap", host=name))
+        assert [server.answer("/cap", host=name).status for name in names] == [503, 503]
+
+
 def test_places_are_free_after_a_graceful_restart(start_httpd):
     server = start_httpd(location("/cap", "echo", *_caps(address=3)))
     old = set(server.children())

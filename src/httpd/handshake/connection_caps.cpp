@@ -9,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/ascii.hpp"
 #include "httpd/handshake/client_address.hpp"
 #include "httpd/log/log.hpp"
 #include "httpd/module.hpp"
@@ -30,11 +31,27 @@ shm::SharedCounts* shared_counts = nullptr;
 /// number changes with the layout of SharedCounts.
 constexpr const char* kCountsKey = "mod_websocket shared counts 3";
 
-std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = 0xCBF29CE484222325U) {
+constexpr std::uint64_t kNoHash = 0xCBF29CE484222325U;
+
+std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = kNoHash) {
     for (const char c : text) {
         hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
     }
     return hash;
+}
+
+/// With what ends the word, so that the next one begins elsewhere. Null is an empty one.
+std::uint64_t hash_word(const char* word, std::uint64_t hash = kNoHash) {
+    return fnv1a(std::string_view("\0", 1), fnv1a(word != nullptr ? word : "", hash));
+}
+
+/// Hosts of the same address differ by it. All of the section has been read, so it may stand anywhere.
+const char* server_name(const ap_directive_t& host) {
+    const ap_directive_t* one = host.first_child;
+    while (one != nullptr && !base::equals_ignoring_case(one->directive, "ServerName")) {
+        one = one->next;
+    }
+    return one != nullptr ? one->args : nullptr;
 }
 
 std::span<const std::uint8_t> bytes_of(const apr_sockaddr_t* address) {
@@ -87,10 +104,16 @@ void warn_of_lone_counts(const request_rec* r) {
 
 std::uint64_t cap_identity(const cmd_parms* cmd) noexcept {
     caps_configured = true;
-    const char* file = cmd->directive->filename;
-    const int line = cmd->directive->line_num;
-    return fnv1a({reinterpret_cast<const char*>(&line), sizeof line},
-                 fnv1a(file != nullptr ? file : ""));
+    std::uint64_t identity = hash_word(cmd->cmd->name);
+    for (const ap_directive_t* section = cmd->directive->parent; section != nullptr;
+         section = section->parent) {
+        identity = hash_word(section->directive, identity);
+        identity = hash_word(section->args, identity);
+        if (base::equals_ignoring_case(section->directive, "<VirtualHost")) {
+            identity = hash_word(server_name(*section), identity);
+        }
+    }
+    return identity;
 }
 
 int prepare_caps(apr_pool_t* /*pconf*/, apr_pool_t* /*plog*/, apr_pool_t* /*ptemp*/,

@@ -22,8 +22,9 @@ struct CapLeases {
     [[nodiscard]] bool any() const noexcept { return address || location; }
 };
 
-/// Names the directive that is being read, the same in every process and after a restart, so that
-/// connections below it can be counted together. [config]
+/// Names the directive that is being read by the sections around it and their virtual host: the same in every
+/// process and after a restart, wherever it stands in the files then, so that connections below it can be
+/// counted together. [config]
 [[nodiscard]] std::uint64_t cap_identity(const cmd_parms* cmd) noexcept;
 
 /// Hook: makes the memory that the children share, if a cap is configured. It outlives restarts:
