@@ -306,6 +306,7 @@ void HistoryRelay::on_answer(Reply&& reply) {
         case Kind::index: on_index(reply); break;
         case Kind::publication: on_publication(question, reply); break;
         case Kind::messages: on_messages(question.key, reply); break;
+        case Kind::old_topics: on_old_topics(reply); break;
         case Kind::nothing: break;
     }
 }
@@ -313,6 +314,9 @@ void HistoryRelay::on_answer(Reply&& reply) {
 void HistoryRelay::on_publication(const Question& question, const Reply& reply) {
     if (!reply.is_error() && reply.integer != 0) {
         counts_.published.fetch_add(1);
+        if (reply.integer == 2) {
+            note_new_topic();
+        }
         return;  // it is done when it comes back
     }
     auto item = queue_.take(question.number);

@@ -107,6 +107,7 @@ private:
             index,
             publication,
             messages,
+            old_topics,
             nothing,  ///< that anybody waits for
         };
         Kind kind;
@@ -160,6 +161,10 @@ private:
     void become_ready();
     void forget_connection();
     void ask_messages(const std::string& key, const hub::Position& known, std::uint64_t from);
+    void ask_to_read(Question::Kind kind, const std::string& key, const hub::Position& known,
+                     std::uint64_t from, std::size_t messages);
+    void note_new_topic();
+    void on_old_topics(const Reply& reply);
     void on_messages(const std::string& key, const Reply& reply);
     [[nodiscard]] static bool parse(const Reply& reply, Found& found);
     void take_behind(const std::string& key, Topic& topic, const Found& found);
@@ -202,6 +207,8 @@ private:
     std::unordered_set<std::string> loaded_;  ///< in this connection, in phase loading
     std::size_t loading_ = 0;                 ///< topics
     bool index_read_ = false;
+    unsigned new_topics_ = 0;      ///< in the index, since it was looked at
+    std::string old_topics_{"0"};  ///< where that goes on
     base::LogThrottle refused_line_;
     net::Timer stall_timer_;
 };

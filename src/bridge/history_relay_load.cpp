@@ -23,6 +23,8 @@ namespace {
 
 /// Topics that are read at once.
 constexpr std::size_t kMostLoading = 32;
+/// In the index, until some of its others are looked at.
+constexpr unsigned kNewTopics = 50;
 constexpr std::size_t kEpochBytes = 8;
 /// No offset is larger: whoever has seen this one has seen more than the broker has.
 constexpr std::uint64_t kBeyondAll = std::uint64_t{1} << 53;
@@ -159,13 +161,39 @@ void HistoryRelay::ask_messages(const std::string& key, const Position& known, s
     if (limits == nullptr) {
         return;
     }
+    ask_to_read(Question::Kind::messages, key, known, from, limits->messages);
+}
+
+void HistoryRelay::ask_to_read(Question::Kind kind, const std::string& key, const Position& known,
+                               std::uint64_t from, std::size_t messages) {
     std::string epoch;
     append_number(epoch, known.epoch);
     const HistoryKeys keys(options_.prefix,
                            channel_of(hub::BrokerUrl::Kind::redis, options_.prefix, key));
-    ask_for({Question::Kind::messages, key},
-            {"EVALSHA", read_script_, "2", keys.meta, keys.stream, new_epoch(), epoch,
-             std::to_string(known.offset), std::to_string(from), std::to_string(limits->messages)});
+    ask_for({kind, key},
+            {"EVALSHA", read_script_, "3", keys.meta, keys.stream, index_, new_epoch(), epoch,
+             std::to_string(known.offset), std::to_string(from), std::to_string(messages), key});
+}
+
+/// The index has no end of its own: whoever adds to it looks at twice as many others, whether they are still there.
+void HistoryRelay::note_new_topic() {
+    if (++new_topics_ >= kNewTopics) {
+        new_topics_ = 0;
+        ask_for({Question::Kind::old_topics, {}},
+                {"SSCAN", index_, old_topics_, "COUNT", std::to_string(2 * kNewTopics)});
+    }
+}
+
+void HistoryRelay::on_old_topics(const Reply& reply) {
+    if (reply.elements.size() != 2) {
+        return;
+    }
+    old_topics_ = reply.elements[0].text;
+    for (const Reply& key : reply.elements[1].elements) {
+        if (TopicKey::parse(key.text, options_.hash_key)) {
+            ask_to_read(Question::Kind::nothing, key.text, {}, 0, 0);
+        }
+    }
 }
 
 bool HistoryRelay::parse(const Reply& reply, Found& found) {
@@ -195,7 +223,6 @@ void HistoryRelay::on_messages(const std::string& key, const Reply& reply) {
         say_refused(explain_error(reply.text));
         give_up(key);
     } else if (reply.elements.empty()) {
-        ask_for({Question::Kind::nothing, {}}, {"SREM", index_, key});
         give_up(key);
     } else if (!parse(reply, found)) {
         say_refused("there is something else where it should be");

@@ -52,12 +52,13 @@ local offset = redis.call('HINCRBY', meta, 's', 1)
 redis.call('HSET', meta, 'n:' .. ARGV[4], ARGV[5])
 local time = redis.call('TIME')
 local record = '\0\1' .. epoch .. string.format('%.0f %.0f ', offset, time[1] * 1000 + math.floor(time[2] / 1000)) .. ARGV[9]
-if redis.call('EXISTS', stream) == 0 then redis.call('SADD', KEYS[3], ARGV[10]) end
+local added = 0
+if redis.call('EXISTS', stream) == 0 then added = redis.call('SADD', KEYS[3], ARGV[10]) end
 redis.call('XADD', stream, 'MAXLEN', '~', ARGV[2], string.format('%.0f-0', offset), 'd', record)
 redis.call('PEXPIRE', stream, ARGV[3])
 redis.call('PEXPIRE', meta, ARGV[3] + 86400000)
 redis.call('PUBLISH', ARGV[8], record)
-return 1
+return 1 + added
 )lua";
 const std::string_view kPublishScript = kPublishText;
 
@@ -66,7 +67,10 @@ constexpr std::string_view kReadText = R"lua(
 local meta, stream = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', meta, 'e', 's')
 local epoch = known[1]
-if not epoch then return {} end
+if not epoch then
+  redis.call('SREM', KEYS[3], ARGV[6])
+  return {}
+end
 local last, from = tonumber(known[2]), tonumber(ARGV[4])
 if epoch == ARGV[2] and last < tonumber(ARGV[3]) then
   epoch, last = ARGV[1], 0

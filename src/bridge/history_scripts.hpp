@@ -22,15 +22,15 @@ struct HistoryKeys {
 /// Keeps a message and publishes it, unless it has done so before.
 /// KEYS: meta, stream, index. ARGV: a new epoch should one be needed, messages to keep, milliseconds to keep them, host,
 /// number of the message, the last position that the bridge has seen (epoch, offset), channel, HistoryRecord::body(), the
-/// topic's key. Returns 1, or 0 for one that it has had.
+/// topic's key. Returns 1, 2 if the topic is new in the index, or 0 for one that it has had.
 /// A server that has lost what the bridge has seen begins a new epoch.
 extern const std::string_view kPublishScript;
 
 /// Reads messages.
-/// KEYS: meta, stream. ARGV: a new epoch should one be needed, epoch and offset of the last position that the bridge has
-/// seen, the first offset to read if this is the epoch still (else as many as are kept), messages to keep.
+/// KEYS: meta, stream, index. ARGV: a new epoch should one be needed, epoch and offset of the last position that the bridge has
+/// seen, the first offset to read if this is the epoch still (else as many as are kept), messages to keep, the topic's key.
 /// Returns epoch, offset of the last message, the server's time in milliseconds, then records; nothing for a topic that
-/// the server does not know.
+/// the server does not know, which is then not in the index, either.
 extern const std::string_view kReadScript;
 /// So many records at most, or bytes and one more record.
 inline constexpr unsigned kReadRecords = 256;

@@ -100,7 +100,7 @@ struct RelayWorld {
                    (topic.records.empty() ? "*0\r\n" : "*1\r\n" + FakeRedis::bulk(kKept));
         }
         if (words[0] != "EVALSHA") return {};
-        if (words[1] == "r") return topic.read(std::stoul(words[8]));
+        if (words[1] == "r") return topic.read(std::stoul(words[9]));
         if (!error.empty()) return error;
         if (!runs.insert(words[10]).second) return ":0\r\n";
         const std::string record = topic.add(words[14]);

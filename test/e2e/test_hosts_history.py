@@ -245,6 +245,17 @@ def test_who_cannot_recover_is_told_so(start_httpd, redis):
         again.expect(3, 4, 5)
 
 
+def test_topics_that_redis_has_forgotten_leave_its_index(start_httpd, redis):
+    index = "ws:!topics"
+    with _hosts(start_httpd, redis, 1) as hosts:
+        gone = [f"\x04=wwwkept/gone{number}" for number in range(20)]
+        assert redis.run("SADD", index, *gone) == "20"
+        publisher = hosts.client(0)
+        for number in range(100):
+            assert ask(publisher, f"pub kept/{number} x") == "pub ok"
+        wait_until(lambda: redis.run("SCARD", index) == "100", 10, "those that are there alone")
+
+
 def test_what_others_publish_to_redis_comes_without_a_position(start_httpd, redis):
     with _hosts(start_httpd, redis) as hosts:
         reader = _Client(hosts.servers[0])
