@@ -30,4 +30,11 @@ Delivery delivery_of(int socket) noexcept {
     return {untaken, tells ? static_cast<std::uint32_t>(info.tcpi_bytes_acked) : 0 - untaken};
 }
 
+std::uint64_t received_by(int socket) noexcept {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received
+                                                                          : 0;
+}
+
 }  // namespace websocket::net

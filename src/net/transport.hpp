@@ -36,6 +36,9 @@ struct Delivery {
 };
 [[nodiscard]] Delivery delivery_of(int socket) noexcept;
 
+/// Bytes that have come over a socket of TCP, read or not; 0 when it is none. [any thread]
+[[nodiscard]] std::uint64_t received_by(int socket) noexcept;
+
 /// Never blocks, never throws, raises no signal. Owned and called by one loop. [loop]
 class Transport {
 public:

@@ -119,8 +119,10 @@ Child::Child(server_rec* server)
       pool_(pool_options(process_config(server)), log_), host_{engine_, pool_, log_},
       instances_(host_), pump_slots_(process_config(server).pump_slots),
       watch_([this](auto now) { look(now); }), metrics_(metric_catalogue()),
-      lifecycle_(server, host_, drain_timeout(process_config(server)),
-                 [this](auto deadline) { announce_drain(deadline); }),
+      lifecycle_(
+          server, host_, drain_timeout(process_config(server)),
+          [this](auto deadline) { announce_drain(deadline); },
+          [this] { return doorkeeper_ == nullptr || doorkeeper_->drained(); }),
       process_(::getpid()) {
     set_reminder(&log_writer_);
     host_.topics = &hub_;

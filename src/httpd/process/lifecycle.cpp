@@ -54,9 +54,10 @@ long in_ms(std::chrono::steady_clock::duration time) noexcept {
 }  // namespace
 
 Lifecycle::Lifecycle(server_rec* server, plugin::Host& host, milliseconds drain_timeout,
-                     std::function<void(Clock::time_point)> on_drain)
+                     std::function<void(Clock::time_point)> on_drain,
+                     std::function<bool()> guests_gone)
     : server_(server), host_(host), drain_timeout_(drain_timeout), on_drain_(std::move(on_drain)),
-      parent_(::getppid()), prefork_(is_prefork()),
+      guests_gone_(std::move(guests_gone)), parent_(::getppid()), prefork_(is_prefork()),
       single_process_(ap_exists_config_define("DEBUG") != 0 ||
                       ap_exists_config_define("ONE_PROCESS") != 0) {
     process_lifecycle = this;
@@ -148,6 +149,7 @@ bool Lifecycle::wait(Clock::time_point limit, Done done) noexcept {
 void Lifecycle::leave() noexcept {
     if (draining_.load()) {
         scoreboard_.show_threads_as_ended();
+        wait_for_guests();
         if (!announced_ && host_.engine.connections() != 0) {
             // Their handshakes were answered after the drain had begun.
             announce(std::max(milliseconds{0},
@@ -195,15 +197,25 @@ Lifecycle::handlers_end(Clock::time_point now) noexcept {
 
 void Lifecycle::moved() noexcept { parent_.store(::getppid()); }
 
+/// A stop has come, perhaps with a signal that was too early, or there is nobody to come back to.
+bool Lifecycle::has_to_hurry() noexcept {
+    if (::getppid() != parent_.load()) {
+        on_stop_signal();
+    }
+    return stopped_.load();
+}
+
+// As long as it takes, as httpd has waited for its workers. The engine drains meanwhile.
+void Lifecycle::wait_for_guests() noexcept {
+    wait(Clock::time_point::max(), [this] { return has_to_hurry() || guests_gone_(); });
+}
+
 void Lifecycle::wait_for_drain() noexcept {
     // At the deadline the loops stop by themselves.
     const Clock::time_point limit = deadline_ + engine::Loop::kStopTimeout;
     wait(limit, [this] {
-        if (::getppid() != parent_.load()) {
-            on_stop_signal();  // a stop whose signal came too early, or nobody to come back to
-        }
         make_room();
-        return stopped_.load() || host_.engine.stopped() ||
+        return has_to_hurry() || host_.engine.stopped() ||
                (host_.engine.connections() == 0 && !is_held());
     });
 }

@@ -22,16 +22,17 @@ public:
 
     /// In child_init, with a host that is never destroyed. `on_drain` is called with the end of the
     /// drain when one begins, on any thread but not in a signal handler; it does not block or throw.
+    /// `guests_gone` tells in a drain whether threads of this module that serve as httpd's workers do are through.
     Lifecycle(server_rec* server, plugin::Host& host, std::chrono::milliseconds drain_timeout,
-              std::function<void(Clock::time_point)> on_drain);
+              std::function<void(Clock::time_point)> on_drain, std::function<bool()> guests_gone);
 
     /// The child is told to go, with `graceful` as the MPM means it. Does not block. May run in a
     /// signal handler. [child_stopping]
     void told_to_go(bool graceful) noexcept;
 
     /// Returns when all connections are closed, and all sessions gone unless a plugin does not return
-    /// from a callback; at the latest kLatest after the end of the drain. May run in a signal
-    /// handler. [cleanup of pchild]
+    /// from a callback; at the latest kLatest after the end of the drain, or of the last guest. May run in a
+    /// signal handler. [cleanup of pchild]
     void leave() noexcept;
     static constexpr std::chrono::milliseconds kLatest{2000};
 
@@ -49,6 +50,8 @@ private:
     [[nodiscard]] static protocol::CloseCode close_code() noexcept;
     static void on_stop_signal() noexcept;
 
+    [[nodiscard]] bool has_to_hurry() noexcept;
+    void wait_for_guests() noexcept;
     void wait_for_drain() noexcept;
     void wait_for_sessions(Clock::time_point limit) noexcept;
     [[nodiscard]] bool is_held() const noexcept;
@@ -63,6 +66,7 @@ private:
     plugin::Host& host_;
     const std::chrono::milliseconds drain_timeout_;
     const std::function<void(Clock::time_point)> on_drain_;
+    const std::function<bool()> guests_gone_;
     const Scoreboard scoreboard_;
     std::atomic<pid_t> parent_;
     const bool prefork_;

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <system_error>
@@ -57,7 +58,7 @@ Doorkeeper::~Doorkeeper() {
 }
 
 bool Doorkeeper::leave_to_sibling(int socket) noexcept {
-    if (!siblings_.queue().put(socket)) {
+    if (draining_.load() || !siblings_.queue().put(socket)) {
         return false;
     }
     if (!has_left_some_.exchange(true)) {
@@ -70,6 +71,7 @@ void Doorkeeper::look_again() noexcept { wake_.wake(); }
 
 void Doorkeeper::begin_drain() noexcept {
     draining_.store(true);
+    guests_.begin_drain();
     wake_.wake();
 }
 
@@ -89,9 +91,21 @@ void Doorkeeper::run() noexcept {
             receive_all();
         }
         receive_forgotten();
+        drained_.store(has_drained());
     }
     siblings_.own().waits.store(false);
     running_.store(false);
+}
+
+// Siblings that stay may have some in the queue all the time: those of this child it has taken back by then.
+bool Doorkeeper::has_drained() noexcept {
+    if (!draining_.load()) {
+        return false;
+    }
+    const Clock::time_point now = Clock::now();
+    drain_seen_ = std::min(drain_seen_, now);
+    const bool has_all = !has_left_some_.load() || now >= drain_seen_ + kMaxWait + kForgotten;
+    return has_all && !guests_.busy();
 }
 
 bool Doorkeeper::wants_clients() noexcept {

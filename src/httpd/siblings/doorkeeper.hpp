@@ -24,13 +24,15 @@ public:
     Doorkeeper& operator=(const Doorkeeper&) = delete;
     ~Doorkeeper();
 
-    /// Leaves a client to whichever sibling takes it. False when that is not possible. [httpd worker]
+    /// Leaves a client to whichever sibling takes it. False when that is not possible, or it drains. [httpd worker]
     [[nodiscard]] bool leave_to_sibling(int socket) noexcept;
 
     /// It may not be ahead any more. [any thread]
     void look_again() noexcept;
-    /// Takes only what nobody else does from now on. [any thread]
+    /// Takes only what nobody else does from now on, and lets go who waits for nothing. [any thread]
     void begin_drain() noexcept;
+    /// It drains, has answered whom it had taken, and has left nobody in the queue. [any thread]
+    [[nodiscard]] bool drained() const noexcept { return drained_.load(); }
     /// [any thread]
     void begin_stop() noexcept;
     /// Async-signal-safe. [any thread]
@@ -40,6 +42,7 @@ private:
     using Clock = net::SocketQueue::Clock;
 
     void run() noexcept;
+    [[nodiscard]] bool has_drained() noexcept;
     [[nodiscard]] bool wants_clients() noexcept;
     void take_clients(bool takes) noexcept;
     [[nodiscard]] int patience() noexcept;
@@ -53,12 +56,14 @@ private:
     base::WakeEvent wake_;
     base::Descriptor epoll_;
     std::atomic<bool> draining_{false};
+    std::atomic<bool> drained_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<bool> running_{false};
-    std::atomic<bool> has_left_some_{false};  ///< which may still be in the queue
-    bool takes_ = false;                      // [doorkeeper]
-    Clock::time_point takes_none_until_;      // [doorkeeper]
-    std::uint32_t last_seen_ = 0;             // [doorkeeper]
+    std::atomic<bool> has_left_some_{false};                   ///< which may still be in the queue
+    bool takes_ = false;                                       // [doorkeeper]
+    Clock::time_point takes_none_until_;                       // [doorkeeper]
+    std::uint32_t last_seen_ = 0;                              // [doorkeeper]
+    Clock::time_point drain_seen_ = Clock::time_point::max();  // [doorkeeper]
     std::thread thread_;
 };
 

@@ -8,18 +8,18 @@
 #include <http_core.h>
 #include <http_main.h>
 #include <mpm_common.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <new>
 #include <utility>
 
 #include "base/signal_mask.hpp"
+#include "net/transport.hpp"
 
 namespace websocket::httpd {
 
 namespace {
-
-thread_local bool serves_guests = false;
 
 /// httpd numbers the connections of its workers from 0 on.
 constexpr long kFirstConnectionId = 1L << 30;
@@ -70,6 +70,11 @@ void give_record_of_event(conn_rec* c) {
     }
 }
 
+bool has_unread(int socket) noexcept {
+    int bytes = 0;
+    return ::ioctl(socket, FIONREAD, &bytes) == 0 && bytes != 0;
+}
+
 /// As a worker of httpd does it (process_socket in worker.c); no slot of the scoreboard is for this thread.
 void serve_connection(apr_socket_t* socket, std::optional<Arrival::Place> place, long id,
                       apr_thread_t* thread, apr_pool_t* pool) {
@@ -90,7 +95,7 @@ void serve_connection(apr_socket_t* socket, std::optional<Arrival::Place> place,
 
 }  // namespace
 
-bool Guests::is_guest() noexcept { return serves_guests; }
+thread_local Guests::Thread* Guests::current = nullptr;
 
 bool Guests::has_free_thread() noexcept {
     const std::lock_guard lock(mutex_);
@@ -104,6 +109,7 @@ void Guests::serve(Guest guest) noexcept {
     try {
         if (has_thread && !stopping_) {
             waiting_.push_back(std::move(guest));
+            ++clients_;
             changed_.notify_one();
             return;
         }
@@ -121,7 +127,7 @@ bool Guests::start_thread() noexcept {
     apr_thread_t* thread = nullptr;
     try {
         const auto id = kFirstConnectionId + static_cast<long>(threads_.size());
-        Thread& self = threads_.emplace_back(Thread{this, id, {}});
+        Thread& self = threads_.emplace_back(Thread{this, id, {}, {}});
         running_.fetch_add(1);
         const base::SignalsBlocked blocked;  // inherited by the thread
         if (apr_threadattr_create(&detached, pool) == APR_SUCCESS &&
@@ -140,7 +146,7 @@ bool Guests::start_thread() noexcept {
 
 void* APR_THREAD_FUNC Guests::run(apr_thread_t* thread, void* data) {
     auto& self = *static_cast<Thread*>(data);
-    serves_guests = true;
+    current = &self;
     self.owner->run(thread, self);
     self.owner->running_.fetch_sub(1);
     return nullptr;
@@ -159,6 +165,7 @@ void Guests::run(apr_thread_t* thread, Thread& self) {
         Guest next = std::move(waiting_.front());
         waiting_.pop_front();
         self.held = base::Descriptor(::fcntl(next.socket.get(), F_DUPFD_CLOEXEC, 0));
+        self.idle_at.reset();
         if (stopping_) {
             ::shutdown(next.socket.get(), SHUT_RDWR);
         }
@@ -171,10 +178,38 @@ void Guests::run(apr_thread_t* thread, Thread& self) {
         lock.unlock();
         apr_pool_clear(pool);  // what was taken over is the engine's from now on
         lock.lock();
+        --clients_;
     }
     if (pool != nullptr) {
         apr_pool_destroy(pool);
     }
+}
+
+void Guests::end_request(const conn_rec* c) noexcept {
+    if (current == nullptr || c->keepalive != AP_CONN_KEEPALIVE) {
+        return;
+    }
+    const std::lock_guard lock(current->owner->mutex_);
+    const int socket = current->held.get();
+    current->idle_at = net::received_by(socket);
+    if (has_unread(socket)) {  // of the next request
+        current->idle_at.reset();
+    }
+}
+
+// What comes at the same moment is still read, and answered if it is a whole request.
+void Guests::begin_drain() noexcept {
+    const std::lock_guard lock(mutex_);
+    for (const Thread& thread : threads_) {
+        if (thread.held.valid() && thread.idle_at == net::received_by(thread.held.get())) {
+            ::shutdown(thread.held.get(), SHUT_RD);
+        }
+    }
+}
+
+bool Guests::busy() noexcept {
+    const std::lock_guard lock(mutex_);
+    return clients_ != 0 && running_.load() != 0;
 }
 
 void Guests::begin_stop() noexcept {

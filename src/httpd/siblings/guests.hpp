@@ -36,8 +36,16 @@ public:
     void serve(Guest guest) noexcept;
 
     /// True on one of the threads. [any thread]
-    [[nodiscard]] static bool is_guest() noexcept;
+    [[nodiscard]] static bool is_guest() noexcept { return current != nullptr; }
 
+    /// The request that this thread has served, if it is one of these, is over. [httpd]
+    static void end_request(const conn_rec* c) noexcept;
+
+    /// Closes the connections that wait for another request. httpd closes those on which one has begun when that is
+    /// answered, since the MPM has been told to stop. [any thread]
+    void begin_drain() noexcept;
+    /// Whether a client is served, or waits for a thread. [any thread]
+    [[nodiscard]] bool busy() noexcept;
     /// Ends the connections that are still httpd's. [any thread]
     void begin_stop() noexcept;
     /// No thread will serve any more. Async-signal-safe. [any thread]
@@ -47,8 +55,11 @@ private:
     struct Thread {
         Guests* owner;
         long connection_id;
-        base::Descriptor held;  // a duplicate: httpd may close its own at any moment
+        base::Descriptor held;                 // a duplicate: httpd may close its own at any moment
+        std::optional<std::uint64_t> idle_at;  // bytes that had come when a request was over
     };
+
+    static thread_local Thread* current;
 
     static void* APR_THREAD_FUNC run(apr_thread_t* thread, void* data);
     void run(apr_thread_t* thread, Thread& self);
@@ -62,6 +73,7 @@ private:
     std::deque<Guest> waiting_;
     std::deque<Thread> threads_;
     std::uint32_t idle_ = 0;
+    std::uint32_t clients_ = 0;  // those that wait included
     bool stopping_ = false;
 };
 

@@ -199,9 +199,10 @@ void give_place_back_before_response(request_rec* r) {
     }
 }
 
-/// Hook log_transaction: also what was refused before it had a handler.
-int give_place_back_after_request(request_rec* r) {
+/// Hook log_transaction: also of what was refused before it had a handler.
+int end_request(request_rec* r) {
     Arrival::give_back(r->connection);
+    Guests::end_request(r->connection);
     return DECLINED;
 }
 
@@ -211,7 +212,7 @@ void register_sharing() {
     ap_hook_pre_connection(show_life, nullptr, nullptr, APR_HOOK_FIRST);
     ap_hook_process_connection(look_at_first_bytes, nullptr, nullptr, APR_HOOK_REALLY_FIRST);
     ap_hook_insert_filter(give_place_back_before_response, nullptr, nullptr, APR_HOOK_FIRST);
-    ap_hook_log_transaction(give_place_back_after_request, nullptr, nullptr, APR_HOOK_MIDDLE);
+    ap_hook_log_transaction(end_request, nullptr, nullptr, APR_HOOK_MIDDLE);
 }
 
 }  // namespace websocket::httpd
