@@ -14,7 +14,6 @@ using websocket::engine::Connection;
 using websocket::engine::Loop;
 using websocket::engine::LoopTask;
 using websocket::engine::MessagePart;
-using websocket::engine::Passage;
 using websocket::engine::Session;
 using websocket::engine::SharedFrame;
 
@@ -172,7 +171,8 @@ START_TEST(messages_that_wait_for_the_last_part_leave_room_for_it) {
     await_quietly([&] { return f.service.engine().queued(f.id) == 0U; }, "what waits aside");
     ck_assert(f.service.send(f.id, message) == SendResult::full);
     ck_assert(f.service.engine().tell_when_writable(f.id, 500));
-    ck_assert(!f.service.engine().tell_when_writable(f.id, 500, Passage::between));
+    ck_assert(
+        !f.service.engine().tell_when_writable(f.id, 500, websocket::engine::Passage::between));
     for (int i = 0; i < 50; ++i) {
         ck_assert(f.part(Opcode::continuation, message, false) == SendResult::ok);
         peer.expect(Opcode::continuation, message);

@@ -9,7 +9,6 @@
 
 using websocket::engine::Admission;
 using websocket::engine::Gate;
-using websocket::engine::Passage;
 
 START_TEST(nothing_passes_a_gate_that_was_not_opened) {
     Gate gate;
@@ -118,19 +117,19 @@ START_TEST(messages_are_held_up_and_what_goes_between_is_not) {
     ck_assert(!gate.full(100) && gate.has_room(50));
     gate.hold_up();
     ck_assert(gate.full(100) && !gate.has_room(50));
-    ck_assert(gate.admit(1, 1, 100, Passage::behind) == Admission::full);
-    ck_assert(gate.admit(1, 60, 100, Passage::between) == Admission::accepted);
-    ck_assert(gate.begin_wait(1, 100, Passage::behind));
+    ck_assert(gate.admit(1, 1, 100, websocket::engine::Passage::behind) == Admission::full);
+    ck_assert(gate.admit(1, 60, 100, websocket::engine::Passage::between) == Admission::accepted);
+    ck_assert(gate.begin_wait(1, 100, websocket::engine::Passage::behind));
     ck_assert(gate.end_wait());
-    ck_assert(gate.begin_wait(1, 50, Passage::between));
-    ck_assert(!gate.begin_wait(1, 100, Passage::between));
+    ck_assert(gate.begin_wait(1, 50, websocket::engine::Passage::between));
+    ck_assert(!gate.begin_wait(1, 100, websocket::engine::Passage::between));
     gate.let_on();
-    ck_assert(gate.admit(1, 1, 100, Passage::behind) == Admission::accepted);
+    ck_assert(gate.admit(1, 1, 100, websocket::engine::Passage::behind) == Admission::accepted);
     ck_assert_uint_eq(gate.queued(), 61);
     gate.hold_up();
     ck_assert(gate.retire());
     gate.open();
-    ck_assert(gate.admit(2, 1, 100, Passage::behind) == Admission::accepted);
+    ck_assert(gate.admit(2, 1, 100, websocket::engine::Passage::behind) == Admission::accepted);
 }
 END_TEST
 

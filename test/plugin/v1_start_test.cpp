@@ -19,29 +19,30 @@ using namespace websocket::test;
 namespace {
 
 /// What the tests and the plugin share; for each test anew.
-struct Meeting {
+struct StartMeeting {
     std::atomic<int> starts{0};
     std::atomic<int> stops{0};
     Door begun;
     Door go_on;
     Door forgotten;
 };
-std::optional<Meeting> meeting;
+std::optional<StartMeeting> starting;
 
 /// Its first start fails, and leaves a call that still runs.
 class LeavesCall {
 public:
     explicit LeavesCall(const websocket::Server& server) {
-        if (meeting->starts++ > 0) return;
-        const auto token = std::shared_ptr<void>(nullptr, [](void*) { meeting->forgotten.open(); });
+        if (starting->starts++ > 0) return;
+        const auto token =
+            std::shared_ptr<void>(nullptr, [](void*) { starting->forgotten.open(); });
         static_cast<void>(server.post([token] {
-            meeting->begun.open();
-            static_cast<void>(meeting->go_on.passed());
+            starting->begun.open();
+            static_cast<void>(starting->go_on.passed());
         }));
-        static_cast<void>(meeting->begun.passed());
+        static_cast<void>(starting->begun.passed());
         throw std::runtime_error("no database yet");
     }
-    ~LeavesCall() { ++meeting->stops; }
+    ~LeavesCall() { ++starting->stops; }
     void on_message(websocket::Connection client, websocket::Message message) {
         client.send(message.text());
     }
@@ -50,9 +51,9 @@ public:
 /// Its first start fails once the test wants it.
 struct FailsSlowly {
     FailsSlowly() {
-        if (meeting->starts++ > 0) return;
-        meeting->begun.open();
-        static_cast<void>(meeting->go_on.passed());
+        if (starting->starts++ > 0) return;
+        starting->begun.open();
+        static_cast<void>(starting->go_on.passed());
         throw std::runtime_error("no database yet");
     }
     void on_message(websocket::Connection, websocket::Message) {}
@@ -64,13 +65,13 @@ WEBSOCKET_PLUGIN(leaves_call_init, LeavesCall)
 WEBSOCKET_PLUGIN(fails_slowly_init, FailsSlowly)
 
 START_TEST(what_a_failed_start_left_does_not_stop_the_next_one) {
-    meeting.emplace();
+    starting.emplace();
     {
         V1Service process(leaves_call_init(), V1Service::Start::later);
         ck_assert(!process.start());
         ck_assert(process.start());
-        meeting->go_on.open();
-        meeting->forgotten.await("the end of the call");
+        starting->go_on.open();
+        starting->forgotten.await("the end of the call");
         for (int i = 0; i < 3; ++i) {  // each of them comes and goes
             Peer client = process.connect();
             client.send_text("hi");
@@ -79,14 +80,14 @@ START_TEST(what_a_failed_start_left_does_not_stop_the_next_one) {
             client.expect_close(1000);
             client.expect_end();
         }
-        ck_assert_int_eq(meeting->stops, 0);
+        ck_assert_int_eq(starting->stops, 0);
     }
-    ck_assert_int_eq(meeting->stops, 1);
+    ck_assert_int_eq(starting->stops, 1);
 }
 END_TEST
 
 START_TEST(who_waited_for_a_start_shares_its_failure) {
-    meeting.emplace();
+    starting.emplace();
     V1Service process(fails_slowly_init(), V1Service::Start::later);
     std::atomic<int> refused{0};
     std::vector<std::thread> clients;
@@ -100,17 +101,17 @@ START_TEST(who_waited_for_a_start_shares_its_failure) {
         return id.load();
     };
     add_client();
-    meeting->begun.await("a start");
+    starting->begun.await("a start");
     for (int i = 0; i < 3; ++i) {
         const pid_t waiting = add_client();
         await_quietly([waiting] { return asleep(waiting); }, "a client to wait");
     }
-    meeting->go_on.open();
+    starting->go_on.open();
     for (std::thread& client : clients) client.join();
-    ck_assert_int_eq(meeting->starts, 1);
+    ck_assert_int_eq(starting->starts, 1);
     ck_assert_int_eq(refused, 4);
     ck_assert(process.start());
-    ck_assert_int_eq(meeting->starts, 2);
+    ck_assert_int_eq(starting->starts, 2);
 }
 END_TEST
 

@@ -20,11 +20,11 @@ struct Ticks {
 };
 
 /// What the tests and the plugin share; for each test anew.
-struct Meeting {
+struct TickMeeting {
     Awaited<Ticks> ticks;
     Door go_on;
 };
-std::optional<Meeting> meeting;
+std::optional<TickMeeting> ticking;
 
 /// The first tick of one timer waits for the test; another one runs meanwhile.
 class SlowTicks {
@@ -51,13 +51,13 @@ public:
 
 private:
     static void slow() {
-        meeting->ticks.update([](Ticks& ticks) { ++ticks.slow; });
-        static_cast<void>(meeting->go_on.passed());
+        ticking->ticks.update([](Ticks& ticks) { ++ticks.slow; });
+        static_cast<void>(ticking->go_on.passed());
     }
     static void quick() {
-        meeting->ticks.update([](Ticks& ticks) { ++ticks.quick; });
+        ticking->ticks.update([](Ticks& ticks) { ++ticks.quick; });
     }
-    static std::string slow_ticks() { return std::to_string(meeting->ticks.get().slow); }
+    static std::string slow_ticks() { return std::to_string(ticking->ticks.get().slow); }
 
     const websocket::Server& server_;
     websocket::Timer timer_;
@@ -69,24 +69,24 @@ WEBSOCKET_PLUGIN(slow_ticks_init, SlowTicks)
 
 /// Asks what the timers have been while the first tick still runs.
 static void expect_no_backlog(const std::string& whose) {
-    meeting.emplace();
+    ticking.emplace();
     V1Service process(slow_ticks_init());
     Peer client = process.connect();
     client.send_text("slow " + whose);
-    meeting->ticks.await([](const Ticks& ticks) { return ticks.slow == 1 && ticks.quick > 20; },
+    ticking->ticks.await([](const Ticks& ticks) { return ticks.slow == 1 && ticks.quick > 20; },
                          "ticks beside one that lasts");
     client.send(masked(Opcode::text, whose + "?") + masked(Opcode::ping, "behind it"));
     client.expect(Opcode::pong, "behind it");
     if (whose == "client") {
-        meeting->go_on.open();
+        ticking->go_on.open();
         client.expect_text("1");
     } else {
         client.send_text("client?");  // the server's question is posted by then
         client.expect_text("1");
-        meeting->go_on.open();
+        ticking->go_on.open();
         client.expect_text("1");
     }
-    meeting->ticks.await([](const Ticks& ticks) { return ticks.slow > 2; }, "further ticks");
+    ticking->ticks.await([](const Ticks& ticks) { return ticks.slow > 2; }, "further ticks");
 }
 
 START_TEST(a_slow_timer_of_a_connection_has_no_backlog) { expect_no_backlog("client"); }
