@@ -2,9 +2,8 @@
 // Where a directive holds, as far as the configuration alone tells.
 #pragma once
 
-#include <httpd.h>
-
-#include <http_config.h>
+#include <ap_config.h>
+#include <util_cfgtree.h>
 
 #include <string_view>
 
