@@ -302,6 +302,7 @@ START_TEST(its_destructor_completes_all_and_calls_nobody_afterwards) {
 END_TEST
 
 START_TEST(completes_what_others_have_sent_before_a_callback_destroys_it) {
+    const ClientThread thread = ClientThread::start();
     const auto threads = threads_of_process();
     const FakeServer server;
     Log log;
