@@ -27,7 +27,12 @@ START_TEST(may_be_destroyed_by_a_task_before_it_has_been_posted_to_the_end) {
             awake.open();
         });
         awake.await("the thread");
-        posts.post([&] { thread.reset(); });
+        Door destroyed;
+        posts.post([&] {
+            thread.reset();
+            destroyed.open();
+        });
+        destroyed.await("the destruction");
         await_quietly([&] { return threads_of_process() == threads; }, "the end of the thread");
     }
 }
