@@ -18,20 +18,17 @@ START_TEST(may_be_destroyed_by_a_task_before_it_has_been_posted_to_the_end) {
     for (int i = 0; i < kTries; ++i) {
         auto thread = std::make_unique<EventThread>();
         EventThread& posts = *thread;
-        const std::function<void()> stay_awake = [&] {
-            if (thread != nullptr) thread->post(stay_awake);
-        };
         Door awake;
+        Door destroyed;
+        const std::function<void()> stay_awake = [&] {
+            thread != nullptr ? thread->post(stay_awake) : destroyed.open();
+        };
         posts.post([&] {
             stay_awake();
             awake.open();
         });
         awake.await("the thread");
-        Door destroyed;
-        posts.post([&] {
-            thread.reset();
-            destroyed.open();
-        });
+        posts.post([&] { thread.reset(); });
         destroyed.await("the destruction");
         await_quietly([&] { return threads_of_process() == threads; }, "the end of the thread");
     }
