@@ -74,6 +74,13 @@ void Channel::end_parts(SharedFrame last) {
     }
 }
 
+void Channel::close_gate() noexcept {
+    gate_.close(id_.generation());
+    if (!retired_ && gate_.end_wait()) {
+        loop_.wake_senders();
+    }
+}
+
 bool Channel::queue_rest(const SharedFrame& frame, const net::IoResult& result) noexcept {
     bool healthy = result.status != net::IoStatus::failed && result.status != net::IoStatus::closed;
     if (healthy && result.count < frame.bytes().size()) {

@@ -154,6 +154,8 @@ protected:
     /// Queues the last part of a message, which is counted, or none, and behind it what was kept aside. Throws
     /// as park().
     void end_parts(SharedFrame last);
+    /// Nobody can send to it any more, nor waits to.
+    void close_gate() noexcept;
     /// Writes it at once, and queues what the socket does not take; with an empty outbox. False when the
     /// connection is broken, or is now for want of memory.
     [[nodiscard]] bool write_or_queue(const SharedFrame& frame) noexcept {

@@ -242,10 +242,7 @@ SendResult Connection::transmit_as_is(const SharedFrame& frame) {
 /// A callback may be on the stack: service() ends it.
 void Connection::refuse_part() noexcept {
     misordered_ = true;
-    gate_.close(id_.generation());
-    if (!retired_ && gate_.end_wait()) {
-        loop_.wake_senders();
-    }
+    close_gate();
     loop_.mark_dirty(*this);
 }
 

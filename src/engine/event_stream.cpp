@@ -387,10 +387,7 @@ void EventStream::begin_end(const CloseInfo& info, Ender by, const char* reason)
     }
     state_ = State::ending;
     info_ = info;
-    gate_.close(id_.generation());
-    if (gate_.end_wait()) {
-        loop_.wake_senders();
-    }
+    close_gate();
     if (record_ != nullptr) {
         record_->ending = {info.code, by, reason};
     }
